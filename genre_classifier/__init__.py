@@ -1,0 +1,32 @@
+"""Tag every frame of a film trailer with six genres.
+
+The names below are imported on first use, so that `import genre_classifier` loads neither Keras nor TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "GENRES": "genre_classifier.genres",
+    "ModelConfig": "genre_classifier.config",
+    "TrainingConfig": "genre_classifier.config",
+    "build_model": "genre_classifier.model",
+    "TrailerSequence": "genre_classifier.dataset",
+    "train": "genre_classifier.training",
+    "load_run": "genre_classifier.runs",
+    "tag_trailer": "genre_classifier.tagging",
+    "evaluate": "genre_classifier.metrics",
+}
+__all__ = sorted(_HOMES)  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)

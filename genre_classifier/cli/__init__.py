@@ -1,0 +1,88 @@
+"""The command line: one file per command, thin over the Python functions.
+
+The only place that prints, and the only one that turns errors into exit codes: 0 done, 1 the work failed (or some
+inputs did, under `--strict`), 2 wrong arguments or unreadable input. Each command's file imports what is heavy inside
+its function, so that `--help` stays instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from preprocessing.errors import InputError, WorkError
+
+COMMANDS = ("demo", "preprocess", "train", "tag", "evaluate", "labels", "synthesize", "squares")
+
+
+class LazyGroup(click.Group):
+    """Commands found by name: `genre_classifier.cli.<name>` holds a click command called `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the command names in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command's module, or return None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"genre_classifier.cli.{cmd_name}").command
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="genre-classifier")
+def group(debug: bool) -> None:
+    """Tag every frame of a film trailer with six genres, and say how far to trust it.
+
+    \b
+    Start with:
+      genre-classifier demo                             everything once, on synthetic trailers
+    Your own trailers:
+      genre-classifier preprocess trailers/ clips/      videos -> clips
+      genre-classifier train clips/ labels.csv runs/a   clips + genres -> a trained run
+      genre-classifier tag runs/a new.mp4 --out tags/   a new trailer -> scores, segments, a page to watch
+      genre-classifier evaluate runs/a clips/ labels.csv --out report/
+    """
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line and exit the process."""
+    arguments = sys.argv[1:] if args is None else args
+    # TensorFlow logs its start-up on stderr; a user's own setting wins.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    debug = "--debug" in arguments
+    if debug:  # accepted anywhere on the line
+        arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        result: Any = group.main(arguments, prog_name="genre-classifier", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 2
+    except click.UsageError as error:
+        error.show()
+        return 2
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (InputError, WorkError) as error:
+        if debug:
+            raise
+        click.echo(f"genre-classifier: {error}", err=True)
+        return 2 if isinstance(error, InputError) else 1
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("genre-classifier: stopped; what was finished is kept", err=True)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    return result if isinstance(result, int) else 0

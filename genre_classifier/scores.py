@@ -1,0 +1,68 @@
+"""Score tables: one row per frame, one column per genre, indexed by seconds; in and out of `scores.csv`.
+
+Pure pandas; never imports Keras.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from genre_classifier.genres import GENRES
+from preprocessing.errors import InputError
+from preprocessing.files import write_atomically
+
+
+def scores_table(times: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
+    """Join times and scores into a table.
+
+    Parameters
+    ----------
+    times : ndarray of float, shape (frames,)
+        Seconds from the start of the video.
+    scores : ndarray of float, shape (frames, 6)
+        Probabilities in [0, 1], genres in the order of `GENRES`.
+
+    Returns
+    -------
+    DataFrame
+        Index `time` (float64 seconds), one float32 column per genre.
+    """
+    index = pd.Index(np.asarray(times, dtype=np.float64), name="time")
+    return pd.DataFrame(np.asarray(scores, dtype=np.float32), index=index, columns=list(GENRES))
+
+
+def write_scores(path: Path, scores: pd.DataFrame) -> None:
+    """Write `scores.csv`: columns frame, time (seconds), then the six genres. Atomic."""
+    table = scores.reset_index()
+    table.insert(0, "frame", np.arange(len(table)))
+    write_atomically(path, table.to_csv(index=False, float_format="%.9g"))
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """Read what `write_scores` wrote.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, lacks a column, holds a score outside [0, 1] or times that do not increase.
+    """
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: expected a scores table (frame,time,{','.join(GENRES)}), found: {error}") from error
+    missing = [name for name in ("time", *GENRES) if name not in table.columns]
+    if missing:
+        raise InputError(f"{path}: expected columns time,{','.join(GENRES)}; missing {', '.join(missing)}")
+    for name in ("time", *GENRES):
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            raise InputError(f"{path}: expected numbers in column {name}, found text")
+    values = table[list(GENRES)].to_numpy(dtype=np.float32)
+    if not ((values >= 0) & (values <= 1)).all():
+        raise InputError(f"{path}: expected scores between 0 and 1, found {np.nanmin(values)} to {np.nanmax(values)}")
+    times = table["time"].to_numpy(dtype=np.float64)
+    if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
+        raise InputError(f"{path}: expected strictly increasing seconds in column time")
+    return scores_table(times, values)

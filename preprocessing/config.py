@@ -1,0 +1,59 @@
+"""What makes a clip out of a video: the only home of the preprocessing defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+from preprocessing.errors import InputError
+
+Fit = Literal["stretch", "letterbox", "crop"]
+FITS: tuple[Fit, ...] = ("stretch", "letterbox", "crop")
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipConfig:
+    """How a video becomes a clip. Stored beside the clips and in every run, so that tagging does the same.
+
+    Attributes
+    ----------
+    frames : int
+        Most frames of a clip, spread evenly over the video's duration. A shorter video keeps all of its frames.
+        1000 is the article's scale.
+    size : int
+        Rows and columns of the square frames, in pixels. 400 is the article's scale.
+    fps : float or None
+        When given: the frame shown at each 1/fps seconds, at most `frames` of them.
+    fit : {"stretch", "letterbox", "crop"}
+        How a frame that is not square becomes square: stretched, padded with black, or cut at its centre.
+    trim_bars : bool
+        Remove constant black bars before fitting.
+    """
+
+    frames: int = 1000
+    size: int = 400
+    fps: float | None = None
+    fit: Fit = "stretch"
+    trim_bars: bool = False
+
+    def __post_init__(self) -> None:
+        if self.frames < 1:
+            raise InputError(f"frames must be at least 1, got {self.frames}")
+        if self.size < 1:
+            raise InputError(f"size must be at least 1 pixel, got {self.size}")
+        if self.fps is not None and not 0 < self.fps < float("inf"):
+            raise InputError(f"fps must be a positive number, got {self.fps}")
+        if self.fit not in FITS:
+            raise InputError(f"fit must be one of {', '.join(FITS)}; got {self.fit!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON types."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> ClipConfig:
+        """Rebuild from `to_dict`; unknown fields raise InputError."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(fields) - known):
+            raise InputError(f"preprocessing options {unknown} are not known to this version; expected {sorted(known)}")
+        return cls(**fields)

@@ -1,0 +1,31 @@
+"""Fixtures shared by the tests: real media where there are any, and small lossless videos with known pixels."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Real videos lie beside the checkout, never inside it; elsewhere the tests that need them are skipped.
+SHARED = Path(os.environ.get("GENRE_CLASSIFIER_MEDIA", Path(__file__).resolve().parents[2] / "shared"))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def _folder(name: str) -> Path:
+    folder = SHARED / name
+    if not folder.is_dir():
+        pytest.skip(f"needs the real videos in {name}/ beside the checkout (or GENRE_CLASSIFIER_MEDIA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_trailers() -> Path:
+    """Return the folder of nine real film clips and their labels.csv."""
+    return _folder("trailers")
+
+
+@pytest.fixture(scope="session")
+def oddities() -> Path:
+    """Return the folder of real files that trip video readers up."""
+    return _folder("oddities")
