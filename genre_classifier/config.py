@@ -135,6 +135,37 @@ class TrainingConfig(_Config):
         _require(self.learning_rate > 0, f"learning_rate must be positive, got {self.learning_rate}")
         _require(self.chunk is None or self.chunk >= 1, f"chunk must be at least 1 frame, got {self.chunk}")
         _require(self.bptt in ("truncated", "full"), f"bptt must be truncated or full, got {self.bptt!r}")
-        _require(self.precision in ("float32", "bfloat16"), f"precision must be float32 or bfloat16: {self.precision!r}")
+        _require(
+            self.precision in ("float32", "bfloat16"), f"precision must be float32 or bfloat16: {self.precision!r}"
+        )
         shares = (self.validation_share, self.test_share)
         _require(all(0 <= share < 1 for share in shares) and sum(shares) < 1, f"shares must leave trailers: {shares}")
+
+
+@dataclasses.dataclass(frozen=True)
+class SegmentConfig(_Config):
+    """How the scores of frames become segments.
+
+    Attributes
+    ----------
+    smooth_seconds : float
+        Length of the median filter, in seconds; 0 leaves the scores as they are.
+    off_ratio : float
+        A segment needs one frame at the genre's threshold, and goes on while the scores stay at or above this share
+        of it; in (0, 1], 1 has no hysteresis.
+    min_seconds : float
+        Shortest segment, in seconds. A shot of a trailer lasts one to three.
+    min_gap_seconds : float
+        Shortest pause between two segments of a genre, in seconds; shorter ones are closed.
+    """
+
+    smooth_seconds: float = 0.5
+    off_ratio: float = 0.8
+    min_seconds: float = 1.0
+    min_gap_seconds: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("smooth_seconds", "min_seconds", "min_gap_seconds"):
+            seconds = getattr(self, name)
+            _require(0 <= seconds < float("inf"), f"{name} must be 0 seconds or more, got {seconds}")
+        _require(0 < self.off_ratio <= 1, f"off_ratio must be above 0 and at most 1, got {self.off_ratio}")

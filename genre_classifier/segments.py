@@ -1,0 +1,142 @@
+"""Scores of frames to segments: median smoothing, hysteresis, shortest pause, shortest segment, for each genre.
+
+Pure NumPy and pandas. The rules are those of sound event detection (double thresholds and median filters: Cances,
+Guyot and Pellegrini, "Evaluation of post-processing algorithms for polyphonic sound event detection", 2019). The
+viewer's page repeats them in JavaScript for its threshold slider; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from genre_classifier.config import SegmentConfig
+from genre_classifier.genres import GENRES
+from preprocessing.errors import InputError
+
+SEGMENT_COLUMNS = ("start", "end", "genre", "score")
+# Of a video with a single frame and no known duration: one frame of the most common rate.
+_LONE_FRAME_SECONDS = 1 / 25
+
+
+def frame_borders(times: np.ndarray, *, duration: float | None = None) -> np.ndarray:
+    """Return where each frame begins and ends: halfway between its time and its neighbours'.
+
+    Parameters
+    ----------
+    times : ndarray of float, shape (frames,)
+        Strictly increasing seconds.
+    duration : float, optional
+        Seconds of the whole video; no border goes past it.
+
+    Returns
+    -------
+    ndarray of float64, shape (frames + 1,)
+        Frame `i` is shown from border `i` to border `i + 1`. The outer borders lie half a step outside the first and
+        last time, and never outside the video.
+    """
+    times = np.asarray(times, dtype=np.float64)
+    if times.size == 0:
+        return np.zeros(1)
+    steps = np.diff(times) if times.size > 1 else np.array([_LONE_FRAME_SECONDS])
+    outer = np.array([times[0] - steps[0], *times, times[-1] + steps[-1]])
+    borders = outer[:-1] + np.diff(outer) / 2
+    latest = borders[-1] if duration is None else max(times[-1], min(borders[-1], duration))
+    if times.size == 1:
+        latest = times[0] + _LONE_FRAME_SECONDS if duration is None else max(times[0], duration)
+    borders[0], borders[-1] = max(0.0, borders[0]), latest
+    return borders
+
+
+def to_segments(
+    scores: pd.DataFrame,
+    thresholds: Mapping[str, float],
+    config: SegmentConfig | Mapping[str, SegmentConfig] | None = None,
+    *,
+    duration: float | None = None,
+) -> pd.DataFrame:
+    """Turn a score table into segments.
+
+    Parameters
+    ----------
+    scores : DataFrame, shape (frames, 6)
+        A score table: indexed by seconds, one column of probabilities per genre.
+    thresholds : mapping of str to float
+        Per genre, in (0, 1]: the score at which a segment begins.
+    config : SegmentConfig or mapping of str to SegmentConfig, optional
+        For all genres, or one for each.
+    duration : float, optional
+        Seconds of the whole video; no segment ends after it.
+
+    Returns
+    -------
+    DataFrame
+        Columns start, end (seconds), genre, score (mean unsmoothed score of the segment's frames, in [0, 1]), sorted by
+        start. Segments of one genre neither overlap nor touch, lie inside the video, and are at least `min_seconds`
+        long and `min_gap_seconds` apart; segments of different genres may overlap. Turning the segments back into
+        scores of 0 and 1 and those into segments gives the same intervals.
+
+    Raises
+    ------
+    InputError
+        If a threshold is missing or outside (0, 1].
+    """
+    times = scores.index.to_numpy(dtype=np.float64)
+    borders = frame_borders(times, duration=duration)
+    rows: list[tuple[float, float, str, float]] = []
+    for genre in GENRES:
+        threshold = thresholds.get(genre)
+        if threshold is None or not 0 < threshold <= 1:
+            raise InputError(f"expected a threshold above 0 and at most 1 for {genre}, got {threshold}")
+        options = config.get(genre) if isinstance(config, Mapping) else config
+        values = scores[genre].to_numpy(dtype=np.float64)
+        for first, stop in _active_runs(values, times, borders, threshold, options or SegmentConfig()):
+            rows.append((borders[first], borders[stop], genre, float(values[first:stop].mean())))
+    rows.sort(key=lambda row: (row[0], GENRES.index(row[2])))
+    segments = pd.DataFrame(rows, columns=list(SEGMENT_COLUMNS))
+    return segments.astype({"start": np.float64, "end": np.float64, "genre": object, "score": np.float64})
+
+
+def median_filter(values: np.ndarray, reach: int) -> np.ndarray:
+    """Return each value's median with its `reach` neighbours on both sides; the outermost values are repeated."""
+    if reach == 0 or values.size == 0:
+        return values
+    padded = np.pad(values, reach, mode="edge")
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1), axis=-1)
+
+
+def smoothing_reach(times: np.ndarray, smooth_seconds: float) -> int:
+    """Return how many frames the median filter takes on each side, from the median time between frames."""
+    if times.size < 2:
+        return 0
+    # A thousandth of a step makes up for rounding in the times.
+    return int(smooth_seconds / 2 / float(np.median(np.diff(times))) + 1e-3)
+
+
+def _runs(mask: np.ndarray) -> np.ndarray:
+    """Return first and stop index of every run of True, shape (runs, 2)."""
+    edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
+    return edges.reshape(-1, 2)
+
+
+def _active_runs(
+    values: np.ndarray, times: np.ndarray, borders: np.ndarray, threshold: float, config: SegmentConfig
+) -> np.ndarray:
+    """Return the runs of frames in which one genre is on, shape (runs, 2)."""
+    reach = smoothing_reach(times, config.smooth_seconds)
+    smoothed = median_filter(values, reach)
+    runs = _runs(smoothed >= threshold * config.off_ratio)
+    runs = runs[[smoothed[first:stop].max() >= threshold for first, stop in runs]] if len(runs) else runs
+
+    def too_short(first: np.ndarray, stop: np.ndarray, seconds: float) -> np.ndarray:
+        # What the median filter would remove from a signal of 0 and 1 goes too, so that a second pass changes nothing.
+        short: np.ndarray = (borders[stop] - borders[first] < seconds) | (stop - first <= reach)
+        return short
+
+    closed = too_short(runs[:-1, 1], runs[1:, 0], config.min_gap_seconds)
+    firsts = runs[np.concatenate([[True], ~closed]), 0] if len(runs) else runs[:, 0]
+    stops = runs[np.concatenate([~closed, [True]]), 1] if len(runs) else runs[:, 1]
+    keep = ~too_short(firsts, stops, config.min_seconds)
+    return np.stack([firsts[keep], stops[keep]], axis=-1)
