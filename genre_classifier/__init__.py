@@ -19,7 +19,7 @@ _HOMES = {
     "tag_trailer": "genre_classifier.tagging",
     "evaluate": "genre_classifier.metrics",
 }
-__all__ = sorted(_HOMES)  # noqa: PLE0604
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

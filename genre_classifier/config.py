@@ -1,6 +1,7 @@
 """Configuration of the network and of its training: the only home of their defaults.
 
-Frozen dataclasses with a JSON round trip; `config.json` of a run holds both, and the preprocessing options of its clips.
+Frozen dataclasses with a JSON round trip; `config.json` of a run holds both, and the options that its clips were made
+with.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class ModelConfig(_Config):
             shrink *= pool
         _require(
             min(self.rows, self.cols) >= shrink,
-            f"frames of {self.rows}x{self.cols} are too small for this network: its pooling needs {shrink} pixels each way",
+            f"frames of {self.rows}x{self.cols} are too small: the pooling of this network needs {shrink} pixels each way",
         )
 
 

@@ -11,6 +11,11 @@ from tqdm import tqdm
 def progress_bar(total: float | None, description: str, unit: str, **options: Any) -> tqdm:  # type: ignore[type-arg]
     """Return a tqdm bar on stderr, disabled where stderr is no terminal."""
     return tqdm(
-        total=total, desc=description, unit=unit, file=sys.stderr, disable=not sys.stderr.isatty(), dynamic_ncols=True,
+        total=total,
+        desc=description,
+        unit=unit,
+        file=sys.stderr,
+        disable=not sys.stderr.isatty(),
+        dynamic_ncols=True,
         **options,
     )
