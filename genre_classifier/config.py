@@ -14,6 +14,8 @@ from preprocessing.errors import InputError
 
 Precision = Literal["float32", "bfloat16"]
 Bptt = Literal["truncated", "full"]
+Head = Literal["flat", "pooled"]
+Inputs = Literal["rgb", "difference", "rgb+difference"]
 
 ConfigT = TypeVar("ConfigT", bound="_Config")
 
@@ -68,6 +70,15 @@ class ModelConfig(_Config):
         Hidden Dense layers of the branch, before its single output.
     kernel_size : int
         Rows and columns of every convolution.
+    head : {"flat", "pooled"}
+        What the Dense layers of a branch see: every pixel of its maps, or the mean and the maximum of each map.
+    inputs : {"rgb", "difference", "rgb+difference"}
+        What the first ConvLSTM sees: the frames, their differences from the frame before, or both.
+    norm_momentum : float
+        Of the moving statistics of BatchNormalization, in [0, 1): the share of the old value that an optimizer step
+        keeps.
+    norm_epsilon : float
+        Added to the variance by BatchNormalization.
     genres : tuple of str
         Names of the outputs, in order.
     """
@@ -80,6 +91,10 @@ class ModelConfig(_Config):
     branch_pool: int = 2
     dense_units: tuple[int, ...] = (512, 32)
     kernel_size: int = 3
+    head: Head = "flat"
+    inputs: Inputs = "rgb"
+    norm_momentum: float = 0.99
+    norm_epsilon: float = 1e-3
     genres: tuple[str, ...] = GENRES
 
     def __post_init__(self) -> None:
@@ -87,6 +102,13 @@ class ModelConfig(_Config):
         _require(self.genres == GENRES, f"genres must be {GENRES}, got {self.genres}")
         sizes = (*self.trunk_filters, *self.trunk_pools, self.branch_filters, self.branch_pool, *self.dense_units)
         _require(all(size >= 1 for size in sizes), f"layer sizes must be at least 1, got {self}")
+        _require(self.head in ("flat", "pooled"), f"head must be flat or pooled, got {self.head!r}")
+        _require(
+            self.inputs in ("rgb", "difference", "rgb+difference"),
+            f"inputs must be rgb, difference or rgb+difference, got {self.inputs!r}",
+        )
+        _require(0 <= self.norm_momentum < 1, f"norm_momentum must be in [0, 1), got {self.norm_momentum}")
+        _require(self.norm_epsilon > 0, f"norm_epsilon must be positive, got {self.norm_epsilon}")
         shrink = self.branch_pool
         for pool in self.trunk_pools:
             shrink *= pool
