@@ -112,11 +112,11 @@ def best_f1_thresholds(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of float64, shape (genres,)
-        0.5 for a genre without a positive frame.
+        In (0, 1]; 0.5 for a genre without a positive frame.
     """
     labels, scores = np.asarray(y_true) > 0.5, np.asarray(y_score)
     thresholds = [frame_metrics.best_f1(labels[:, genre], scores[:, genre])[1] for genre in range(labels.shape[1])]
-    return np.nan_to_num(np.array(thresholds), nan=DEFAULT_THRESHOLD)
+    return np.clip(np.nan_to_num(np.array(thresholds), nan=DEFAULT_THRESHOLD), _EPSILON, 1.0)
 
 
 def brier(y_true: np.ndarray, y_score: np.ndarray) -> float:

@@ -1,7 +1,7 @@
 """What a frame looks like and how it differs from the one before, as a few numbers: the input of the baselines.
 
-Pure NumPy over clips `(frames, 3, rows, cols)` of uint8, read a few frames at a time from the memory-mapped file. Frames
-larger than `PIXELS` a side are thinned to every n-th pixel, which leaves histograms and means all but unchanged.
+Pure NumPy over clips `(frames, 3, rows, cols)` of uint8, read a few frames at a time from the memory-mapped file.
+Frames larger than `PIXELS` a side are thinned to every n-th pixel, which leaves histograms and means all but unchanged.
 """
 
 from __future__ import annotations
