@@ -1,0 +1,162 @@
+"""The clip contract: `trailer_<id>.npy` and `times_<id>.npy`, read memory-mapped, written frame by frame.
+
+A clip is uint8, `(frames, 3, rows, cols)`, RGB, C order, values 0-255. Its times are float64, `(frames,)`, seconds from
+the start of the video, strictly increasing. `preprocessing.json` beside them holds the options that made them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from io import BytesIO
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import numpy as np
+
+from preprocessing.config import ClipConfig
+from preprocessing.errors import InputError
+from preprocessing.files import write_atomically
+
+CONFIG_NAME = "preprocessing.json"
+CLIP_NAME = re.compile(r"trailer_(\d+)\.npy")
+
+
+def clip_path(clips_dir: Path, trailer_id: int) -> Path:
+    """Return where the clip of a trailer lies."""
+    return Path(clips_dir) / f"trailer_{trailer_id}.npy"
+
+
+def times_path(clips_dir: Path, trailer_id: int) -> Path:
+    """Return where the frame times of a trailer lie."""
+    return Path(clips_dir) / f"times_{trailer_id}.npy"
+
+
+def load_clip(path: Path | str) -> np.memmap:
+    """Open one clip without reading its frames.
+
+    Returns
+    -------
+    memmap of uint8, shape (frames, 3, rows, cols)
+        Read-only; frames are read from the disk as they are used.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is no `.npy` file, or holds anything but such an array.
+    """
+    try:
+        clip = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: expected a clip (.npy), found: {_reason(error)}") from error
+    if not isinstance(clip, np.memmap) or clip.ndim != 4 or clip.shape[1] != 3 or clip.dtype != np.uint8:
+        found = f"{clip.dtype} {clip.shape}" if isinstance(clip, np.ndarray) else "an archive"
+        raise InputError(f"{path}: expected a clip of uint8 (frames, 3, rows, cols), found {found}")
+    return clip
+
+
+def load_times(path: Path | str) -> np.ndarray:
+    """Read the times of a clip's frames.
+
+    Returns
+    -------
+    ndarray of float64, shape (frames,)
+        Seconds from the start of the video, strictly increasing.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or holds anything else.
+    """
+    try:
+        times = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: expected frame times (.npy), found: {_reason(error)}") from error
+    if not isinstance(times, np.ndarray) or times.ndim != 1 or times.dtype != np.float64:
+        found = f"{times.dtype} {times.shape}" if isinstance(times, np.ndarray) else "an archive"
+        raise InputError(f"{path}: expected float64 times of shape (frames,), found {found}")
+    if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
+        raise InputError(f"{path}: expected strictly increasing seconds, found times that are not")
+    return times
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+class ClipWriter:
+    """Write a clip frame by frame, with memory for none of them; the result equals that of `np.save`.
+
+    Writing goes through the file, not through a memory map, so that a full disk is an OSError and no crash.
+
+    Parameters
+    ----------
+    path : Path
+        File to create. Give a temporary name and move it into place after.
+    size : int
+        Rows and columns of a frame.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.frames = 0
+        self._size = size
+        self._file: BinaryIO = path.open("wb")
+        self._file.write(self._header())
+
+    def add(self, frame: np.ndarray) -> None:
+        """Append one uint8 frame of shape (3, size, size), C order."""
+        self._file.write(frame.data)
+        self.frames += 1
+
+    def _header(self) -> bytes:
+        header = BytesIO()
+        # NumPy pads the header so that the first axis can grow without moving the data.
+        shape = (self.frames, 3, self._size, self._size)
+        np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        return header.getvalue()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._file.seek(0)
+                self._file.write(self._header())
+        finally:
+            self._file.close()
+
+
+def write_clip_config(clips_dir: Path, config: ClipConfig) -> None:
+    """Write the options of a clips folder to its `preprocessing.json`."""
+    write_atomically(Path(clips_dir) / CONFIG_NAME, json.dumps(config.to_dict(), indent=2) + "\n")
+
+
+def read_clip_config(clips_dir: Path) -> ClipConfig | None:
+    """Read the options that made the clips of a folder.
+
+    Returns
+    -------
+    ClipConfig or None
+        None for clips that were made by hand.
+
+    Raises
+    ------
+    InputError
+        If the file is there but cannot be used.
+    """
+    path = Path(clips_dir) / CONFIG_NAME
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(fields, dict):
+            raise TypeError(f"a {type(fields).__name__}")
+        return ClipConfig.from_dict(fields)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: expected the options of the clips (a JSON object), found: {error}") from error

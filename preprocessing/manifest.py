@@ -1,0 +1,146 @@
+"""The manifest of a clips folder: a row per source video, failed ones included."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from preprocessing.clips import CLIP_NAME, clip_path, load_clip
+from preprocessing.errors import InputError
+from preprocessing.files import write_atomically
+
+MANIFEST_NAME = "manifest.csv"
+
+# Column -> pandas type. Empty cells mean unknown.
+COLUMNS: dict[str, Any] = {
+    "trailer_id": "Int64",  # only of rows that are ok
+    "source": "str",  # relative to the trailers folder, / between parts
+    "sha256": "str",  # of the source file
+    "bytes": "Int64",  # of the source file
+    "status": "str",  # ok, failed
+    "error": "str",  # why it failed, one line
+    "frames": "Int64",  # of the clip
+    "rows": "Int64",  # of the clip
+    "cols": "Int64",  # of the clip
+    "declared_frames": "Int64",  # what the file says; never trusted
+    "decoded_frames": "Int64",  # what came out of it
+    "fps": "float64",  # what the file says; never trusted
+    "duration": "float64",  # seconds from the first decoded frame to the end of the last
+    "declared_duration": "float64",  # seconds by what the file says; never trusted
+    "timing": "str",  # where the times come from: timestamps, repaired, frame rate
+    "width": "Int64",  # pixels, as shown (rotated)
+    "height": "Int64",  # pixels, as shown (rotated)
+    "rotation": "Int64",  # degrees clockwise that the file asks for; already applied to the clip
+    "codec": "str",  # four characters
+}
+STATUSES = ("ok", "failed")
+
+
+def source_name(relative: Path) -> str:
+    r"""Return the text by which manifests and labels call a video.
+
+    Bytes that are no UTF-8 are written as `\xff`; a name that already holds such text gets its backslashes doubled, so
+    that no two files share a name.
+    """
+    name = relative.as_posix()
+    if re.search(r"\\x[0-9a-f]{2}", name):
+        name = name.replace("\\", "\\\\")
+    return os.fsencode(name).decode("utf-8", errors="backslashreplace")
+
+
+def manifest_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return rows as a manifest, sorted by source, every column with its type."""
+    table = pd.DataFrame(list(rows), columns=list(COLUMNS))
+    for name, kind in COLUMNS.items():
+        if kind == "str":
+            table[name] = table[name].astype(object).where(table[name].notna(), "").astype(str)
+        else:
+            table[name] = pd.to_numeric(table[name]).astype(kind)
+    return table.sort_values("source", ignore_index=True)
+
+
+def write_manifest(clips_dir: Path, manifest: pd.DataFrame) -> None:
+    """Write the manifest of a clips folder, whole or not at all."""
+    write_atomically(Path(clips_dir) / MANIFEST_NAME, manifest.to_csv(index=False, lineterminator="\n"))
+
+
+def read_manifest(clips_dir: Path | str) -> pd.DataFrame:
+    """Read the manifest of a clips folder; a folder of hand-made clips gets one made from them.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `COLUMNS`; `trailer_id` is a nullable Int64.
+
+    Raises
+    ------
+    InputError
+        If the folder is missing, holds neither manifest nor clips, or its manifest is damaged.
+    """
+    clips_dir = Path(clips_dir)
+    path = clips_dir / MANIFEST_NAME
+    if not clips_dir.is_dir():
+        raise InputError(
+            f"{clips_dir}: expected a folder of clips, found {'a file' if clips_dir.exists() else 'nothing'}"
+        )
+    if not path.exists():
+        return _manifest_of_clips(clips_dir)
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: expected a manifest, found: {error}") from error
+    if missing := [name for name in ("trailer_id", "source", "status", "frames") if name not in table.columns]:
+        raise InputError(f"{path}: expected the columns {', '.join(COLUMNS)}; missing {', '.join(missing)}")
+    table = table.reindex(columns=list(COLUMNS), fill_value="")
+    for name, kind in COLUMNS.items():
+        if kind != "str":
+            try:
+                table[name] = pd.to_numeric(table[name].replace("", None)).astype(kind)
+            except (ValueError, TypeError) as error:
+                raise InputError(f"{path}: expected numbers in column {name}, found: {error}") from error
+    _check(path, table)
+    return table
+
+
+def _check(path: Path, table: pd.DataFrame) -> None:
+    ok = table["status"] == "ok"
+    for problem, rows in (
+        (f"a status among {', '.join(STATUSES)}", ~table["status"].isin(STATUSES)),
+        ("each source once", table["source"].duplicated()),
+        ("a trailer_id in every ok row", ok & table["trailer_id"].isna()),
+        ("each trailer_id once", ok & table["trailer_id"].duplicated()),
+    ):
+        if rows.any():
+            row = int(rows.to_numpy().argmax())
+            raise InputError(f"{path}, row {row + 2}: expected {problem}, found {table['source'][row]!r}")
+
+
+def _manifest_of_clips(clips_dir: Path) -> pd.DataFrame:
+    ids = sorted(int(match[1]) for entry in clips_dir.iterdir() if (match := CLIP_NAME.fullmatch(entry.name)))
+    if not ids:
+        raise InputError(f"{clips_dir}: expected {MANIFEST_NAME} or trailer_<id>.npy clips, found neither")
+    rows = []
+    for trailer_id in ids:
+        path = clip_path(clips_dir, trailer_id)
+        frames, _, height, width = load_clip(path).shape
+        rows.append(
+            {
+                "trailer_id": trailer_id,
+                "source": path.name,
+                "status": "ok",
+                "frames": frames,
+                "rows": height,
+                "cols": width,
+            }
+        )
+    return manifest_table(rows)
+
+
+def ok_rows(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that have a clip, in the order of their ids."""
+    return manifest[manifest["status"] == "ok"].sort_values("trailer_id", ignore_index=True)

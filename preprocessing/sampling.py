@@ -1,0 +1,173 @@
+"""Which frames make the clip, and when each is shown. Pure arithmetic over presentation times in seconds.
+
+The readers of this world report times that are missing, repeat, jump back at a joint between two recordings, or follow
+the order of decoding instead of that of showing. `true_times` turns them into strictly increasing seconds;
+`pick_frames` chooses by time, never by frame number.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from preprocessing.config import ClipConfig
+
+Timing = Literal["timestamps", "repaired", "frame rate"]
+
+# A stream reorders at most 16 frames (H.264 and HEVC, max_dec_frame_buffering): time that stays back longer was reset.
+REORDER_FRAMES = 16
+# Of a stream with neither timestamps nor a believable frame rate: the commonest rate of elementary streams.
+FALLBACK_FPS = 25.0
+# Declared rates outside this range are time bases or nonsense, not frame rates.
+LOWEST_FPS, HIGHEST_FPS = 0.01, 480.0
+
+
+def true_times(reported: np.ndarray, declared_fps: float) -> tuple[np.ndarray, Timing]:
+    """Return the strictly increasing time of every decoded frame.
+
+    Frames whose reported time fits no increasing sequence (the complement of a longest increasing subsequence) get a
+    time between their neighbours. Where the clock was reset, it goes on one usual spacing after the last frame.
+
+    Parameters
+    ----------
+    reported : ndarray of float, shape (frames,)
+        Seconds as the reader reports them, in the order of showing; NaN where it reports none.
+    declared_fps : float
+        The stream's own frame rate, used only where there are no times.
+
+    Returns
+    -------
+    times : ndarray of float64, shape (frames,)
+        Seconds, strictly increasing, the first at 0 or later.
+    timing : {"timestamps", "repaired", "frame rate"}
+        Whether the reported times were good, were mended, or were useless and replaced by the frame rate.
+    """
+    reported = np.asarray(reported, dtype=np.float64)
+    count = len(reported)
+    if count and np.isfinite(reported).all() and reported[0] >= 0 and (np.diff(reported) > 0).all():
+        return reported, "timestamps"
+    unwrapped = _unwrap(reported)
+    known = _longest_increasing(unwrapped)
+    if len(known) < max(2, count / 2):
+        fps = declared_fps if LOWEST_FPS <= declared_fps <= HIGHEST_FPS else FALLBACK_FPS
+        return np.arange(count) / fps, "frame rate"
+    step = _usual_step(unwrapped[known], known)
+    # Two more known frames, one usual step per frame beyond the ends, make interpolation extrapolate.
+    before, after = known[0] + 1, count - known[-1]
+    positions = np.concatenate([[known[0] - before], known, [known[-1] + after]])
+    values = unwrapped[known]
+    values = np.concatenate([[values[0] - before * step], values, [values[-1] + after * step]])
+    times = np.interp(np.arange(count), positions, values)
+    return times - min(times[0], 0.0), "repaired"
+
+
+def _usual_step(times: np.ndarray, positions: np.ndarray) -> float:
+    return float(np.median(np.diff(times) / np.diff(positions)))
+
+
+def _unwrap(reported: np.ndarray) -> np.ndarray:
+    """Add up the lost time where the clock was set back for good, as at the joint of two recordings."""
+    times = reported.copy()
+    steps = np.diff(times)
+    forward = steps[np.isfinite(steps) & (steps > 0)]
+    if not len(forward):
+        return times
+    step = float(np.median(forward))
+    latest = -np.inf
+    for index in range(len(times)):
+        if not np.isfinite(times[index]):
+            continue
+        if times[index] <= latest:
+            ahead = times[index : index + REORDER_FRAMES + 1]
+            ahead = ahead[np.isfinite(ahead)]
+            if len(ahead) > REORDER_FRAMES and (ahead <= latest).all() and ahead[-1] > ahead[0]:
+                times[index:] += latest + step - ahead.min()
+        latest = max(latest, times[index])
+    return times
+
+
+def _longest_increasing(times: np.ndarray) -> np.ndarray:
+    """Return the positions of a longest strictly increasing subsequence of the finite times (patience sorting)."""
+    tails: list[float] = []
+    tail_positions: list[int] = []
+    previous = np.full(len(times), -1)
+    for position in np.flatnonzero(np.isfinite(times)).tolist():
+        pile = int(np.searchsorted(tails, times[position]))
+        if pile == len(tails):
+            tails.append(times[position])
+            tail_positions.append(position)
+        else:
+            tails[pile] = times[position]
+            tail_positions[pile] = position
+        previous[position] = tail_positions[pile - 1] if pile else -1
+    chain = []
+    position = tail_positions[-1] if tail_positions else -1
+    while position >= 0:
+        chain.append(position)
+        position = int(previous[position])
+    return np.array(chain[::-1], dtype=np.intp)
+
+
+def pick_frames(times: np.ndarray, config: ClipConfig) -> np.ndarray:
+    """Choose the frames that make the clip.
+
+    Parameters
+    ----------
+    times : ndarray of float64, shape (frames,)
+        Seconds, strictly increasing.
+    config : ClipConfig
+        With `fps`, the frame shown at each 1/fps seconds, at most `frames` of them; else `frames` of them, evenly
+        spread; all of them where there are no more.
+
+    Returns
+    -------
+    ndarray of int, shape (picked,)
+        Positions in `times`, strictly increasing.
+    """
+    if config.fps is not None:
+        return _pick_at_rate(times, config.fps)[: config.frames]
+    return _pick_evenly(times, config.frames)
+
+
+def _pick_at_rate(times: np.ndarray, fps: float) -> np.ndarray:
+    if not len(times):
+        return np.empty(0, dtype=np.intp)
+    # A millionth of a second: below any time base, above the rounding of k / fps.
+    ticks = np.arange(np.floor((times[-1] + 1e-6) * fps) + 1) / fps + 1e-6
+    shown = np.searchsorted(times, ticks, side="right") - 1
+    return np.unique(np.maximum(shown, 0))
+
+
+def _pick_evenly(times: np.ndarray, most: int) -> np.ndarray:
+    """Pick `most` frames, the first and the last among them, evenly spaced in time to within one source frame.
+
+    A still that lasts longer than one spacing holds several even instants but only one frame. Such a pause counts as
+    one spacing long, so that the frames it cannot give are spread over the rest of the video.
+    """
+    count = len(times)
+    if count <= most:
+        return np.arange(count)
+    if most == 1:
+        return np.array([int(np.searchsorted(times, (times[0] + times[-1]) / 2, side="right")) - 1])
+    gaps = np.diff(times)
+    clock = np.concatenate([[0.0], np.cumsum(np.minimum(gaps, _spacing(gaps, most)))])
+    targets = np.linspace(0.0, clock[-1], most)
+    right = np.clip(np.searchsorted(clock, targets, side="left"), 1, count - 1)
+    picks = np.where(targets - clock[right - 1] <= clock[right] - targets, right - 1, right)
+    # Rounding may still bring two targets to one frame: make room for each before and behind it.
+    steps = np.arange(most)
+    picks = np.maximum.accumulate(np.maximum(picks, steps) - steps) + steps
+    return np.minimum(picks, count - most + steps)
+
+
+def _spacing(gaps: np.ndarray, most: int) -> float:
+    """Return the spacing s with sum(min(gap, s)) = (most - 1) s: the gaps longer than s count as s."""
+    ordered = np.sort(gaps)
+    short = np.arange(1, len(ordered) + 1)
+    spacings = np.cumsum(ordered) / np.maximum(short - (len(ordered) - (most - 1)), 1)
+    # Exactly one number of short gaps is consistent: its spacing lies between the last short and the first long gap.
+    longest_short = ordered
+    shortest_long = np.append(ordered[1:], np.inf)
+    fits = (short > len(ordered) - (most - 1)) & (longest_short <= spacings) & (spacings <= shortest_long)
+    return float(spacings[np.argmax(fits)]) if fits.any() else float(gaps.sum() / (most - 1))
