@@ -7,13 +7,15 @@ with.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from genre_classifier.genres import GENRES
 from preprocessing.errors import InputError
 
 Precision = Literal["float32", "bfloat16"]
 Bptt = Literal["truncated", "full"]
+Schedule = Literal["constant", "cosine"]
+Weak = Literal["pool", "broadcast"]
 Head = Literal["flat", "pooled"]
 Inputs = Literal["rgb", "difference", "rgb+difference"]
 
@@ -125,44 +127,139 @@ class TrainingConfig(_Config):
     Attributes
     ----------
     epochs : int
-        Passes over the training trailers.
+        Passes over the training trailers, at most.
     batch_size : int
         Trailers per step; shorter ones are padded and masked.
     learning_rate : float
-        Of Adam.
+        Of Adam, at the start.
+    schedule : {"constant", "cosine"}
+        What becomes of the learning rate over the epochs: it stays, or falls to a hundredth along a cosine.
+    weight_decay : float
+        Decoupled weight decay of the optimizer (AdamW), per step and relative to the learning rate.
+    clip_norm : float or None
+        Largest norm of the whole gradient; None leaves it as it is.
+    patience : int or None
+        Epochs without a better validation macro-AP after which training ends; None trains all epochs.
     chunk : int or None
         Frames of truncated back-propagation through time; None takes each trailer whole.
     bptt : {"truncated", "full"}
-        With `chunk`: whether the gradient stops at the borders of chunks or goes through them.
+        With a chunk: whether the gradient stops at the borders of chunks, or goes through the whole trailer, exactly,
+        with BatchNormalization using its moving statistics.
     precision : {"float32", "bfloat16"}
         Of the convolutions; state and gates stay in float32.
-    validation_share, test_share : float
-        Shares of the trailers kept out of training, in [0, 1).
+    weak : {"pool", "broadcast"}
+        How trailers with whole-trailer labels are learnt: through a pooled score over their frames, or with the label
+        copied to every frame.
+    balance : bool
+        Weigh each genre's frames so that those with and without it count alike.
+    label_smoothing : float
+        Targets become target * (1 - s) + s / 2.
+    flip : bool
+        Mirror training clips at random.
+    shift : float
+        Move training clips at random, up to this share of their size.
+    brightness : float
+        Change the brightness of training clips at random, up to this share of the grey range.
+    contrast : float
+        Change the contrast of training clips at random, up to this share.
+    stride : int
+        Keep every n-th frame of training clips, n drawn from 1 to this.
+    validation_share : float
+        Share of the trailers that chooses the epoch and the thresholds.
+    test_share : float
+        Share of the trailers kept out of training altogether, for evaluation.
+    deterministic : bool
+        Only deterministic operations: two runs with one seed on one machine end with the same bits. Slower.
     seed : int
-        Of the initial weights, the splits and the order of trailers.
+        Of the initial weights, the splits, the order of trailers and their random changes.
     """
 
     epochs: int = 20
     batch_size: int = 1
     learning_rate: float = 1e-3
+    schedule: Schedule = "constant"
+    weight_decay: float = 0.0
+    clip_norm: float | None = 1.0
+    patience: int | None = 10
     chunk: int | None = None
     bptt: Bptt = "truncated"
     precision: Precision = "float32"
+    weak: Weak = "pool"
+    balance: bool = False
+    label_smoothing: float = 0.0
+    flip: bool = False
+    shift: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    stride: int = 1
     validation_share: float = 0.15
     test_share: float = 0.15
+    deterministic: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _require(self.epochs >= 1, f"epochs must be at least 1, got {self.epochs}")
-        _require(self.batch_size >= 1, f"batch_size must be at least 1, got {self.batch_size}")
-        _require(self.learning_rate > 0, f"learning_rate must be positive, got {self.learning_rate}")
-        _require(self.chunk is None or self.chunk >= 1, f"chunk must be at least 1 frame, got {self.chunk}")
-        _require(self.bptt in ("truncated", "full"), f"bptt must be truncated or full, got {self.bptt!r}")
+        for name, options in (("schedule", Schedule), ("bptt", Bptt), ("precision", Precision), ("weak", Weak)):
+            allowed, value = get_args(options), getattr(self, name)
+            _require(value in allowed, f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+        for name in ("epochs", "batch_size", "patience", "chunk", "stride"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, f"{name} must be at least 1, got {value}")
+        for name in ("learning_rate", "clip_norm"):
+            value = getattr(self, name)
+            _require(value is None or 0 < value < float("inf"), f"{name} must be positive, got {value}")
+        for name in ("label_smoothing", "shift", "brightness", "contrast", "validation_share", "test_share"):
+            value = getattr(self, name)
+            _require(0 <= value < 1, f"{name} must be at least 0 and below 1, got {value}")
+        _require(self.weight_decay >= 0, f"weight_decay must be at least 0, got {self.weight_decay}")
         _require(
-            self.precision in ("float32", "bfloat16"), f"precision must be float32 or bfloat16: {self.precision!r}"
+            self.validation_share + self.test_share < 1,
+            f"validation_share and test_share must leave trailers for training, got {self.validation_share} and "
+            f"{self.test_share}",
         )
-        shares = (self.validation_share, self.test_share)
-        _require(all(0 <= share < 1 for share in shares) and sum(shares) < 1, f"shares must leave trailers: {shares}")
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig(_Config):
+    """How scores are evaluated.
+
+    Attributes
+    ----------
+    draws : int
+        Bootstrap draws of trailers.
+    seed : int
+        Of the draws, and of the frames that the baselines are fitted on.
+    confidence : float
+        Share of the draws inside an interval, in (0, 1).
+    grid_seconds : float
+        Length of the cells of segment-level figures, in seconds.
+    collar_seconds : float
+        Most that an event's begin, and end, may be off, in seconds.
+    offset_share : float
+        An event's end may also be off by this share of the labelled event's length.
+    tiou : tuple of float
+        Limits of temporal intersection over union, in (0, 1]; those of ActivityNet.
+    ece_bins : int
+        Bins of equal width for the expected calibration error and the reliability diagrams.
+    """
+
+    draws: int = 1000
+    seed: int = 0
+    confidence: float = 0.95
+    grid_seconds: float = 1.0
+    collar_seconds: float = 0.5
+    offset_share: float = 0.5
+    tiou: tuple[float, ...] = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+    ece_bins: int = 15
+
+    def __post_init__(self) -> None:
+        _require(self.draws >= 1, f"draws must be at least 1, got {self.draws}")
+        _require(0 < self.confidence < 1, f"confidence must be between 0 and 1, got {self.confidence}")
+        _require(self.grid_seconds > 0, f"grid_seconds must be above 0, got {self.grid_seconds}")
+        _require(self.collar_seconds >= 0, f"collar_seconds must be 0 or more, got {self.collar_seconds}")
+        _require(0 <= self.offset_share <= 1, f"offset_share must be between 0 and 1, got {self.offset_share}")
+        limits = len(self.tiou) > 0 and all(0 < limit <= 1 for limit in self.tiou)
+        _require(limits, f"tiou must be limits above 0 and at most 1, got {self.tiou}")
+        _require(self.ece_bins >= 1, f"ece_bins must be at least 1, got {self.ece_bins}")
 
 
 @dataclasses.dataclass(frozen=True)
