@@ -6,6 +6,7 @@ Pure pandas; never imports Keras.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -45,6 +46,12 @@ class Tags:
     thresholds: Mapping[str, float]
     segment_config: SegmentConfig
     thumbnails: tuple[Thumbnail, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Return the file's name as text that can be shown: no control characters, no broken bytes."""
+        text = os.fsencode(self.video.name).decode("utf-8", "replace")
+        return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
     def shares(self) -> dict[str, float]:
         """Return each genre's share of the video's time that lies in its segments, in [0, 1]."""

@@ -87,7 +87,7 @@ def timeline_figure(tags: Tags) -> Figure:
         decimals = 0 if tags.duration >= 10 else 1
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _, d=decimals: clock(x, decimals=d)))
     # parse_math off: a file's name may hold dollar signs.
-    figure.text(0.09, 0.945, tags.video.name, fontsize=13, color=_INK, fontweight="bold", parse_math=False)
+    figure.text(0.09, 0.945, tags.name, fontsize=13, color=_INK, fontweight="bold", parse_math=False)
     figure.text(0.93, 0.945, clock(tags.duration, decimals=1), fontsize=11, color=_INK, ha="right")
     note = "area: score, 0 to 1    dashed: threshold    black: segment    percent: share of the time in segments"
     figure.text(0.09, 0.022, note, fontsize=8, color=_INK, alpha=0.8)

@@ -1,0 +1,104 @@
+"""`genre-classifier tag`: videos to scores, segments and pages to watch them on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from genre_classifier.config import Precision, SegmentConfig
+
+_RULES = SegmentConfig()
+
+
+@click.command("tag")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="VIDEO...")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
+@click.option("--chunk", type=click.IntRange(min=1), help="Frames scored at once: memory, not scores, depends on it.")
+@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True,
+              help="Of the convolutions.")  # fmt: skip
+@click.option("--overlay", is_flag=True, help="Also write overlay.mp4, a copy with the scores drawn on each frame.")
+@click.option("--embed", is_flag=True, help="Put a small copy of the video inside viewer.html.")
+@click.option("--label-studio", is_flag=True, help="Also write label_studio.json, predictions to correct there.")
+@click.option("--smooth", type=float, default=_RULES.smooth_seconds, show_default=True,
+              help="Seconds of the median filter over the scores.")  # fmt: skip
+@click.option("--off-ratio", type=float, default=_RULES.off_ratio, show_default=True,
+              help="A segment goes on down to this share of its threshold.")  # fmt: skip
+@click.option("--min-segment", type=float, default=_RULES.min_seconds, show_default=True,
+              help="Shortest segment, in seconds.")  # fmt: skip
+@click.option("--min-gap", type=float, default=_RULES.min_gap_seconds, show_default=True,
+              help="Shortest pause between segments of a genre, in seconds.")  # fmt: skip
+@click.option("--strict", is_flag=True, help="Exit with 1 if any video could not be read.")
+def command(
+    run: Path,
+    videos: tuple[Path, ...],
+    out: Path,
+    chunk: int | None,
+    precision: Precision,
+    overlay: bool,
+    embed: bool,
+    label_studio: bool,
+    smooth: float,
+    off_ratio: float,
+    min_segment: float,
+    min_gap: float,
+    strict: bool,
+) -> int:
+    r"""Tag videos, or folders of them: which genre each shows when.
+
+    Each video gets a folder in OUT with scores.csv, segments.csv, segments.vtt, segments.json, timeline.png and
+    viewer.html; OUT gets index.html and summary.csv. What is done already is not done again.
+
+    \b
+    Example:
+      genre-classifier tag runs/mine new_trailer.mp4 --out tags/
+      genre-classifier tag runs/mine trailers/ --out tags/ --overlay
+    """
+    rules = SegmentConfig(smooth, off_ratio, min_segment, min_gap)
+
+    from genre_classifier.cli.progress import progress_bar
+    from genre_classifier.runs import load_run
+    from genre_classifier.tag_folder import Extras, Job, make_folder, plan_jobs, tag_videos, write_index
+    from preprocessing.errors import InputError
+    from preprocessing.pipeline import find_videos
+
+    loaded = load_run(run)
+    named: list[tuple[Path, str]] = []
+    for video in videos:
+        if video.is_dir():
+            named += [(video / name, name.as_posix()) for name in find_videos(video)]
+        else:
+            named.append((video, video.name))
+    make_folder(out)
+    jobs = plan_jobs(named, out)
+    options = {} if chunk is None else {"chunk": chunk}
+    with progress_bar(None, "tagging", "s") as bar:
+        shown = 0.0
+
+        def on_start(job: Job) -> None:
+            nonlocal shown
+            shown = 0.0
+            bar.set_description(job.source)
+
+        def on_progress(seconds: float) -> None:
+            nonlocal shown
+            bar.update(round(seconds - shown, 3))
+            shown = seconds
+
+        def on_done(job: Job, error: InputError | None) -> None:
+            bar.clear()
+            if error:
+                click.echo(f"genre-classifier: {error}", err=True)
+            else:
+                click.echo(str(job.folder / "viewer.html"))
+
+        failures = tag_videos(
+            loaded, jobs, precision=precision, segment_config=rules, extras=Extras(overlay, embed, label_studio),
+            on_start=on_start, on_progress=on_progress, on_done=on_done, **options,
+        )  # fmt: skip
+    write_index(out, failures)
+    click.echo(str(out / "index.html"))
+    if failures and len(failures) == len(jobs):
+        return 2
+    return 1 if failures and strict else 0

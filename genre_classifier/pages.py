@@ -1,0 +1,39 @@
+"""HTML pages from `templates/`: one environment, everything escaped, styles and scripts put inside the page."""
+
+from __future__ import annotations
+
+import base64
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("genre_classifier"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill a template; every value is escaped, and `inline(name)` puts a style or script of `templates/` in."""
+    environment = _environment()
+    return environment.get_template(template).render(inline=_inline, **values)
+
+
+def _inline(name: str) -> Markup:
+    """Return a file of `templates/` as it is: for our own styles and scripts only."""
+    environment = _environment()
+    assert environment.loader is not None
+    return Markup(environment.loader.get_source(environment, name)[0])
+
+
+def data_url(data: bytes, media_type: str) -> str:
+    """Return bytes as a URL that needs no file and no network."""
+    return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
