@@ -125,10 +125,15 @@ def brier(y_true: np.ndarray, y_score: np.ndarray) -> float:
     return float(np.mean((y_score.astype(np.float64) - y_true) ** 2)) if y_true.size else float("nan")
 
 
+def bin_of(y_score: np.ndarray, *, bins: int = ECE_BINS) -> np.ndarray:
+    """Return the bin of each score, 0 ... bins - 1, as `Reliability` defines them."""
+    return np.minimum((y_score.astype(np.float64) * bins).astype(np.intp), bins - 1)
+
+
 def reliability(y_true: np.ndarray, y_score: np.ndarray, *, bins: int = ECE_BINS) -> Reliability:
     """Count frames, positives and scores per bin of score, for one genre."""
     frame_metrics.validate(y_true, y_score)
-    bin_of_frame = np.minimum((y_score.astype(np.float64) * bins).astype(np.int64), bins - 1)
+    bin_of_frame = bin_of(y_score, bins=bins)
     return Reliability(
         edges=np.linspace(0, 1, bins + 1),
         frames=np.bincount(bin_of_frame, minlength=bins),

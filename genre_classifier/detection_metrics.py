@@ -89,10 +89,22 @@ def interpolated_average_precision(
     return np.divide(area, references, out=np.full(area.shape, np.nan), where=references > 0)
 
 
-def average_precisions(references: Events, detections: Events, tiou: np.ndarray) -> np.ndarray:
-    """Return the average precision of one genre at each limit: shape (limits,), each detection a level of its own."""
-    right = true_detections(references, detections, tiou)
+def average_precisions(references: Events, detections: Events, right: np.ndarray) -> np.ndarray:
+    """Return the average precision of one genre at each limit.
+
+    Parameters
+    ----------
+    references, detections : Events
+        Of one genre.
+    right : ndarray of bool, shape (limits, detections)
+        As `true_detections` gives it.
+
+    Returns
+    -------
+    ndarray of float64, shape (limits,)
+        Each detection being a level of its own.
+    """
     order = np.lexsort((detections.start, detections.trailer, -detections.score))
     return interpolated_average_precision(
-        right[:, order].astype(np.float64), np.ones((1, len(order))), np.full(len(tiou), len(references))
+        right[:, order].astype(np.float64), np.ones((1, len(order))), np.full(len(right), len(references))
     )
