@@ -21,7 +21,7 @@ TRAILERS_FOR_TRUST = 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Figure:
+class Estimate:
     """A figure with its percentile interval; NaN where not defined.
 
     Attributes
@@ -64,7 +64,7 @@ def draw_weights(trailers: int, *, draws: int, seed: int) -> np.ndarray:
     return np.concatenate([np.ones((1, trailers)), drawn]).astype(np.float32)
 
 
-def figure(draws: np.ndarray, *, confidence: float, trailers: int) -> Figure:
+def estimate(draws: np.ndarray, *, confidence: float, trailers: int) -> Estimate:
     """Turn a figure's draws into its value and percentile interval.
 
     Parameters
@@ -80,6 +80,6 @@ def figure(draws: np.ndarray, *, confidence: float, trailers: int) -> Figure:
     value, drawn = float(draws[0]), draws[1:]
     drawn = drawn[~np.isnan(drawn)]
     if np.isnan(value) or trailers < LEAST_TRAILERS or len(drawn) < max(1, LEAST_DEFINED_SHARE * (len(draws) - 1)):
-        return Figure(value)
+        return Estimate(value)
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Figure(value, float(low), float(high))
+    return Estimate(value, float(low), float(high))

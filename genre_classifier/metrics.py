@@ -22,7 +22,7 @@ import pandas as pd
 from genre_classifier import baselines as simple
 from genre_classifier import bootstrap, calibration, counts, failures, frame_metrics, resampling, trailer_metrics
 from genre_classifier.alignment import Aligned, align
-from genre_classifier.bootstrap import Figure
+from genre_classifier.bootstrap import Estimate
 from genre_classifier.config import EvaluationConfig, SegmentConfig
 from genre_classifier.genres import GENRES
 from genre_classifier.resampling import Table
@@ -80,7 +80,7 @@ class Evaluation:
         """Return how many trailers take part at a level."""
         return len(self.data.trailers) if level in _TRAILER_LEVELS else int(self.data.timed.sum())
 
-    def figure(self, level: str, scope: str, metric: str) -> Figure:
+    def figure(self, level: str, scope: str, metric: str) -> Estimate:
         """Return one figure with its interval.
 
         Examples
@@ -89,20 +89,20 @@ class Evaluation:
         """
         return self._figure(level, self.levels[level][scope][metric])
 
-    def baseline_figure(self, name: str, level: str, scope: str, metric: str) -> Figure:
+    def baseline_figure(self, name: str, level: str, scope: str, metric: str) -> Estimate:
         """Return one figure of a baseline."""
         return self._figure(level, self.baselines[name].levels[level][scope][metric])
 
     def lead(
         self, name: str, level: str = "frame_pooled", scope: str = "macro", metric: str = "average_precision"
-    ) -> Figure:
+    ) -> Estimate:
         """Return the model's figure less that of a baseline, on the same draws."""
         return self._figure(
             level, self.levels[level][scope][metric] - self.baselines[name].levels[level][scope][metric]
         )
 
-    def _figure(self, level: str, draws: np.ndarray) -> Figure:
-        return bootstrap.figure(draws, confidence=self.config.confidence, trailers=self.trailers_at(level))
+    def _figure(self, level: str, draws: np.ndarray) -> Estimate:
+        return bootstrap.estimate(draws, confidence=self.config.confidence, trailers=self.trailers_at(level))
 
 
 def evaluate(
