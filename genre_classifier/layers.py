@@ -10,6 +10,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from genre_classifier import convlstm
+
 PACKAGE = "genre_classifier"
 PADDING = -1  # value of every pixel of a padded frame; no uint8 frame can hold it
 
@@ -47,12 +49,12 @@ class Frames(keras.layers.Layer):
         Returns
         -------
         frames : float tensor, shape (batch, frames, rows, cols, 3 or 6)
-        mask : bool tensor, shape (batch, frames)
-            False for padded frames.
+        mask : bool tensor, shape (batch, frames), or None
+            False for padded frames; None when the type of the pixels cannot hold padding.
         state : tuple
             To be given with the next chunk.
         """
-        mask = pixels[:, :, 0, 0, 0] >= 0 if _is_signed(pixels) else ops.ones_like(pixels[:, :, 0, 0, 0], dtype="bool")
+        mask = ops.cast(pixels[:, :, 0, 0, 0], "float32") >= 0 if _is_signed(pixels) else None
         frames = ops.transpose(ops.cast(pixels, self.compute_dtype), (0, 1, 3, 4, 2)) * (1 / 255)
         if self.inputs == "rgb":
             return frames, mask, state
@@ -100,33 +102,76 @@ def _is_signed(pixels: Any) -> bool:
 class FastConvLSTM2D(keras.layers.ConvLSTM2D):
     """`keras.layers.ConvLSTM2D` with one convolution per step instead of eight.
 
-    Same arguments, same weights in the same order, same numbers to float32 rounding. Cases outside the network's own
-    (strides, dilation, dropout, other paddings) and masks are left to Keras.
+    Same arguments, same weights in the same order, same numbers to float32 rounding: a model saved with one loads
+    with the other. What the fast path does not cover (strides, dilation, dropout, valid padding, other activations, no
+    bias) and masked sequences are left to Keras.
+
+    Parameters
+    ----------
+    precision : {"float32", "bfloat16"}
+        Of the convolutions, besides the arguments of `keras.layers.ConvLSTM2D`; state and gates stay in float32.
     """
+
+    def __init__(self, filters: int, kernel_size: Any, *args: Any, precision: str = "float32", **kwargs: Any) -> None:
+        super().__init__(filters, kernel_size, *args, **kwargs)
+        self.precision = precision
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         """Run over `(batch, frames, rows, cols, channels)`, or channels first if the layer is told so."""
-        return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+        if mask is not None or not self.is_fast:
+            return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+        first = self.data_format == "channels_first"
+        if first:
+            sequences = ops.transpose(sequences, (0, 1, 3, 4, 2))
+        if self.go_backwards:
+            sequences = ops.flip(sequences, axis=1)
+        if initial_state is None and self.stateful:
+            initial_state = [ops.convert_to_tensor(variable) for variable in self.states]
+        if initial_state is None:
+            state = self.initial_state(ops.shape(sequences)[0], *sequences.shape[2:4])
+        elif first:
+            state = tuple(ops.transpose(part, (0, 2, 3, 1)) for part in initial_state)
+        else:
+            state = tuple(initial_state)
+        run = convlstm.run_for_training if training else convlstm.run
+        outputs, state = run(self.weights_for_run(), sequences, state)
+        result = outputs if self.return_sequences else state[0]
+        if first:
+            state = tuple(ops.transpose(part, (0, 3, 1, 2)) for part in state)
+            result = ops.transpose(result, (0, 1, 4, 2, 3) if self.return_sequences else (0, 3, 1, 2))
+        if self.stateful:
+            for variable, part in zip(keras.tree.flatten(self.states), state, strict=True):
+                variable.assign(part)
+        return [result, *state] if self.return_state else result
 
-    def run(self, sequences: Any, state: tuple[Any, Any]) -> tuple[Any, tuple[Any, Any]]:
-        """Run one chunk, channels last: return its outputs and the state `(h, c)` after it."""
+    @property
+    def is_fast(self) -> bool:
+        """Whether the arguments are among those that the fast path covers."""
+        cell = self.cell
+        return (
+            cell.activation is keras.activations.tanh
+            and cell.recurrent_activation in (keras.activations.sigmoid, keras.activations.hard_sigmoid)
+            and cell.padding == "same"
+            and set(cell.strides) == set(cell.dilation_rate) == {1}
+            and cell.use_bias
+            and not cell.dropout
+            and not cell.recurrent_dropout
+        )
+
+    def weights_for_run(self, precision: str | None = None) -> convlstm.Cell:
+        """Return the layer's weights as the functions of `genre_classifier.convlstm` take them."""
         kernel = ops.concatenate([self.cell.kernel, self.cell.recurrent_kernel], axis=2)
-
-        h, c = state
-        outputs = []
-        for frame in ops.unstack(sequences, axis=1):
-            gates = ops.conv(ops.concatenate([frame, h], axis=-1), kernel, padding="same", data_format="channels_last")
-            gates = gates + self.cell.bias
-            i, f, g, o = ops.split(gates, 4, axis=-1)
-            c = self.recurrent_activation(f) * c + self.recurrent_activation(i) * self.activation(g)
-            h = self.recurrent_activation(o) * self.activation(c)
-            outputs.append(h)
-        return ops.stack(outputs, axis=1), (h, c)
+        bias = ops.copy(self.cell.bias)  # a tensor of its present value
+        return convlstm.Cell(kernel, bias, self.cell.recurrent_activation.__name__, precision or self.precision)
 
     def initial_state(self, batch: Any, rows: int, cols: int) -> tuple[Any, Any]:
         """Return zeros for `(h, c)`, each `(batch, rows, cols, filters)`."""
-        zeros = ops.zeros((batch, rows, cols, self.filters), dtype=self.compute_dtype)
+        zeros = ops.zeros((batch, rows, cols, self.filters), dtype="float32")
         return zeros, zeros
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "precision": self.precision}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

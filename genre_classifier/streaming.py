@@ -44,7 +44,9 @@ class ScoreStream:
         """
         if not len(frames):
             return np.zeros((0, len(self._model.output_names)), np.float32)
-        scores, self._states = self._model.run_chunk(np.ascontiguousarray(frames)[None], self._states)
+        scores, self._states = self._model.score_chunk(
+            np.ascontiguousarray(frames)[None], self._states, precision=self._precision
+        )
         return np.asarray(scores[0], dtype=np.float32)
 
 

@@ -1,0 +1,114 @@
+"""What makes the network fast on one backend only; everywhere else these functions change nothing.
+
+TensorFlow runs a graph of operations: its convolutions are the fastest on a CPU, and the small arithmetic between them
+is compiled by XLA, alone, because XLA's own convolutions are several times slower there. JAX compiles whole programs.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from preprocessing.errors import InputError
+
+TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+
+def fused(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile elementwise arithmetic into one pass over memory (TensorFlow; JAX does it by itself)."""
+    if not TENSORFLOW:
+        return function
+    import tensorflow as tf
+
+    compiled: Callable[..., Any] = tf.function(function, jit_compile=True, autograph=False)
+    return functools.wraps(function)(compiled)
+
+
+def program(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function of tensors, once per shape and type of its arguments, whatever the number of frames."""
+    if TENSORFLOW:
+        import tensorflow as tf
+
+        graph: Callable[..., Any] = tf.function(function, autograph=False, reduce_retracing=True)
+        return graph
+    if keras.backend.backend() == "jax":
+        import jax
+
+        compiled: Callable[..., Any] = jax.jit(function)
+        return compiled
+    return function
+
+
+def scan(step: Callable[..., Any], state: Any, frames: Any, outputs: Sequence[tuple[Any, str]]) -> tuple[Any, Any]:
+    """Step through the frames of a chunk.
+
+    Parameters
+    ----------
+    step : callable
+        `step(state, frame)` gives `(state, outputs)`.
+    state : nested tuple of tensors
+    frames : tensor, shape (batch, frames, ...)
+    outputs : sequence of (shape, dtype)
+        Of each of the outputs, for one frame: `(batch, ...)`.
+
+    Returns
+    -------
+    outputs : tuple of tensors, shape (batch, frames, ...)
+    state : like `state`
+    """
+    if not TENSORFLOW:
+        state, stacked = ops.scan(step, state, ops.swapaxes(frames, 0, 1))
+        return tuple(ops.swapaxes(output, 0, 1) for output in stacked), state
+    import tensorflow as tf
+
+    count = tf.shape(frames)[1]
+    stores = tuple(tf.TensorArray(dtype, count, element_shape=shape) for shape, dtype in outputs)
+
+    def body(index: Any, state: Any, stores: Any) -> Any:
+        state, written = step(state, frames[:, index])
+        return index + 1, state, tuple(store.write(index, one) for store, one in zip(stores, written, strict=True))
+
+    # One frame at a time: more in flight would hold more of the large arrays between layers.
+    _, state, stores = tf.while_loop(lambda index, *_: index < count, body, (0, state, stores), parallel_iterations=1)
+    return tuple(frames_second(store.stack()) for store in stores), state
+
+
+def frames_second(sequence: Any) -> Any:
+    """Swap `(frames, batch, ...)` into `(batch, frames, ...)`."""
+    return ops.transpose(sequence, (1, 0, *range(2, len(sequence.shape))))
+
+
+def require_precision(precision: str) -> None:
+    """Refuse bfloat16 where the processor would emulate it.
+
+    Raises
+    ------
+    InputError
+        If `precision` is bfloat16 and the CPU has neither avx512_bf16 nor amx_bf16.
+    """
+    if precision == "bfloat16" and not has_bfloat16():
+        raise InputError(
+            "precision bfloat16 needs a processor with avx512_bf16 or amx_bf16 (or a GPU), and this one has neither: "
+            "it would be slower than float32; use float32"
+        )
+
+
+@functools.cache
+def has_bfloat16() -> bool:
+    """Return whether the machine multiplies bfloat16 in hardware (Linux; elsewhere only GPUs are recognised)."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+            flags = next((line for line in file if line.startswith("flags")), "").split()
+    except OSError:
+        flags = []
+    if {"avx512_bf16", "amx_bf16"} & set(flags):
+        return True
+    if TENSORFLOW:
+        import tensorflow as tf
+
+        return bool(tf.config.list_physical_devices("GPU"))
+    return False

@@ -1,0 +1,253 @@
+"""The network as two programs over a chunk, with the state carried from chunk to chunk.
+
+`step_through` scores: all layers step together, one frame at a time, so that memory does not grow with the chunk.
+`run_layers` trains: one layer after the other over the whole chunk, because BatchNormalization's statistics need all
+of its frames. Both run the branches as one wider ConvLSTM, and both equal the layer-by-layer functional model.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from genre_classifier import convlstm
+from genre_classifier.acceleration import fused, scan
+from genre_classifier.layers import Frames
+
+
+class Stage(NamedTuple):
+    """One shared stage, ready for use: a ConvLSTM, its normalisation and its pooling."""
+
+    cell: convlstm.Cell
+    gamma: Any
+    beta: Any
+    moving_mean: Any
+    moving_variance: Any
+    epsilon: float
+    pool: int
+
+
+class Branches(NamedTuple):
+    """All branches, ready for use: one ConvLSTM as wide as all of theirs, and each one's layers after it."""
+
+    cell: convlstm.Cell
+    pool: int
+    heads: Sequence[Callable[[Any], Any]]
+
+
+class Network(NamedTuple):
+    """The whole network, ready for use."""
+
+    prepare: Frames
+    stages: Sequence[Stage]
+    branches: Branches
+
+
+class Moments(NamedTuple):
+    """Sums over the real frames' pixels of one normalised layer: what its statistics are made of.
+
+    Attributes
+    ----------
+    count : scalar
+        Pixels.
+    total, squares : tensor, shape (channels,)
+        Sum of the values and of their squares.
+    """
+
+    count: Any
+    total: Any
+    squares: Any
+
+
+States = tuple[Any, ...]  # of the preparation, of each shared stage, of the branches
+
+
+def step_through(
+    network: Network, pixels: Any, states: States, *, measure: bool = False
+) -> tuple[Any, States, tuple[Moments, ...]]:
+    """Score a chunk, frame by frame, with the moving statistics of the normalisation.
+
+    Parameters
+    ----------
+    network : Network
+    pixels : tensor, shape (batch, frames, 3, rows, cols)
+    states : tuple
+        `GenreModel.initial_states`, or what this function gave for the chunk before.
+    measure : bool
+        Whether to add up the moments of the normalised layers.
+
+    Returns
+    -------
+    scores : float32 tensor, shape (batch, frames, genres)
+    states : tuple
+    moments : tuple of Moments
+        Of each stage; empty without `measure`.
+    """
+    stages, branches = network.stages, network.branches
+    affine = [_affine(stage, stage.moving_mean, stage.moving_variance) for stage in stages]
+    cells = [*(stage.cell for stage in stages), branches.cell]
+
+    def one(carry: Any, frame: Any) -> Any:
+        (prepared, *recurrent), moments = carry
+        frames, mask, prepared = network.prepare.run(frame[:, None], prepared)
+        after, measured = [], []
+        joined = _join(frames[:, 0], recurrent[0][0], cells[0].dtype)
+        for number, cell in enumerate(cells):
+            h, c = convlstm.step(cell, joined, recurrent[number][1])
+            after.append((h, c))
+            if number < len(stages):
+                if measure:
+                    measured.append(add_moments(moments[number], measure_moments(h[:, None], mask)))
+                pooled = _pool_and_join(stages[number].pool, cells[number + 1].dtype)
+                joined = pooled(h, *affine[number], recurrent[number + 1][0])
+        maps = _pool(branches.pool)(h)
+        return ((prepared, *after), tuple(measured)), (maps,)
+
+    zero = tuple(no_moments(stage) for stage in stages) if measure else ()
+    batch, rows, cols, channels = states[-1][0].shape
+    shape = (batch, rows // branches.pool, cols // branches.pool, channels)
+    (maps,), (states, moments) = scan(one, (states, zero), pixels, [(shape, "float32")])
+    return run_heads(branches, maps), states, moments
+
+
+def run_layers(
+    network: Network, pixels: Any, states: States, *, batch_statistics: bool
+) -> tuple[Any, States, tuple[Moments, ...]]:
+    """Score a chunk, layer by layer, keeping what a gradient needs.
+
+    Parameters
+    ----------
+    network : Network
+    pixels : tensor, shape (batch, frames, 3, rows, cols)
+    states : tuple
+    batch_statistics : bool
+        Whether the normalisation uses this chunk's own statistics or its moving ones.
+
+    Returns
+    -------
+    scores : float32 tensor, shape (batch, frames, genres)
+    states : tuple
+    moments : tuple of Moments
+        Of each stage.
+    """
+    frames, mask, prepared = network.prepare.run(pixels, states[0])
+    after, measured = [prepared], []
+    for number, stage in enumerate(network.stages):
+        frames, state = convlstm.run_for_training(stage.cell, frames, states[1 + number], input_gradient=number > 0)
+        after.append(state)
+        moments = measure_moments(frames, mask)
+        measured.append(moments)
+        mean, variance = statistics(moments) if batch_statistics else (stage.moving_mean, stage.moving_variance)
+        frames = _per_frame(_normalise_and_pool(stage.pool), frames, *_affine(stage, mean, variance))
+    maps, state = convlstm.run_for_training(network.branches.cell, frames, states[-1])
+    after.append(state)
+    maps = _per_frame(_pool(network.branches.pool), maps)
+    return run_heads(network.branches, maps), tuple(after), tuple(measured)
+
+
+def run_heads(branches: Branches, maps: Any) -> Any:
+    """Turn the pooled maps of all branches, `(batch, frames, rows, cols, channels)`, into scores."""
+    parts = ops.split(maps, len(branches.heads), axis=-1)
+    return ops.concatenate([head(part) for head, part in zip(branches.heads, parts, strict=True)], axis=-1)
+
+
+def fuse_cells(cells: Sequence[convlstm.Cell]) -> convlstm.Cell:
+    """Make one cell that runs several side by side on the same input.
+
+    Its state holds theirs one after the other along the channels; its recurrent kernel is block-diagonal, so none
+    sees another's state.
+    """
+    first, count = cells[0], len(cells)
+    filters = first.bias.shape[0] // 4
+    size, _, joined, _ = first.kernel.shape
+    inputs = joined - filters
+    # Gate by gate, then cell by cell: (..., 4, count, filters).
+    kernels = ops.stack([ops.reshape(cell.kernel, (size, size, joined, 4, filters)) for cell in cells], axis=-2)
+    own = ops.reshape(kernels[:, :, inputs:], (size, size, 1, filters, 4, count, filters))
+    blocks = own * ops.reshape(ops.eye(count, dtype=own.dtype), (1, 1, count, 1, 1, count, 1))
+    wide = ops.concatenate(
+        [
+            ops.reshape(kernels[:, :, :inputs], (size, size, inputs, 4 * count * filters)),
+            ops.reshape(blocks, (size, size, count * filters, 4 * count * filters)),
+        ],
+        axis=2,
+    )
+    bias = ops.reshape(ops.stack([ops.reshape(cell.bias, (4, filters)) for cell in cells], axis=1), (-1,))
+    return first._replace(kernel=wide, bias=bias)
+
+
+def no_moments(stage: Stage) -> Moments:
+    """Return the moments of nothing."""
+    zeros = ops.zeros_like(stage.moving_mean)
+    return Moments(ops.zeros((), "float32"), zeros, zeros)
+
+
+def add_moments(one: Moments, other: Moments) -> Moments:
+    """Return the moments of two sets of pixels together."""
+    return Moments(one.count + other.count, one.total + other.total, one.squares + other.squares)
+
+
+def measure_moments(frames: Any, mask: Any) -> Moments:
+    """Add up the real frames of `(batch, frames, rows, cols, channels)`; `mask` None means that all are real."""
+    channels = frames.shape[-1]
+    if mask is not None:
+        frames = frames * ops.cast(mask, frames.dtype)[:, :, None, None, None]
+    flat = ops.reshape(frames, (-1, channels))
+    pixels = ops.cast(ops.shape(flat)[0], "float32")
+    if mask is not None:
+        pixels = pixels * ops.mean(ops.cast(mask, "float32"))
+    # Matrix products: one pass over the memory with all cores, and the same for their gradients.
+    total = ops.matmul(ops.ones((1, ops.shape(flat)[0]), flat.dtype), flat)[0]
+    squares = ops.diagonal(ops.matmul(ops.transpose(flat), flat))
+    return Moments(pixels, total, squares)
+
+
+def statistics(moments: Moments) -> tuple[Any, Any]:
+    """Return mean and (biased) variance, as BatchNormalization defines them; zeros when there is no pixel."""
+    count = ops.maximum(moments.count, 1.0)
+    mean = moments.total / count
+    return mean, ops.maximum(moments.squares / count - mean * mean, 0.0)
+
+
+def _affine(stage: Stage, mean: Any, variance: Any) -> tuple[Any, Any]:
+    scale = stage.gamma / ops.sqrt(variance + stage.epsilon)
+    return scale, stage.beta - mean * scale
+
+
+def _per_frame(function: Callable[..., Any], frames: Any, *arguments: Any) -> Any:
+    """Apply a function of `(n, rows, cols, channels)` to every frame of a sequence."""
+    batch, count = ops.shape(frames)[:2]
+    output = function(ops.reshape(frames, (-1, *frames.shape[2:])), *arguments)
+    return ops.reshape(output, (batch, count, *output.shape[1:]))
+
+
+def _windows(frames: Any, pool: int) -> Any:
+    """Return the maximum over windows of `(n, rows, cols, channels)`."""
+    rows, cols = frames.shape[1] // pool * pool, frames.shape[2] // pool * pool
+    corners = [frames[:, i:rows:pool, j:cols:pool] for i in range(pool) for j in range(pool)]
+    return functools.reduce(ops.maximum, corners)
+
+
+@functools.cache
+def _pool(pool: int) -> Callable[..., Any]:
+    return lambda frames: ops.max_pool(frames, pool, pool, data_format="channels_last")
+
+
+@functools.cache
+def _normalise_and_pool(pool: int) -> Callable[..., Any]:
+    return lambda frames, scale, shift: _pool(pool)(frames * scale + shift)
+
+
+@functools.cache
+def _pool_and_join(pool: int, dtype: str) -> Callable[..., Any]:
+    def apply(frames: Any, scale: Any, shift: Any, h: Any) -> Any:
+        return convlstm.join(_windows(frames * scale + shift, pool), h, dtype)
+
+    return fused(apply)
+
+
+_join = fused(convlstm.join)
