@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -101,7 +102,7 @@ def require_precision(precision: str) -> None:
 def has_bfloat16() -> bool:
     """Return whether the machine multiplies bfloat16 in hardware (Linux; elsewhere only GPUs are recognised)."""
     try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+        with Path("/proc/cpuinfo").open(encoding="ascii", errors="replace") as file:
             flags = next((line for line in file if line.startswith("flags")), "").split()
     except OSError:
         flags = []

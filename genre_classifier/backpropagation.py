@@ -10,17 +10,30 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import tensorflow as tf
-
-from genre_classifier.acceleration import frames_second, fused, scan
+from genre_classifier import convlstm
+from genre_classifier.acceleration import TENSORFLOW, frames_second, fused, scan
 from genre_classifier.convlstm import Cell, State, gates, join
 
+if TENSORFLOW:
+    import tensorflow as tf
 
-def run_with_gradient(cell: Cell, frames: Any, state: State, *, input_gradient: bool) -> tuple[Any, State]:
-    """See `genre_classifier.convlstm.run_for_training`."""
+
+def run(cell: Cell, frames: Any, state: State, *, input_gradient: bool = True) -> tuple[Any, State]:
+    """Run as `genre_classifier.convlstm.run` does, keeping what the backward pass needs.
+
+    Parameters
+    ----------
+    cell : Cell
+    frames : tensor, shape (batch, frames, rows, cols, channels)
+    state : tuple
+    input_gradient : bool
+        False saves the work of the gradient with respect to `frames`, which is then zero.
+    """
+    if not TENSORFLOW:  # the backend's own differentiation
+        return convlstm.run(cell, frames, state)
 
     @tf.custom_gradient
-    def run(frames: Any, h0: Any, c0: Any, kernel: Any, bias: Any) -> Any:
+    def differentiable(frames: Any, h0: Any, c0: Any, kernel: Any, bias: Any) -> Any:
         low = tf.cast(kernel, cell.dtype)
         update = _update(cell.recurrent_activation, cell.dtype)
 
@@ -39,7 +52,7 @@ def run_with_gradient(cell: Cell, frames: Any, state: State, *, input_gradient: 
 
         return (hs, h_last, c_last), gradient
 
-    hs, h, c = run(frames, state[0], state[1], cell.kernel, cell.bias)
+    hs, h, c = differentiable(frames, state[0], state[1], cell.kernel, cell.bias)
     return hs, (h, c)
 
 
@@ -86,10 +99,7 @@ def _backward(
     _, d_h, d_c, d_kernel, d_bias, d_frames = tf.while_loop(
         lambda index, *_: index >= 0, body, start, parallel_iterations=1
     )
-    if input_gradient:
-        d_input = frames_second(d_frames.stack())
-    else:
-        d_input = tf.zeros_like(frames)
+    d_input = frames_second(d_frames.stack()) if input_gradient else tf.zeros_like(frames)
     return d_input, d_h, d_c, d_kernel, d_bias
 
 

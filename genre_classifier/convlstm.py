@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from genre_classifier.acceleration import TENSORFLOW, fused, scan
+from genre_classifier.acceleration import fused, scan
 
 RECURRENT_ACTIVATIONS = ("hard_sigmoid", "sigmoid")
 
@@ -53,7 +53,10 @@ def step(cell: Cell, joined: Any, c: Any) -> State:
 
 
 def run(cell: Cell, frames: Any, state: State) -> tuple[Any, State]:
-    """Run over `(batch, frames, rows, cols, channels)`; return all h and the last state."""
+    """Run over `(batch, frames, rows, cols, channels)`; return all h and the last state.
+
+    Every backend can differentiate this; `genre_classifier.backpropagation.run` is the one to train with.
+    """
 
     def one(state: State, frame: Any) -> tuple[State, tuple[Any]]:
         h, c = step(cell, join(frame, state[0], cell.dtype), state[1])
@@ -61,24 +64,6 @@ def run(cell: Cell, frames: Any, state: State) -> tuple[Any, State]:
 
     (hs,), state = scan(one, tuple(state), frames, [(state[0].shape, "float32")])
     return hs, state
-
-
-def run_for_training(cell: Cell, frames: Any, state: State, *, input_gradient: bool = True) -> tuple[Any, State]:
-    """Run as `run` does, keeping what the backward pass needs.
-
-    Parameters
-    ----------
-    cell : Cell
-    frames : tensor, shape (batch, frames, rows, cols, channels)
-    state : tuple
-    input_gradient : bool
-        False saves the work of the gradient with respect to `frames`, which is then zero.
-    """
-    if not TENSORFLOW:
-        return run(cell, frames, state)
-    from genre_classifier.backpropagation import run_with_gradient
-
-    return run_with_gradient(cell, frames, state, input_gradient=input_gradient)
 
 
 def _convolve(cell: Cell, joined: Any) -> Any:

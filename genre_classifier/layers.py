@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from genre_classifier import convlstm
+from genre_classifier import backpropagation, convlstm
 
 PACKAGE = "genre_classifier"
 PADDING = -1  # value of every pixel of a padded frame; no uint8 frame can hold it
@@ -133,7 +133,7 @@ class FastConvLSTM2D(keras.layers.ConvLSTM2D):
             state = tuple(ops.transpose(part, (0, 2, 3, 1)) for part in initial_state)
         else:
             state = tuple(initial_state)
-        run = convlstm.run_for_training if training else convlstm.run
+        run = backpropagation.run if training else convlstm.run
         outputs, state = run(self.weights_for_run(), sequences, state)
         result = outputs if self.return_sequences else state[0]
         if first:

@@ -1,4 +1,4 @@
-"""The model class: a functional Keras model that can also be run chunk by chunk, with its state carried over."""
+"""The model class: a functional Keras model that scores and trains chunk by chunk, with its state carried over."""
 
 from __future__ import annotations
 
@@ -10,23 +10,65 @@ import keras
 from keras import ops
 
 from genre_classifier import programs
-from genre_classifier.acceleration import program, require_precision
+from genre_classifier.acceleration import TENSORFLOW, program, require_precision
+from genre_classifier.chunked_training import ChunkedTraining, measure_loss, train_whole
+from genre_classifier.config import Bptt, Precision
 from genre_classifier.layers import PACKAGE
+from preprocessing.errors import InputError
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class GenreModel(keras.Model):
     """A functional model over clips that scores and trains chunk by chunk.
 
-    Built by `genre_classifier.model.build_model`; `keras.saving.load_model` gives one back. `fit`, `evaluate` and
-    `predict` work as in every Keras model; `chunked` says how they run. The settings of `chunked` are not saved.
+    Built by `genre_classifier.model.build_model`; `keras.saving.load_model` gives one back. `compile`, `fit`,
+    `evaluate` and `predict` are those of every Keras model, with callbacks, optimizers, losses and metrics as usual;
+    on TensorFlow they run the programs of `genre_classifier.programs`, as `configure` says. One batch is one step of
+    the optimizer, however it is cut. Losses see the scores of whole clips, `(batch, frames, 1)` per output.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # XLA for a whole step is several times slower on a CPU than its parts compiled one by one.
-        self.supports_jit = False
+        # On a CPU, XLA for a whole step is several times slower than its parts compiled one by one.
+        self.supports_jit = not TENSORFLOW
         self._programs: dict[str, Callable[..., Any]] = {}
+        self.configure()
+
+    def configure(
+        self, *, chunk: int | None = None, bptt: Bptt = "truncated", precision: Precision = "float32"
+    ) -> None:
+        """Say how `fit`, `evaluate` and `predict` run from now on. Not saved with the model.
+
+        Parameters
+        ----------
+        chunk : int or None
+            Frames that training holds in memory at once; None takes each batch whole. Scoring always goes frame by
+            frame.
+        bptt : {"truncated", "full"}
+            Where clips are longer than a chunk: "truncated" stops the gradient at the borders of chunks, and the
+            normalisation uses each chunk's own statistics; "full" gives the gradient through the whole clip, exact,
+            at the price of one more forward pass. "full" normalises with the moving statistics (also when a clip fits
+            in one chunk), so that the result does not depend on the chunk. Both update the moving statistics once per
+            step, from all frames of the batch.
+        precision : {"float32", "bfloat16"}
+            Of the convolutions; state, gates, normalisation and Dense layers stay in float32.
+
+        Raises
+        ------
+        InputError
+            If the machine has no bfloat16 arithmetic, or the backend cannot train in chunks.
+        """
+        require_precision(precision)
+        if not TENSORFLOW and (chunk is not None or bptt != "truncated" or precision != "float32"):
+            raise InputError(
+                f"training in chunks, bptt full and precision bfloat16 need the tensorflow backend of Keras; "
+                f"this is {keras.backend.backend()}"
+            )
+        self.chunk, self.bptt, self.precision = chunk, bptt, precision
+        # Keras makes them anew when it next needs them.
+        self.train_function: Callable[..., Any] | None = None
+        self.test_function: Callable[..., Any] | None = None
+        self.predict_function: Callable[..., Any] | None = None
 
     def initial_states(self, batch: int = 1) -> programs.States:
         """Return the recurrent state before the first frame of `batch` clips."""
@@ -85,12 +127,14 @@ class GenreModel(keras.Model):
 
     def _stage(self, name: str, precision: str) -> programs.Stage:
         norm = self.get_layer(f"{name}_norm")
-        variables = (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
         return programs.Stage(
-            self.get_layer(name).weights_for_run(precision),
-            *(ops.copy(variable) for variable in variables),
-            norm.epsilon,
-            self.get_layer(f"{name}_pool").pool,
+            cell=self.get_layer(name).weights_for_run(precision),
+            gamma=ops.copy(norm.gamma),
+            beta=ops.copy(norm.beta),
+            moving_mean=ops.copy(norm.moving_mean),
+            moving_variance=ops.copy(norm.moving_variance),
+            epsilon=norm.epsilon,
+            pool=self.get_layer(f"{name}_pool").pool,
         )
 
     def _run_head(self, genre: str, maps: Any) -> Any:
@@ -106,3 +150,39 @@ class GenreModel(keras.Model):
     def _stages(self) -> int:
         names = {layer.name for layer in self.layers}
         return next(number for number in range(len(names)) if f"trunk_{number + 1}" not in names)
+
+    # What Keras calls, on TensorFlow; other backends run the functional model.
+
+    def make_train_function(self, force: bool = False) -> None:
+        """Make the function that `fit` calls once per batch."""
+        if not TENSORFLOW:
+            super().make_train_function(force)
+        elif self.train_function is None or force:
+            self.train_function = ChunkedTraining(self).train_on_next
+
+    def train_step(self, *args: Any) -> Any:
+        """Train on one batch, whole."""
+        if not TENSORFLOW:
+            return super().train_step(*args)
+        return train_whole(self, args[0])
+
+    def test_step(self, *args: Any) -> Any:
+        """Evaluate one batch."""
+        if not TENSORFLOW:
+            return super().test_step(*args)
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(args[0])
+        return measure_loss(self, x, y, self._score_batch(x), weights, training=False)[1]
+
+    def predict_step(self, *args: Any) -> Any:
+        """Score one batch."""
+        if not TENSORFLOW:
+            return super().predict_step(*args)
+        return self.split_scores(self._score_batch(keras.utils.unpack_x_y_sample_weight(args[0])[0]))
+
+    def split_scores(self, scores: Any) -> list[Any]:
+        """Turn `(batch, frames, genres)` into the model's list of outputs."""
+        return ops.split(scores, len(self.output_names), axis=-1)
+
+    def _score_batch(self, pixels: Any) -> Any:
+        states = self.initial_states(ops.shape(pixels)[0])
+        return programs.step_through(self.network(self.precision), pixels, states)[0]

@@ -11,10 +11,9 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import keras
 from keras import ops
 
-from genre_classifier import convlstm
+from genre_classifier import backpropagation, convlstm
 from genre_classifier.acceleration import fused, scan
 from genre_classifier.layers import Frames
 
@@ -115,9 +114,9 @@ def step_through(
 
 
 def run_layers(
-    network: Network, pixels: Any, states: States, *, batch_statistics: bool
+    network: Network, pixels: Any, states: States, *, batch_statistics: bool, keep: bool = True
 ) -> tuple[Any, States, tuple[Moments, ...]]:
-    """Score a chunk, layer by layer, keeping what a gradient needs.
+    """Score a chunk, layer by layer.
 
     Parameters
     ----------
@@ -126,6 +125,8 @@ def run_layers(
     states : tuple
     batch_statistics : bool
         Whether the normalisation uses this chunk's own statistics or its moving ones.
+    keep : bool
+        Whether to keep what a gradient needs.
 
     Returns
     -------
@@ -137,13 +138,16 @@ def run_layers(
     frames, mask, prepared = network.prepare.run(pixels, states[0])
     after, measured = [prepared], []
     for number, stage in enumerate(network.stages):
-        frames, state = convlstm.run_for_training(stage.cell, frames, states[1 + number], input_gradient=number > 0)
+        if keep:
+            frames, state = backpropagation.run(stage.cell, frames, states[1 + number], input_gradient=number > 0)
+        else:
+            frames, state = convlstm.run(stage.cell, frames, states[1 + number])
         after.append(state)
         moments = measure_moments(frames, mask)
         measured.append(moments)
         mean, variance = statistics(moments) if batch_statistics else (stage.moving_mean, stage.moving_variance)
         frames = _per_frame(_normalise_and_pool(stage.pool), frames, *_affine(stage, mean, variance))
-    maps, state = convlstm.run_for_training(network.branches.cell, frames, states[-1])
+    maps, state = (backpropagation if keep else convlstm).run(network.branches.cell, frames, states[-1])
     after.append(state)
     maps = _per_frame(_pool(network.branches.pool), maps)
     return run_heads(network.branches, maps), tuple(after), tuple(measured)
