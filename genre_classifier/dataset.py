@@ -1,0 +1,228 @@
+"""Trailers as training data: clips joined with labels, and the generator that feeds them to Keras.
+
+Nothing here holds more than one batch of frames: clips stay memory-mapped files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from genre_classifier.augmentation import Augmentation, augment
+from genre_classifier.genres import GENRES
+from genre_classifier.labels import frame_targets, is_weak, labels_for_trailers, read_labels
+from genre_classifier.layers import PADDING
+from preprocessing.clips import clip_path, load_clip, load_times, times_path
+from preprocessing.errors import InputError
+from preprocessing.manifest import read_manifest
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trailer:
+    """One labelled clip; the frames stay on disk.
+
+    Attributes
+    ----------
+    trailer_id : int
+    source : str
+        The video's path below its trailers folder.
+    clip : Path
+        `trailer_<id>.npy`, uint8 (frames, 3, rows, cols).
+    times : ndarray of float64, shape (frames,)
+        Seconds.
+    targets : ndarray of float32, shape (frames, 6)
+        1 where a genre applies; weak labels apply to every frame.
+    weak : bool
+        Whether the labels are about the whole trailer.
+    group : str
+        Trailers of one group are never split; a trailer without a group is a group of its own.
+    rows, cols : int
+    """
+
+    trailer_id: int
+    source: str
+    clip: Path
+    times: np.ndarray
+    targets: np.ndarray
+    weak: bool
+    group: str
+    rows: int
+    cols: int
+
+    @property
+    def genres(self) -> np.ndarray:
+        """Return which genres the trailer shows anywhere, bool (6,)."""
+        return self.targets.any(axis=0)
+
+
+def load_trailers(
+    clips: Path | str,
+    labels: Path | str | pd.DataFrame,
+    *,
+    skip_unknown: bool = False,
+    on_note: Callable[[str], None] | None = None,
+) -> list[Trailer]:
+    """Join a clips folder with a label table.
+
+    Parameters
+    ----------
+    clips : path
+        The folder that `preprocess` wrote, or one of hand-made `trailer_<id>.npy`.
+    labels : path or DataFrame
+        A file in any format of `genre_classifier.labels.read_labels`, or a label table.
+    skip_unknown, on_note
+        As for `genre_classifier.labels.labels_for_trailers`.
+
+    Returns
+    -------
+    list of Trailer
+        In the order of ids.
+
+    Raises
+    ------
+    InputError
+        For unreadable input, labels that fit no clip, or clips of different sizes.
+    """
+    clips = Path(clips)
+    table = labels if isinstance(labels, pd.DataFrame) else read_labels(Path(labels), on_note=on_note)
+    manifest = read_manifest(clips)
+    joined = labels_for_trailers(table, manifest, skip_unknown=skip_unknown, on_note=on_note)
+    done = manifest[manifest["status"] == "ok"]
+    sources = {int(i): str(source) for i, source in zip(done["trailer_id"], done["source"], strict=True)}
+    trailers = []
+    for trailer_id, rows in joined.items():
+        path = clip_path(clips, trailer_id)
+        clip = load_clip(path)
+        times = load_times(times_path(clips, trailer_id))
+        if len(times) != len(clip):
+            raise InputError(f"{path}: expected as many frames as times ({len(times)}), found {len(clip)}")
+        group = rows["group"].iloc[0] if "group" in rows else None
+        trailers.append(
+            Trailer(
+                trailer_id=trailer_id,
+                source=sources[trailer_id],
+                clip=path,
+                times=times,
+                targets=frame_targets(rows, times),
+                weak=is_weak(rows),
+                group=f"trailer {trailer_id}" if group is None or pd.isna(group) else str(group),
+                rows=clip.shape[2],
+                cols=clip.shape[3],
+            )
+        )
+    sizes = {(trailer.rows, trailer.cols): trailer for trailer in trailers}
+    if len(sizes) > 1:
+        found = ", ".join(f"{rows}x{cols} ({trailer.clip.name})" for (rows, cols), trailer in sizes.items())
+        raise InputError(f"{clips}: expected clips of one size, found {found}; preprocess them again with one --size")
+    return trailers
+
+
+class TrailerSequence(keras.utils.PyDataset):
+    """Batches of trailers for `model.fit`: one trailer (or a few, padded) at a time, shuffled anew each epoch.
+
+    Each batch is `(frames, targets, weights)`:
+
+    - frames: uint8 `(batch, frames, 3, rows, cols)`; a batch of clips of different lengths is int16 and padded at the
+      end with -1, which the model leaves out;
+    - targets: a tuple of six float32 arrays in the order of `GENRES`: `(batch, frames, 1)` with `weak="broadcast"`,
+      fit for any Keras loss; `(batch, frames, 2)` with `weak="pool"`, the second channel being 1 where the trailer's
+      label is weak, as `genre_classifier.losses.TrailerLoss` takes them;
+    - weights: a tuple of six float32 `(batch, frames)`, 0 for padded frames.
+
+    Parameters
+    ----------
+    trailers : sequence of Trailer
+        See `load_trailers`.
+    batch_size : int
+        Trailers per batch.
+    shuffle : bool
+        A new order each epoch; it depends on `seed` and the epoch alone, so that a resumed training sees the same.
+    seed : int
+    weak : {"broadcast", "pool"}
+        How weak labels are handed on.
+    balance : ndarray of float, shape (2, 6), optional
+        Weight of a frame without and with the genre, per genre.
+    augmentation : Augmentation, optional
+        Random changes to each clip, the same for all of its frames.
+    workers : int
+        Threads that load ahead of the training; 0 loads in turn with it.
+    """
+
+    def __init__(
+        self,
+        trailers: Sequence[Trailer],
+        *,
+        batch_size: int = 1,
+        shuffle: bool = True,
+        seed: int = 0,
+        weak: str = "broadcast",
+        balance: np.ndarray | None = None,
+        augmentation: Augmentation | None = None,
+        workers: int = 1,
+    ) -> None:
+        # Each waiting batch is a batch in memory: one being loaded, one ready.
+        super().__init__(workers=workers, max_queue_size=1)
+        if not trailers:
+            raise InputError("expected at least one labelled trailer, found none")
+        self.trailers = list(trailers)
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.weak = weak
+        self.balance = np.ones((2, len(GENRES)), dtype=np.float32) if balance is None else balance
+        self.augmentation = augmentation
+        self.epoch = 0
+
+    @property
+    def epoch(self) -> int:
+        """The epoch, counted from 0, whose order and augmentation the batches follow."""
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+        self._order = np.arange(len(self.trailers))
+        if self.shuffle:
+            np.random.default_rng([self.seed, epoch]).shuffle(self._order)
+
+    def __len__(self) -> int:
+        return -(-len(self.trailers) // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+        """Load batch `index` of the epoch."""
+        chosen = self._order[index * self.batch_size : (index + 1) * self.batch_size]
+        loaded = [self._load(int(which)) for which in chosen]
+        longest = max(len(clip) for clip, _ in loaded)
+        if all(len(clip) == longest for clip, _ in loaded):
+            frames = np.stack([clip for clip, _ in loaded])  # (batch, frames, 3, rows, cols)
+        else:
+            frames = np.full((len(loaded), longest, *loaded[0][0].shape[1:]), PADDING, dtype=np.int16)
+        channels = 2 if self.weak == "pool" else 1
+        targets = np.zeros((len(GENRES), len(loaded), longest, channels), dtype=np.float32)
+        weights = np.zeros((len(GENRES), len(loaded), longest), dtype=np.float32)
+        for row, ((clip, target), which) in enumerate(zip(loaded, chosen, strict=True)):
+            if frames.dtype == np.int16:
+                frames[row, : len(clip)] = clip
+            targets[:, row, : len(clip), 0] = target.T
+            if self.weak == "pool":
+                targets[:, row, :, 1] = self.trailers[which].weak
+            weights[:, row, : len(clip)] = np.where(target > 0, self.balance[1], self.balance[0]).T
+        return frames, tuple(targets), tuple(weights)
+
+    def on_epoch_end(self) -> None:
+        """Move to the next epoch's order; called by Keras."""
+        self.epoch += 1
+
+    def _load(self, which: int) -> tuple[np.ndarray, np.ndarray]:
+        trailer = self.trailers[which]
+        clip: Any = load_clip(trailer.clip)
+        if self.augmentation is None:
+            return np.asarray(clip), trailer.targets
+        rng = np.random.default_rng([self.seed, self.epoch, trailer.trailer_id, 1])
+        return augment(clip, trailer.targets, self.augmentation, rng)

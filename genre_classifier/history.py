@@ -1,0 +1,81 @@
+"""The history of a training, one row per epoch, and what follows from it: the best epoch, and when to stop.
+
+Pure: everything that a resumed training needs to know about the past is in these rows.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from genre_classifier.genres import GENRES
+from preprocessing.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# epoch counts from 1; losses are sums over the six outputs; seconds are wall time of the epoch
+COLUMNS = (
+    "epoch", "loss", "val_loss", "val_macro_ap", *(f"val_{genre}_ap" for genre in GENRES), "learning_rate", "seconds",
+)  # fmt: skip
+
+
+def _badness(row: dict[str, float]) -> float:
+    """Return what training makes small: the macro-AP on validation, negated; without it a loss."""
+    for name, sign in (("val_macro_ap", -1), ("val_loss", 1), ("loss", 1)):
+        value = row.get(name, math.nan)
+        if not math.isnan(value):
+            return sign * value
+    return math.inf
+
+
+def best_row(rows: Sequence[dict[str, float]]) -> int:
+    """Return the index of the best epoch; of equal ones the first."""
+    return min(range(len(rows)), key=lambda index: _badness(rows[index]))
+
+
+def should_stop(rows: Sequence[dict[str, float]], patience: int | None) -> bool:
+    """Return whether `patience` epochs have passed since the best one."""
+    return patience is not None and len(rows) > 0 and len(rows) - 1 - best_row(rows) >= patience
+
+
+def write_history(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write `history.csv`."""
+    write_atomically(path, pd.DataFrame(list(rows), columns=list(COLUMNS)).to_csv(index=False, lineterminator="\n"))
+
+
+def draw_curves(loss_axis: Axes, precision_axis: Axes, rows: Sequence[dict[str, float]]) -> None:
+    """Draw the losses on one axis and the average precision per genre on another."""
+    table = pd.DataFrame(list(rows), columns=list(COLUMNS))
+    best = table["epoch"][best_row(rows)]
+    for name, label, style in (("loss", "training", "-"), ("val_loss", "validation", "--")):
+        if table[name].notna().any():
+            loss_axis.plot(table["epoch"], table[name], style, color="black", label=label)
+    loss_axis.set(xlabel="epoch", ylabel="loss, sum over genres")
+    for genre in GENRES:
+        values = table[f"val_{genre}_ap"]
+        if values.notna().any():
+            precision_axis.plot(table["epoch"], values, label=genre, linewidth=1)
+    if table["val_macro_ap"].notna().any():
+        precision_axis.plot(table["epoch"], table["val_macro_ap"], color="black", linewidth=2.5, label="mean")
+    precision_axis.set(xlabel="epoch", ylabel="validation average precision", ylim=(0, 1))
+    for axis in (loss_axis, precision_axis):
+        axis.axvline(best, color="grey", linewidth=0.8, linestyle=":", label="best epoch")
+        axis.legend(fontsize="small", frameon=False)
+        axis.spines[["top", "right"]].set_visible(False)
+
+
+def curves_png(rows: Sequence[dict[str, float]]) -> bytes:
+    """Return `curves.png`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    draw_curves(*figure.subplots(1, 2), rows)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
