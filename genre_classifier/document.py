@@ -1,4 +1,4 @@
-"""An evaluation as a document: `metrics.json`, `per_genre.csv` and the sentences of the first paragraph.
+"""An evaluation as a document: `metrics.json` and `per_genre.csv`.
 
 The schema of `metrics.json` is described in `data/README.md`; `SCHEMA` counts its versions.
 """
@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from genre_classifier.bootstrap import TRAILERS_FOR_TRUST, Estimate
+from genre_classifier.bootstrap import Estimate
 from genre_classifier.calibration import Reliability
 from genre_classifier.comparison import Comparison, verdict
 from genre_classifier.genres import GENRES
-from genre_classifier.glossary import BASELINES, HEADLINE
+from genre_classifier.glossary import HEADLINE
 from genre_classifier.metrics import Evaluation
 
 SCHEMA = 1
@@ -211,70 +210,3 @@ def per_genre_table(evaluation: Evaluation) -> pd.DataFrame:
 
 def _cell(value: float) -> str:
     return NOT_DEFINED if np.isnan(value) else f"{value:.6g}"
-
-
-def lead_sentences(evaluation: Evaluation, about: About) -> list[str]:
-    """Return the first paragraph: what was evaluated, the figure, and whether the network beats what is simple."""
-    data, score = evaluation.data, evaluation.figure("frame_pooled", "macro", "average_precision")
-    minutes = float(data.ends.sum()) / 60
-    length = f"{minutes:.0f} minutes" if minutes >= 2 else f"{data.ends.sum():.0f} seconds"
-    percent = f"{evaluation.config.confidence:.0%}"
-    defined = sum(evaluation.genres[genre]["frames"] > 0 for genre in GENRES)
-    over = "the six genres" if defined == len(GENRES) else f"the {defined} of six genres that the labels show"
-    sentences = [
-        f"On {_count(len(data.trailers), 'trailer')} ({length}, {len(data.times):,} frames) the scores of {about.run} "
-        f"reach an average precision over frames of {number(score.value)}"
-        + (f", {percent} interval {interval(score)}" if score.has_interval else "")
-        + f", averaged over {over}; 1 is perfect."
-    ]
-    sentences += _against_baselines(evaluation)
-    if about.trained_on:
-        sentences.append(
-            f"{_count(about.trained_on, 'trailer')} of these took part in training: the figures say how well the network "
-            "remembers, not how well it will do on new trailers."
-        )
-    if evaluation.data.timed_by_weak_labels:
-        sentences.append(
-            "No trailer has labels in time: every genre was taken to hold throughout its trailer, and figures about "
-            "frames, segments and events say little."
-        )
-    timed = int(data.timed.sum())
-    if timed < TRAILERS_FOR_TRUST:
-        sentences.append(
-            f"With {_count(timed, 'trailer')} labelled in time "
-            + ("there are no intervals." if timed < 2 else "the intervals are rough, and rather too narrow.")
-        )
-    return sentences
-
-
-def _against_baselines(evaluation: Evaluation) -> list[str]:
-    groups: dict[str, list[str]] = {"better": [], "worse": [], "not shown": []}
-    for name, answer in baseline_verdicts(evaluation).items():
-        groups[answer].append(name)
-
-    def told(names: Sequence[str]) -> str:
-        return ", ".join(
-            f"“{BASELINES[name].title}” "
-            f"({number(evaluation.baseline_figure(name, 'frame_pooled', 'macro', 'average_precision').value)})"
-            for name in names
-        )
-
-    if not groups["worse"] and not groups["not shown"]:
-        closest = min(groups["better"], key=lambda name: evaluation.lead(name).value)
-        best = evaluation.lead(closest)
-        return [
-            f"It beats all {len(groups['better'])} simple baselines: {told(groups['better'])}. Its lead over the closest, "
-            f"“{BASELINES[closest].title}”, is {with_interval(best)}."
-        ]
-    sentences = []
-    if groups["worse"]:
-        sentences.append(f"It does NOT beat: {told(groups['worse'])}. What is this simple does better here.")
-    if groups["not shown"]:
-        sentences.append(f"It is not shown to beat: {told(groups['not shown'])}; the interval of its lead holds 0.")
-    if groups["better"]:
-        sentences.append(f"It beats: {told(groups['better'])}.")
-    return sentences
-
-
-def _count(number_of: int, noun: str) -> str:
-    return f"{number_of} {noun}" + ("" if number_of == 1 else "s")

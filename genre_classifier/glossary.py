@@ -109,6 +109,13 @@ BASELINES: dict[str, Entry] = {
     ),
 }
 
+SCOPES: dict[str, str] = {
+    "macro": "mean over genres",
+    "micro": "all genres in one pot",
+    "weighted": "mean over genres by support",
+    "all": "all genres together",
+}
+
 # What the first page shows, in order: level, scope, metric.
 HEADLINE: tuple[tuple[str, str, str], ...] = (
     ("frame_pooled", "macro", "average_precision"),

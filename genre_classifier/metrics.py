@@ -28,7 +28,6 @@ from genre_classifier.genres import GENRES
 from genre_classifier.resampling import Table
 from preprocessing.errors import InputError
 
-SCHEMA = 1
 _TRAILER_LEVELS = ("trailer_maximum", "trailer_linear_softmax")
 
 

@@ -1,0 +1,76 @@
+"""`genre-classifier evaluate`: a run, or stored scores, against labels; a report folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from genre_classifier.config import EvaluationConfig
+
+_DEFAULTS = EvaluationConfig()
+
+
+@click.command("evaluate")
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="[RUN CLIPS] LABELS")
+@click.option("--scores", type=click.Path(path_type=Path),
+              help="Scores or report folder of an earlier evaluation: no RUN and CLIPS then.")  # fmt: skip
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Report folder.")
+@click.option("--split", type=click.Choice(["train", "validation", "test", "all"]), default="test", show_default=True,
+              help="Which of the run's trailers; all: every labelled clip, also those it never saw.")  # fmt: skip
+@click.option("--compare", "other", type=click.Path(path_type=Path),
+              help="Another run, or its scores, on the same trailers.")  # fmt: skip
+@click.option("--tags", type=click.Path(path_type=Path), help="Folder that `tag` wrote, for links to its viewers.")
+@click.option("--draws", type=click.IntRange(min=1), default=_DEFAULTS.draws, show_default=True,
+              help="Bootstrap draws of trailers.")  # fmt: skip
+@click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True,
+              help="Of the draws and of the baselines.")  # fmt: skip
+@click.option("--rescore", is_flag=True, help="Score again even if OUT holds scores of this run and these clips.")
+def command(
+    inputs: tuple[Path, ...],
+    scores: Path | None,
+    out: Path,
+    split: str,
+    other: Path | None,
+    tags: Path | None,
+    draws: int,
+    seed: int,
+    rescore: bool,
+) -> None:
+    r"""Say how far to trust a run: report.html, metrics.json, per_genre.csv, summary.md and plots in OUT.
+
+    Scores are kept in OUT/scores, so that the figures can be made again from scores and labels alone.
+
+    \b
+    Example:
+      genre-classifier evaluate runs/mine clips/ labels.csv --out report/
+      genre-classifier evaluate --scores report/ corrected_labels.csv --out report2/
+      genre-classifier evaluate runs/mine clips/ labels.csv --out report/ --compare runs/older
+    """
+    if len(inputs) != (1 if scores else 3):
+        raise click.UsageError(
+            f"expected RUN CLIPS LABELS, or --scores DIR and LABELS; got {len(inputs)} paths"
+            + (" with --scores" if scores else "")
+        )
+
+    from genre_classifier.cli.progress import progress_bar
+    from genre_classifier.evaluation import Request, run_evaluation
+
+    def on_note(note: str) -> None:
+        click.echo(f"genre-classifier: {note}", err=True)
+
+    run, clips, labels = (None, None, inputs[0]) if scores else inputs
+    with progress_bar(0, "scoring", "frame") as bar:
+
+        def on_start(frames: int) -> None:
+            bar.reset(total=frames)
+
+        report, sentences = run_evaluation(
+            Request(run, clips, labels, out, scores=scores, split=split, other=other, tags=tags, rescore=rescore),
+            config=EvaluationConfig(draws=draws, seed=seed),
+            on_note=on_note,
+            on_start=on_start,
+            on_frames=bar.update,
+        )
+    click.echo(sentences)
+    click.echo(str(report))

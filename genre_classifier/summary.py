@@ -1,0 +1,144 @@
+"""An evaluation in a few sentences and as Markdown, for the top of the report, an issue or a model card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from genre_classifier.bootstrap import TRAILERS_FOR_TRUST
+from genre_classifier.comparison import Comparison
+from genre_classifier.document import About, baseline_verdicts, interval, number, with_interval
+from genre_classifier.genres import GENRES
+from genre_classifier.glossary import BASELINES, HEADLINE, LEVELS, METRICS, SCOPES
+from genre_classifier.metrics import Evaluation
+
+_VERDICTS = {"better": "beaten", "worse": "NOT beaten", "not shown": "not shown to be beaten"}
+
+
+def lead_sentences(evaluation: Evaluation, about: About) -> list[str]:
+    """Return the first paragraph: what was evaluated, the figure, and whether the network beats what is simple."""
+    data, score = evaluation.data, evaluation.figure("frame_pooled", "macro", "average_precision")
+    minutes = float(data.ends.sum()) / 60
+    length = f"{minutes:.0f} minutes" if minutes >= 2 else f"{data.ends.sum():.0f} seconds"
+    percent = f"{evaluation.config.confidence:.0%}"
+    defined = sum(evaluation.genres[genre]["frames"] > 0 for genre in GENRES)
+    over = "the six genres" if defined == len(GENRES) else f"the {defined} of six genres that the labels show"
+    sentences = [
+        f"On {_count(len(data.trailers), 'trailer')} ({length}, {len(data.times):,} frames) the scores of {about.run} "
+        f"reach an average precision over frames of {number(score.value)}"
+        + (f", {percent} interval {interval(score)}" if score.has_interval else "")
+        + f", averaged over {over}; 1 is perfect."
+    ]
+    sentences += _against_baselines(evaluation)
+    if about.trained_on:
+        sentences.append(
+            f"{_count(about.trained_on, 'trailer')} of these took part in training: the figures say how well the "
+            "network remembers, not how well it will do on new trailers."
+        )
+    if evaluation.data.timed_by_weak_labels:
+        sentences.append(
+            "No trailer has labels in time: every genre was taken to hold throughout its trailer, and figures about "
+            "frames, segments and events say little."
+        )
+    timed = int(data.timed.sum())
+    if timed < TRAILERS_FOR_TRUST:
+        sentences.append(
+            f"With {_count(timed, 'trailer')} labelled in time "
+            + ("there are no intervals." if timed < 2 else "the intervals are rough, and rather too narrow.")
+        )
+    return sentences
+
+
+def _against_baselines(evaluation: Evaluation) -> list[str]:
+    groups: dict[str, list[str]] = {"better": [], "worse": [], "not shown": []}
+    for name, answer in baseline_verdicts(evaluation).items():
+        groups[answer].append(name)
+
+    def told(names: Sequence[str]) -> str:
+        return ", ".join(
+            f"“{BASELINES[name].title}” "
+            f"({number(evaluation.baseline_figure(name, 'frame_pooled', 'macro', 'average_precision').value)})"
+            for name in names
+        )
+
+    if not groups["worse"] and not groups["not shown"]:
+        closest = min(groups["better"], key=lambda name: evaluation.lead(name).value)
+        best = evaluation.lead(closest)
+        return [
+            f"It beats all {len(groups['better'])} simple baselines: {told(groups['better'])}. Its lead over the "
+            f"closest, “{BASELINES[closest].title}”, is {with_interval(best)}."
+        ]
+    sentences = []
+    if groups["worse"]:
+        sentences.append(f"It does NOT beat: {told(groups['worse'])}. What is this simple does better here.")
+    if groups["not shown"]:
+        sentences.append(f"It is not shown to beat: {told(groups['not shown'])}; the interval of its lead holds 0.")
+    if groups["better"]:
+        sentences.append(f"It beats: {told(groups['better'])}.")
+    return sentences
+
+
+def _count(number_of: int, noun: str) -> str:
+    return f"{number_of} {noun}" + ("" if number_of == 1 else "s")
+
+
+def markdown_summary(evaluation: Evaluation, about: About, comparison: Comparison | None = None) -> str:
+    """Return `summary.md`: the first paragraph, the headline, baselines, genres and the comparison as tables."""
+    percent = f"{evaluation.config.confidence:.0%}"
+    parts = [
+        f"## Evaluation of {_escaped(about.run)}, split {about.split}",
+        " ".join(lead_sentences(evaluation, about)),
+    ]
+    parts += [f"> {_escaped(note)}" for note in about.notes]
+    rows = []
+    for level, scope, metric in HEADLINE:
+        estimate = evaluation.figure(level, scope, metric)
+        what = f"{LEVELS[level].title}: {METRICS[metric].title}, {SCOPES[scope]}"
+        rows.append((what, number(estimate.value), interval(estimate)))
+    parts.append(_table(("Figure", "Value", f"{percent} interval over trailers"), rows))
+    rows = [
+        (
+            BASELINES[name].title,
+            with_interval(evaluation.baseline_figure(name, "frame_pooled", "macro", "average_precision")),
+            with_interval(evaluation.lead(name)),
+            _VERDICTS[answer],
+        )
+        for name, answer in baseline_verdicts(evaluation).items()
+    ]
+    parts.append(_table(("Baseline", "Macro frame AP", "Lead of the network", "Verdict"), rows))
+    rows = [
+        (
+            genre,
+            f"{evaluation.genres[genre]['frames']:,}",
+            number(evaluation.genres[genre]["prevalence"]),
+            with_interval(evaluation.figure("frame_pooled", genre, "average_precision")),
+            with_interval(evaluation.figure("frame_pooled", genre, "f1")),
+        )
+        for genre in GENRES
+    ]
+    parts.append(_table(("Genre", "Frames", "Prevalence", "Average precision", "F1"), rows))
+    if comparison is not None:
+        rows = [
+            (
+                f"{LEVELS[row.level].title}: {METRICS[row.metric].title}, {SCOPES.get(row.scope, row.scope)}",
+                number(row.first.value),
+                number(row.second.value),
+                with_interval(row.difference),
+                row.verdict,
+            )
+            for row in comparison.differences
+        ]
+        columns = ("Figure", _escaped(about.run), _escaped(comparison.other), "Difference", "Verdict")
+        parts.append(_table(columns, rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _escaped(text: str) -> str:
+    """Return text with everything that Markdown or HTML would act on made harmless."""
+    for sign in "\\`*_[]<>|#":
+        text = text.replace(sign, f"\\{sign}")
+    return " ".join(text.split())
