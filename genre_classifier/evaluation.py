@@ -121,7 +121,7 @@ def run_evaluation(
         evaluation, compared = _compare(folder, evaluation, other, labels, config, on_note)
         if learned := _learned_from(other, evaluation):
             notes.append(
-                f"{other.run}, the run compared with, learned from {learned} of these trailers: the comparison favours it."
+                f"{other.run}, the run compared with, learned from {learned} of these trailers, which favours it."
             )
     learned = _learned_from(folder, evaluation)
     about = About(

@@ -7,8 +7,8 @@ Conventions: intervals in seconds; cells of `grid_seconds` from second 0; a trai
 what lies after its end is not counted.
 
 Source: Mesaros, Heittola and Virtanen, "Metrics for polyphonic sound event detection", Applied Sciences 6(6), 2016,
-as in its toolbox `sed_eval`. One difference, stated: where a genre is never active in the labels but predicted, F1 is 0
-here and not defined there.
+as in its toolbox `sed_eval`. One difference, stated: a genre that is active on one side only, in the labels or in the
+predictions, has an F1 of 0 here and none there.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def command(
     seed: int,
     rescore: bool,
 ) -> None:
-    r"""Say how far to trust a run: report.html, metrics.json, per_genre.csv, summary.md and plots in OUT.
+    """Say how far to trust a run: report.html, metrics.json, per_genre.csv, summary.md and plots in OUT.
 
     Scores are kept in OUT/scores, so that the figures can be made again from scores and labels alone.
 
@@ -46,7 +46,7 @@ def command(
       genre-classifier evaluate runs/mine clips/ labels.csv --out report/
       genre-classifier evaluate --scores report/ corrected_labels.csv --out report2/
       genre-classifier evaluate runs/mine clips/ labels.csv --out report/ --compare runs/older
-    """
+    """  # noqa: D301  click wants the character itself
     if len(inputs) != (1 if scores else 3):
         raise click.UsageError(
             f"expected RUN CLIPS LABELS, or --scores DIR and LABELS; got {len(inputs)} paths"
