@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-
-import pandas as pd
-
-from preprocessing.errors import InputError
 
 GENRES: tuple[str, ...] = ("comedy", "action", "terror", "thriller", "musical", "other")
 
@@ -45,26 +40,3 @@ def canonical_genre(name: str, genre_map: Mapping[str, str | None] = GENRE_MAP) 
         If the map does not know the name. Case and surrounding blanks do not count.
     """
     return genre_map[name.strip().lower()]
-
-
-def read_genre_map(path: Path) -> dict[str, str | None]:
-    """Read a table `name,genre` that adds to and overrides `GENRE_MAP`; an empty genre leaves the name out.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, lacks a column, or maps to something that is not one of the six.
-    """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected a table with columns name,genre, found: {error}") from error
-    if not {"name", "genre"} <= set(table.columns):
-        raise InputError(f"{path}: expected columns name,genre, found {','.join(map(str, table.columns))}")
-    overrides: dict[str, str | None] = {}
-    for row, (name, genre) in enumerate(zip(table["name"], table["genre"], strict=True), start=2):
-        genre = genre.strip().lower()
-        if genre and genre not in GENRES:
-            raise InputError(f"{path}, row {row}: expected one of {', '.join(GENRES)} or nothing, found {genre!r}")
-        overrides[name.strip().lower()] = genre or None
-    return {**GENRE_MAP, **overrides}

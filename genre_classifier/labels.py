@@ -37,7 +37,7 @@ def read_labels(
     path : Path
         `labels.csv`, a wide table, ActivityNet JSON, Label Studio JSON or DCASE tab-separated events.
     genre_map : mapping
-        From lower-case names to genres; None leaves the name out. See `genre_classifier.genres.read_genre_map`.
+        From lower-case names to genres; None leaves the name out. See `read_genre_map`.
     unmapped_as_other : bool
         Names that map to None become `other` instead of being left out.
     on_note : callable, optional
@@ -74,6 +74,29 @@ def read_labels(
     labels = raw.assign(genre=genres).loc[[genre is not None for genre in genres]]
     _check_intervals(path, labels)
     return labels.drop(columns="where").drop_duplicates().reset_index(drop=True)
+
+
+def read_genre_map(path: Path) -> dict[str, str | None]:
+    """Read a table `name,genre` that adds to and overrides `GENRE_MAP`; an empty genre leaves the name out.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, lacks a column, or maps to something that is not one of the six.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: expected a table with columns name,genre, found: {error}") from error
+    if not {"name", "genre"} <= set(table.columns):
+        raise InputError(f"{path}: expected columns name,genre, found {','.join(map(str, table.columns))}")
+    overrides: dict[str, str | None] = {}
+    for row, (name, genre) in enumerate(zip(table["name"], table["genre"], strict=True), start=2):
+        genre = genre.strip().lower()
+        if genre and genre not in GENRES:
+            raise InputError(f"{path}, row {row}: expected one of {', '.join(GENRES)} or nothing, found {genre!r}")
+        overrides[name.strip().lower()] = genre or None
+    return {**GENRE_MAP, **overrides}
 
 
 def write_labels(

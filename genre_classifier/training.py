@@ -128,6 +128,7 @@ def train(
     else:
         model, rows = build_model(model_config), []
         compile_model(model, training_config)
+    model.configure(chunk=training_config.chunk, bptt=training_config.bptt, precision=training_config.precision)
     sequence = training_sequence(parts["train"], training_config)
     sequence.epoch = len(rows)
     keeper = _EpochKeeper(run, parts["validation"], training_config, rows)

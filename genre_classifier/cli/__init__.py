@@ -38,7 +38,7 @@ class LazyGroup(click.Group):
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="genre-classifier")
 def group(debug: bool) -> None:
-    r"""Tag every frame of a film trailer with six genres, and say how far to trust it.
+    """Tag every frame of a film trailer with six genres, and say how far to trust it.
 
     \b
     Start with:

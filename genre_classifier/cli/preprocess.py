@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from genre_classifier.cli.progress import progress_bar
-from preprocessing.config import FITS, ClipConfig
+from preprocessing.config import FITS, TIMEOUT_SECONDS, ClipConfig
 
 DEFAULTS = ClipConfig()
 
@@ -26,24 +27,55 @@ DEFAULTS = ClipConfig()
 )
 @click.option("--trim-bars", is_flag=True, default=DEFAULTS.trim_bars, help="Remove constant black bars first.")
 @click.option("--jobs", type=int, help="Videos at once; default: the cores.")
+@click.option("--scheduler", metavar="ADDRESS", help="Work on a Dask cluster, tcp://host:port.")
+@click.option(
+    "--timeout",
+    default=TIMEOUT_SECONDS,
+    show_default=True,
+    help="Give a video up after so many seconds without a new frame.",
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 when any video failed.")
-def command(trailers: Path, clips: Path, jobs: int | None, strict: bool, **options: Any) -> int:
-    r"""Turn the videos of the folder TRAILERS into clips in the folder CLIPS.
+def command(
+    trailers: Path,
+    clips: Path,
+    jobs: int | None,
+    scheduler: str | None,
+    timeout: float,
+    strict: bool,
+    **options: Any,
+) -> int:
+    """Turn the videos of the folder TRAILERS into clips in the folder CLIPS.
+
+    Videos that are done are skipped, so a run that was interrupted goes on where it stopped, and new videos are added.
 
     \b
     Example:
       genre-classifier preprocess trailers/ clips/ --frames 1000 --size 400
     """
-    from preprocessing.pipeline import find_videos, preprocess_directory
+    from preprocessing.pipeline import preprocess_directory
+    from preprocessing.sources import find_videos
 
-    with progress_bar(len(find_videos(trailers)), "preprocess", "video") as bar:
+    config = ClipConfig(**options)
+    total = len(find_videos(trailers))
+    failed = decoded = 0
+    with progress_bar(total, "preprocess", "video") as bar:
 
         def show(row: dict[str, Any]) -> None:
-            bar.update()
+            nonlocal failed, decoded
             if row["status"] == "failed":
-                bar.write(f"{row['source']}: {row['error']}")
+                failed += 1
+                bar.write(one_line(f"{row['source']}: {row['error']}"), file=sys.stderr)
+            decoded += row.get("decoded_frames") or 0
+            bar.set_postfix_str(f"{decoded / max(bar.format_dict['elapsed'], 1e-9):.0f} frames/s, {failed} failed")
+            bar.update()
 
-        manifest = preprocess_directory(trailers, clips, config=ClipConfig(**options), jobs=jobs, on_progress=show)
-    failed = int((manifest["status"] == "failed").sum())
-    click.echo(f"{len(manifest) - failed} clips in {clips}, {failed} failed")
+        preprocess_directory(
+            trailers, clips, config=config, jobs=jobs, scheduler=scheduler, timeout=timeout, on_progress=show
+        )
+    click.echo(f"{clips}: {total - failed} of {total} videos ready, {failed} failed")
     return int(failed > 0 and strict)
+
+
+def one_line(text: str) -> str:
+    """Return text that may name a file with any characters, fit for one line of a terminal."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

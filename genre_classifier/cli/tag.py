@@ -45,7 +45,7 @@ def command(
     min_gap: float,
     strict: bool,
 ) -> int:
-    r"""Tag videos, or folders of them: which genre each shows when.
+    """Tag videos, or folders of them: which genre each shows when.
 
     Each video gets a folder in OUT with scores.csv, segments.csv, segments.vtt, segments.json, timeline.png and
     viewer.html; OUT gets index.html and summary.csv. What is done already is not done again.

@@ -1,0 +1,44 @@
+"""`genre-classifier labels`: from one label format to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+FORMATS = ("labels", "wide", "activitynet", "labelstudio", "dcase")
+
+
+@click.command("labels")
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--to", "file_format", type=click.Choice(FORMATS),
+              help="Format of OUT; by default its ending tells: .csv labels, .json activitynet, .tsv dcase.")  # fmt: skip
+@click.option("--genre-map", type=click.Path(path_type=Path), help="A table name,genre that adds to the known names.")
+@click.option("--unmapped-as-other", is_flag=True, help="Known genres outside the six become other.")
+def command(
+    source: Path, target: Path, file_format: str | None, genre_map: Path | None, unmapped_as_other: bool
+) -> None:
+    """Convert the label table IN to OUT; the format of IN is found out.
+
+    What OUT cannot hold is said.
+
+    \b
+    Example:
+      genre-classifier labels movies.csv labels.csv
+      genre-classifier labels labels.csv tasks.json --to labelstudio
+    """
+    from genre_classifier.genres import GENRE_MAP
+    from genre_classifier.labels import read_genre_map, read_labels, write_labels
+
+    def note(text: str) -> None:
+        click.echo(text, err=True)
+
+    table = read_labels(
+        source,
+        genre_map=read_genre_map(genre_map) if genre_map else GENRE_MAP,
+        unmapped_as_other=unmapped_as_other,
+        on_note=note,
+    )
+    write_labels(target, table, file_format=file_format, on_note=note)
+    click.echo(f"{len(table)} labels of {table['trailer'].nunique()} trailers in {target}")

@@ -1,0 +1,89 @@
+"""`genre-classifier train`: clips and labels to a run folder."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from genre_classifier.cli.config_options import config_options, given
+from genre_classifier.config import ModelConfig, TrainingConfig
+
+
+@click.command("train")
+@click.argument("clips", type=click.Path(path_type=Path))
+@click.argument("labels", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path))
+@config_options(TrainingConfig)
+@config_options(ModelConfig, leave_out=("rows", "cols", "genres"))
+@click.option("--splits", "splits_file", type=click.Path(path_type=Path), help="A splits.csv to use, not draw, splits.")
+@click.option("--genre-map", type=click.Path(path_type=Path), help="A table name,genre that adds to the known names.")
+@click.option("--unmapped-as-other", is_flag=True, help="Known genres outside the six become other.")
+@click.option("--skip-unknown", is_flag=True, help="Count labels of unknown trailers instead of refusing them.")
+@click.option("--resume", is_flag=True, help="Go on from the last finished epoch, with the options of the run.")
+@click.option("--overwrite", is_flag=True, help="Replace the run folder if it exists.")
+def command(
+    clips: Path,
+    labels: Path,
+    run: Path,
+    splits_file: Path | None,
+    genre_map: Path | None,
+    unmapped_as_other: bool,
+    skip_unknown: bool,
+    resume: bool,
+    overwrite: bool,
+    **options: Any,
+) -> None:
+    """Train a network on the folder CLIPS and the table LABELS, and write the folder RUN.
+
+    LABELS is labels.csv, a wide table, ActivityNet or Label Studio JSON, or DCASE events. A run that was stopped goes
+    on with --resume, where it needs no other option.
+
+    \b
+    Example:
+      genre-classifier train clips/ labels.csv runs/mine --epochs 40
+      genre-classifier train clips/ labels.csv runs/mine --resume
+    """
+    import dataclasses
+
+    from genre_classifier.cli.training_progress import TrainingProgress
+    from genre_classifier.genres import GENRE_MAP
+    from genre_classifier.labels import read_genre_map, read_labels
+    from genre_classifier.runs import CONFIG, read_config
+    from genre_classifier.training import train
+    from preprocessing.errors import InputError
+
+    def note(text: str) -> None:
+        click.echo(text, err=True)
+
+    if resume and overwrite:
+        raise click.UsageError("--resume and --overwrite exclude each other")
+    if resume and not (run / CONFIG).is_file():
+        raise InputError(f"{run}: expected a run to resume, found no {CONFIG} in it")
+    model_base, training_base, _ = read_config(run) if resume else (ModelConfig(), TrainingConfig(), None)
+    training_config = dataclasses.replace(training_base, **given(options, TrainingConfig))
+    table = read_labels(
+        labels,
+        genre_map=read_genre_map(genre_map) if genre_map else GENRE_MAP,
+        unmapped_as_other=unmapped_as_other,
+        on_note=note,
+    )
+    with TrainingProgress(training_config.epochs) as progress:
+        trained = train(
+            clips,
+            table,
+            run,
+            model_config=dataclasses.replace(model_base, **given(options, ModelConfig)),
+            training_config=training_config,
+            splits_file=splits_file,
+            skip_unknown=skip_unknown,
+            resume=resume,
+            overwrite=overwrite,
+            callbacks=[progress.callback],
+            command=shlex.join(["genre-classifier", *sys.argv[1:]]),
+            on_note=note,
+        )
+    click.echo(str(trained.path))
