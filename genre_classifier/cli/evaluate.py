@@ -46,7 +46,7 @@ def command(
       genre-classifier evaluate runs/mine clips/ labels.csv --out report/
       genre-classifier evaluate --scores report/ corrected_labels.csv --out report2/
       genre-classifier evaluate runs/mine clips/ labels.csv --out report/ --compare runs/older
-    """  # noqa: D301  click wants the character itself
+    """
     if len(inputs) != (1 if scores else 3):
         raise click.UsageError(
             f"expected RUN CLIPS LABELS, or --scores DIR and LABELS; got {len(inputs)} paths"
