@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import numpy as np
 
@@ -95,7 +95,7 @@ class ClipWriter:
     Parameters
     ----------
     path : Path
-        File to create. Give a temporary name and move it into place after.
+        File to create. Give a temporary name, and move it into place after `finish`.
     size : int
         Rows and columns of a frame.
     """
@@ -118,17 +118,15 @@ class ClipWriter:
         np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
         return header.getvalue()
 
-    def __enter__(self) -> Self:
-        return self
+    def finish(self) -> None:
+        """Complete the file."""
+        self._file.seek(0)
+        self._file.write(self._header())
+        self._file.close()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                self._file.seek(0)
-                self._file.write(self._header())
-        finally:
+    def close(self) -> None:
+        """Give up: let go of the file, whatever state it is in."""
+        with suppress(OSError):  # of a full disk, which has been told already
             self._file.close()
 
 

@@ -8,6 +8,10 @@ from typing import Any, Literal
 from preprocessing.errors import InputError
 
 Fit = Literal["stretch", "letterbox", "crop"]
+
+# A reader that brings no new frame for so long is given up. Slow disks and 8K pictures stay well below it.
+TIMEOUT_SECONDS = 60.0
+
 FITS: tuple[Fit, ...] = ("stretch", "letterbox", "crop")
 
 

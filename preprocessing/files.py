@@ -12,6 +12,11 @@ from preprocessing.errors import WorkError
 TEMPORARY_SUFFIX = ".part"
 
 
+def not_written(path: Path, error: OSError) -> WorkError:
+    """Return the error to raise when the operating system refuses to write `path`."""
+    return WorkError(f"{path}: could not be written: {error.strerror or error}")
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path in the same folder; move it to `path` when the block ends well, else remove it.
@@ -26,7 +31,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise WorkError(f"{path}: could not be written: {error.strerror or error}") from error
+        raise not_written(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -1,67 +1,77 @@
-"""Videos to clips: one trailer, or a folder of them with a manifest."""
+"""Videos to clips: one trailer, or a folder of them with a manifest.
+
+Reader processes decode; this process gives the clips their ids, in the order of the sources, and writes the manifest.
+Whatever is interrupted, a rerun ends with the same bytes as an undisturbed run.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import os
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import joblib
-import numpy as np
 import pandas as pd
 
-from preprocessing.clips import ClipWriter, clip_path, times_path, write_clip_config
-from preprocessing.config import ClipConfig
-from preprocessing.errors import InputError
-from preprocessing.files import TEMPORARY_SUFFIX, atomic_path
-from preprocessing.manifest import manifest_table, source_name, write_manifest
-from preprocessing.video import sampled_frames
-
-VIDEO_SUFFIXES = frozenset(
-    f".{ending}"
-    for line in (
-        "mp4 m4v mov qt 3gp 3g2 mkv webm avi divx wmv asf flv f4v ogv ogm mxf nut rm rmvb gif dv ivf obu y4m",
-        "mpg mpeg mpe mpv m1v m2v vob ts m2ts mts mjpeg mjpg h264 264 h265 265 hevc",
-    )
-    for ending in line.split()
+from preprocessing import staging
+from preprocessing.clips import (
+    CLIP_NAME,
+    clip_path,
+    load_clip,
+    load_times,
+    read_clip_config,
+    times_path,
+    write_clip_config,
 )
+from preprocessing.config import TIMEOUT_SECONDS, ClipConfig
+from preprocessing.errors import InputError, WorkError
+from preprocessing.manifest import MANIFEST_NAME, manifest_table, read_manifest, source_name, write_manifest
+from preprocessing.parallel import answers
+from preprocessing.readers import ReaderPool, job
+from preprocessing.sources import find_videos
+
+# The manifest is rewritten as a whole: for thousands of rows, not at every one. What a kill loses by it is redone.
+MANIFEST_SECONDS = 1.0
+
+Row = dict[str, Any]
 
 
-def preprocess_trailer(video: Path | str, clip: Path | str, times: Path | str, config: ClipConfig) -> dict[str, Any]:
-    """Turn one video into a clip file and a file of its frame times; return its manifest fields."""
-    with sampled_frames(video, config) as frames:
-        with atomic_path(Path(clip)) as temporary, ClipWriter(temporary, config.size) as writer:
-            for _, frame in frames:
-                writer.add(frame)
-        with atomic_path(Path(times)) as temporary, temporary.open("wb") as file:
-            np.save(file, frames.times)
-        return {
-            **vars(frames.declared),
-            "frames": len(frames),
-            "rows": config.size,
-            "cols": config.size,
-            "decoded_frames": frames.decoded_frames,
-            "duration": frames.duration,
-            "timing": frames.timing,
-        }
+def preprocess_trailer(
+    video: Path | str,
+    clips: Path | str,
+    *,
+    trailer_id: int = 0,
+    config: ClipConfig | None = None,
+    timeout: float = TIMEOUT_SECONDS,
+) -> Row:
+    """Turn one video into `trailer_<id>.npy` and `times_<id>.npy` in the folder `clips`, without a manifest.
 
+    Returns
+    -------
+    dict
+        What a manifest row would say of it.
 
-def find_videos(trailers: Path) -> list[Path]:
-    """Return the videos below a folder, in sorted order, named relative to it."""
-    if not trailers.is_dir():
-        raise InputError(
-            f"{trailers}: expected a folder of videos, found {'a file' if trailers.exists() else 'nothing'}"
-        )
-    found = []
-    for folder, _, names in os.walk(trailers):
-        found += [
-            (Path(folder) / name).relative_to(trailers) for name in names if Path(name).suffix.lower() in VIDEO_SUFFIXES
-        ]
-    if not found:
-        raise InputError(f"{trailers}: expected a folder of videos, found none in it")
-    return sorted(found, key=source_name)
+    Raises
+    ------
+    InputError
+        If the video cannot be read.
+    WorkError
+        If the clip cannot be written.
+    """
+    video, clips, config = Path(video), Path(clips), config or ClipConfig()
+    with staging.locked(clips):
+        staged = staging.staged_path(clips, f"trailer {trailer_id}")
+        pool = ReaderPool()
+        try:
+            answer = pool.run(job(video, config, clip=staged), timeout)
+            if "failed" in answer:
+                raise InputError(f"{video}: {answer['failed']}")
+            staging.take(staged, clips, trailer_id)
+        finally:
+            pool.close()
+            staging.clean(clips, keep=set())
+    return {"trailer_id": trailer_id, "source": source_name(Path(video.name)), "status": "ok", **answer["done"]}
 
 
 def preprocess_directory(
@@ -70,37 +80,142 @@ def preprocess_directory(
     *,
     config: ClipConfig | None = None,
     jobs: int | None = None,
-    on_progress: Callable[[dict[str, Any]], None] | None = None,
+    scheduler: str | None = None,
+    timeout: float = TIMEOUT_SECONDS,
+    on_progress: Callable[[Row], None] | None = None,
 ) -> pd.DataFrame:
-    """Turn a folder of videos into a folder of clips; return its manifest."""
+    """Turn a folder of videos into a folder of clips with a manifest.
+
+    Videos that are done (same size and digest) are skipped, those that failed are tried again, new ones get the next
+    ids. Ids and bytes do not depend on how many work at once, where, and how often they were interrupted.
+
+    Parameters
+    ----------
+    trailers, clips : path
+        Folder to read, folder to write.
+    config : ClipConfig, optional
+        The options of the clips; a folder that has clips keeps the options it began with.
+    jobs : int, optional
+        Videos at once; by default one per core. The Dask cluster decides where there is one.
+    scheduler : str, optional
+        Address of a Dask scheduler, `tcp://host:port`; its workers must see both folders under the same names.
+    timeout : float
+        Seconds without a new frame after which a video is given up.
+    on_progress : callable, optional
+        Gets each source's row as it becomes known, in the order of the manifest.
+
+    Returns
+    -------
+    DataFrame
+        The manifest.
+
+    Raises
+    ------
+    InputError
+        If a folder cannot be used, or holds clips of other options.
+    WorkError
+        If the work had to stop: a full disk, a lost cluster.
+    """
     trailers, clips, config = Path(trailers), Path(clips), config or ClipConfig()
     videos = find_videos(trailers)
-    clips.mkdir(parents=True, exist_ok=True)
-    write_clip_config(clips, config)
-
-    def work(index: int, relative: Path) -> dict[str, Any]:
-        row: dict[str, Any] = {"source": source_name(relative), "status": "ok", "error": ""}
-        part = clips / f".{index}{TEMPORARY_SUFFIX}"
+    with staging.locked(clips):
+        folder = _Folder(clips, config)
+        staging.clean(clips, keep={staging.staged_path(clips, source_name(video)) for video in videos})
+        write_clip_config(clips, config)
+        tasks = [folder.task(trailers, video) for video in videos]
         try:
-            row["sha256"] = hashlib.sha256((trailers / relative).read_bytes()).hexdigest()
-            row |= preprocess_trailer(trailers / relative, part, part.with_name(part.name + "t"), config)
-        except (InputError, OSError) as error:
-            row |= {"status": "failed", "error": str(error)}
+            with answers(tasks, jobs=jobs, scheduler=scheduler, timeout=timeout) as results:
+                for video, answer in zip(videos, results, strict=True):
+                    row = folder.settle(source_name(video), answer)
+                    if on_progress is not None:
+                        on_progress(row)
+        except WorkError:
+            staging.clean(clips, keep=set())
+            with suppress(WorkError):  # the disk may be full, which is being told
+                folder.save()
+            raise
+        except KeyboardInterrupt:
+            folder.save()
+            raise
+        staging.clean(clips, keep=set())
+        return folder.save()
+
+
+class _Folder:
+    """A folder of clips while a run fills it."""
+
+    def __init__(self, clips: Path, config: ClipConfig) -> None:
+        self._clips = clips
+        self._config = config
+        self._rows = self._earlier_rows()
+        self._next_id = 1 + max((row["trailer_id"] for row in self._rows.values() if row["status"] == "ok"), default=-1)
+        self._saved = time.monotonic()
+
+    def _earlier_rows(self) -> dict[str, Row]:
+        """Return the manifest's rows by source; refuse a folder that this run must not add to."""
+        clips = self._clips
+        filled = any(CLIP_NAME.fullmatch(path.name) for path in clips.iterdir()) or (clips / MANIFEST_NAME).exists()
+        if not filled:
+            return {}
+        earlier = read_clip_config(clips)
+        if earlier is None:
+            raise InputError(f"{clips}: holds clips that were not made here; expected an empty folder or a new one")
+        if earlier != self._config:
+            was, now = earlier.to_dict(), self._config.to_dict()
+            changed = ", ".join(f"{name} {was[name]} (now {now[name]})" for name in was if was[name] != now[name])
+            raise InputError(f"{clips}: its clips were made with {changed}; use the same options or another folder")
+        if not (clips / MANIFEST_NAME).exists():
+            return {}
+        table = read_manifest(clips).astype(object)
+        rows = table.where(table.notna(), None).to_dict("records")
+        return {row["source"]: {str(name): value for name, value in row.items()} for row in rows}
+
+    def task(self, trailers: Path, video: Path) -> dict[str, Any]:
+        """Return the reader's job for one video."""
+        source = source_name(video)
+        row = self._rows.get(source)
+        known = row["sha256"] if row is not None and self._intact(trailers / video, row) else None
+        # Readers may run elsewhere, with another working folder.
+        staged = staging.staged_path(self._clips.absolute(), source)
+        return job((trailers / video).absolute(), self._config, clip=staged, known=known)
+
+    def _intact(self, video: Path, row: Row) -> bool:
+        try:
+            clip = load_clip(clip_path(self._clips, row["trailer_id"]))
+            times = load_times(times_path(self._clips, row["trailer_id"]))
+            return (
+                clip.shape == (row["frames"], 3, row["rows"], row["cols"])
+                and len(times) == row["frames"]
+                and (video.stat().st_size == row["bytes"])
+            )
+        except (InputError, OSError):
+            return False
+
+    def settle(self, source: str, answer: dict[str, Any]) -> Row:
+        """Number what was read, put it in place, and return its row."""
+        earlier = self._rows.get(source)
+        if earlier is not None and "unchanged" in answer:
+            return earlier
+        trailer_id = earlier["trailer_id"] if earlier is not None else None
+        row: Row = {"trailer_id": None, "source": source}
+        if "failed" in answer:
+            row |= {"status": "failed", "error": answer["failed"], **answer["facts"]}
+            if trailer_id is not None:  # a good video was replaced by a bad one
+                clip_path(self._clips, trailer_id).unlink(missing_ok=True)
+                times_path(self._clips, trailer_id).unlink(missing_ok=True)
+        else:
+            if trailer_id is None:
+                trailer_id, self._next_id = self._next_id, self._next_id + 1
+            staging.take(staging.staged_path(self._clips, source), self._clips, trailer_id)
+            row |= {"trailer_id": trailer_id, "status": "ok", "error": "", **answer["done"]}
+        self._rows[source] = row
+        if time.monotonic() - self._saved >= MANIFEST_SECONDS:
+            self.save()
         return row
 
-    parallel = joblib.Parallel(n_jobs=jobs or joblib.cpu_count(), prefer="threads", return_as="generator")
-    rows = []
-    next_id = 0
-    for index, row in enumerate(parallel(joblib.delayed(work)(*item) for item in enumerate(videos))):
-        if row["status"] == "ok":
-            part = clips / f".{index}{TEMPORARY_SUFFIX}"
-            part.with_name(part.name + "t").replace(times_path(clips, next_id))
-            part.replace(clip_path(clips, next_id))
-            row["trailer_id"] = next_id
-            next_id += 1
-        rows.append(row)
-        if on_progress:
-            on_progress(row)
-    manifest = manifest_table(rows)
-    write_manifest(clips, manifest)
-    return manifest
+    def save(self) -> pd.DataFrame:
+        """Write the manifest of all that is settled."""
+        manifest = manifest_table(self._rows.values())
+        write_manifest(self._clips, manifest)
+        self._saved = time.monotonic()
+        return manifest

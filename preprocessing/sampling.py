@@ -50,8 +50,7 @@ def true_times(reported: np.ndarray, declared_fps: float) -> tuple[np.ndarray, T
     unwrapped = _unwrap(reported)
     known = _longest_increasing(unwrapped)
     if len(known) < max(2, count / 2):
-        fps = declared_fps if LOWEST_FPS <= declared_fps <= HIGHEST_FPS else FALLBACK_FPS
-        return np.arange(count) / fps, "frame rate"
+        return np.arange(count) / _believable(declared_fps), "frame rate"
     step = _usual_step(unwrapped[known], known)
     # Two more known frames, one usual step per frame beyond the ends, make interpolation extrapolate.
     before, after = known[0] + 1, count - known[-1]
@@ -60,6 +59,17 @@ def true_times(reported: np.ndarray, declared_fps: float) -> tuple[np.ndarray, T
     values = np.concatenate([[values[0] - before * step], values, [values[-1] + after * step]])
     times = np.interp(np.arange(count), positions, values)
     return times - min(times[0], 0.0), "repaired"
+
+
+def frame_duration(times: np.ndarray, declared_fps: float | None) -> float:
+    """Return the usual seconds from one frame to the next; of a single frame, by the declared rate."""
+    if len(times) > 1:
+        return float(np.median(np.diff(times)))
+    return 1 / _believable(declared_fps or 0.0)
+
+
+def _believable(declared_fps: float) -> float:
+    return declared_fps if LOWEST_FPS <= declared_fps <= HIGHEST_FPS else FALLBACK_FPS
 
 
 def _usual_step(times: np.ndarray, positions: np.ndarray) -> float:

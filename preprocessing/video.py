@@ -1,25 +1,55 @@
-"""Reading and writing videos: the only user of `cv2.VideoCapture` and `cv2.VideoWriter`."""
+"""Reading and writing videos: the only user of `cv2.VideoCapture` and `cv2.VideoWriter`.
+
+Everything a file declares (count, rate, duration) is recorded and never trusted, and there is no seeking: frames are
+counted while they are decoded. `sampled_frames`, which the rest of the project reads videos with, is also found here.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
+import stat
+import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import cv2
 import numpy as np
 
-from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError, WorkError
 from preprocessing.files import atomic_path
-from preprocessing.sampling import pick_frames, true_times
+from preprocessing.sampled import SampledFrames, sampled_frames
+
+__all__ = ["SampledFrames", "Video", "check_file", "open_video", "sampled_frames", "write_video"]
+
+# 8192 x 8192: twice 8K cinema. Decoding a larger picture would take more memory than a worker may have.
+MOST_PIXELS = 8192 * 8192
+# One number everywhere: a damaged stream may decode differently with another number of threads.
+DECODER_THREADS = 2
+CONVERT_HINT = "convert it first, for example: ffmpeg -i IN -vf yadif=deint=1 -c:v libx264 -pix_fmt yuv420p OUT.mp4"
 
 
 @dataclasses.dataclass(frozen=True)
 class Declared:
-    """What a video says about itself: recorded, never trusted."""
+    """What a video says about itself: recorded, never trusted.
+
+    Attributes
+    ----------
+    declared_frames : int or None
+        Number of frames.
+    fps : float or None
+        Frames per second.
+    declared_duration : float or None
+        Seconds.
+    width, height : int
+        Pixels, as shown: after the rotation.
+    rotation : int
+        Degrees clockwise that the file asks for; the reader applies them.
+    codec : str
+        Four characters.
+    """
 
     declared_frames: int | None
     fps: float | None
@@ -30,104 +60,122 @@ class Declared:
     codec: str
 
 
-def _open(path: Path) -> cv2.VideoCapture:
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    if not capture.isOpened():
-        raise InputError(f"{path}: expected a video, found a file that no decoder opens")
-    return capture
-
-
-def declared(capture: cv2.VideoCapture) -> Declared:
-    """Return what the opened video says about itself."""
-    frames, fps = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
-    code = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
-    codec = code.to_bytes(4, "little").decode("latin-1").strip("\0 ")
-    return Declared(
-        declared_frames=int(frames) if 0 < frames < 2**53 else None,
-        fps=fps if fps > 0 else None,
-        declared_duration=frames / fps if 0 < frames < 2**53 and fps > 0 else None,
-        width=int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
-        height=int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
-        rotation=int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360,
-        codec=codec if codec.isprintable() else "",
-    )
-
-
-class SampledFrames:
-    """The frames of a video that make its clip, one by one, in constant memory.
-
-    Iterate once: gives `(time, frame)` with the time in seconds and the frame uint8, `(3, size, size)`, RGB.
-
-    Attributes
-    ----------
-    times : ndarray of float64, shape (frames,)
-        Seconds of the frames to come; also `len()`.
-    """
-
-    def __init__(self, path: Path | str, config: ClipConfig) -> None:
-        self._path = Path(path)
-        self._config = config
-        reported = []
-        capture = _open(self._path)
-        self.declared = declared(capture)
-        while capture.grab():
-            reported.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
-        capture.release()
-        if not reported:
-            raise InputError(f"{self._path}: expected a video, found no frame that can be decoded")
-        all_times, self.timing = true_times(np.array(reported), self.declared.fps or 0)
-        self.decoded_frames = len(all_times)
-        self.duration = float(all_times[-1])
-        self._picks = pick_frames(all_times, config)
-        self.times = all_times[self._picks]
-        self._capture = _open(self._path)
-
-    def __len__(self) -> int:
-        return len(self.times)
-
-    def __iter__(self) -> Iterator[tuple[float, np.ndarray]]:
-        index = -1
-        for time, pick in zip(self.times, self._picks, strict=True):
-            while index < pick:
-                if not self._capture.grab():
-                    raise InputError(f"{self._path}: gave fewer frames on the second reading; is it being written?")
-                index += 1
-            yield float(time), to_square(self._capture.retrieve()[1], self._config)
-
-    def close(self) -> None:
-        """Let go of the video."""
-        self._capture.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def sampled_frames(path: Path | str, config: ClipConfig) -> SampledFrames:
-    """Open a video for reading exactly the frames and bytes that preprocessing would put in its clip.
+def check_file(path: Path) -> None:
+    """Refuse what is no readable, regular file, before a decoder hangs on it.
 
     Raises
     ------
     InputError
-        If the video cannot be read; also while iterating.
+        With the reason alone.
     """
-    return SampledFrames(path, config)
+    try:
+        mode = path.stat().st_mode
+        kinds = {
+            stat.S_IFDIR: "a folder",
+            stat.S_IFIFO: "a FIFO",
+            stat.S_IFSOCK: "a socket",
+            stat.S_IFCHR: "a device",
+            stat.S_IFBLK: "a device",
+        }
+        if kind := kinds.get(stat.S_IFMT(mode)):
+            raise InputError(f"expected a video file, found {kind}")
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise InputError("expected a video file, found an empty one")
+    except FileNotFoundError:
+        found = "a link to nothing" if path.is_symlink() else "no such file"
+        raise InputError(f"expected a video file, found {found}") from None
+    except OSError as error:
+        raise InputError(f"expected a video file, cannot read it: {(error.strerror or str(error)).lower()}") from error
 
 
-def to_square(image: np.ndarray, config: ClipConfig) -> np.ndarray:
-    """Fit a BGR image (rows, cols, 3) into a planar RGB frame (3, size, size)."""
-    size = config.size
-    rows, cols = image.shape[:2]
-    # Area averaging along the axes that shrink, linear interpolation along those that grow.
-    if rows > size or cols > size:
-        image = cv2.resize(image, (min(cols, size), min(rows, size)), interpolation=cv2.INTER_AREA)
-    if image.shape[:2] != (size, size):
-        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1))
+class Video:
+    """An open video, read forward only.
+
+    Attributes
+    ----------
+    declared : Declared
+        What it says about itself.
+    pixel_aspect : float
+        Width of a pixel over its height, as shown.
+    """
+
+    def __init__(self, capture: cv2.VideoCapture) -> None:
+        self._capture = capture
+        self.declared = self._declared()
+        numerator, denominator = capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN)
+        aspect = numerator / denominator if numerator > 0 and denominator > 0 else 1.0
+        self.pixel_aspect = 1 / aspect if self.declared.rotation % 180 else aspect
+
+    def _declared(self) -> Declared:
+        get = self._capture.get
+        frames, fps = get(cv2.CAP_PROP_FRAME_COUNT), get(cv2.CAP_PROP_FPS)
+        counted, rated = 0 < frames < 2**53, 0 < fps < float("inf")
+        code = int(get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
+        codec = code.to_bytes(4, "little").decode("latin-1").strip("\0 ")
+        return Declared(
+            declared_frames=int(frames) if counted else None,
+            fps=fps if rated else None,
+            declared_duration=frames / fps if counted and rated else None,
+            width=int(get(cv2.CAP_PROP_FRAME_WIDTH)),
+            height=int(get(cv2.CAP_PROP_FRAME_HEIGHT)),
+            rotation=int(get(cv2.CAP_PROP_ORIENTATION_META)) % 360,
+            codec=codec if re.fullmatch(r"[\w .-]+", codec, re.ASCII) else "",
+        )
+
+    def grab(self) -> float | None:
+        """Decode the next frame; return its reported time in seconds, or None at the end."""
+        if not self._capture.grab():
+            return None
+        return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+
+    def retrieve(self) -> np.ndarray:
+        """Return the frame that was grabbed last: uint8, (rows, cols, 3), BGR, rotated as the file asks."""
+        good, image = self._capture.retrieve()
+        if not good or image is None or image.ndim != 3:
+            raise InputError(f"a frame was decoded but could not be turned into pixels; {CONVERT_HINT}")
+        return image
+
+
+@contextmanager
+def open_video(path: Path, *, packets: bool = False) -> Iterator[Video]:
+    """Open a video with FFmpeg's decoders; with `packets`, `grab` steps through its packets without decoding them.
+
+    Raises
+    ------
+    InputError
+        With the reason alone, if no decoder opens it.
+    """
+    with _openable_name(path) as name:
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, DECODER_THREADS])
+    try:
+        if not capture.isOpened():
+            raise InputError("expected a video, found a file that no decoder opens")
+        video = Video(capture)
+        if video.declared.width * video.declared.height > MOST_PIXELS:
+            size = f"{video.declared.width} x {video.declared.height}"
+            raise InputError(f"expected pictures of at most {MOST_PIXELS} pixels, found {size}")
+        if packets:
+            capture.set(cv2.CAP_PROP_FORMAT, -1)
+        yield video
+    finally:
+        capture.release()
+
+
+@contextmanager
+def _openable_name(path: Path) -> Iterator[str]:
+    """Give OpenCV a name that it can take: names that are no UTF-8 go through a link."""
+    name = str(path.absolute())
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory() as folder:
+            suffix = os.fsencode(path.suffix).decode("ascii", "ignore")
+            link = Path(folder) / f"video{suffix}"
+            link.symlink_to(name)
+            yield str(link)
+    else:
+        yield name
 
 
 def write_video(path: Path | str, frames: Iterable[np.ndarray], fps: float) -> None:
@@ -154,7 +202,7 @@ def write_video(path: Path | str, frames: Iterable[np.ndarray], fps: float) -> N
     writer = None
     shape: tuple[int, ...] = ()
     with atomic_path(path) as temporary:
-        # The container is chosen by the ending, so the temporary name keeps it.
+        # The container is chosen by the ending, so the name while writing keeps it.
         part = temporary.with_name(temporary.name + path.suffix)
         try:
             for frame in frames:
@@ -162,7 +210,7 @@ def write_video(path: Path | str, frames: Iterable[np.ndarray], fps: float) -> N
                     shape = frame.shape
                     writer = cv2.VideoWriter(str(part), cv2.CAP_FFMPEG, fourcc, fps, (shape[1], shape[0]))
                     if not writer.isOpened():
-                        raise WorkError(f"{path}: this OpenCV cannot write such a video (use .mp4 or .avi)")
+                        raise WorkError(f"{path}: this OpenCV cannot write such a video here (use .mp4 or .avi)")
                 if frame.shape != shape:
                     raise InputError(f"{path}: expected frames of shape {shape}, found {frame.shape}")
                 writer.write(np.ascontiguousarray(frame[:, :, ::-1]))

@@ -1,0 +1,232 @@
+"""Reader processes as seen by the parent: start them, ask them, give up on them, outlive their crashes."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from preprocessing.config import ClipConfig
+from preprocessing.errors import InputError, WorkError
+
+PIPE_BYTES = 1 << 20
+
+
+def job(video: Path, config: ClipConfig, *, clip: Path | None = None, known: str | None = None) -> dict[str, Any]:
+    """Return a job for a reader process.
+
+    Parameters
+    ----------
+    video : Path
+        What to read.
+    config : ClipConfig
+        Which frames, and of what size.
+    clip : Path, optional
+        Where the clip goes; without one the frames are streamed back.
+    known : str, optional
+        SHA-256 of the video when its clip was made: if it still has it, nothing is done.
+    """
+    return {"video": str(video), "config": config.to_dict(), "clip": clip and str(clip), "known": known}
+
+
+class Reader:
+    """One reader process (`preprocessing.worker`)."""
+
+    def __init__(self) -> None:
+        # FFmpeg's messages are evidence, so nobody's settings may hush them; and a video may lie behind any number of
+        # audio packets.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENCV_")}
+        environment["OPENCV_FFMPEG_READ_ATTEMPTS"] = str(10**9)
+        package = str(Path(__file__).resolve().parents[1])
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+        with tempfile.TemporaryFile() as messages:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "preprocessing.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=messages,
+                env=environment,
+            )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._jobs, self._answers = self._process.stdin, self._process.stdout.fileno()
+        self._buffer = bytearray()
+        self._answered = True
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can take another job: it lives, and has finished its last one."""
+        return self._answered and self._process.poll() is None
+
+    def ask(self, task: dict[str, Any]) -> None:
+        """Send a job."""
+        self._answered = False
+        with suppress(BrokenPipeError):  # a dead reader is noticed at its answer
+            self._jobs.write(json.dumps(task).encode() + b"\n")
+            self._jobs.flush()
+
+    def answers(self, timeout: float) -> Iterator[dict[str, Any]]:
+        """Yield the answers to a job; the last is `done` or `unchanged`. Its bytes come with a `frame`.
+
+        Raises
+        ------
+        InputError
+            With the reason alone: the video cannot be read, crashed the reader, or brought no frame for `timeout`
+            seconds.
+        WorkError
+            With the reason alone: the result could not be written.
+        """
+        frames, deadline = -1, time.monotonic() + timeout
+        while True:
+            answer = json.loads(self._read_line(deadline, timeout))
+            if (alive := answer.get("alive")) is not None:
+                if alive > frames:
+                    frames, deadline = alive, time.monotonic() + timeout
+                continue
+            if "frame" in answer:
+                answer["bytes"] = self._read(answer["frame"], deadline, timeout)
+            else:
+                self._answered = not answer.keys() & {"times", "facts"}
+            if "failed" in answer:
+                raise InputError(answer["failed"])
+            if "stopped" in answer:
+                raise WorkError(answer["stopped"])
+            yield answer
+            if self._answered:
+                return
+            deadline = time.monotonic() + timeout
+
+    def _read_line(self, deadline: float, timeout: float) -> bytes:
+        searched = 0
+        while (end := self._buffer.find(b"\n", searched)) < 0:
+            searched = len(self._buffer)
+            self._fill(deadline, timeout)
+        return self._take(end + 1)
+
+    def _read(self, size: int, deadline: float, timeout: float) -> bytes:
+        while len(self._buffer) < size:
+            self._fill(deadline, timeout)
+        return self._take(size)
+
+    def _take(self, size: int) -> bytes:
+        taken = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return taken
+
+    def _fill(self, deadline: float, timeout: float) -> None:
+        ready, _, _ = select.select([self._answers], [], [], max(0.0, deadline - time.monotonic()))
+        if not ready:
+            raise InputError(f"no new frame for {timeout:g} seconds: given up (a longer --timeout waits longer)")
+        data = os.read(self._answers, PIPE_BYTES)
+        if not data:
+            status = self._process.wait()
+            raise InputError(
+                f"reader crashed ({signal.Signals(-status).name if status < 0 else f'exit status {status}'})"
+            )
+        self._buffer += data
+
+    def kill(self) -> None:
+        """End the process at once; `close` must follow."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """End the process at once, and let go of it."""
+        self.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+
+
+class ReaderPool:
+    """Reader processes that are started when needed and used again."""
+
+    def __init__(self) -> None:
+        self._idle: list[Reader] = []
+        self._busy: set[Reader] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @contextmanager
+    def reader(self) -> Iterator[Reader]:
+        """Lend a reader."""
+        reader = self._borrow()
+        try:
+            yield reader
+        finally:
+            with self._lock:
+                self._busy.discard(reader)
+                keep = reader.usable and not self._closed
+                if keep:
+                    self._idle.append(reader)
+            if not keep:
+                reader.close()
+
+    def _borrow(self) -> Reader:
+        with self._lock:
+            if self._closed:
+                raise WorkError("stopped")
+            reader = self._idle.pop() if self._idle else Reader()
+            if not reader.usable:  # it died while it had nothing to do
+                reader.close()
+                reader = Reader()
+            self._busy.add(reader)
+            return reader
+
+    def run(self, task: dict[str, Any], timeout: float) -> dict[str, Any]:
+        """Do one job that writes a clip.
+
+        Returns
+        -------
+        dict
+            `{"done": manifest fields}`, `{"unchanged": True}`, or `{"failed": reason, "facts": what is known of it}`.
+
+        Raises
+        ------
+        WorkError
+            If the clip could not be written.
+        """
+        facts: dict[str, Any] = {}
+        with self.reader() as reader:
+            reader.ask(task)
+            try:
+                for answer in reader.answers(timeout):
+                    facts = answer.get("facts", facts)
+            except InputError as error:
+                return {"failed": str(error), "facts": facts}
+        return answer
+
+    def close(self) -> None:
+        """End all readers; jobs that run fail."""
+        with self._lock:
+            self._closed = True
+            for reader in self._busy:
+                reader.kill()
+            for reader in self._idle:
+                reader.close()
+            self._idle.clear()
+
+
+_SHARED: list[ReaderPool] = []
+_SHARED_LOCK = threading.Lock()
+
+
+def shared_pool() -> ReaderPool:
+    """Return the pool of this process, for work that is sent here from elsewhere."""
+    with _SHARED_LOCK:
+        if not _SHARED:
+            _SHARED.append(ReaderPool())
+            atexit.register(_SHARED[0].close)
+        return _SHARED[0]

@@ -1,0 +1,89 @@
+"""The frames of a video that make its clip, one by one, in constant memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from preprocessing.config import TIMEOUT_SECONDS, ClipConfig
+from preprocessing.errors import InputError
+from preprocessing.readers import Reader, job
+
+
+class SampledFrames:
+    """Iterate, once, over `(time, frame)`: seconds, and uint8 `(3, size, size)`, RGB.
+
+    A reader process decodes ahead while the frames are used; its pipe holds a few of them. It decodes the video once to
+    learn the true times, and once more for the frames.
+
+    Attributes
+    ----------
+    times : ndarray of float64, shape (frames,)
+        Seconds of all frames to come, strictly increasing.
+    fields : dict
+        The manifest's fields of this video; complete once all frames were taken.
+    """
+
+    def __init__(self, path: Path | str, config: ClipConfig, *, timeout: float = TIMEOUT_SECONDS) -> None:
+        self._path = Path(path)
+        self._shape = (3, config.size, config.size)
+        self.fields: dict[str, Any] = {}
+        self._reader = Reader()
+        try:
+            self._reader.ask(job(self._path, config))
+            self._answers = self._reader.answers(timeout)
+            self.times = np.array(self._next()["times"], dtype=np.float64)
+        except BaseException:
+            self.close()
+            raise
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __iter__(self) -> Iterator[tuple[float, np.ndarray]]:
+        for time in self.times.tolist():
+            yield time, np.frombuffer(self._next()["bytes"], dtype=np.uint8).reshape(self._shape)
+        self.fields = self._next()["done"]
+        self.close()
+
+    def _next(self) -> dict[str, Any]:
+        try:
+            return next(self._answers)
+        except InputError as error:
+            raise InputError(f"{self._path}: {error}") from None
+
+    def close(self) -> None:
+        """Let go of the video."""
+        self._reader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def sampled_frames(path: Path | str, config: ClipConfig, *, timeout: float = TIMEOUT_SECONDS) -> SampledFrames:
+    """Open a video for reading exactly the frames and bytes that preprocessing puts in its clip.
+
+    Parameters
+    ----------
+    path : path
+        The video.
+    config : ClipConfig
+        Which frames, and of what size.
+    timeout : float
+        Seconds without a new frame after which the video is given up.
+
+    Raises
+    ------
+    InputError
+        If the video cannot be read; also while iterating.
+    """
+    return SampledFrames(path, config, timeout=timeout)

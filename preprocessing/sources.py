@@ -1,0 +1,52 @@
+"""Which files of a folder are the videos to preprocess."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from preprocessing.errors import InputError
+from preprocessing.manifest import source_name
+
+VIDEO_SUFFIXES = frozenset(
+    f".{ending}"
+    for line in (
+        "mp4 m4v mov qt 3gp 3g2 mkv webm avi divx wmv asf flv f4v ogv ogm mxf nut rm rmvb gif dv ivf obu y4m",
+        "mpg mpeg mpe mpv m1v m2v vob ts m2ts mts mjpeg mjpg h264 264 h265 265 hevc",
+    )
+    for ending in line.split()
+)
+
+
+def find_videos(trailers: Path | str) -> list[Path]:
+    """Return what looks like a video below a folder, relative to it, in the order of the manifest.
+
+    Names decide: endings of video formats, in any case; hidden files are passed over. Folders are entered, links to
+    folders are not. A folder named like a video, or one that cannot be entered, is in the list too: it will fail there
+    with its reason instead of vanishing.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, or nothing in it.
+    """
+    trailers = Path(trailers)
+    if not trailers.is_dir():
+        raise InputError(
+            f"{trailers}: expected a folder of videos, found {'a file' if trailers.exists() else 'nothing'}"
+        )
+    found = []
+    closed: list[OSError] = []
+    for folder, subfolders, names in os.walk(trailers, onerror=closed.append):
+        videos = [name for name in (*names, *subfolders) if is_video_name(name)]
+        found += [Path(folder, name).relative_to(trailers) for name in videos]
+        subfolders[:] = [name for name in subfolders if not is_video_name(name)]
+    found += [Path(os.fsdecode(error.filename)).relative_to(trailers) for error in closed]
+    if not found:
+        raise InputError(f"{trailers}: expected a folder of videos (.mp4, .webm, .mov, ...), found none in it")
+    return sorted(found, key=source_name)
+
+
+def is_video_name(name: str) -> bool:
+    """Return whether a file name ends like one of a video."""
+    return not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES

@@ -1,0 +1,208 @@
+"""The reader process: takes jobs on stdin, decodes, answers on stdout. `python -m preprocessing.worker`.
+
+Decoders crash, hang and eat memory, and they report through stderr. In a process of their own they cost one file.
+
+Each job is a line of JSON, and so is each answer. While it works it says `{"alive": frames}` every now and then. A job
+without a `clip` streams: after an answer with the times comes, for each frame, one line with its number of bytes and
+then those bytes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import cv2
+import numpy as np
+
+from preprocessing.clips import ClipWriter
+from preprocessing.config import ClipConfig
+from preprocessing.decoding import decode
+from preprocessing.errors import InputError, WorkError
+from preprocessing.files import not_written
+from preprocessing.video import check_file
+
+ALIVE_SECONDS = 0.25
+DIGEST_BLOCK = 1 << 22
+
+
+def main() -> None:
+    """Answer jobs until stdin closes; then leave at once, whatever is being decoded."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    # Whatever a library prints must not get between the answers.
+    answers = _Answers(os.fdopen(os.dup(1), "wb"))
+    os.dup2(2, 1)
+    fcntl.fcntl(2, fcntl.F_SETFL, os.O_APPEND)  # FFmpeg's messages; emptied before each job
+    cv2.setNumThreads(1)
+    jobs: list[bytes] = []
+    arrived = threading.Semaphore(0)
+
+    def listen() -> None:
+        for line in sys.stdin.buffer:
+            jobs.append(line)
+            arrived.release()
+        os._exit(0)  # the parent is gone: nobody wants the rest
+
+    threading.Thread(target=listen, daemon=True).start()
+    while True:
+        arrived.acquire()
+        _answer(json.loads(jobs.pop(0)), answers)
+
+
+class _Answers:
+    """The way back to the parent; decoding and writing threads share it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._frames = 0
+        self._said = 0.0
+
+    def say(self, answer: dict[str, Any], payload: bytes | memoryview = b"") -> None:
+        """Send one answer, and bytes that belong to it."""
+        with self._lock:
+            self._file.write(json.dumps(answer).encode() + b"\n")
+            self._file.write(payload)
+            self._file.flush()
+
+    def alive(self) -> None:
+        """Count a frame, and now and then say so."""
+        self._frames += 1
+        now = time.monotonic()
+        if now - self._said >= ALIVE_SECONDS:
+            self._said = now
+            self.say({"alive": self._frames})
+
+
+def _answer(job: dict[str, Any], answers: _Answers) -> None:
+    os.ftruncate(2, 0)
+    try:
+        answer = _work(job, answers)
+    except InputError as error:
+        answer = {"failed": str(error)}
+    except WorkError as error:
+        answer = {"stopped": str(error)}
+    except MemoryError:
+        answer = {"failed": "its pictures need more memory than there is"}
+    except Exception as error:  # noqa: BLE001  # whatever a decoder's wrapper raises must cost one file, not the run
+        answer = {"failed": f"the reader failed: {' '.join(str(error).split()) or type(error).__name__}"}
+    answers.say(answer)
+
+
+def _work(job: dict[str, Any], answers: _Answers) -> dict[str, Any]:
+    path = Path(job["video"])
+    config = ClipConfig.from_dict(job["config"])
+    check_file(path)
+    if job["clip"] is None:
+        return {"done": decode(path, config, _StreamSink(answers), exact=True, alive=answers.alive).fields()}
+    before = path.stat()
+    sha256 = _digest(path, answers.alive)
+    if sha256 == job["known"]:
+        return {"unchanged": True}
+    facts = {"sha256": sha256, "bytes": before.st_size}
+    answers.say({"facts": facts})
+    staged = Path(job["clip"]).with_suffix(".json")
+    if (earlier := _finished_earlier(staged, sha256)) is not None:
+        return {"done": earlier}
+    clip = _ClipSink(Path(job["clip"]), config.size)
+    try:
+        decoded = decode(path, config, clip, exact=False, alive=answers.alive)
+        after = path.stat()
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise InputError("it changed while it was read; run again when it is complete")
+        fields = {**facts, "rows": config.size, "cols": config.size, **decoded.fields()}
+        clip.finish(decoded.times, staged, fields)
+    finally:
+        clip.discard()
+    return {"done": fields}
+
+
+def _digest(path: Path, alive: Callable[[], None]) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(DIGEST_BLOCK):
+                digest.update(block)
+                alive()
+    except OSError as error:
+        raise InputError(f"expected a video file, cannot read it: {(error.strerror or str(error)).lower()}") from error
+    return digest.hexdigest()
+
+
+def _finished_earlier(staged: Path, sha256: str) -> dict[str, Any] | None:
+    """Return the fields of a clip that an interrupted run finished and did not get to number."""
+    try:
+        fields = json.loads(staged.read_text(encoding="utf-8"))
+        complete = fields["sha256"] == sha256 and staged.with_suffix(".npy").exists()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return fields if complete and staged.with_suffix(".times").exists() else None
+
+
+class _ClipSink:
+    """Writes the clip under a temporary name; `finish` moves it, its times and its fields into place."""
+
+    def __init__(self, clip: Path, size: int) -> None:
+        self._clip = clip
+        self._size = size
+        self._part = clip.with_suffix(f".{os.getpid()}.part")
+        self._writer: ClipWriter | None = None
+
+    def begin(self, times: np.ndarray) -> None:
+        try:
+            if self._writer is not None:
+                self._writer.close()
+            self._writer = ClipWriter(self._part, self._size)
+        except OSError as error:
+            raise not_written(self._clip.parent, error) from error
+
+    def add(self, frame: np.ndarray) -> None:
+        assert self._writer is not None
+        try:
+            self._writer.add(frame)
+        except OSError as error:
+            raise not_written(self._clip.parent, error) from error
+
+    def finish(self, times: np.ndarray, staged: Path, fields: dict[str, Any]) -> None:
+        assert self._writer is not None
+        try:
+            self._writer.finish()
+            self._part.replace(self._clip)
+            with self._part.open("wb") as file:
+                np.save(file, times)
+            self._part.replace(self._clip.with_suffix(".times"))
+            self._part.write_text(json.dumps(fields), encoding="utf-8")
+            self._part.replace(staged)
+        except OSError as error:
+            raise not_written(self._clip.parent, error) from error
+
+    def discard(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._part.unlink(missing_ok=True)
+
+
+class _StreamSink:
+    """Sends the frames to the parent."""
+
+    def __init__(self, answers: _Answers) -> None:
+        self._answers = answers
+
+    def begin(self, times: np.ndarray) -> None:
+        self._answers.say({"times": times.tolist()})
+
+    def add(self, frame: np.ndarray) -> None:
+        self._answers.say({"frame": frame.nbytes}, frame.data)
+
+
+if __name__ == "__main__":
+    main()
