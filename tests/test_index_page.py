@@ -1,0 +1,74 @@
+"""The index page: what it lists, and its sorting and filtering in a real Chromium."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from genre_classifier.genres import GENRES
+from genre_classifier.index_page import index_html
+
+SEGMENTS = pd.DataFrame({"start": [0.0, 5.0], "end": [2.5, 10.0], "genre": ["comedy", "other"], "score": [0.9, 0.8]})
+
+
+def summary() -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for source, duration, comedy in (("b.mp4", 20.0, 0.125), ("a10.mp4", 75.0, 0.5), ('a9 <b>"&.mp4', 10.0, 0.0)):
+        row = {"source": source, "folder": f"of {source[0]}#{len(rows)}", "status": "ok", "error": ""}
+        row |= {"duration": duration, "frames": 10, "segments": 2}
+        rows.append(row | {f"{genre}_share": 0.0 for genre in GENRES} | {"comedy_share": comedy})
+    rows.append({"source": "bad.mp4", "folder": "", "status": "failed", "error": "bad.mp4: <i>no</i> video"})
+    return pd.DataFrame(rows).astype({"frames": "Int64", "segments": "Int64"})
+
+
+def page_text() -> str:
+    table = summary()
+    folders = table.loc[table["status"] == "ok", "folder"]
+    return index_html(table, {folder: SEGMENTS for folder in folders})
+
+
+def test_everything_is_listed_and_escaped() -> None:
+    text = page_text()
+    assert 'href="./of%20a%231/viewer.html"' in text
+    assert "a9 &lt;b&gt;&#34;&amp;.mp4" in text
+    assert "<b>" not in text
+    assert "bad.mp4: &lt;i&gt;no&lt;/i&gt; video" in text
+    assert text.count("<rect") == 6
+    assert 'x="250.0" y="51" width="250.0"' in text  # the second segment of the 20 s film
+    assert "1:15" in text
+    assert "12%" in text
+    empty = summary().iloc[:0]
+    assert "No video has been tagged" in index_html(empty, {})
+
+
+def test_sorting_and_filtering(tmp_path: Path) -> None:
+    from tests.test_viewer import CHROMIUM, playwright
+
+    (tmp_path / "index.html").write_text(page_text(), encoding="utf-8")
+    complaints: list[str] = []
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto((tmp_path / "index.html").as_uri())
+
+        def names() -> list[str]:
+            return [row.split()[0] for row in page.locator("tbody tr:visible .name").all_inner_texts()]
+
+        page.click("th:first-child button")
+        assert names() == ["b.mp4", "a10.mp4", "a9"]
+        page.click("th:first-child button")
+        assert names() == ["a9", "a10.mp4", "b.mp4"]  # numbers as numbers
+        page.click("th:has-text('length') button")
+        assert names() == ["a10.mp4", "b.mp4", "a9"]
+        page.click("th:has-text('comedy') button")
+        page.click("th:has-text('comedy') button")
+        assert names() == ["a9", "b.mp4", "a10.mp4"]
+        page.fill("#filter", "A1")
+        assert names() == ["a10.mp4"]
+        browser.close()
+    assert complaints == []
