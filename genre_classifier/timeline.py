@@ -6,6 +6,7 @@ repeat what the rows say.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -96,5 +97,7 @@ def timeline_figure(tags: Tags) -> Figure:
 
 def write_timeline(path: Path, tags: Tags) -> None:
     """Write the picture as PNG. Atomic."""
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn with empty boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         timeline_figure(tags).savefig(temporary, format="png")

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pytest
 
 from genre_classifier.genres import GENRES
 from genre_classifier.index_page import index_html
+from tests.browser import Tab, chromium
 
 SEGMENTS = pd.DataFrame({"start": [0.0, 5.0], "end": [2.5, 10.0], "genre": ["comedy", "other"], "score": [0.9, 0.8]})
 
@@ -45,16 +45,10 @@ def test_everything_is_listed_and_escaped() -> None:
 
 
 def test_sorting_and_filtering(tmp_path: Path) -> None:
-    from tests.test_viewer import CHROMIUM, playwright
-
     (tmp_path / "index.html").write_text(page_text(), encoding="utf-8")
-    complaints: list[str] = []
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto((tmp_path / "index.html").as_uri())
+    with chromium() as browser:
+        tab = Tab(browser.new_page())
+        page = tab.open(tmp_path / "index.html")
 
         def names() -> list[str]:
             return [row.split()[0] for row in page.locator("tbody tr:visible .name").all_inner_texts()]
@@ -70,5 +64,4 @@ def test_sorting_and_filtering(tmp_path: Path) -> None:
         assert names() == ["a9", "b.mp4", "a10.mp4"]
         page.fill("#filter", "A1")
         assert names() == ["a10.mp4"]
-        browser.close()
-    assert complaints == []
+    tab.check()

@@ -7,7 +7,6 @@ import http.server
 import os
 import shutil
 import threading
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -24,58 +23,30 @@ from genre_classifier.segment_files import webvtt
 from genre_classifier.segments import frame_borders, to_segments
 from genre_classifier.tags import Tags
 from genre_classifier.viewer import relative_url, viewer_html
+from tests.browser import Tab, chromium, wait
 from tests.tag_examples import SECONDS, example_tags, write_webm
-
-playwright = pytest.importorskip("playwright.sync_api", reason="the pages are tested with Playwright")
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-if not CHROMIUM:
-    pytest.skip("the pages are tested in Chromium, and there is none here", allow_module_level=True)
-
-
-def wait(page: Any, condition: str) -> None:
-    """Wait for a JavaScript condition; Playwright's own waiting needs `eval`, which the pages forbid."""
-    deadline = time.monotonic() + 20
-    while not page.evaluate(condition):
-        assert time.monotonic() < deadline, condition
-        page.wait_for_timeout(30)
-
-
-class Tab:
-    """A page, and all that it asked for and complained about."""
-
-    def __init__(self, page: Any) -> None:
-        self.page = page
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        page.on("request", lambda request: self.requests.append(request.url))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda message: self.complaints.append(message.text))
-        page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
-
-    def open(self, path: Path, fragment: str = "") -> Any:
-        self.page.goto(path.as_uri() + fragment)
-        wait(self.page, "document.querySelector('#video').readyState >= 2 || !document.querySelector('#notice').hidden")
-        return self.page
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-        )
-        yield browser
-        browser.close()
+def browser() -> Iterator[Any]:
+    with chromium() as running:
+        yield running
+
+
+def opened(tab: Tab, path: Path, fragment: str = "") -> Any:
+    """Open a viewer and wait until it has a picture, or has said that it can have none."""
+    page = tab.open(path, fragment)
+    wait(page, "document.querySelector('#video').readyState >= 2 || !document.querySelector('#notice').hidden")
+    return page
 
 
 @pytest.fixture
-def tab(chromium: Any) -> Iterator[Tab]:
-    context = chromium.new_context(viewport={"width": 1280, "height": 1000})
+def tab(browser: Any) -> Iterator[Tab]:
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
     made = Tab(context.new_page())
     yield made
     context.close()
-    assert made.complaints == []
-    assert [url for url in made.requests if not url.startswith(("file:", "data:", "blob:"))] == []
+    made.check()
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +91,7 @@ def assert_same_segments(found: list[tuple[str, float, float]], expected: list[t
 
 
 def test_the_cursor_follows_playback(tab: Tab, tagged: tuple[Path, Tags]) -> None:
-    page = tab.open(tagged[0])
+    page = opened(tab, tagged[0])
     assert cursor_seconds(page) == pytest.approx(0, abs=0.05)
     page.click("#play")
     wait(page, "document.querySelector('#video').currentTime > 0.6")
@@ -134,7 +105,7 @@ def test_the_cursor_follows_playback(tab: Tab, tagged: tuple[Path, Tags]) -> Non
 
 
 def test_a_click_on_a_curve_seeks(tab: Tab, tagged: tuple[Path, Tags]) -> None:
-    page = tab.open(tagged[0])
+    page = opened(tab, tagged[0])
     box = page.locator(".lane[data-genre=terror] canvas").bounding_box()
     for share in (0.75, 0.25):
         page.mouse.click(box["x"] + share * box["width"], box["y"] + 10)
@@ -148,7 +119,7 @@ def test_a_click_on_a_curve_seeks(tab: Tab, tagged: tuple[Path, Tags]) -> None:
 
 
 def test_dragging_scrubs_and_a_link_names_a_moment(tab: Tab, tagged: tuple[Path, Tags]) -> None:
-    page = tab.open(tagged[0], "#t=2.5")
+    page = opened(tab, tagged[0], "#t=2.5")
     wait(page, "document.querySelector('#video').currentTime == 2.5")
     box = page.locator("#strip").bounding_box()
     page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 10)
@@ -162,7 +133,7 @@ def test_dragging_scrubs_and_a_link_names_a_moment(tab: Tab, tagged: tuple[Path,
 
 
 def test_a_click_on_a_segment_plays_it_to_its_end(tab: Tab, tagged: tuple[Path, Tags]) -> None:
-    page = tab.open(tagged[0])
+    page = opened(tab, tagged[0])
     page.select_option("#speed", "2")
     rows = tagged[1].segments
     shortest = rows.loc[(rows["end"] - rows["start"]).idxmin()]
@@ -177,7 +148,7 @@ def test_a_click_on_a_segment_plays_it_to_its_end(tab: Tab, tagged: tuple[Path, 
 
 def test_the_threshold_sliders_redraw_the_segments(tab: Tab, tagged: tuple[Path, Tags]) -> None:
     path, tags = tagged
-    page = tab.open(path)
+    page = opened(tab, path)
     assert_same_segments(shown_segments(page), expected_segments(tags, dict(tags.thresholds)))
     page.locator("#shift").fill("0.2")
     raised = {genre: threshold + 0.2 for genre, threshold in tags.thresholds.items()}
@@ -194,7 +165,7 @@ def test_the_threshold_sliders_redraw_the_segments(tab: Tab, tagged: tuple[Path,
 
 
 def test_the_page_cuts_segments_as_python_does(tab: Tab, tagged: tuple[Path, Tags]) -> None:
-    page = tab.open(tagged[0])
+    page = opened(tab, tagged[0])
     random = np.random.default_rng(7)
     for _ in range(60):
         count = int(random.integers(1, 60))
@@ -218,7 +189,7 @@ def test_the_page_cuts_segments_as_python_does(tab: Tab, tagged: tuple[Path, Tag
 
 def test_keys_and_toggles(tab: Tab, tagged: tuple[Path, Tags]) -> None:
     path, tags = tagged
-    page = tab.open(path)
+    page = opened(tab, path)
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Shift+ArrowRight")
     assert now(page) == pytest.approx(6, abs=0.02)
@@ -253,7 +224,7 @@ def test_without_a_playable_video_the_pictures_and_curves_stay(tab: Tab, tmp_pat
         video.write_bytes(b"RIFF\0\0\0\0AVI nothing that a browser plays")
     tags = example_tags(video)
     (tmp_path / "viewer.html").write_text(viewer_html(tags, tmp_path), encoding="utf-8")
-    page = tab.open(tmp_path / "viewer.html", "#t=3")
+    page = opened(tab, tmp_path / "viewer.html", "#t=3")
     tab.complaints[:] = [text for text in tab.complaints if "ERR_FILE_NOT_FOUND" not in text]  # the browser's own note
     notice = page.locator("#notice").inner_text()
     assert "cannot show the video" in notice
@@ -287,7 +258,7 @@ def test_names_are_shown_as_they_are_and_play(tab: Tab, tmp_path: Path, name: st
     folder = tmp_path / "tags"
     folder.mkdir()
     (folder / "viewer.html").write_text(viewer_html(example_tags(tmp_path / name), folder), encoding="utf-8")
-    page = tab.open(folder / "viewer.html")
+    page = opened(tab, folder / "viewer.html")
     assert page.locator("h1").inner_text() == name
     assert page.title() == name
     assert page.evaluate("document.querySelector('#video').videoWidth") == 160
@@ -308,7 +279,7 @@ def test_an_embedded_copy_needs_no_other_file(tab: Tab, tmp_path: Path) -> None:
     page_path.parent.mkdir()
     html = viewer_html(example_tags(tmp_path / "gone.mkv"), page_path.parent, embedded=copy)
     page_path.write_text(html, encoding="utf-8")
-    page = tab.open(page_path, "#t=1")
+    page = opened(tab, page_path, "#t=1")
     wait(page, "document.querySelector('#video').currentTime == 1")
     assert {url for url in tab.requests if not url.startswith("data:")} == {page_path.as_uri()}
     page.keyboard.press(" ")
@@ -316,12 +287,12 @@ def test_an_embedded_copy_needs_no_other_file(tab: Tab, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_a_phone(chromium: Any, tagged: tuple[Path, Tags], scheme: str) -> None:
-    context = chromium.new_context(
+def test_it_fits_a_phone(browser: Any, tagged: tuple[Path, Tags], scheme: str) -> None:
+    context = browser.new_context(
         viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True, color_scheme=scheme
     )
     tab = Tab(context.new_page())
-    page = tab.open(tagged[0])
+    page = opened(tab, tagged[0])
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     box = page.locator(".lane[data-genre=comedy] canvas").bounding_box()
     page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -332,10 +303,10 @@ def test_it_fits_a_phone(chromium: Any, tagged: tuple[Path, Tags], scheme: str) 
     brightness = [sum(int(part) for part in text[4:-1].split(",")) for text in (ink, paper)]
     assert (brightness[0] > brightness[1]) == (scheme == "dark")
     context.close()
-    assert tab.complaints == []
+    tab.check()
 
 
-def test_a_track_shows_the_subtitles(chromium: Any, tagged: tuple[Path, Tags], tmp_path: Path) -> None:
+def test_a_track_shows_the_subtitles(browser: Any, tagged: tuple[Path, Tags], tmp_path: Path) -> None:
     """`segments.vtt` through a browser's own parser; tracks load over HTTP only."""
     path, tags = tagged
     shutil.copy(path.parents[1] / "film.webm", tmp_path / "film.webm")
@@ -348,7 +319,7 @@ def test_a_track_shows_the_subtitles(chromium: Any, tagged: tuple[Path, Tags], t
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    context = chromium.new_context()
+    context = browser.new_context()
     page = context.new_page()
     page.goto(f"http://127.0.0.1:{server.server_port}/page.html")
     wait(page, "document.querySelector('track').readyState >= 2")
@@ -369,7 +340,7 @@ def test_no_segments_and_no_thumbnails(tab: Tab, tagged: tuple[Path, Tags]) -> N
     bare = dataclasses.replace(tags, thumbnails=(), thresholds=dict.fromkeys(GENRES, 1.0))
     other = path.with_name("bare.html")
     other.write_text(viewer_html(bare, path.parent), encoding="utf-8")
-    page = tab.open(other)
+    page = opened(tab, other)
     assert page.locator(".segment").count() == 0
     assert "none" in page.locator("#count").inner_text()
     assert page.locator("#strip").is_hidden()
