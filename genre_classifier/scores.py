@@ -35,8 +35,12 @@ def scores_table(times: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
 
 
 def write_scores(path: Path, scores: pd.DataFrame) -> None:
-    """Write `scores.csv`: columns frame, time (seconds), then the six genres. Atomic."""
+    """Write `scores.csv`: columns frame, time (seconds), then the six genres. Atomic.
+
+    What is read back equals what was written, to the last bit: a frame on the border of a label stays on its side.
+    """
     table = scores.reset_index()
+    table["time"] = [repr(float(time)) for time in scores.index]  # float_format is enough for float32 only
     table.insert(0, "frame", np.arange(len(table)))
     write_atomically(path, table.to_csv(index=False, float_format="%.9g"))
 
@@ -50,7 +54,7 @@ def read_scores(path: Path) -> pd.DataFrame:
         If the file is missing, lacks a column, holds a score outside [0, 1] or times that do not increase.
     """
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(path, float_precision="round_trip")
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected a scores table (frame,time,{','.join(GENRES)}), found: {error}") from error
     missing = [name for name in ("time", *GENRES) if name not in table.columns]
