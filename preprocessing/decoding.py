@@ -37,8 +37,8 @@ class Sink(Protocol):
     def begin(self, times: np.ndarray) -> None:
         """Start, or start again, a clip of frames at these times (seconds)."""
 
-    def add(self, frame: np.ndarray) -> None:
-        """Take the next frame, uint8 (3, size, size)."""
+    def add(self, frame: np.ndarray, image: np.ndarray, pixel_aspect: float) -> None:
+        """Take the next frame, uint8 (3, size, size), and the picture behind it: uint8 (rows, cols, 3), BGR."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +109,7 @@ def decode(path: Path, config: ClipConfig, sink: Sink, *, exact: bool, alive: Ca
         delivered = 0
         with closing(_pictures(path, plan.picks, reported, alive)) as pictures:
             for image, pixel_aspect in pictures:
-                sink.add(fit_frame(image, config, pixel_aspect=pixel_aspect, box=box))
+                sink.add(fit_frame(image, config, pixel_aspect=pixel_aspect, box=box), image, pixel_aspect)
                 delivered += 1
         if not reported:
             raise InputError(_nothing_decoded(path))

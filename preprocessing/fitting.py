@@ -13,6 +13,10 @@ from preprocessing.config import ClipConfig
 BLACK_LEVEL = 24
 # Bars leave at least this share of the picture's rows and columns, or the picture is simply dark.
 SMALLEST_PICTURE = 0.25
+# Twice the height at which pages and figures show thumbnails, for dense screens and for print.
+THUMBNAIL_ROWS = 144
+# The longest side of a thumbnail of an extremely wide or tall video, as a multiple of the other.
+THUMBNAIL_ASPECT = 4.0
 
 
 class Box(NamedTuple):
@@ -80,6 +84,27 @@ def _resize(image: np.ndarray, cols: int, rows: int) -> np.ndarray:
     if inner != (cols, rows):
         image = cv2.resize(image, (cols, rows), interpolation=cv2.INTER_LINEAR)
     return image
+
+
+def thumbnail(image: np.ndarray, *, pixel_aspect: float = 1.0) -> np.ndarray:
+    """Make a small picture in the video's own proportions.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (rows, cols, 3)
+        BGR, as OpenCV decodes.
+    pixel_aspect : float
+        Width of a pixel over its height.
+
+    Returns
+    -------
+    ndarray of uint8, shape (THUMBNAIL_ROWS, cols, 3)
+        RGB, C order.
+    """
+    aspect = image.shape[1] * pixel_aspect / image.shape[0]
+    aspect = min(max(aspect, 1 / THUMBNAIL_ASPECT), THUMBNAIL_ASPECT)
+    small = _resize(image, max(1, round(THUMBNAIL_ROWS * aspect)), THUMBNAIL_ROWS)
+    return np.ascontiguousarray(small[:, :, ::-1])
 
 
 def picture_box(brightest: np.ndarray) -> Box | None:

@@ -23,7 +23,9 @@ from preprocessing.errors import InputError, WorkError
 PIPE_BYTES = 1 << 20
 
 
-def job(video: Path, config: ClipConfig, *, clip: Path | None = None, known: str | None = None) -> dict[str, Any]:
+def job(
+    video: Path, config: ClipConfig, *, clip: Path | None = None, known: str | None = None, thumbnails: int = 0
+) -> dict[str, Any]:
     """Return a job for a reader process.
 
     Parameters
@@ -36,8 +38,16 @@ def job(video: Path, config: ClipConfig, *, clip: Path | None = None, known: str
         Where the clip goes; without one the frames are streamed back.
     known : str, optional
         SHA-256 of the video when its clip was made: if it still has it, nothing is done.
+    thumbnails : int
+        Of a stream: how many of its frames come with a small picture.
     """
-    return {"video": str(video), "config": config.to_dict(), "clip": clip and str(clip), "known": known}
+    return {
+        "video": str(video),
+        "config": config.to_dict(),
+        "clip": clip and str(clip),
+        "known": known,
+        "thumbnails": thumbnails,
+    }
 
 
 class Reader:

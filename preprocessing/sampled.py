@@ -26,15 +26,20 @@ class SampledFrames:
         Seconds of all frames to come, strictly increasing.
     fields : dict
         The manifest's fields of this video; complete once all frames were taken.
+    thumbnails : list of (float, ndarray)
+        Time and small picture, uint8 (rows, cols, 3) RGB, of evenly spread frames among those taken so far.
     """
 
-    def __init__(self, path: Path | str, config: ClipConfig, *, timeout: float = TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self, path: Path | str, config: ClipConfig, *, timeout: float = TIMEOUT_SECONDS, thumbnails: int = 0
+    ) -> None:
         self._path = Path(path)
         self._shape = (3, config.size, config.size)
         self.fields: dict[str, Any] = {}
+        self.thumbnails: list[tuple[float, np.ndarray]] = []
         self._reader = Reader()
         try:
-            self._reader.ask(job(self._path, config))
+            self._reader.ask(job(self._path, config, thumbnails=thumbnails))
             self._answers = self._reader.answers(timeout)
             self.times = np.array(self._next()["times"], dtype=np.float64)
         except BaseException:
@@ -46,7 +51,11 @@ class SampledFrames:
 
     def __iter__(self) -> Iterator[tuple[float, np.ndarray]]:
         for time in self.times.tolist():
-            yield time, np.frombuffer(self._next()["bytes"], dtype=np.uint8).reshape(self._shape)
+            answer = self._next()
+            if "thumbnail" in answer:
+                self.thumbnails.append((time, np.frombuffer(answer["bytes"], np.uint8).reshape(answer["thumbnail"])))
+                answer = self._next()
+            yield time, np.frombuffer(answer["bytes"], dtype=np.uint8).reshape(self._shape)
         self.fields = self._next()["done"]
         self.close()
 
@@ -69,7 +78,9 @@ class SampledFrames:
         self.close()
 
 
-def sampled_frames(path: Path | str, config: ClipConfig, *, timeout: float = TIMEOUT_SECONDS) -> SampledFrames:
+def sampled_frames(
+    path: Path | str, config: ClipConfig, *, timeout: float = TIMEOUT_SECONDS, thumbnails: int = 0
+) -> SampledFrames:
     """Open a video for reading exactly the frames and bytes that preprocessing puts in its clip.
 
     Parameters
@@ -80,10 +91,12 @@ def sampled_frames(path: Path | str, config: ClipConfig, *, timeout: float = TIM
         Which frames, and of what size.
     timeout : float
         Seconds without a new frame after which the video is given up.
+    thumbnails : int
+        How many small pictures to gather on the way, in the video's own proportions.
 
     Raises
     ------
     InputError
         If the video cannot be read; also while iterating.
     """
-    return SampledFrames(path, config, timeout=timeout)
+    return SampledFrames(path, config, timeout=timeout, thumbnails=thumbnails)

@@ -29,6 +29,7 @@ from preprocessing.config import ClipConfig
 from preprocessing.decoding import decode
 from preprocessing.errors import InputError, WorkError
 from preprocessing.files import not_written
+from preprocessing.fitting import thumbnail
 from preprocessing.video import check_file
 
 ALIVE_SECONDS = 0.25
@@ -103,7 +104,8 @@ def _work(job: dict[str, Any], answers: _Answers) -> dict[str, Any]:
     config = ClipConfig.from_dict(job["config"])
     check_file(path)
     if job["clip"] is None:
-        return {"done": decode(path, config, _StreamSink(answers), exact=True, alive=answers.alive).fields()}
+        stream = _StreamSink(answers, job["thumbnails"])
+        return {"done": decode(path, config, stream, exact=True, alive=answers.alive).fields()}
     before = path.stat()
     sha256 = _digest(path, answers.alive)
     if sha256 == job["known"]:
@@ -165,7 +167,7 @@ class _ClipSink:
         except OSError as error:
             raise not_written(self._clip.parent, error) from error
 
-    def add(self, frame: np.ndarray) -> None:
+    def add(self, frame: np.ndarray, image: np.ndarray, pixel_aspect: float) -> None:
         assert self._writer is not None
         try:
             self._writer.add(frame)
@@ -192,15 +194,25 @@ class _ClipSink:
 
 
 class _StreamSink:
-    """Sends the frames to the parent."""
+    """Sends the frames to the parent, and before some of them a thumbnail."""
 
-    def __init__(self, answers: _Answers) -> None:
+    def __init__(self, answers: _Answers, thumbnails: int) -> None:
         self._answers = answers
+        self._thumbnails = thumbnails
+        self._added = 0
+        self._shown: set[int] = set()
 
     def begin(self, times: np.ndarray) -> None:
+        self._added = 0
+        some = np.linspace(0, len(times) - 1, min(self._thumbnails, len(times)))
+        self._shown = set(np.round(some).astype(int).tolist())
         self._answers.say({"times": times.tolist()})
 
-    def add(self, frame: np.ndarray) -> None:
+    def add(self, frame: np.ndarray, image: np.ndarray, pixel_aspect: float) -> None:
+        if self._added in self._shown:
+            small = thumbnail(image, pixel_aspect=pixel_aspect)
+            self._answers.say({"frame": small.nbytes, "thumbnail": small.shape}, small.data)
+        self._added += 1
         self._answers.say({"frame": frame.nbytes}, frame.data)
 
 
