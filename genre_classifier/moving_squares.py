@@ -33,6 +33,7 @@ Departures from the original
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
@@ -63,7 +64,7 @@ class CausalConv3D(keras.layers.Conv3D):
         ahead = self.kernel_size[0] // 2
         nothing = ops.repeat(ops.zeros_like(frames[:, :1]), ahead, axis=1)
         moved = super().call(ops.concatenate([nothing, frames], axis=1))
-        return moved[:, : moved.shape[1] - ahead] if moved.shape[1] else moved[:, :-ahead]
+        return moved[:, : ops.shape(moved)[1] - ahead]
 
 
 def generate_movies(
@@ -140,8 +141,8 @@ def train_predictor(
     *,
     config: SquaresConfig | None = None,
     history: Sequence[HistoryRow] = (),
-    on_step: Callable[[], object] = lambda: None,
-    on_epoch: Callable[[list[HistoryRow]], object] = lambda rows: None,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+    on_epoch: Callable[[list[HistoryRow]], None] = lambda rows: None,
 ) -> list[HistoryRow]:
     """Train in place, up to `config.epochs` epochs in all.
 
@@ -156,7 +157,7 @@ def train_predictor(
     history : sequence of dict
         Rows of the epochs that `model` has behind it.
     on_step, on_epoch : callable
-        Called after each batch; after each epoch with all rows.
+        Called after each batch with the batches done and their total; after each epoch with all rows.
 
     Returns
     -------
@@ -166,11 +167,16 @@ def train_predictor(
     config = config or SquaresConfig()
     training = len(noisy) - int(len(noisy) * config.validation_share)
     validation = (noisy[training:], shifted[training:]) if training < len(noisy) else None
-    step = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: on_step())
+    batches = math.ceil(training / config.batch_size)
     rows = list(history)
     for epoch in range(len(rows), config.epochs):
         started = perf_counter()
         order = np.random.default_rng((config.seed, epoch)).permutation(training)
+        step = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs, past=epoch * batches: on_step(
+                past + batch + 1, config.epochs * batches
+            )
+        )
         log = model.fit(
             noisy[order], shifted[order], batch_size=config.batch_size, shuffle=False, validation_data=validation,
             validation_batch_size=config.batch_size, verbose=0, callbacks=[step],

@@ -1,4 +1,4 @@
-"""Every number of the moving-squares companion and its two presets: the only home of their defaults.
+"""Every number of the moving-squares companion, and its two presets: the only home of their defaults.
 
 Light to import: the command line makes its options from these fields.
 """
@@ -6,90 +6,128 @@ Light to import: the command line makes its options from these fields.
 from __future__ import annotations
 
 import dataclasses
-import math
-from typing import Any, Literal
+from typing import Literal
 
-from genre_classifier.config import _Config
-from preprocessing.errors import InputError
+from genre_classifier.config import _Config, _require
 
 Optimizer = Literal["adadelta", "adam"]
 
 
-def _field(default: Any, meaning: str, *, least: float | None = None, most: float = math.inf) -> Any:
-    return dataclasses.field(default=default, metadata={"meaning": meaning, "least": least, "most": most})
-
-
 @dataclasses.dataclass(frozen=True)
 class SquaresConfig(_Config):
-    """Movies, network, schedule and test of the companion; each field carries its meaning and bounds as metadata.
+    """Movies, network, schedule and test. The defaults are the numbers of the original Keras script, but for `causal`.
 
-    The defaults are the numbers of the original Keras script; `PRESETS` holds them as "original", and as "quick" a
-    smaller network and a faster optimizer.
-
-    Raises
-    ------
-    InputError
-        For a value out of its bounds, or values that do not fit together.
+    Attributes
+    ----------
+    samples : int
+        Movies in all, the unseen ones included.
+    unseen : int
+        Movies kept for the figures.
+    frames : int
+        Frames of a training movie.
+    size : int
+        Rows and columns of a movie, in pixels; squares start inside.
+    min_squares, max_squares : int
+        Squares of a movie.
+    min_half_width, max_half_width : int
+        Half the side of a square, in pixels.
+    speed : int
+        Largest movement along each axis, in pixels per frame.
+    noise : float
+        Added to, or taken from, a square and one pixel around it, in [0, 1].
+    noise_chance : float
+        Probability of that, per square and frame.
+    layers : int
+        ConvLSTM layers.
+    filters : int
+        Filters of each of them.
+    kernel : int
+        Rows and columns of every convolution; frames too of the last one. Odd.
+    norm_momentum : float
+        Of the moving statistics of BatchNormalization, in [0, 1): the share of the old value that a step keeps.
+    causal : bool
+        The last convolution reads the past only.
+    optimizer : {"adadelta", "adam"}
+        What trains.
+    learning_rate : float
+        Of the optimizer.
+    batch_size : int
+        Movies per step.
+    epochs : int
+        Passes over the training movies.
+    validation_share : float
+        Share of the seen movies, at their end, that is not trained on, in [0, 1).
+    seed : int
+        Of the movies, of the first weights and of the order of the movies.
+    given : int
+        Frames shown before a rollout.
+    predicted : int
+        Frames of the rollout that is drawn.
+    movie : int
+        Unseen movie that is drawn; the original's, movie 1004, is number 4 of its unseen ones.
+    horizons : int
+        Frames ahead that are measured.
     """
 
-    samples: int = _field(1200, "movies in all, the unseen ones included", least=2)
-    unseen: int = _field(200, "movies kept for the figures", least=1)
-    frames: int = _field(15, "frames of a training movie", least=2)
-    size: int = _field(40, "rows and columns of a movie, in pixels; squares start inside", least=8)
-    min_squares: int = _field(3, "fewest squares of a movie", least=1)
-    max_squares: int = _field(7, "most squares of a movie", least=1)
-    min_half_width: int = _field(2, "half the side of the smallest square, in pixels", least=1)
-    max_half_width: int = _field(3, "half the side of the largest square, in pixels", least=1)
-    speed: int = _field(1, "largest movement along each axis, in pixels per frame", least=0)
-    noise: float = _field(0.1, "added to or taken from a square and its border", least=0, most=1)
-    noise_chance: float = _field(0.5, "probability of that, per square and frame", least=0, most=1)
-    layers: int = _field(4, "ConvLSTM layers", least=1)
-    filters: int = _field(40, "filters of each of them", least=1)
-    norm_momentum: float = _field(0.99, "share of the old moving statistics that a step keeps", least=0, most=0.9999)
-    kernel: int = _field(3, "rows and columns of every convolution; frames too of the last", least=1)
-    causal: bool = _field(True, "let the last convolution read the past only")
-    optimizer: Optimizer = _field("adadelta", "adadelta or adam")
-    learning_rate: float = _field(1.0, "of the optimizer", least=1e-9)
-    batch_size: int = _field(10, "movies per step", least=1)
-    epochs: int = _field(300, "passes over the training movies", least=1)
-    validation_share: float = _field(
-        0.05, "share of the training movies, at their end, not trained on", least=0, most=0.9
-    )
-    seed: int = _field(0, "of the movies, the first weights and their order", least=0)
-    given: int = _field(7, "frames shown before a rollout", least=2)
-    predicted: int = _field(16, "frames of the rollout that is drawn", least=1)
-    movie: int = _field(4, "unseen movie that is drawn; the original's movie 1004 is number 4 of its unseen", least=0)
-    horizons: int = _field(8, "frames ahead that are measured", least=1)
+    samples: int = 1200
+    unseen: int = 200
+    frames: int = 15
+    size: int = 40
+    min_squares: int = 3
+    max_squares: int = 7
+    min_half_width: int = 2
+    max_half_width: int = 3
+    speed: int = 1
+    noise: float = 0.1
+    noise_chance: float = 0.5
+    layers: int = 4
+    filters: int = 40
+    kernel: int = 3
+    norm_momentum: float = 0.99
+    causal: bool = True
+    optimizer: Optimizer = "adadelta"
+    learning_rate: float = 1.0
+    batch_size: int = 10
+    epochs: int = 300
+    validation_share: float = 0.05
+    seed: int = 0
+    given: int = 7
+    predicted: int = 16
+    movie: int = 4
+    horizons: int = 8
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value, least = getattr(self, field.name), field.metadata["least"]
-            if least is not None and not least <= value <= field.metadata["most"]:
-                most = field.metadata["most"]
-                bounds = f"at least {least:g}" if most == math.inf else f"between {least:g} and {most:g}"
-                raise InputError(f"{field.name} must be {bounds}, got {value}")
-        for small, large in (("min_squares", "max_squares"), ("min_half_width", "max_half_width")):
-            if getattr(self, small) > getattr(self, large):
-                raise InputError(f"{small} must not be above {large}: {getattr(self, small)} > {getattr(self, large)}")
-        if self.optimizer not in ("adadelta", "adam"):
-            raise InputError(f"optimizer must be adadelta or adam, got {self.optimizer!r}")
-        if self.training_movies < 1:
-            raise InputError(
-                f"samples must leave a movie to train on beside the {self.unseen} unseen ones, got {self.samples}"
-            )
-        if self.movie >= self.unseen:
-            raise InputError(f"movie must be below the number of unseen movies, {self.unseen}; got {self.movie}")
-
-    @property
-    def training_movies(self) -> int:
-        """Movies that training sees, without those of validation."""
-        seen = self.samples - self.unseen
-        return seen - int(seen * self.validation_share)
+        counts = ("unseen", "frames", "min_squares", "min_half_width", "layers", "filters", "batch_size", "epochs")
+        least_of = dict.fromkeys((*counts, "predicted", "horizons"), 1) | {"size": 8, "speed": 0, "seed": 0, "given": 2}
+        for name, least in least_of.items():
+            _require(getattr(self, name) >= least, f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name in ("squares", "half_width"):
+            least, most = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
+            _require(least <= most, f"min_{name} must not be above max_{name}, got {least} and {most}")
+        for name in ("noise", "noise_chance"):
+            _require(0 <= getattr(self, name) <= 1, f"{name} must be between 0 and 1, got {getattr(self, name)}")
+        for name in ("norm_momentum", "validation_share"):
+            _require(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
+        _require(self.kernel >= 1 and self.kernel % 2 == 1, f"kernel must be odd, got {self.kernel}")
+        _require(self.optimizer in ("adadelta", "adam"), f"optimizer must be adadelta or adam, got {self.optimizer!r}")
+        _require(self.learning_rate > 0, f"learning_rate must be positive, got {self.learning_rate}")
+        _require(
+            self.samples > self.unseen,
+            f"samples must leave movies to train on beside the {self.unseen} unseen ones, got {self.samples}",
+        )
+        _require(0 <= self.movie < self.unseen, f"movie must be below unseen, {self.unseen}; got {self.movie}")
 
 
 PRESETS: dict[str, SquaresConfig] = {
     "quick": SquaresConfig(
-        samples=700, layers=2, filters=12, optimizer="adam", learning_rate=4e-3, batch_size=10, epochs=8
+        samples=700,
+        layers=1,
+        filters=16,
+        norm_momentum=0.9,
+        optimizer="adam",
+        learning_rate=5e-3,
+        batch_size=5,
+        epochs=6,
     ),
     "original": SquaresConfig(),
 }
