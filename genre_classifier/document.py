@@ -55,11 +55,11 @@ def number(value: float, digits: int = 3) -> str:
 
 def interval(estimate: Estimate, digits: int = 3) -> str:
     """Write an interval for people, empty where there is none."""
-    return f"{number(estimate.low, digits)} to {number(estimate.high, digits)}" if estimate.has_interval else ""
+    return f"{number(estimate.low, digits)}\u2013{number(estimate.high, digits)}" if estimate.has_interval else ""
 
 
 def with_interval(estimate: Estimate, digits: int = 3) -> str:
-    """Write a value and its interval: `0.712 (0.650 to 0.774)`."""
+    """Write a value and, in brackets, its interval."""
     return number(estimate.value, digits) + (f" ({interval(estimate, digits)})" if estimate.has_interval else "")
 
 

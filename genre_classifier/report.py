@@ -114,7 +114,12 @@ def report_html(
         "data": evaluation.data,
         "config": evaluation.config,
         "genres": GENRES,
-        "sentences": summary.lead_sentences(evaluation, about),
+        "opening": summary.opening(evaluation, about),
+        "against": summary.against_baselines(evaluation),
+        "caveats": summary.caveats(evaluation, about),
+        "everywhere": [
+            genre for genre in GENRES if evaluation.genres[genre]["trailers"] == len(evaluation.data.trailers)
+        ],
         "verdicts": document.baseline_verdicts(evaluation),
         "headline": HEADLINE,
         "METRICS": METRICS,

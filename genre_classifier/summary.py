@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from genre_classifier.bootstrap import TRAILERS_FOR_TRUST
+from genre_classifier.bootstrap import LEAST_TRAILERS, TRAILERS_FOR_TRUST
 from genre_classifier.comparison import Comparison
 from genre_classifier.document import About, baseline_verdicts, interval, number, with_interval
 from genre_classifier.genres import GENRES
@@ -15,20 +15,27 @@ _VERDICTS = {"better": "beaten", "worse": "NOT beaten", "not shown": "not shown 
 
 
 def lead_sentences(evaluation: Evaluation, about: About) -> list[str]:
-    """Return the first paragraph: what was evaluated, the figure, and whether the network beats what is simple."""
+    """Return the first paragraph: what was evaluated, the figure, whether it beats what is simple, and what to mind."""
+    return [opening(evaluation, about), *against_baselines(evaluation), *caveats(evaluation, about)]
+
+
+def opening(evaluation: Evaluation, about: About) -> str:
+    """Say what was evaluated, and the first figure with its interval."""
     data, score = evaluation.data, evaluation.figure("frame_pooled", "macro", "average_precision")
-    minutes = float(data.ends.sum()) / 60
-    length = f"{minutes:.0f} minutes" if minutes >= 2 else f"{data.ends.sum():.0f} seconds"
-    percent = f"{evaluation.config.confidence:.0%}"
+    seconds = float(data.ends.sum())
+    length = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
     defined = sum(evaluation.genres[genre]["frames"] > 0 for genre in GENRES)
     over = "the six genres" if defined == len(GENRES) else f"the {defined} of six genres that the labels show"
-    sentences = [
+    width = f" ({evaluation.config.confidence:.0%} interval {interval(score)})" if score.has_interval else ""
+    return (
         f"On {_count(len(data.trailers), 'trailer')} ({length}, {len(data.times):,} frames) the scores of {about.run} "
-        f"reach an average precision over frames of {number(score.value)}"
-        + (f", {percent} interval {interval(score)}" if score.has_interval else "")
-        + f", averaged over {over}; 1 is perfect."
-    ]
-    sentences += _against_baselines(evaluation)
+        f"reach an average precision over frames of {number(score.value)}{width}, averaged over {over}; 1 is perfect."
+    )
+
+
+def caveats(evaluation: Evaluation, about: About) -> list[str]:
+    """Say what a reader of the figures must know, one sentence each."""
+    sentences = list(about.notes)
     if about.trained_on:
         sentences.append(
             f"{_count(about.trained_on, 'trailer')} of these took part in training: the figures say how well the "
@@ -39,16 +46,15 @@ def lead_sentences(evaluation: Evaluation, about: About) -> list[str]:
             "No trailer has labels in time: every genre was taken to hold throughout its trailer, and figures about "
             "frames, segments and events say little."
         )
-    timed = int(data.timed.sum())
+    timed = int(evaluation.data.timed.sum())
     if timed < TRAILERS_FOR_TRUST:
-        sentences.append(
-            f"With {_count(timed, 'trailer')} labelled in time "
-            + ("there are no intervals." if timed < 2 else "the intervals are rough, and rather too narrow.")
-        )
+        what = "there are no intervals" if timed < LEAST_TRAILERS else "the intervals are rough, and rather too narrow"
+        sentences.append(f"With only {_count(timed, 'trailer')} labelled in time {what}.")
     return sentences
 
 
-def _against_baselines(evaluation: Evaluation) -> list[str]:
+def against_baselines(evaluation: Evaluation) -> list[str]:
+    """Say which baselines the network beats, and which not."""
     groups: dict[str, list[str]] = {"better": [], "worse": [], "not shown": []}
     for name, answer in baseline_verdicts(evaluation).items():
         groups[answer].append(name)
@@ -64,12 +70,12 @@ def _against_baselines(evaluation: Evaluation) -> list[str]:
         closest = min(groups["better"], key=lambda name: evaluation.lead(name).value)
         best = evaluation.lead(closest)
         return [
-            f"It beats all {len(groups['better'])} simple baselines: {told(groups['better'])}. Its lead over the "
+            f"It beats every simple baseline: {told(groups['better'])}. Its lead over the "
             f"closest, “{BASELINES[closest].title}”, is {with_interval(best)}."
         ]
     sentences = []
     if groups["worse"]:
-        sentences.append(f"It does NOT beat: {told(groups['worse'])}. What is this simple does better here.")
+        sentences.append(f"It does NOT beat: {told(groups['worse'])}. Something that simple does better here.")
     if groups["not shown"]:
         sentences.append(f"It is not shown to beat: {told(groups['not shown'])}; the interval of its lead holds 0.")
     if groups["better"]:
@@ -86,9 +92,8 @@ def markdown_summary(evaluation: Evaluation, about: About, comparison: Compariso
     percent = f"{evaluation.config.confidence:.0%}"
     parts = [
         f"## Evaluation of {_escaped(about.run)}, split {about.split}",
-        " ".join(lead_sentences(evaluation, about)),
+        _escaped(" ".join(lead_sentences(evaluation, about))),
     ]
-    parts += [f"> {_escaped(note)}" for note in about.notes]
     rows = []
     for level, scope, metric in HEADLINE:
         estimate = evaluation.figure(level, scope, metric)
