@@ -35,7 +35,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error, and what TensorFlow and FFmpeg log.")
 @click.version_option(package_name="genre-classifier")
 def group(debug: bool) -> None:
     """Tag every frame of a film trailer with six genres, and say how far to trust it.
@@ -54,9 +54,22 @@ def group(debug: bool) -> None:
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit the process."""
     arguments = sys.argv[1:] if args is None else args
-    # TensorFlow logs its start-up on stderr; a user's own setting wins.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if "--debug" not in arguments:
+        _silence_native_logs()
     sys.exit(_run(arguments))
+
+
+def _silence_native_logs() -> None:
+    """Keep stderr for this program's own words.
+
+    TensorFlow's start-up and FFmpeg's complaints go straight to file descriptor 2, and no setting of theirs silences
+    all of them: Python keeps the real stderr, and the descriptor leads nowhere.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 def _run(arguments: list[str]) -> int:

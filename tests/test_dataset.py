@@ -1,0 +1,122 @@
+"""The per-trailer generator: what a batch holds, its order, its padding, and that it keeps no frames in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from genre_classifier.augmentation import Augmentation, augment
+from genre_classifier.dataset import TrailerSequence, load_trailers
+from preprocessing.errors import InputError
+from tests.trailers import write_clips
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("clips")
+    labels = write_clips(path, [6, 4, 8, 6], weak=(1,))
+    return path, labels
+
+
+def test_one_trailer_at_a_time_is_the_clip_itself(folder):
+    path, labels = folder
+    sequence = TrailerSequence(load_trailers(path, labels), shuffle=False)
+    assert len(sequence) == 4
+    frames, targets, weights = sequence[2]
+    assert frames.dtype == np.uint8
+    np.testing.assert_array_equal(frames[0], np.load(path / "trailer_2.npy"))
+    assert isinstance(targets, tuple)
+    assert [target.shape for target in targets] == [(1, 8, 1)] * 6
+    np.testing.assert_array_equal(targets[2][0, :, 0], [1, 1, 1, 1, 0, 0, 0, 0])  # terror, then thriller
+    np.testing.assert_array_equal(targets[3][0, :, 0], [0, 0, 0, 0, 1, 1, 1, 1])
+    assert all((weight == 1).all() for weight in weights)
+
+
+def test_shorter_trailers_are_padded_and_weigh_nothing(folder):
+    path, labels = folder
+    sequence = TrailerSequence(load_trailers(path, labels), batch_size=3, shuffle=False, weak="pool")
+    frames, targets, weights = sequence[0]
+    assert frames.dtype == np.int16
+    assert frames.shape == (3, 8, 3, 12, 12)
+    for row, length in enumerate([6, 4, 8]):
+        np.testing.assert_array_equal(frames[row, :length], np.load(path / f"trailer_{row}.npy"))
+        assert (frames[row, length:] == -1).all()
+        for target, weight in zip(targets, weights, strict=True):
+            np.testing.assert_array_equal(weight[row], [1] * length + [0] * (8 - length))
+            assert (target[row, length:, 0] == 0).all()
+    assert targets[1][:, 0, 1].tolist() == [0, 1, 0]  # only the second trailer's label is weak
+    assert targets[1][1, :4, 0].tolist() == [1, 1, 1, 1]
+
+
+def test_the_order_follows_seed_and_epoch_alone(folder):
+    path, labels = folder
+    trailers = load_trailers(path, labels)
+
+    def order(sequence):
+        return [sequence[index][0].shape[1] for index in range(len(sequence))]
+
+    first, second = (TrailerSequence(trailers, seed=3) for _ in range(2))
+    seen = []
+    for _ in range(6):
+        seen.append(order(first))
+        first.on_epoch_end()
+    assert len(set(map(tuple, seen))) > 1
+    second.epoch = 5
+    assert order(second) == seen[5]
+    assert all(sorted(lengths) == [4, 6, 6, 8] for lengths in seen)
+
+
+def test_balance_weighs_each_side_of_a_genre(folder):
+    path, labels = folder
+    balance = np.arange(12, dtype=np.float32).reshape(2, 6) + 1
+    _, targets, weights = TrailerSequence(load_trailers(path, labels), shuffle=False, balance=balance)[0]
+    for genre in range(6):
+        np.testing.assert_array_equal(weights[genre][0], np.where(targets[genre][0, :, 0] > 0, 7 + genre, 1 + genre))
+
+
+def test_clips_that_do_not_fit_are_refused(tmp_path):
+    labels = write_clips(tmp_path, [4, 4])
+    np.save(tmp_path / "trailer_1.npy", np.zeros((4, 3, 10, 10), np.uint8))
+    with pytest.raises(InputError, match="clips of one size, found 12x12 .*10x10"):
+        load_trailers(tmp_path, labels)
+    np.save(tmp_path / "trailer_1.npy", np.full((4, 3, 12, 12), np.nan))
+    with pytest.raises(InputError, match=r"trailer_1.npy: expected a clip of uint8 .* found float64"):
+        load_trailers(tmp_path, labels)
+    np.save(tmp_path / "trailer_1.npy", np.zeros((5, 3, 12, 12), np.uint8))
+    with pytest.raises(InputError, match=r"trailer_1.npy: expected as many frames as times \(4\), found 5"):
+        load_trailers(tmp_path, labels)
+    with pytest.raises(InputError, match="at least one labelled trailer"):
+        TrailerSequence([])
+
+
+def test_every_frame_of_a_clip_is_changed_alike():
+    rng = np.random.default_rng(0)
+    frame = rng.integers(60, 190, (3, 10, 14), dtype=np.uint8)
+    clip, targets = np.stack([frame] * 9), np.arange(9)[:, None]
+    options = Augmentation(flip=True, shift=0.2, brightness=0.2, contrast=0.2, stride=3)
+    outcomes = set()
+    for seed in range(20):
+        changed, kept = augment(clip, targets, options, np.random.default_rng(seed))
+        assert changed.dtype == np.uint8
+        assert (changed == changed[0]).all()
+        assert changed.shape[1:] == (3, 10, 14)
+        assert len(changed) == len(kept)
+        assert len(set(np.diff(kept[:, 0]))) == 1  # one stride
+        outcomes.add(changed[0].tobytes())
+    assert len(outcomes) == 20
+    unchanged, _ = augment(clip, targets, Augmentation(), rng)
+    np.testing.assert_array_equal(unchanged, clip)
+
+
+def test_a_flip_mirrors_and_a_shift_repeats_the_border():
+    clip = np.arange(2 * 3 * 4 * 5, dtype=np.uint8).reshape(2, 3, 4, 5)
+    flipped = {
+        augment(clip, clip[:, 0, 0, :1], Augmentation(flip=True), np.random.default_rng(s))[0].tobytes()
+        for s in range(9)
+    }
+    assert flipped == {clip.tobytes(), np.ascontiguousarray(clip[..., ::-1]).tobytes()}
+    wide = np.tile(np.arange(20, dtype=np.uint8), (1, 3, 20, 1))
+    moved, _ = augment(wide, np.zeros((1, 1)), Augmentation(shift=0.5), np.random.default_rng(1))
+    steps = np.diff(moved[0, 0, 0].astype(int))
+    assert set(steps) <= {0, 1}  # the picture moves; what comes in repeats its border
+    assert (steps == 0).any()
