@@ -30,6 +30,9 @@ MOST_PIXELS = 8192 * 8192
 DECODER_THREADS = 2
 CONVERT_HINT = "convert it first, for example: ffmpeg -i IN -vf yadif=deint=1 -c:v libx264 -pix_fmt yuv420p OUT.mp4"
 
+# What every OpenCV wheel can write; others than MPEG-4 by the ending.
+WRITTEN_CODECS = {".avi": "MJPG", ".mkv": "VP80"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Declared:
@@ -179,7 +182,7 @@ def _openable_name(path: Path) -> Iterator[str]:
 
 
 def write_video(path: Path | str, frames: Iterable[np.ndarray], fps: float) -> None:
-    """Write RGB frames as a video; the name's ending picks the format (`.mp4` with MPEG-4, `.avi` with MJPEG).
+    """Write RGB frames as a video; the name's ending picks the format (`.mp4` MPEG-4, `.avi` MJPEG, `.mkv` VP8).
 
     Parameters
     ----------
@@ -198,7 +201,7 @@ def write_video(path: Path | str, frames: Iterable[np.ndarray], fps: float) -> N
         If the video cannot be written.
     """
     path = Path(path)
-    fourcc = cv2.VideoWriter.fourcc(*("MJPG" if path.suffix.lower() == ".avi" else "mp4v"))
+    fourcc = cv2.VideoWriter.fourcc(*WRITTEN_CODECS.get(path.suffix.lower(), "mp4v"))
     writer = None
     shape: tuple[int, ...] = ()
     with atomic_path(path) as temporary:
