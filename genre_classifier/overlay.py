@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import cv2
@@ -51,7 +51,7 @@ def _drawn(tags: Tags, pictures: Iterator[tuple[float, np.ndarray]]) -> Iterator
 
 
 def draw_scores(
-    picture: np.ndarray, scores: np.ndarray, thresholds: dict[str, float], running: list[str]
+    picture: np.ndarray, scores: np.ndarray, thresholds: Mapping[str, float], running: list[str]
 ) -> np.ndarray:
     """Draw six bars in the lower left corner, and the names of the running genres above them.
 

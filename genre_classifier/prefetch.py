@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, TypeVar
 
 ItemT = TypeVar("ItemT")
 
 
-def prefetch(items: Iterator[ItemT], *, ahead: int = 2) -> Iterator[ItemT]:
+def prefetch(items: Iterator[ItemT], *, ahead: int = 2) -> Generator[ItemT]:
     """Yield the items of an iterator that runs in a thread, at most `ahead` items before the reader.
 
     An exception of the iterator is raised here, in its place. When the reader stops early, the iterator is closed.

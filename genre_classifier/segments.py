@@ -43,10 +43,11 @@ def frame_borders(times: np.ndarray, *, duration: float | None = None) -> np.nda
     steps = np.diff(times) if times.size > 1 else np.array([_LONE_FRAME_SECONDS])
     outer = np.array([times[0] - steps[0], *times, times[-1] + steps[-1]])
     borders = outer[:-1] + np.diff(outer) / 2
-    latest = borders[-1] if duration is None else max(times[-1], min(borders[-1], duration))
-    if times.size == 1:
-        latest = times[0] + _LONE_FRAME_SECONDS if duration is None else max(times[0], duration)
-    borders[0], borders[-1] = max(0.0, borders[0]), latest
+    if duration is not None:
+        if times.size == 1:  # the only frame stands for the whole video
+            borders[:] = 0.0, duration
+        borders[-1] = max(times[-1], min(borders[-1], duration))
+    borders[0] = max(0.0, borders[0])
     return borders
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from genre_classifier.config import Precision, SegmentConfig
+from genre_classifier.embed import embedded_copy
 from genre_classifier.genres import GENRES
 from genre_classifier.index_page import index_html
 from genre_classifier.overlay import write_overlay
@@ -26,6 +27,7 @@ from genre_classifier.tagging import DEFAULT_CHUNK, tag_trailer
 from genre_classifier.tags import Tags
 from genre_classifier.timeline import write_timeline
 from genre_classifier.viewer import viewer_html
+from preprocessing.config import TIMEOUT_SECONDS
 from preprocessing.errors import InputError
 from preprocessing.files import write_atomically
 
@@ -70,7 +72,7 @@ class Job:
     video : Path
         The file.
     source : str
-        Its name in label tables: relative to the folder that was given, or the bare name.
+        Its name in label tables (`source_name`): relative to the folder that was given, or the bare name.
     folder : Path
         Where its files go.
     """
@@ -116,17 +118,18 @@ def tag_videos(
     *,
     chunk: int = DEFAULT_CHUNK,
     precision: Precision = "float32",
+    timeout: float = TIMEOUT_SECONDS,
     segment_config: SegmentConfig | None = None,
     extras: Extras | None = None,
     on_start: Callable[[Job], None] | None = None,
-    on_progress: Callable[[float], None] | None = None,
+    on_progress: Callable[[float, float], None] | None = None,
     on_done: Callable[[Job, InputError | None], None] | None = None,
 ) -> dict[str, str]:
     """Tag every video that is not done yet, and write its files.
 
     Parameters
     ----------
-    run, chunk, precision, segment_config, on_progress
+    run, chunk, precision, timeout, segment_config, on_progress
         See `tag_trailer`.
     jobs : iterable of Job
         See `plan_jobs`.
@@ -160,7 +163,13 @@ def tag_videos(
                 if on_start:
                     on_start(job)
                 tags = tag_trailer(
-                    run, job.video, chunk=chunk, precision=precision, segment_config=config, on_progress=on_progress
+                    run,
+                    job.video,
+                    chunk=chunk,
+                    precision=precision,
+                    timeout=timeout,
+                    segment_config=config,
+                    on_progress=on_progress,
                 )
                 write_tags(job, tags, stamp, extras)
         except InputError as caught:
@@ -180,13 +189,14 @@ def write_tags(job: Job, tags: Tags, stamp: dict[str, Any], extras: Extras) -> N
     write_scores(folder / "scores.csv", tags.scores)
     write_segments(folder / "segments.csv", tags.segments)
     write_atomically(folder / "segments.vtt", webvtt(tags.segments))
-    write_atomically(folder / "segments.json", activitynet(tags.segments, _text(job.source)))
+    write_atomically(folder / "segments.json", activitynet(tags.segments, job.source))
     if extras.label_studio:
-        write_atomically(folder / LABEL_STUDIO, label_studio(tags.segments, _text(job.source)))
+        write_atomically(folder / LABEL_STUDIO, label_studio(tags.segments, job.source))
     write_timeline(folder / "timeline.png", tags)
     if extras.overlay:
         write_overlay(folder / OVERLAY, tags)
-    write_atomically(folder / "viewer.html", viewer_html(tags, folder))
+    copy = embedded_copy(tags.video) if extras.embed else None
+    write_atomically(folder / "viewer.html", viewer_html(tags, folder, embedded=copy))
     facts = {
         "duration": tags.duration, "frames": len(tags.scores), "segments_found": len(tags.segments),
         "shares": tags.shares(),
@@ -230,7 +240,7 @@ def write_index(out: Path, failures: dict[str, str]) -> pd.DataFrame:
         row |= {"duration": stamp["duration"], "frames": stamp["frames"], "segments": stamp["segments_found"]}
         rows.append(row | {f"{genre}_share": stamp["shares"][genre] for genre in GENRES})
     rows += [
-        {"source": _text(source), "folder": "", "status": "failed", "error": error}
+        {"source": source, "folder": "", "status": "failed", "error": error}
         for source, error in failures.items()
     ]
     columns = ["source", "folder", "status", "error", "duration", "frames", "segments"]
@@ -284,7 +294,7 @@ def _stamp(job: Job, made_with: dict[str, Any]) -> dict[str, Any]:
         raise InputError(f"{job.video}: expected a video file, found: {error.strerror or error}") from error
     path = os.path.abspath(job.video)  # noqa: PTH100 - as in plan_jobs
     return {
-        "schema": _SCHEMA, "source": _text(job.source), "video": _text(path), "bytes": status.st_size,
+        "schema": _SCHEMA, "source": job.source, "video": _text(path), "bytes": status.st_size,
         "modified_ns": status.st_mtime_ns, "made_with": made_with,
     }  # fmt: skip
 

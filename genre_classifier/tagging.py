@@ -8,22 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from genre_classifier.config import Precision, SegmentConfig
+from genre_classifier.genres import GENRES
 from genre_classifier.prefetch import prefetch
 from genre_classifier.scores import scores_table
-from genre_classifier.segments import frame_borders, to_segments
+from genre_classifier.segments import to_segments
 from genre_classifier.streaming import DEFAULT_CHUNK, ScoreStream
 from genre_classifier.tags import Tags
-from genre_classifier.thumbnails import ThumbnailStrip
-from preprocessing.video import sampled_frames
+from genre_classifier.thumbnails import Thumbnail
+from preprocessing.config import TIMEOUT_SECONDS
+from preprocessing.sampled import SampledFrames, sampled_frames
 
 if TYPE_CHECKING:
     from genre_classifier.runs import Run
+
+
+# Enough for a picture every second of a minute; half a megabyte in the viewer's page.
+THUMBNAILS = 64
 
 
 class ScoredFrame(NamedTuple):
@@ -65,7 +72,7 @@ def iter_scores(
     *,
     chunk: int = DEFAULT_CHUNK,
     precision: Precision = "float32",
-    on_frame: Callable[[float, np.ndarray], None] | None = None,
+    timeout: float = TIMEOUT_SECONDS,
 ) -> Iterator[ScoredFrame]:
     """Yield the scores of a video while it is decoded, a chunk at a time.
 
@@ -75,8 +82,8 @@ def iter_scores(
         See `score_frames`.
     video : Path or str
         The file.
-    on_frame : callable, optional
-        Called in the decoding thread with the time and the picture, uint8 (rows, cols, 3) RGB, of each frame.
+    timeout : float
+        Seconds without a new frame after which the video is given up.
 
     Yields
     ------
@@ -87,12 +94,8 @@ def iter_scores(
     InputError
         If the video cannot be read; the words are those of preprocessing.
     """
-    stream = ScoreStream(run.model, precision=precision)
-    # Closing the generator stops the decoder at once, also when the reader breaks off.
-    with closing(prefetch(_chunks(run, Path(video), chunk, on_frame))) as chunks:  # type: ignore[type-var]
-        for times, frames in chunks:
-            for time, row in zip(times, run.calibrate(stream.feed(frames)), strict=True):
-                yield ScoredFrame(time, row)
+    with sampled_frames(video, run.clip_config, timeout=timeout) as frames:
+        yield from _scored(run, frames, chunk, precision)
 
 
 def tag_trailer(
@@ -101,8 +104,9 @@ def tag_trailer(
     *,
     chunk: int = DEFAULT_CHUNK,
     precision: Precision = "float32",
+    timeout: float = TIMEOUT_SECONDS,
     segment_config: SegmentConfig | None = None,
-    on_progress: Callable[[float], None] | None = None,
+    on_progress: Callable[[float, float], None] | None = None,
 ) -> Tags:
     """Score a video and cut the scores into segments.
 
@@ -112,10 +116,12 @@ def tag_trailer(
         See `score_frames`.
     video : Path or str
         The file, of any length: memory stays constant.
+    timeout : float
+        Seconds without a new frame after which the video is given up.
     segment_config : SegmentConfig, optional
         How scores become segments.
     on_progress : callable, optional
-        Called after each frame with its time in seconds.
+        Called after each frame with its time and that of the last one, in seconds.
 
     Returns
     -------
@@ -126,35 +132,33 @@ def tag_trailer(
     InputError
         If the video cannot be read; the words are those of preprocessing.
     """
-    strip = ThumbnailStrip()
-    times: list[float] = []
-    rows: list[np.ndarray] = []
-    for frame in iter_scores(run, video, chunk=chunk, precision=precision, on_frame=strip.add):
-        times.append(frame.time)
-        rows.append(frame.scores)
-        if on_progress:
-            on_progress(frame.time)
-    scores = scores_table(np.array(times), np.array(rows).reshape(-1, 6))
-    duration = float(frame_borders(np.array(times))[-1])
+    with sampled_frames(video, run.clip_config, timeout=timeout, thumbnails=THUMBNAILS) as frames:
+        end = float(frames.times[-1])
+        rows = np.empty((len(frames), len(GENRES)), np.float32)
+        for index, frame in enumerate(_scored(run, frames, chunk, precision)):
+            rows[index] = frame.scores
+            if on_progress:
+                on_progress(frame.time, end)
+        # A clip starts with the video's first frame, wherever its clock starts.
+        duration = max(end, float(frames.times[0]) + float(frames.fields["duration"]))
+        scores = scores_table(frames.times, rows)
+        thumbnails = tuple(Thumbnail(*one) for one in frames.thumbnails)
     config = segment_config or SegmentConfig()
     segments = to_segments(scores, run.thresholds, config, duration=duration)
-    return Tags(Path(video), duration, scores, segments, dict(run.thresholds), config, strip.thumbnails())
+    return Tags(Path(video), duration, scores, segments, dict(run.thresholds), config, thumbnails)
 
 
-def _chunks(
-    run: Run, video: Path, chunk: int, on_frame: Callable[[float, np.ndarray], None] | None
-) -> Iterator[tuple[list[float], np.ndarray]]:
+def _scored(run: Run, frames: SampledFrames, chunk: int, precision: Precision) -> Iterator[ScoredFrame]:
+    stream = ScoreStream(run.model, precision=precision)
+    # Closing the chunks stops the reading at once, also when whoever takes the rows breaks off.
+    with closing(prefetch(_chunks(frames, chunk))) as chunks:
+        for times, pixels in chunks:
+            for time, row in zip(times, run.calibrate(stream.feed(pixels)), strict=True):
+                yield ScoredFrame(time, row)
+
+
+def _chunks(frames: SampledFrames, chunk: int) -> Iterator[tuple[list[float], np.ndarray]]:
     """Yield times and frames, uint8 (n, 3, rows, cols), of up to `chunk` frames at a time."""
-    times: list[float] = []
-    frames: list[np.ndarray] = []
-    with sampled_frames(video, run.clip_config) as stream:
-        for time, frame in stream:
-            if on_frame:
-                on_frame(time, frame.transpose(1, 2, 0))
-            times.append(time)
-            frames.append(frame.copy())  # the reader may reuse its buffer
-            if len(frames) == chunk:
-                yield times, np.stack(frames)
-                times, frames = [], []
-    if frames:
-        yield times, np.stack(frames)
+    waiting = iter(frames)
+    while some := list(islice(waiting, chunk)):
+        yield [time for time, _ in some], np.stack([frame for _, frame in some])

@@ -12,7 +12,7 @@ from genre_classifier.genres import GENRES
 from genre_classifier.scores import scores_table
 from genre_classifier.segments import to_segments
 from genre_classifier.tags import Tags
-from genre_classifier.thumbnails import ThumbnailStrip
+from genre_classifier.thumbnails import Thumbnail
 
 FPS = 20
 SECONDS = 6
@@ -36,8 +36,8 @@ def example_tags(video: Path, *, seconds: float = SECONDS, frames: int = 120) ->
     scores = scores_table(times, np.stack(waves, axis=1))
     thresholds = dict(zip(GENRES, [0.5, 0.6, 0.4, 0.5, 0.7, 0.5], strict=True))
     config = SegmentConfig(smooth_seconds=0.3, off_ratio=0.8, min_seconds=0.4, min_gap_seconds=0.2)
-    strip = ThumbnailStrip()
-    for time in times:
-        strip.add(float(time), np.full((90, 160, 3), int(20 + 200 * time / seconds), np.uint8))
+    thumbnails = tuple(
+        Thumbnail(float(time), np.full((144, 256, 3), int(20 + 200 * time / seconds), np.uint8)) for time in times[::2]
+    )
     segments = to_segments(scores, thresholds, config, duration=seconds)
-    return Tags(video, seconds, scores, segments, thresholds, config, strip.thumbnails())
+    return Tags(video, seconds, scores, segments, thresholds, config, thumbnails)

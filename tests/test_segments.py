@@ -34,7 +34,8 @@ def test_borders_lie_halfway_and_inside_the_video() -> None:
     np.testing.assert_allclose(frame_borders(np.array([0.0, 1, 3, 4]), duration=4.1), [0, 0.5, 2, 3.5, 4.1])
     # A clip that covers the beginning of a long video ends half a step after its last frame.
     np.testing.assert_allclose(frame_borders(np.array([5.0, 6]), duration=90), [4.5, 5.5, 6.5])
-    np.testing.assert_allclose(frame_borders(np.array([0.0]), duration=0.5), [0, 0.5])
+    np.testing.assert_allclose(frame_borders(np.array([0.2]), duration=0.5), [0, 0.5])
+    np.testing.assert_allclose(frame_borders(np.array([3.0])), [2.98, 3.02])
     assert frame_borders(np.array([])).tolist() == [0]
 
 
@@ -70,7 +71,7 @@ def test_each_genre_can_have_its_own_rules() -> None:
 @pytest.mark.parametrize("threshold", [0, -1, 1.1, float("nan"), None])
 def test_impossible_thresholds_are_refused(threshold: float | None) -> None:
     with pytest.raises(InputError, match="terror"):
-        to_segments(table([0.5]), HALF | {"terror": threshold}, PLAIN)  # type: ignore[dict-item]
+        to_segments(table([0.5]), HALF | {"terror": threshold}, PLAIN)  # type: ignore[arg-type]
 
 
 def test_no_frames_and_one_frame() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
+from genre_classifier.cli.preprocess import one_line
 from genre_classifier.config import Precision, SegmentConfig
+from preprocessing.config import TIMEOUT_SECONDS
 
 _RULES = SegmentConfig()
 
@@ -29,6 +32,8 @@ _RULES = SegmentConfig()
               help="Shortest segment, in seconds.")  # fmt: skip
 @click.option("--min-gap", type=float, default=_RULES.min_gap_seconds, show_default=True,
               help="Shortest pause between segments of a genre, in seconds.")  # fmt: skip
+@click.option("--timeout", type=float, default=TIMEOUT_SECONDS, show_default=True,
+              help="Seconds without a new frame after which a video is given up.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Exit with 1 if any video could not be read.")
 def command(
     run: Path,
@@ -43,6 +48,7 @@ def command(
     off_ratio: float,
     min_segment: float,
     min_gap: float,
+    timeout: float,
     strict: bool,
 ) -> int:
     """Tag videos, or folders of them: which genre each shows when.
@@ -57,48 +63,42 @@ def command(
     """
     rules = SegmentConfig(smooth, off_ratio, min_segment, min_gap)
 
-    from genre_classifier.cli.progress import progress_bar
+    from genre_classifier.cli.video_time import VideoTime
     from genre_classifier.runs import load_run
     from genre_classifier.tag_folder import Extras, Job, make_folder, plan_jobs, tag_videos, write_index
     from preprocessing.errors import InputError
-    from preprocessing.pipeline import find_videos
+    from preprocessing.manifest import source_name
+    from preprocessing.sources import find_videos
 
     loaded = load_run(run)
     named: list[tuple[Path, str]] = []
     for video in videos:
         if video.is_dir():
-            named += [(video / name, name.as_posix()) for name in find_videos(video)]
+            named += [(video / name, source_name(name)) for name in find_videos(video)]
         else:
-            named.append((video, video.name))
+            named.append((video, source_name(Path(video.name))))
     make_folder(out)
     jobs = plan_jobs(named, out)
-    options = {} if chunk is None else {"chunk": chunk}
-    with progress_bar(None, "tagging", "s") as bar:
-        shown = 0.0
+    progress = VideoTime({str(job.video): job.video.stat().st_size if job.video.is_file() else 0 for job in jobs})
 
-        def on_start(job: Job) -> None:
-            nonlocal shown
-            shown = 0.0
-            bar.set_description(job.source)
+    def on_done(job: Job, error: InputError | None) -> None:
+        progress.finish(str(job.video))
+        if error:
+            progress.bar.write(one_line(f"genre-classifier: {error}"), file=sys.stderr)
+        else:
+            progress.bar.write(one_line(str(job.folder / "viewer.html")), file=sys.stdout)
 
-        def on_progress(seconds: float) -> None:
-            nonlocal shown
-            bar.update(round(seconds - shown, 3))
-            shown = seconds
-
-        def on_done(job: Job, error: InputError | None) -> None:
-            bar.clear()
-            if error:
-                click.echo(f"genre-classifier: {error}", err=True)
-            else:
-                click.echo(str(job.folder / "viewer.html"))
-
+    try:
         failures = tag_videos(
-            loaded, jobs, precision=precision, segment_config=rules, extras=Extras(overlay, embed, label_studio),
-            on_start=on_start, on_progress=on_progress, on_done=on_done, **options,
+            loaded, jobs, precision=precision, timeout=timeout, segment_config=rules,
+            extras=Extras(overlay, embed, label_studio),
+            on_start=lambda job: progress.start(str(job.video), one_line(job.source)), on_progress=progress.step,
+            on_done=on_done, **({} if chunk is None else {"chunk": chunk}),
         )  # fmt: skip
+    finally:
+        progress.close()
     write_index(out, failures)
-    click.echo(str(out / "index.html"))
+    click.echo(one_line(str(out / "index.html")))
     if failures and len(failures) == len(jobs):
         return 2
     return 1 if failures and strict else 0
