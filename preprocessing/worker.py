@@ -29,7 +29,7 @@ from preprocessing.config import ClipConfig
 from preprocessing.decoding import decode
 from preprocessing.errors import InputError, WorkError
 from preprocessing.files import not_written
-from preprocessing.fitting import thumbnail
+from preprocessing.thumbnails import thumbnail
 from preprocessing.video import check_file
 
 ALIVE_SECONDS = 0.25
