@@ -13,10 +13,11 @@ from preprocessing.config import ClipConfig
 BLACK_LEVEL = 24
 # Bars leave at least this share of the picture's rows and columns, or the picture is simply dark.
 SMALLEST_PICTURE = 0.25
-# Twice the height at which pages and figures show thumbnails, for dense screens and for print.
-THUMBNAIL_ROWS = 144
-# The longest side of a thumbnail of an extremely wide or tall video, as a multiple of the other.
-THUMBNAIL_ASPECT = 4.0
+
+# From this many source pixels on, areas are sampled instead of averaged exactly.
+SAMPLED_PIXELS = 640 * 360
+# Frames larger than this get 2 x 2 samples per pixel, smaller ones 4 x 4, which cost them as little.
+FEW_SAMPLES_SIZE = 256
 
 
 class Box(NamedTuple):
@@ -74,37 +75,41 @@ def fit_frame(
 
 
 def _resize(image: np.ndarray, cols: int, rows: int) -> np.ndarray:
-    """Resize by area averaging along the axes that shrink and linear interpolation along those that grow.
-
-    OpenCV's INTER_AREA does so only where both axes shrink; else it falls back to two-point interpolation.
-    """
+    """Resize by area averaging along the axes that shrink and linear interpolation along those that grow."""
+    if image.shape[1] <= cols and image.shape[0] <= rows:
+        return cv2.resize(image, (cols, rows), interpolation=cv2.INTER_LINEAR)
+    if image.shape[0] * image.shape[1] >= SAMPLED_PIXELS:
+        return _sampled_area(image, cols, rows)
+    # OpenCV's INTER_AREA averages only where both axes shrink; else it falls back to two-point interpolation.
     inner = (min(cols, image.shape[1]), min(rows, image.shape[0]))
-    if inner != image.shape[1::-1]:
-        image = cv2.resize(image, inner, interpolation=cv2.INTER_AREA)
-    if inner != (cols, rows):
-        image = cv2.resize(image, (cols, rows), interpolation=cv2.INTER_LINEAR)
+    image = cv2.resize(image, inner, interpolation=cv2.INTER_AREA)
+    return image if inner == (cols, rows) else cv2.resize(image, (cols, rows), interpolation=cv2.INTER_LINEAR)
+
+
+def _sampled_area(image: np.ndarray, cols: int, rows: int) -> np.ndarray:
+    """Average each pixel's area by samples of the bilinear picture.
+
+    OpenCV's exact INTER_AREA is scalar code but for whole factors; of pictures as large as film it takes most of the
+    time. Halving (2 x 2 means) and bilinear interpolation run on vectors: a third of the time at 480p, and on film
+    within a grey level of the exact average.
+    """
+    samples = 2 if max(cols, rows) > FEW_SAMPLES_SIZE else 4  # per axis
+    while (
+        image.shape[1] >= samples * cols
+        and image.shape[0] >= samples * rows
+        and not any(n % 2 for n in image.shape[:2])
+    ):
+        image = _halve(image)
+    if image.shape[1] >= 2 * samples * cols or image.shape[0] >= 2 * samples * rows:  # they would lie too far apart
+        return cv2.resize(image, (cols, rows), interpolation=cv2.INTER_AREA)
+    image = cv2.resize(image, (samples * cols, samples * rows), interpolation=cv2.INTER_LINEAR)
+    while image.shape[0] > rows:
+        image = _halve(image)
     return image
 
 
-def thumbnail(image: np.ndarray, *, pixel_aspect: float = 1.0) -> np.ndarray:
-    """Make a small picture in the video's own proportions.
-
-    Parameters
-    ----------
-    image : ndarray of uint8, shape (rows, cols, 3)
-        BGR, as OpenCV decodes.
-    pixel_aspect : float
-        Width of a pixel over its height.
-
-    Returns
-    -------
-    ndarray of uint8, shape (THUMBNAIL_ROWS, cols, 3)
-        RGB, C order.
-    """
-    aspect = image.shape[1] * pixel_aspect / image.shape[0]
-    aspect = min(max(aspect, 1 / THUMBNAIL_ASPECT), THUMBNAIL_ASPECT)
-    small = _resize(image, max(1, round(THUMBNAIL_ROWS * aspect)), THUMBNAIL_ROWS)
-    return np.ascontiguousarray(small[:, :, ::-1])
+def _halve(image: np.ndarray) -> np.ndarray:
+    return cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
 
 
 def picture_box(brightest: np.ndarray) -> Box | None:

@@ -1,0 +1,72 @@
+"""Small videos with known pixels and known times, made by the tests themselves.
+
+Written with PyAV, so that what OpenCV reads is checked against an independent library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+TIME_BASE = Fraction(1, 90_000)
+
+
+def flat_frames(count: int, *, rows: int = 48, cols: int = 64, seed: int = 0) -> np.ndarray:
+    """Return frames of one random colour each: uint8, (count, rows, cols, 3), RGB."""
+    colours = np.random.default_rng(seed).integers(40, 216, (count, 1, 1, 3), dtype=np.uint8)
+    return np.broadcast_to(colours, (count, rows, cols, 3))
+
+
+def write_media(
+    path: Path,
+    frames: np.ndarray,
+    times: Sequence[float] | None = None,
+    *,
+    fps: float = 25.0,
+    codec: str = "ffv1",
+    pix_fmt: str = "bgr0",
+    options: dict[str, str] | None = None,
+    **stream_options: object,
+) -> Path:
+    """Write RGB frames (count, rows, cols, 3) as a video, each with its own time in seconds.
+
+    The default, FFV1 in RGB, keeps every pixel; `path` should then end in `.mkv`.
+    """
+    import av
+
+    if times is None:
+        times = [index / fps for index in range(len(frames))]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options or {})
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = pix_fmt
+        stream.codec_context.time_base = TIME_BASE
+        for name, value in stream_options.items():
+            setattr(stream.codec_context, name, value)
+        for time, pixels in zip(times, frames, strict=True):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+            frame.pts = round(time / TIME_BASE)
+            frame.time_base = TIME_BASE
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def decode_media(path: Path) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Decode with PyAV: times in seconds from the start of the stream, and RGB pictures, up to the first error."""
+    import av
+
+    times, pictures = [], []
+    with av.open(str(path), metadata_errors="replace") as container:
+        stream = container.streams.video[0]
+        start = float((stream.start_time or 0) * (stream.time_base or 0))
+        try:
+            for frame in container.decode(stream):
+                times.append(np.nan if frame.time is None else frame.time - start)
+                pictures.append(frame.to_ndarray(format="rgb24"))
+        except av.FFmpegError:
+            pass
+    return np.array(times), pictures
