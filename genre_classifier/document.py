@@ -50,7 +50,7 @@ class About:
 
 def number(value: float, digits: int = 3) -> str:
     """Write a number for people, "not defined" for NaN."""
-    return NOT_DEFINED if np.isnan(value) else f"{value:.{digits}f}"
+    return NOT_DEFINED if np.isnan(value) else f"{value:z.{digits}f}"  # z: no minus sign before zeros alone
 
 
 def interval(estimate: Estimate, digits: int = 3) -> str:
