@@ -47,7 +47,8 @@ def true_times(reported: np.ndarray, declared_fps: float) -> tuple[np.ndarray, T
     count = len(reported)
     if count and np.isfinite(reported).all() and reported[0] >= 0 and (np.diff(reported) > 0).all():
         return reported, "timestamps"
-    unwrapped = _unwrap(reported)
+    # A tenth of a microsecond, finer than any time base: leaves room between two times for those of frames between.
+    unwrapped = _unwrap(np.round(reported, 7))
     known = _longest_increasing(unwrapped)
     if len(known) < max(2, count / 2):
         return np.arange(count) / _believable(declared_fps), "frame rate"
@@ -116,6 +117,8 @@ def _longest_increasing(times: np.ndarray) -> np.ndarray:
     while position >= 0:
         chain.append(position)
         position = int(previous[position])
+    if len(chain) > 1 and times[0] < times[chain[-2]]:
+        chain[-1] = 0  # of the chains of this length, one that trusts the first frame
     return np.array(chain[::-1], dtype=np.intp)
 
 
