@@ -66,20 +66,21 @@ def scan(step: Callable[..., Any], state: Any, frames: Any, outputs: Sequence[tu
         return tuple(ops.swapaxes(output, 0, 1) for output in stacked), state
     import tensorflow as tf
 
-    count = tf.shape(frames)[1]
+    frames = frames_first(frames)
+    count = tf.shape(frames)[0]
     stores = tuple(tf.TensorArray(dtype, count, element_shape=shape) for shape, dtype in outputs)
 
     def body(index: Any, state: Any, stores: Any) -> Any:
-        state, written = step(state, frames[:, index])
+        state, written = step(state, frames[index])
         return index + 1, state, tuple(store.write(index, one) for store, one in zip(stores, written, strict=True))
 
     # One frame at a time: more in flight would hold more of the large arrays between layers.
     _, state, stores = tf.while_loop(lambda index, *_: index < count, body, (0, state, stores), parallel_iterations=1)
-    return tuple(frames_second(store.stack()) for store in stores), state
+    return tuple(frames_first(store.stack()) for store in stores), state
 
 
-def frames_second(sequence: Any) -> Any:
-    """Swap `(frames, batch, ...)` into `(batch, frames, ...)`."""
+def frames_first(sequence: Any) -> Any:
+    """Swap `(batch, frames, ...)` into `(frames, batch, ...)`, or back; costs nothing for a batch of one."""
     return ops.transpose(sequence, (1, 0, *range(2, len(sequence.shape))))
 
 

@@ -9,6 +9,7 @@ checkpointing (Chen et al., "Training deep nets with sublinear memory cost", 201
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from keras import ops
 
 from genre_classifier import programs
 from genre_classifier.acceleration import TENSORFLOW, program
+from genre_classifier.backpropagation import Moments
 
 if TENSORFLOW:
     import tensorflow as tf
@@ -54,7 +56,7 @@ class ChunkedTraining:
             borders.append(states)
             part, states, measured = self._forward(tf.convert_to_tensor(x[:, start : start + chunk]), states)
             scores.append(part)
-            moments = measured if moments is None else tuple(map(programs.add_moments, moments, measured))
+            moments = measured if moments is None else tuple(map(operator.add, moments, measured))
         logs, d_scores = self._loss(y, tf.concat(scores, axis=1), weights)
         none = keras.tree.map_structure(tf.zeros_like, states)
         d_states, sums = none, [tf.zeros(variable.shape) for variable in model.trainable_variables]
@@ -129,7 +131,7 @@ def measure_loss(model: GenreModel, x: Any, y: Any, scores: Any, weights: Any, *
     return loss, model.compute_metrics(x, y, outputs, sample_weight=weights)
 
 
-def update_statistics(model: GenreModel, moments: tuple[programs.Moments, ...]) -> None:
+def update_statistics(model: GenreModel, moments: tuple[Moments, ...]) -> None:
     """Move the normalisations' statistics towards those of one batch."""
     for number, measured in enumerate(moments, start=1):
         norm = model.get_layer(f"trunk_{number}_norm")

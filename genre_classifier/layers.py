@@ -133,8 +133,11 @@ class FastConvLSTM2D(keras.layers.ConvLSTM2D):
             state = tuple(ops.transpose(part, (0, 2, 3, 1)) for part in initial_state)
         else:
             state = tuple(initial_state)
-        run = backpropagation.run if training else convlstm.run
-        outputs, state = run(self.weights_for_run(), sequences, state)
+        if training:
+            weights = ops.ones_like(sequences[:, :, 0, 0, 0], dtype="float32")
+            outputs, state, _ = backpropagation.run(self.weights_for_run(), sequences, state, weights)
+        else:
+            outputs, state = convlstm.run(self.weights_for_run(), sequences, state)
         result = outputs if self.return_sequences else state[0]
         if first:
             state = tuple(ops.transpose(part, (0, 3, 1, 2)) for part in state)

@@ -15,6 +15,7 @@ from keras import ops
 
 from genre_classifier import backpropagation, convlstm
 from genre_classifier.acceleration import fused, scan
+from genre_classifier.backpropagation import Moments
 from genre_classifier.layers import Frames
 
 
@@ -44,22 +45,6 @@ class Network(NamedTuple):
     prepare: Frames
     stages: Sequence[Stage]
     branches: Branches
-
-
-class Moments(NamedTuple):
-    """Sums over the real frames' pixels of one normalised layer: what its statistics are made of.
-
-    Attributes
-    ----------
-    count : scalar
-        Pixels.
-    total, squares : tensor, shape (channels,)
-        Sum of the values and of their squares.
-    """
-
-    count: Any
-    total: Any
-    squares: Any
 
 
 States = tuple[Any, ...]  # of the preparation, of each shared stage, of the branches
@@ -100,13 +85,13 @@ def step_through(
             after.append((h, c))
             if number < len(stages):
                 if measure:
-                    measured.append(add_moments(moments[number], measure_moments(h[:, None], mask)))
+                    measured.append(moments[number] + backpropagation.measure(h, _weights(mask, frame[:, None])[:, 0]))
                 pooled = _pool_and_join(stages[number].pool, cells[number + 1].dtype)
                 joined = pooled(h, *affine[number], recurrent[number + 1][0])
-        maps = _pool(branches.pool)(h)
+        maps = _pool(h[:, None], branches.pool)[:, 0]
         return ((prepared, *after), tuple(measured)), (maps,)
 
-    zero = tuple(no_moments(stage) for stage in stages) if measure else ()
+    zero = tuple(_no_moments(stage) for stage in stages) if measure else ()
     batch, rows, cols, channels = states[-1][0].shape
     shape = (batch, rows // branches.pool, cols // branches.pool, channels)
     (maps,), (states, moments) = scan(one, (states, zero), pixels, [(shape, "float32")])
@@ -136,20 +121,26 @@ def run_layers(
         Of each stage.
     """
     frames, mask, prepared = network.prepare.run(pixels, states[0])
+    weights = _weights(mask, pixels)
     after, measured = [prepared], []
     for number, stage in enumerate(network.stages):
         if keep:
-            frames, state = backpropagation.run(stage.cell, frames, states[1 + number], input_gradient=number > 0)
+            frames, state, moments = backpropagation.run(
+                stage.cell, frames, states[1 + number], weights, input_gradient=number > 0
+            )
         else:
             frames, state = convlstm.run(stage.cell, frames, states[1 + number])
+            moments = backpropagation.measure(ops.reshape(frames, (-1, *frames.shape[2:])), ops.reshape(weights, (-1,)))
         after.append(state)
-        moments = measure_moments(frames, mask)
         measured.append(moments)
         mean, variance = statistics(moments) if batch_statistics else (stage.moving_mean, stage.moving_variance)
-        frames = _per_frame(_normalise_and_pool(stage.pool), frames, *_affine(stage, mean, variance))
-    maps, state = (backpropagation if keep else convlstm).run(network.branches.cell, frames, states[-1])
+        frames = _pool_and_normalise(frames, *_affine(stage, mean, variance), stage.pool)
+    if keep:
+        maps, state, _ = backpropagation.run(network.branches.cell, frames, states[-1], weights)
+    else:
+        maps, state = convlstm.run(network.branches.cell, frames, states[-1])
     after.append(state)
-    maps = _per_frame(_pool(network.branches.pool), maps)
+    maps = _pool(maps, network.branches.pool)
     return run_heads(network.branches, maps), tuple(after), tuple(measured)
 
 
@@ -184,32 +175,6 @@ def fuse_cells(cells: Sequence[convlstm.Cell]) -> convlstm.Cell:
     return first._replace(kernel=wide, bias=bias)
 
 
-def no_moments(stage: Stage) -> Moments:
-    """Return the moments of nothing."""
-    zeros = ops.zeros_like(stage.moving_mean)
-    return Moments(ops.zeros((), "float32"), zeros, zeros)
-
-
-def add_moments(one: Moments, other: Moments) -> Moments:
-    """Return the moments of two sets of pixels together."""
-    return Moments(one.count + other.count, one.total + other.total, one.squares + other.squares)
-
-
-def measure_moments(frames: Any, mask: Any) -> Moments:
-    """Add up the real frames of `(batch, frames, rows, cols, channels)`; `mask` None means that all are real."""
-    channels = frames.shape[-1]
-    if mask is not None:
-        frames = frames * ops.cast(mask, frames.dtype)[:, :, None, None, None]
-    flat = ops.reshape(frames, (-1, channels))
-    pixels = ops.cast(ops.shape(flat)[0], "float32")
-    if mask is not None:
-        pixels = pixels * ops.mean(ops.cast(mask, "float32"))
-    # Matrix products: one pass over the memory with all cores, and the same for their gradients.
-    total = ops.matmul(ops.ones((1, ops.shape(flat)[0]), flat.dtype), flat)[0]
-    squares = ops.diagonal(ops.matmul(ops.transpose(flat), flat))
-    return Moments(pixels, total, squares)
-
-
 def statistics(moments: Moments) -> tuple[Any, Any]:
     """Return mean and (biased) variance, as BatchNormalization defines them; zeros when there is no pixel."""
     count = ops.maximum(moments.count, 1.0)
@@ -222,11 +187,33 @@ def _affine(stage: Stage, mean: Any, variance: Any) -> tuple[Any, Any]:
     return scale, stage.beta - mean * scale
 
 
-def _per_frame(function: Callable[..., Any], frames: Any, *arguments: Any) -> Any:
-    """Apply a function of `(n, rows, cols, channels)` to every frame of a sequence."""
+def _weights(mask: Any, pixels: Any) -> Any:
+    """Return 1 for real frames and 0 for padded ones, `(batch, frames)`."""
+    if mask is None:
+        return ops.ones_like(pixels[:, :, 0, 0, 0], dtype="float32")
+    return ops.cast(mask, "float32")
+
+
+def _no_moments(stage: Stage) -> Moments:
+    zeros = ops.zeros_like(stage.moving_mean)
+    return Moments(ops.zeros((), "float32"), zeros, zeros)
+
+
+def _pool(frames: Any, pool: int) -> Any:
+    """Pool every frame of `(batch, frames, rows, cols, channels)`."""
     batch, count = ops.shape(frames)[:2]
-    output = function(ops.reshape(frames, (-1, *frames.shape[2:])), *arguments)
-    return ops.reshape(output, (batch, count, *output.shape[1:]))
+    pooled = ops.max_pool(ops.reshape(frames, (-1, *frames.shape[2:])), pool, pool, data_format="channels_last")
+    return ops.reshape(pooled, (batch, count, *pooled.shape[1:]))
+
+
+def _pool_and_normalise(frames: Any, scale: Any, shift: Any, pool: int) -> Any:
+    """Return `pool(scale * frames + shift)`: pooled first, so that the rest has less to do.
+
+    Rounding is monotonic, so this is the same number; a channel with a negative scale is pooled with its sign turned.
+    """
+    signs = ops.where(scale < 0, -1.0, 1.0)
+    turned = ops.cond(ops.any(scale < 0), lambda: frames * signs, lambda: frames)
+    return _pool(turned, pool) * ops.abs(scale) + shift
 
 
 def _windows(frames: Any, pool: int) -> Any:
@@ -234,16 +221,6 @@ def _windows(frames: Any, pool: int) -> Any:
     rows, cols = frames.shape[1] // pool * pool, frames.shape[2] // pool * pool
     corners = [frames[:, i:rows:pool, j:cols:pool] for i in range(pool) for j in range(pool)]
     return functools.reduce(ops.maximum, corners)
-
-
-@functools.cache
-def _pool(pool: int) -> Callable[..., Any]:
-    return lambda frames: ops.max_pool(frames, pool, pool, data_format="channels_last")
-
-
-@functools.cache
-def _normalise_and_pool(pool: int) -> Callable[..., Any]:
-    return lambda frames, scale, shift: _pool(pool)(frames * scale + shift)
 
 
 @functools.cache
