@@ -59,7 +59,10 @@ def true_times(reported: np.ndarray, declared_fps: float) -> tuple[np.ndarray, T
     values = unwrapped[known]
     values = np.concatenate([[values[0] - before * step], values, [values[-1] + after * step]])
     times = np.interp(np.arange(count), positions, values)
-    return times - min(times[0], 0.0), "repaired"
+    # Where frames at the end have no time, the reader gives each frame the time of the packet that came in when it
+    # came out: late by as many frames. And no time lies before the start.
+    late = after - 1
+    return times - min(times[0], late * step), "repaired"
 
 
 def frame_duration(times: np.ndarray, declared_fps: float | None) -> float:
