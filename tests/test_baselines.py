@@ -1,0 +1,98 @@
+"""The baselines learn what they can see, and nothing else."""
+
+import numpy as np
+import pytest
+
+from genre_classifier import baselines, frame_features
+
+
+def clips_of(kind, rng, number=4, frames=60):
+    """Clips whose first genre is told by colour, or by movement alone; the second is always there, the third never."""
+    clips, targets = [], []
+    for _ in range(number):
+        shown = np.repeat(rng.random(frames // 10) < 0.5, 10)
+        clip = rng.integers(0, 60, (frames, 3, 24, 24)).astype(np.uint8)
+        if kind == "colour":
+            clip[shown, 0] += 120
+        else:
+            still = clip[0]
+            for frame in range(frames):
+                clip[frame] = np.roll(still, 3 * frame, axis=2) if shown[frame] else still
+                still = clip[frame]
+        clips.append(clip)
+        targets.append(np.column_stack([shown, np.ones(frames), np.zeros(frames)]).astype(np.float32))
+    return clips, targets
+
+
+def accuracy(baseline, clips, targets):
+    scores = np.concatenate([baseline.score(clip) for clip in clips])
+    return np.mean((scores[:, 0] > 0.5) == (np.concatenate(targets)[:, 0] > 0))
+
+
+def test_colour_is_learned_by_both_and_motion_by_one():
+    rng = np.random.default_rng(0)
+    for kind, colour_learns, motion_learns in (("colour", True, True), ("motion", False, True)):
+        clips, targets = clips_of(kind, rng)
+        for fit, learns in (
+            (baselines.fit_colour_baseline, colour_learns),
+            (baselines.fit_motion_baseline, motion_learns),
+        ):
+            found = accuracy(fit(clips[:3], targets[:3]), clips[3:], targets[3:])
+            assert (found > 0.9) == learns, (kind, fit.__name__, found)
+
+
+def test_scores_are_probabilities_and_constant_genres_stay_constant():
+    clips, targets = clips_of("colour", np.random.default_rng(1), number=2)
+    scores = baselines.fit_colour_baseline(clips, targets).score(clips[0])
+    assert scores.shape == (60, 3)
+    assert scores.dtype == np.float32
+    assert ((scores >= 0) & (scores <= 1)).all()
+    assert (scores[:, 1] == 1).all()
+    assert (scores[:, 2] == 0).all()
+
+
+def test_same_seed_same_scores_and_few_frames_do():
+    clips, targets = clips_of("colour", np.random.default_rng(2))
+    first, second = (baselines.fit_colour_baseline(clips, targets, seed=5, frames=50).score(clips[0]) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_nothing_to_learn_from_is_refused():
+    with pytest.raises(ValueError, match="at least one"):
+        baselines.fit_colour_baseline([], [])
+
+
+def test_histograms_are_shares_of_pixels():
+    clip = np.zeros((2, 3, 8, 8), dtype=np.uint8)
+    clip[1, 0, :, :4] = 255  # half red
+    shares = frame_features.colour_histograms(clip, np.array([1])) ** 2
+    channels, joint = shares[0, :48].reshape(3, 16), shares[0, 48:].reshape(4, 4, 4)
+    np.testing.assert_allclose(channels[0, [0, 15]], [0.5, 0.5], atol=1e-6)
+    np.testing.assert_allclose(channels[1:, 0], 1, atol=1e-6)
+    np.testing.assert_allclose([joint[0, 0, 0], joint[3, 0, 0]], [0.5, 0.5], atol=1e-6)
+
+
+def test_differences_look_at_the_frame_before():
+    clip = np.zeros((3, 3, 8, 8), dtype=np.uint8)
+    clip[2] = 51
+    found = frame_features.frame_differences(clip, np.array([0, 1, 2]))
+    np.testing.assert_allclose(found[:2], 0)
+    np.testing.assert_allclose(found[2], [0.2, 0, 0.2, 1], atol=1e-6)
+
+
+def test_large_frames_are_thinned_alike():
+    rng = np.random.default_rng(3)
+    small = rng.integers(0, 256, (2, 3, 32, 32)).astype(np.uint8)
+    large = small.repeat(8, axis=2).repeat(8, axis=3)
+    frames = np.array([0, 1])
+    np.testing.assert_allclose(
+        frame_features.colours_and_differences(large, frames), frame_features.colours_and_differences(small, frames)
+    )
+
+
+def test_prevalence_and_trailer_average():
+    targets = [np.array([[1, 0], [0, 0]]), np.array([[1, 0], [1, 1]])]
+    np.testing.assert_allclose(baselines.prevalence_scores(targets), [0.75, 0.25])
+    scores = np.array([[0.2, 0.0], [0.4, 1.0], [0.9, 0.5]])
+    averaged = baselines.trailer_average(scores, np.array([0, 0, 1]))
+    np.testing.assert_allclose(averaged, [[0.3, 0.5], [0.3, 0.5], [0.9, 0.5]], atol=1e-6)
