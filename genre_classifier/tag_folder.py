@@ -124,7 +124,7 @@ def tag_videos(
     on_start: Callable[[Job], None] | None = None,
     on_progress: Callable[[float, float], None] | None = None,
     on_done: Callable[[Job, InputError | None], None] | None = None,
-) -> dict[str, str]:
+) -> list[tuple[str, str]]:
     """Tag every video that is not done yet, and write its files.
 
     Parameters
@@ -142,7 +142,7 @@ def tag_videos(
 
     Returns
     -------
-    dict of str to str
+    list of (str, str)
         Source and reason of the videos that could not be read; the others are done.
 
     Raises
@@ -154,27 +154,29 @@ def tag_videos(
     made_with = {
         "run": _run_digest(run.path), "precision": precision, "segments": config.to_dict(), **dataclasses.asdict(extras)
     }  # fmt: skip
-    failures: dict[str, str] = {}
+    failures: list[tuple[str, str]] = []
+    model_loaded = False
     for job in jobs:
         error = None
         try:
             stamp = _stamp(job, made_with)
-            if not is_done(job.folder, stamp):
-                if on_start:
-                    on_start(job)
-                tags = tag_trailer(
-                    run,
-                    job.video,
-                    chunk=chunk,
-                    precision=precision,
-                    timeout=timeout,
-                    segment_config=config,
-                    on_progress=on_progress,
-                )
-                write_tags(job, tags, stamp, extras)
         except InputError as caught:
             error = caught
-            failures[job.source] = str(caught)
+        if error is None and not is_done(job.folder, stamp):
+            if not model_loaded:  # here, since a model that cannot be loaded is no fault of a video
+                model_loaded = run.model is not None
+            if on_start:
+                on_start(job)
+            try:
+                tags = tag_trailer(
+                    run, job.video, chunk=chunk, precision=precision, timeout=timeout, segment_config=config,
+                    on_progress=on_progress,
+                )  # fmt: skip
+                write_tags(job, tags, stamp, extras)
+            except InputError as caught:
+                error = caught
+        if error is not None:
+            failures.append((job.source, str(error)))
         if on_done:
             on_done(job, error)
     return failures
@@ -214,14 +216,14 @@ def is_done(folder: Path, stamp: dict[str, Any]) -> bool:
     )
 
 
-def write_index(out: Path, failures: dict[str, str]) -> pd.DataFrame:
+def write_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataFrame:
     """Write `summary.csv` and `index.html` over every video that is done in the folder, and the failures.
 
     Parameters
     ----------
     out : Path
         The tags folder.
-    failures : dict of str to str
+    failures : iterable of (str, str)
         Source and reason, as `tag_videos` gives them.
 
     Returns
@@ -239,10 +241,7 @@ def write_index(out: Path, failures: dict[str, str]) -> pd.DataFrame:
         row = {"source": stamp["source"], "folder": _text(name), "status": "ok", "error": ""}
         row |= {"duration": stamp["duration"], "frames": stamp["frames"], "segments": stamp["segments_found"]}
         rows.append(row | {f"{genre}_share": stamp["shares"][genre] for genre in GENRES})
-    rows += [
-        {"source": source, "folder": "", "status": "failed", "error": error}
-        for source, error in failures.items()
-    ]
+    rows += [{"source": source, "folder": "", "status": "failed", "error": error} for source, error in failures]
     columns = ["source", "folder", "status", "error", "duration", "frames", "segments"]
     summary = pd.DataFrame(rows, columns=[*columns, *(f"{genre}_share" for genre in GENRES)])
     summary = summary.astype({"frames": "Int64", "segments": "Int64"})
