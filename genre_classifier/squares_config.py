@@ -62,11 +62,9 @@ class SquaresConfig(_Config):
     given : int
         Frames shown before a rollout.
     predicted : int
-        Frames of the rollout that is drawn.
+        Frames of a rollout, measured and drawn.
     movie : int
         Unseen movie that is drawn; the original's, movie 1004, is number 4 of its unseen ones.
-    horizons : int
-        Frames ahead that are measured.
     """
 
     samples: int = 1200
@@ -94,11 +92,10 @@ class SquaresConfig(_Config):
     given: int = 7
     predicted: int = 16
     movie: int = 4
-    horizons: int = 8
 
     def __post_init__(self) -> None:
         counts = ("unseen", "frames", "min_squares", "min_half_width", "layers", "filters", "batch_size", "epochs")
-        least_of = dict.fromkeys((*counts, "predicted", "horizons"), 1) | {"size": 8, "speed": 0, "seed": 0, "given": 2}
+        least_of = dict.fromkeys((*counts, "predicted"), 1) | {"size": 8, "speed": 0, "seed": 0, "given": 2}
         for name, least in least_of.items():
             _require(getattr(self, name) >= least, f"{name} must be at least {least}, got {getattr(self, name)}")
         for name in ("squares", "half_width"):

@@ -27,7 +27,7 @@ from preprocessing.errors import InputError, WorkError
 from preprocessing.files import write_atomically
 
 CONFIG = "config.json"
-_CHANGEABLE = {"epochs", "given", "predicted", "movie", "horizons"}  # by a resumed run: the training stays the same
+_CHANGEABLE = {"epochs", "given", "predicted", "movie"}  # by a resumed run: the training stays the same
 _SEEN, _UNSEEN = 0, 1  # second part of the movies' seeds
 _MOVIES_AT_ONCE = 20  # in a rollout, to bound its memory
 
@@ -93,8 +93,7 @@ def run_squares(
 
 def unseen_movies(config: SquaresConfig) -> tuple[np.ndarray, np.ndarray]:
     """Return the movies kept for the figures, long enough for them: `(noisy, shifted)` of `generate_movies`."""
-    frames = config.given + max(config.horizons, config.predicted)
-    return generate_movies(config.unseen, frames, seed=(config.seed, _UNSEEN), config=config)
+    return generate_movies(config.unseen, config.given + config.predicted, seed=(config.seed, _UNSEEN), config=config)
 
 
 def evaluate_predictor(
@@ -110,9 +109,9 @@ def evaluate_predictor(
         frames up to the one before; "wins_through": per metric, the horizon up to which the network's rollout is
         better than both guesses.
     """
-    first, horizons = noisy[:, : config.given], config.horizons
-    shown = noisy[:, : config.given + horizons - 1]
-    truth = shifted[:, config.given - 1 : config.given - 1 + horizons, ..., 0]
+    first, horizons = noisy[:, : config.given], config.predicted
+    shown = noisy[:, :-1]
+    truth = shifted[:, config.given - 1 : -1, ..., 0]
     parts = [first[start : start + _MOVIES_AT_ONCE] for start in range(0, len(first), _MOVIES_AT_ONCE)]
     rollout = {"network": np.concatenate([roll_out(model, part, horizons) for part in parts])}
     one_step = {"network": model.predict(shown, batch_size=_MOVIES_AT_ONCE, verbose=0)[:, config.given - 1 :]}
@@ -174,9 +173,8 @@ def _draw_movie(
     rollouts = {"network": roll_out(model, given[None], steps)[0, ..., 0]}
     for name, guess in BASELINES.items():
         rollouts[name] = roll_out_guess(guess, given[None], steps)[0, ..., 0]
-    given, future = given[..., 0], shifted[config.given - 1 : config.given - 1 + steps, ..., 0]
-    track = np.concatenate([given, rollouts["network"]])
-    truth = np.concatenate([given[:1], shifted[: config.given - 1, ..., 0], future])
+    track = np.concatenate([given[..., 0], rollouts["network"]])
+    truth = np.concatenate([noisy[:1], shifted[:-1]])[..., 0]
     drawn = [
         pictures.step_picture(frame, right, predicted=step >= config.given)
         for step, (frame, right) in enumerate(zip(track, truth, strict=True))
@@ -184,4 +182,6 @@ def _draw_movie(
     for step, picture in enumerate(drawn, start=1):
         write_atomically(folder / f"{step}_animate.png", pictures.png(picture))
     write_atomically(folder / "rollout.gif", pictures.gif(drawn))
-    write_atomically(folder / "strip.png", pictures.png(pictures.strip_figure(given, future, rollouts)))
+    write_atomically(
+        folder / "strip.png", pictures.png(pictures.strip_figure(given[..., 0], truth[config.given :], rollouts))
+    )

@@ -52,12 +52,14 @@ def command(out: Path, preset: str | None, resume: bool, **options: Any) -> None
 
 
 def summary(metrics: dict[str, Any]) -> list[str]:
-    """Return the rollout's figures as lines of a table, and where the network stops winning."""
-    horizons = range(1, len(metrics["rollout"]["network"]["mse"]) + 1)
-    lines = [f"rollout of {metrics['movies']} unseen movies, {metrics['given']} frames given; frames ahead:"]
-    lines.append(" " * 14 + "".join(f"{horizon:8d}" for horizon in horizons))
-    for metric in metrics["wins_through"]:
-        for name, values in metrics["rollout"].items():
-            lines.append(f"{metric:6s}{name:8s}" + "".join(f"{value:8.4f}" for value in values[metric]))
+    """Return the rollout's figures as a table, a line per frame ahead, and where the network stops winning."""
+    rollout = metrics["rollout"]
+    columns = [(metric, name) for metric in metrics["wins_through"] for name in rollout]
+    lines = [f"rollout of {metrics['movies']} unseen movies from {metrics['given']} frames"]
+    lines.append("ahead" + "".join(f"{metric if name == 'network' else '':>9s}" for metric, name in columns))
+    lines.append("     " + "".join(f"{name:>9s}" for _, name in columns))
+    for horizon in range(len(rollout["network"]["mse"])):
+        values = (rollout[name][metric][horizon] for metric, name in columns)
+        lines.append(f"{horizon + 1:5d}" + "".join(f"{value:9.4f}" for value in values))
     wins = ", ".join(f"{metric} {horizon}" for metric, horizon in metrics["wins_through"].items())
-    return [*lines, f"the network is better than both guesses through horizon: {wins}"]
+    return [*lines, f"the network is better than both guesses up to frame: {wins}"]
