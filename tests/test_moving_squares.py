@@ -29,7 +29,7 @@ from tests.plain_squares import PlainPredictor, plain_movies
 
 SMALL = SquaresConfig(
     samples=16, unseen=4, frames=5, size=12, layers=2, filters=3, norm_momentum=0.5, optimizer="adam",
-    learning_rate=0.01, batch_size=4, epochs=2, validation_share=0.2, given=3, predicted=3, movie=1,
+    learning_rate=0.01, batch_size=4, epochs=2, schedule="cosine", validation_share=0.2, given=3, predicted=3, movie=1,
 )  # fmt: skip
 
 
