@@ -117,6 +117,11 @@ def write_score_folder(path: Path, folder: ScoreFolder) -> None:
         (path / name).mkdir(parents=True, exist_ok=True)
         for trailer in folder.trailers:
             write_scores(path / name / _file(trailer.trailer_id), tables[trailer.source])
+    write_index(path, folder)
+
+
+def write_index(path: Path, folder: ScoreFolder) -> None:
+    """Write `evaluation.json` alone: for new thresholds beside scores that are still good."""
     index = {
         "schema": SCHEMA,
         "run": folder.run,

@@ -54,19 +54,22 @@ def read_scores(path: Path) -> pd.DataFrame:
         If the file is missing, lacks a column, holds a score outside [0, 1] or times that do not increase.
     """
     try:
-        table = pd.read_csv(path, float_precision="round_trip")
+        table = pd.read_csv(path, dtype={"time": str})
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected a scores table (frame,time,{','.join(GENRES)}), found: {error}") from error
     missing = [name for name in ("time", *GENRES) if name not in table.columns]
     if missing:
         raise InputError(f"{path}: expected columns time,{','.join(GENRES)}; missing {', '.join(missing)}")
-    for name in ("time", *GENRES):
+    for name in GENRES:
         if not pd.api.types.is_numeric_dtype(table[name]):
             raise InputError(f"{path}: expected numbers in column {name}, found text")
+    try:  # NumPy reads every digit; pandas' own parser rounds
+        times = table["time"].to_numpy(dtype=object).astype(np.float64)
+    except ValueError as error:
+        raise InputError(f"{path}: expected numbers in column time, found text") from error
     values = table[list(GENRES)].to_numpy(dtype=np.float32)
     if not ((values >= 0) & (values <= 1)).all():
         raise InputError(f"{path}: expected scores between 0 and 1, found {np.nanmin(values)} to {np.nanmax(values)}")
-    times = table["time"].to_numpy(dtype=np.float64)
     if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
         raise InputError(f"{path}: expected strictly increasing seconds in column time")
     return scores_table(times, values)

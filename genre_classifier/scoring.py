@@ -22,6 +22,7 @@ from genre_classifier.score_folder import (
     ScoreFolder,
     read_fingerprint,
     read_score_folder,
+    write_index,
     write_score_folder,
 )
 from genre_classifier.scores import scores_table
@@ -98,7 +99,10 @@ def score_run(
     training = [trailer for trailer in trailers if splits[trailer.trailer_id] == "train"]
     fingerprint = _fingerprint(run, wanted, training, config.seed)
     if not again and read_fingerprint(out) == fingerprint:
-        return _with_current_thresholds(read_score_folder(out), run)
+        kept = read_score_folder(out)
+        kept = dataclasses.replace(kept, thresholds=run.thresholds, temperatures=run.temperatures)
+        write_index(out, kept)
+        return kept
     if on_start:
         on_start(sum(len(trailer.times) for trailer in wanted))
     scores = {}
@@ -172,10 +176,6 @@ def _fingerprint(run: Run, wanted: Sequence[Trailer], training: Sequence[Trailer
         digest.update(np.packbits(trailer.targets > 0).tobytes())
     digest.update(str(seed).encode())
     return digest.hexdigest()
-
-
-def _with_current_thresholds(folder: ScoreFolder, run: Run) -> ScoreFolder:
-    return dataclasses.replace(folder, thresholds=run.thresholds, temperatures=run.temperatures)
 
 
 def _prevalence(training: Sequence[Trailer]) -> dict[str, float] | None:

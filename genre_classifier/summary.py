@@ -38,7 +38,7 @@ def caveats(evaluation: Evaluation, about: About) -> list[str]:
     sentences = list(about.notes)
     if about.trained_on:
         sentences.append(
-            f"{_count(about.trained_on, 'trailer')} of these took part in training: the figures say how well the "
+            f"{about.trained_on} of these trailers took part in training: the figures say how well the "
             "network remembers, not how well it will do on new trailers."
         )
     if evaluation.data.timed_by_weak_labels:

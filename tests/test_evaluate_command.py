@@ -1,0 +1,234 @@
+"""The command `evaluate`: scoring, stored scores, comparison, and what it refuses."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genre_classifier import cli
+from genre_classifier.genres import GENRES
+from genre_classifier.labels import write_labels
+from genre_classifier.score_folder import ScoredTrailer, ScoreFolder, read_score_folder, write_score_folder
+from genre_classifier.scores import write_scores
+from tests.evaluation_cases import made_up
+
+SIZE = 12
+
+
+def run_command(capsys, *arguments):
+    """Run the command line in this process; return exit code, stdout, stderr."""
+    code = cli._run(["evaluate", *map(str, arguments)])  # main would close this process's stderr to native libraries
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A scores folder of six trailers and its labels."""
+    labels, scores = made_up(trailers=6, frames=40)
+    write_labels(tmp_path / "labels.csv", labels)
+    folder = ScoreFolder(
+        run="stored",
+        split="test",
+        clips="",
+        fingerprint="x",
+        thresholds=dict.fromkeys(GENRES, 0.4),
+        temperatures=dict.fromkeys(GENRES, 1.5),
+        training_prevalence=dict.fromkeys(GENRES, 0.2),
+        trailers=tuple(
+            ScoredTrailer(number + 3, name, "test", (1.0, 2.5), 64, 36) for number, name in enumerate(sorted(scores))
+        ),
+        scores=scores,
+        baselines={"colour_histogram": scores},
+    )
+    write_score_folder(tmp_path / "scores", folder)
+    return tmp_path, folder
+
+
+def test_scores_folder_reads_back_to_the_last_bit(stored):
+    path, folder = stored
+    again = read_score_folder(path / "scores")
+    assert again.trailers == folder.trailers
+    assert again.training_prevalence == folder.training_prevalence
+    for name, table in folder.scores.items():
+        pd.testing.assert_frame_equal(again.scores[name], table, check_exact=True)
+        pd.testing.assert_frame_equal(again.baselines["colour_histogram"][name], table, check_exact=True)
+
+
+def test_stored_scores_are_evaluated_without_the_model(stored, capsys):
+    path, _ = stored
+    code, out, _ = run_command(
+        capsys, "--scores", path / "scores", path / "labels.csv", "--out", path / "report", "--draws", 20
+    )
+    assert code == 0
+    assert out.startswith("On 6 trailers")
+    assert out.endswith(f"{path / 'report' / 'report.html'}\n")
+    document = json.loads((path / "report" / "metrics.json").read_text())
+    assert document["genres"]["comedy"]["threshold"] == 0.4
+    assert document["evaluated"]["temperatures"]["comedy"] == 1.5
+    assert document["where_it_goes_wrong"]["errors_by_cut_distance"] is not None
+    assert document["baselines"]["colour_histogram"]["verdict"] == "not shown"
+
+
+def test_labels_may_name_trailers_by_id(stored, capsys):
+    path, folder = stored
+    labels = pd.read_csv(path / "labels.csv")
+    ids = {trailer.source: trailer.trailer_id for trailer in folder.trailers}
+    labels.assign(trailer=labels["trailer"].map(ids)).to_csv(path / "by_id.csv", index=False)
+    for name in ("labels.csv", "by_id.csv"):
+        options = ("--scores", path / "scores", path / name, "--out", path / name[:-4], "--draws", 5)
+        assert run_command(capsys, *options)[0] == 0
+    assert (path / "labels" / "metrics.json").read_bytes() == (path / "by_id" / "metrics.json").read_bytes()
+
+
+def test_score_tables_made_elsewhere_are_taken(tmp_path, capsys):
+    labels, scores = made_up(trailers=3, frames=30)
+    write_labels(tmp_path / "labels.csv", labels)
+    (tmp_path / "mine").mkdir()
+    for name, table in scores.items():
+        write_scores(tmp_path / "mine" / f"{name}.csv", table)
+    options = ("--scores", tmp_path / "mine", tmp_path / "labels.csv", "--out", tmp_path / "out", "--draws", 5)
+    code, out, _ = run_command(capsys, *options)
+    assert code == 0
+    assert "the scores of mine reach" in out
+
+
+def test_two_score_folders_are_compared_on_the_trailers_of_both(stored, capsys):
+    path, folder = stored
+    kept = folder.trailers[:4]
+    other = ScoreFolder(
+        **{
+            **vars(folder),
+            "run": "other",
+            "trailers": tuple(ScoredTrailer(t.trailer_id, t.source, "train") for t in kept),
+            "scores": {t.source: folder.scores[t.source] * np.float32(0.5) for t in kept},
+            "baselines": {},
+        }
+    )
+    write_score_folder(path / "other" / "scores", other)
+    options = ("--scores", path / "scores", path / "labels.csv", "--out", path / "out", "--draws", 5)
+    code, out, err = run_command(capsys, *options, "--compare", path / "other")
+    assert code == 0
+    assert "2 trailers have no scores of other" in err
+    assert "learned from 4 of these trailers" in out
+    document = json.loads((path / "out" / "metrics.json").read_text())
+    assert document["evaluated"]["trailers"] == 4
+    assert document["comparison"]["other"] == "other"
+
+
+def test_links_lead_to_the_viewers_of_a_tags_folder(stored, capsys):
+    path, folder = stored
+    name = folder.trailers[0].source
+    (path / "tags" / "trailer 0 #").mkdir(parents=True)
+    summary = pd.DataFrame({"source": [name], "folder": ["trailer 0 #"], "status": ["ok"]})
+    summary.to_csv(path / "tags" / "summary.csv", index=False)
+    options = ("--scores", path / "scores", path / "labels.csv", "--out", path / "out", "--draws", 5)
+    assert run_command(capsys, *options, "--tags", path / "tags")[0] == 0
+    assert 'href="../tags/trailer%200%20%23/viewer.html"' in (path / "out" / "report.html").read_text()
+    code, _, err = run_command(capsys, *options, "--tags", path)
+    assert code == 2
+    assert "summary.csv" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--scores", "{0}/nowhere", "{0}/labels.csv"), "nowhere: expected score tables"),
+        (("--scores", "{0}/scores", "{0}/nolabels.csv"), "nolabels.csv: expected"),
+        (("--scores", "{0}/scores", "a", "b"), "expected RUN CLIPS LABELS, or --scores DIR and LABELS; got 2 paths"),
+        (("{0}/norun", "{0}/noclips", "{0}/labels.csv"), "norun: expected a run folder"),
+        (("--scores", "{0}/scores", "{0}/labels.csv", "--compare", "{0}/labels.csv"), "needs clips"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(stored, capsys, arguments, message):
+    path, _ = stored
+    code, out, err = run_command(capsys, *(part.format(path) for part in arguments), "--out", path / "out")
+    assert code == 2
+    assert out == ""
+    assert message in err
+    assert "Traceback" not in err
+    assert not (path / "out" / "report.html").exists()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"schema": 99}', '{"schema": 1, "trailers": [{}]}'])
+def test_a_broken_index_is_named(stored, capsys, content):
+    path, _ = stored
+    (path / "scores" / "evaluation.json").write_text(content)
+    code, _, err = run_command(capsys, "--scores", path / "scores", path / "labels.csv", "--out", path / "out")
+    assert code == 2
+    assert "evaluation.json" in err
+
+
+def make_run(folder: Path, splits: list[tuple[int, str]]) -> None:
+    """Write a run folder with an untrained network."""
+    from genre_classifier.config import ModelConfig, TrainingConfig
+    from genre_classifier.model import build_model
+    from genre_classifier.runs import write_config
+    from preprocessing.config import ClipConfig
+
+    config = ModelConfig(rows=SIZE, cols=SIZE, trunk_filters=(2, 2), trunk_pools=(2, 2), branch_filters=2,
+                         branch_pool=2, dense_units=(4,))  # fmt: skip
+    folder.mkdir()
+    build_model(config).save(folder / "model.keras")
+    write_config(folder, config, TrainingConfig(epochs=1), ClipConfig(frames=30, size=SIZE))
+    pd.DataFrame(splits, columns=["trailer_id", "split"]).to_csv(folder / "splits.csv", index=False)
+
+
+def test_a_run_is_scored_once_and_evaluated(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    rows = []
+    for number in range(5):
+        np.save(clips / f"trailer_{number}.npy", rng.integers(0, 256, (30, 3, SIZE, SIZE), dtype=np.uint8))
+        np.save(clips / f"times_{number}.npy", np.arange(30) / 3)
+        rows += [(number, 0.0, 5.0, "comedy"), (number, 5.0, 8.0, GENRES[number])]
+    pd.DataFrame(rows, columns=["trailer", "start", "end", "genre"]).to_csv(tmp_path / "labels.csv", index=False)
+    make_run(tmp_path / "run", [(0, "train"), (1, "train"), (2, "test"), (3, "test")])
+    out = tmp_path / "out"
+    arguments = (tmp_path / "run", clips, tmp_path / "labels.csv", "--out", out, "--draws", 10)
+
+    code, text, _ = run_command(capsys, *arguments)
+    assert code == 0
+    assert text.startswith("On 2 trailers")
+    folder = read_score_folder(out)
+    assert [trailer.trailer_id for trailer in folder.trailers] == [2, 3]
+    assert set(folder.baselines) == {"colour_histogram", "colour_and_motion"}
+    assert folder.training_prevalence is not None
+    assert folder.training_prevalence["comedy"] == pytest.approx(1 / 2 + 1 / 2 * 9 / 30)
+    assert "data:image/jpeg" in (out / "report.html").read_text()
+
+    # A second time nothing is scored; new thresholds are taken all the same.
+    scored = out / "scores" / "scores_2.csv"
+    before = (scored.stat().st_mtime_ns, scored.read_bytes())
+    genres = {genre: {"threshold": 0.25, "temperature": 2.0} for genre in GENRES}
+    (tmp_path / "run" / "thresholds.json").write_text(json.dumps({"schema": 1, "genres": genres}))
+    figures = (out / "per_genre.csv").read_bytes()
+    assert run_command(capsys, *arguments)[0] == 0
+    assert (scored.stat().st_mtime_ns, scored.read_bytes()) == before
+    assert (out / "per_genre.csv").read_bytes() != figures
+    assert json.loads((out / "scores" / "evaluation.json").read_text())["genres"]["comedy"]["threshold"] == 0.25
+
+    # From the stored scores alone the figures are the same.
+    stored = tmp_path / "stored"
+    assert run_command(capsys, "--scores", out, tmp_path / "labels.csv", "--out", stored, "--draws", 10)[0] == 0
+    assert (stored / "metrics.json").read_bytes() == (out / "metrics.json").read_bytes()
+
+    code, text, _ = run_command(capsys, *arguments, "--split", "all")
+    assert code == 0
+    assert text.startswith("On 5 trailers")
+    assert "2 of these trailers took part in training" in text
+
+    os.utime(clips / "trailer_2.npy")  # a clip made anew is scored anew
+    code, _, err = run_command(capsys, *arguments, "--split", "validation")
+    assert code == 2
+    assert "no labelled clip" in err
+    assert "train 2, validation 0, test 2, never seen by the run 1" in err.replace("labelled clips: ", "")
+
+    make_run(tmp_path / "other", [(2, "train"), (0, "test")])
+    code, text, _ = run_command(capsys, *arguments, "--compare", tmp_path / "other")
+    assert code == 0
+    assert "other, the run compared with, learned from 1 of these trailers" in text

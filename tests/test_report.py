@@ -1,0 +1,167 @@
+"""The report folder: the same figures in every file, everything escaped, a page that works without a network."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genre_classifier import summary
+from genre_classifier.comparison import compare
+from genre_classifier.config import EvaluationConfig
+from genre_classifier.document import SCHEMA, About, metrics_document, number
+from genre_classifier.genres import GENRES
+from genre_classifier.glossary import HEADLINE, LEVELS, METRICS
+from genre_classifier.metrics import evaluate
+from genre_classifier.report import Thumbnail, write_report
+from genre_classifier.thumbnails import as_jpeg
+from tests.evaluation_cases import label_table, made_up
+
+FEW = EvaluationConfig(draws=50)
+NASTY = 'a <script>alert("1")</script> & $x$ trailer.mp4'
+ABOUT = About("run <i>7</i>", "test", 0, dict.fromkeys(GENRES, 1.2), ("a <b>note</b>",))
+
+
+@pytest.fixture(scope="module")
+def evaluation():
+    # Terror is never labelled, and one trailer's name means harm.
+    labels, scores = made_up(trailers=6, genres=("comedy", "action", "thriller", "musical", "other"))
+    labels = labels.replace({"trailer": {"trailer_000.mp4": NASTY}})
+    scores[NASTY] = scores.pop("trailer_000.mp4")
+    return evaluate(
+        labels,
+        scores,
+        temperatures=ABOUT.temperatures,
+        cuts={NASTY: np.array([2.0])},
+        baselines={"colour_histogram": scores},
+        config=FEW,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(evaluation, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report")
+    picture = as_jpeg(np.full((32, 32, 3), 90, dtype=np.uint8))
+    write_report(
+        out,
+        evaluation,
+        ABOUT,
+        comparison=compare(evaluation, evaluation, other="other <u>run</u>"),
+        thumbnails={evaluation.worst_segments[0]: Thumbnail(picture, 128, 72)},
+        viewers={NASTY: "../tags/a%20%3Cscript%3E/viewer.html"},
+    )
+    return out
+
+
+def test_every_file_is_there(folder):
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    plots = {"baselines", "precision_recall", "reliability", "co_occurrence", "cut_distance", "timelines"}
+    expected = {"report.html", "metrics.json", "per_genre.csv", "summary.md"} | {f"plots/{name}.svg" for name in plots}
+    assert names == expected
+
+
+def test_the_same_figures_in_every_file(folder, evaluation):
+    document = json.loads((folder / "metrics.json").read_text())
+    table = pd.read_csv(folder / "per_genre.csv", dtype=str).set_index("genre")
+    page, markdown = (folder / "report.html").read_text(), (folder / "summary.md").read_text()
+    for genre in GENRES:
+        estimate = evaluation.figure("frame_pooled", genre, "average_precision")
+        stored = document["figures"]["frame_pooled"][genre]["average_precision"]
+        if genre == "terror":
+            assert stored == {"value": None, "low": None, "high": None}
+            assert table.loc[genre, "average_precision"] == "not defined"
+            assert re.search(r"\| terror \| 0 \| 0\.000 \| not defined", markdown)
+        else:
+            assert stored["value"] == estimate.value
+            assert float(table.loc[genre, "average_precision"]) == pytest.approx(estimate.value, rel=1e-5)
+            assert float(table.loc[genre, "average_precision_low"]) == pytest.approx(stored["low"], rel=1e-5)
+            assert number(estimate.value) in page
+            assert number(estimate.value) in markdown
+    assert "not defined" in page
+    assert "nan" not in re.sub('data:image/jpeg[^"]*', "", page).lower()
+
+
+def test_document_is_plain_and_complete(evaluation):
+    document = metrics_document(evaluation, ABOUT)
+    json.dumps(document, allow_nan=False)
+    assert document["schema"] == SCHEMA
+    assert len(document["headline"]) == len(HEADLINE)
+    assert set(document["figures"]) == set(LEVELS)
+    assert document["comparison"] is None
+    assert document["where_it_goes_wrong"]["errors_by_cut_distance"][-1]["to_seconds"] is None
+    named = {metric for table in document["figures"].values() for scope in table.values() for metric in scope}
+    assert {name for name in named if not name.startswith("average_precision_at_")} <= set(METRICS)
+
+
+def test_everything_from_outside_is_escaped(folder):
+    for name in ("report.html", "summary.md"):
+        text = (folder / name).read_text()
+        for harm in ('<script>alert("1")', "<i>7</i>", "<b>note</b>", "<u>run</u>"):
+            assert harm not in text.replace("\\<", "").replace("\\>", ""), (name, harm)
+    assert "&lt;script&gt;alert" in (folder / "report.html").read_text()
+
+
+def test_the_page_works_in_a_browser_without_a_network(folder):
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs the program chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 390, "height": 800})
+        messages, requests = [], []
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto((folder / "report.html").as_uri())
+        assert messages == []
+        assert [url for url in requests if not url.startswith("data:")] == [(folder / "report.html").as_uri()]
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390  # wide tables scroll by themselves
+        assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+        identifiers = page.evaluate("[...document.querySelectorAll('[id]')].map(element => element.id)")
+        assert len(identifiers) == len(set(identifiers))
+
+        rows = page.locator("#genres ~ .scroll table").first.locator("tbody tr")
+        head = page.locator("#genres ~ .scroll table").first.locator("th", has_text="AP").first
+        head.locator("button").click()
+        assert head.get_attribute("aria-sort") == "descending"
+        values = [float(cell) for cell in rows.evaluate_all("rows => rows.map(row => row.cells[4].dataset.sort)")[:6]]
+        assert values == sorted(values, reverse=True)
+        assert values[-1] == -1  # not defined goes last
+        last_three = rows.evaluate_all("rows => rows.map(row => row.cells[0].textContent)")[-3:]
+        assert last_three == ["macro", "weighted", "micro"]  # totals stay below
+        head.locator("button").click()
+        assert head.get_attribute("aria-sort") == "ascending"
+        browser.close()
+
+
+def test_pictures_are_the_same_bytes_each_time(evaluation):
+    from genre_classifier.report_plots import report_plots
+
+    assert report_plots(evaluation) == report_plots(evaluation)
+
+
+def test_the_first_paragraph_admits_a_baseline_that_is_better():
+    labels, good = made_up(trailers=12, skill=3.0)
+    _, bad = made_up(trailers=12, skill=0.0)
+    found = evaluate(labels, bad, baselines={"colour_histogram": good}, config=FEW)
+    text = " ".join(summary.lead_sentences(found, ABOUT))
+    assert "It does NOT beat: “Colours of the frame”" in text
+    found = evaluate(labels, good, baselines={"colour_histogram": bad}, config=FEW)
+    text = " ".join(summary.lead_sentences(found, ABOUT))
+    assert "It beats every simple baseline" in text
+    assert "Its lead over the closest" in text
+
+
+def test_the_first_paragraph_says_what_to_mind():
+    labels, scores = made_up(trailers=1)
+    found = evaluate(labels, scores, config=FEW)
+    text = " ".join(summary.lead_sentences(found, About("r", "train", 1, dict.fromkeys(GENRES, 1.0))))
+    assert "With only 1 trailer labelled in time there are no intervals." in text
+    assert "1 of these trailers took part in training" in text
+    weak = evaluate(label_table([(name, None, None, "comedy") for name in scores]), scores, config=FEW)
+    text = " ".join(summary.lead_sentences(weak, ABOUT))
+    assert "No trailer has labels in time" in text
+    assert "averaged over the 1 of six genres that the labels show" in text
