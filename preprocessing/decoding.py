@@ -182,6 +182,8 @@ def _find_bars(path: Path, plan: _Plan, alive: Callable[[], None]) -> Box | None
     brightest: np.ndarray | None = None
     with closing(_pictures(path, np.asarray(some, dtype=np.intp), [], alive)) as pictures:
         for image, _ in pictures:
+            if brightest is not None and brightest.shape != image.shape:
+                return None  # the size changes on the way, and with it where the bars would be
             brightest = image if brightest is None else np.maximum(brightest, image)
     return None if brightest is None else picture_box(brightest)
 

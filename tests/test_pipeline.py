@@ -1,0 +1,380 @@
+"""Folders of videos to folders of clips: ids, reruns, and everything that may go wrong on the way."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from preprocessing import load_clip, preprocess_directory, preprocess_trailer
+from preprocessing.clips import clip_path, load_times, read_clip_config, times_path
+from preprocessing.config import ClipConfig
+from preprocessing.errors import InputError, WorkError
+from preprocessing.manifest import ok_rows, read_manifest
+from tests.media import flat_frames, write_media
+
+CONFIG = ClipConfig(frames=20, size=16)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return every file of a folder, hidden ones included."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def trailers(tmp_path: Path) -> Path:
+    """Three good videos and a bad one, in sorted order a, b (bad), c, d/e."""
+    folder = tmp_path / "trailers"
+    (folder / "d").mkdir(parents=True)
+    write_media(folder / "a.mkv", flat_frames(30, seed=1))
+    (folder / "b.mp4").write_text("this is no video, whatever its name says\n" * 10)
+    write_media(folder / "c.mkv", flat_frames(12, seed=2))
+    write_media(folder / "d" / "e.mkv", flat_frames(25, seed=3))
+    (folder / "labels.csv").write_text("trailer,start,end,genre\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def long_media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video that takes a reader long enough to be caught at it."""
+    path = tmp_path_factory.mktemp("long") / "long.mkv"
+    frames = flat_frames(1500, rows=360, cols=640, seed=4)
+    return write_media(path, frames, codec="mjpeg", pix_fmt="yuvj420p")
+
+
+@pytest.fixture
+def long_video(trailers: Path, long_media: Path) -> Path:
+    """A long video between c and d."""
+    return Path(shutil.copy(long_media, trailers / "cc.mkv"))
+
+
+def test_ids_rows_and_files(trailers: Path, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    manifest = preprocess_directory(trailers, clips, config=CONFIG)
+    assert manifest["source"].tolist() == ["a.mkv", "b.mp4", "c.mkv", "d/e.mkv"]
+    assert manifest["status"].tolist() == ["ok", "failed", "ok", "ok"]
+    assert ok_rows(manifest)["trailer_id"].tolist() == [0, 1, 2]
+    assert manifest["frames"].dropna().tolist() == [20, 12, 20]
+    assert manifest["decoded_frames"].dropna().tolist() == [30, 12, 25]
+    expected = {f"{kind}_{number}.npy" for kind in ("trailer", "times") for number in range(3)}
+    assert set(contents(clips)) == {"manifest.csv", "preprocessing.json", *expected}
+    assert read_clip_config(clips) == CONFIG
+    source = flat_frames(12, seed=2)
+    np.testing.assert_array_equal(load_clip(clip_path(clips, 1))[:, :, 3, 5], source[:, 0, 0])
+    np.testing.assert_allclose(load_times(times_path(clips, 1)), np.arange(12) / 25, atol=1e-3)
+
+
+def test_bytes_do_not_depend_on_the_number_of_jobs(trailers: Path, tmp_path: Path) -> None:
+    preprocess_directory(trailers, tmp_path / "one", config=CONFIG, jobs=1)
+    preprocess_directory(trailers, tmp_path / "four", config=CONFIG, jobs=4)
+    assert contents(tmp_path / "one") == contents(tmp_path / "four")
+
+
+def test_a_rerun_does_only_what_is_new(trailers: Path, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    preprocess_directory(trailers, clips, config=CONFIG)
+    before = {path.name: path.stat().st_mtime_ns for path in clips.glob("t*_*.npy")}
+    (clips / ".staged-0.npy.123.part").write_bytes(b"left by a killed run")
+    (clips / ".manifest.csv.77.part").write_bytes(b"left by a killed run")
+    write_media(trailers / "aa.mkv", flat_frames(5, seed=5))  # new, and sorts before others
+    write_media(trailers / "b.mp4", flat_frames(6, seed=6), codec="libx264", pix_fmt="yuv420p")  # mended
+    write_media(trailers / "c.mkv", flat_frames(7, seed=7))  # changed
+    clip_path(clips, 2).unlink()  # lost
+    manifest = preprocess_directory(trailers, clips, config=CONFIG).set_index("source")
+    assert manifest["trailer_id"].to_dict() == {"a.mkv": 0, "aa.mkv": 3, "b.mp4": 4, "c.mkv": 1, "d/e.mkv": 2}
+    assert (manifest["status"] == "ok").all()
+    assert len(load_clip(clip_path(clips, 1))) == 7
+    assert clip_path(clips, 0).stat().st_mtime_ns == before["trailer_0.npy"]
+    assert clip_path(clips, 2).exists()
+    assert not list(clips.glob(".*"))
+
+
+def test_a_video_that_turned_bad_loses_its_clip_and_nobody_gets_its_id(trailers: Path, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    preprocess_directory(trailers, clips, config=CONFIG)
+    (trailers / "c.mkv").write_bytes(b"now broken")
+    write_media(trailers / "z.mkv", flat_frames(5, seed=5))
+    manifest = preprocess_directory(trailers, clips, config=CONFIG).set_index("source")
+    assert manifest.loc["c.mkv", "status"] == "failed"
+    assert manifest.loc["z.mkv", "trailer_id"] == 3
+    assert not clip_path(clips, 1).exists()
+    assert not times_path(clips, 1).exists()
+
+
+def test_other_options_or_foreign_clips_are_refused(trailers: Path, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    preprocess_directory(trailers, clips, config=CONFIG)
+    before = contents(clips)
+    with pytest.raises(InputError, match=r"frames 20 \(now 21\)"):
+        preprocess_directory(trailers, clips, config=ClipConfig(frames=21, size=16))
+    assert contents(clips) == before
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    np.save(foreign / "trailer_0.npy", np.zeros((2, 3, 4, 4), np.uint8))
+    with pytest.raises(InputError, match="not made here"):
+        preprocess_directory(trailers, foreign, config=CONFIG)
+
+
+def test_folders_that_cannot_be_used(trailers: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="found nothing"):
+        preprocess_directory(tmp_path / "missing", tmp_path / "clips", config=CONFIG)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="found none in it"):
+        preprocess_directory(tmp_path / "empty", tmp_path / "clips", config=CONFIG)
+    with pytest.raises(InputError, match="folder to write clips to"):
+        preprocess_directory(trailers, trailers / "a.mkv", config=CONFIG)
+    with pytest.raises(InputError, match="jobs must be at least 1"):
+        preprocess_directory(trailers, tmp_path / "clips", config=CONFIG, jobs=0)
+    assert not list((tmp_path / "clips").glob("t*"))
+
+
+def test_one_trailer(trailers: Path, tmp_path: Path) -> None:
+    row = preprocess_trailer(trailers / "c.mkv", tmp_path / "clips", config=CONFIG, trailer_id=7)
+    assert (row["frames"], row["codec"], row["timing"]) == (12, "ffv1", "timestamps")
+    assert set(contents(tmp_path / "clips")) == {"trailer_7.npy", "times_7.npy"}
+    with pytest.raises(InputError, match=r"b\.mp4: expected a video"):
+        preprocess_trailer(trailers / "b.mp4", tmp_path / "clips", config=CONFIG)
+
+
+# --- what may lie where a video should be -------------------------------------------------------------------------
+
+
+def test_things_that_are_no_files(trailers: Path, tmp_path: Path) -> None:
+    (trailers / "folder.mp4").mkdir()
+    os.mkfifo(trailers / "fifo.mp4")
+    (trailers / "nothing.mp4").symlink_to(tmp_path / "nowhere")
+    (trailers / "null.mp4").symlink_to("/dev/null")
+    outside = write_media(tmp_path / "outside.mkv", flat_frames(4))
+    (trailers / "outside.mkv").symlink_to(outside)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(trailers / "socket.mp4"))  # the name of a socket has little room
+        manifest = preprocess_directory(trailers, tmp_path / "clips", config=CONFIG).set_index("source")
+    for name, words in {
+        "folder.mp4": "found a folder",
+        "fifo.mp4": "found a FIFO",
+        "socket.mp4": "found a socket",
+        "nothing.mp4": "a link to nothing",
+        "null.mp4": "found a device",
+    }.items():
+        assert manifest.loc[name, "status"] == "failed"
+        assert words in manifest.loc[name, "error"]
+    assert manifest.loc["outside.mkv", "frames"] == 4
+    assert (manifest["status"] == "ok").sum() == 4
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_unreadable_files_and_folders(trailers: Path, tmp_path: Path) -> None:
+    (trailers / "a.mkv").chmod(0)
+    (trailers / "d").chmod(0)
+    try:
+        manifest = preprocess_directory(trailers, tmp_path / "clips", config=CONFIG).set_index("source")
+    finally:
+        (trailers / "d").chmod(0o700)
+    assert "permission denied" in manifest.loc["a.mkv", "error"]
+    assert manifest.loc["d", "status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b'it\'s "quoted", comma.mkv',
+        b"new\nline\r\ttab.mkv",
+        b"-leading-dash.mkv",
+        b"--help.mkv",
+        b"not utf-8 \xff\xfe.mkv",
+        b"back\\slash\\xff.mkv",
+        b"percent %03d [brackets] *?.mkv",
+        b"file:colon.mkv",
+        "Unicode é 映画 \u202e.mkv".encode(),
+        b" blank .mkv",
+        b"UPPER.MKV",
+        b"=formula.mkv",
+        b"NA.mkv",
+    ],
+)
+def test_any_file_name(tmp_path: Path, name: bytes) -> None:
+    (tmp_path / "trailers").mkdir()
+    good = write_media(tmp_path / "good.mkv", flat_frames(3))
+    good.rename(tmp_path / "trailers" / os.fsdecode(name))
+    manifest = preprocess_directory(tmp_path / "trailers", tmp_path / "clips", config=CONFIG, jobs=1)
+    assert manifest["status"].tolist() == ["ok"]
+    read = read_manifest(tmp_path / "clips")
+    assert read["source"].tolist() == manifest["source"].tolist()
+    (tmp_path / "clips" / "manifest.csv").read_text(encoding="utf-8")
+    again = preprocess_directory(tmp_path / "trailers", tmp_path / "clips", config=CONFIG, jobs=1)
+    assert again["trailer_id"].tolist() == [0]
+
+
+def test_a_file_that_grows_while_it_is_read_fails_and_then_succeeds(long_video: Path, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+
+    def grow() -> None:
+        with long_video.open("ab") as file:
+            file.write(b"more")
+
+    with when_reading(clips, grow):
+        manifest = preprocess_directory(long_video.parent, clips, config=CONFIG, jobs=1).set_index("source")
+    assert "changed while it was read" in manifest.loc["cc.mkv", "error"]
+    assert manifest.loc["d/e.mkv", "status"] == "ok"
+    again = preprocess_directory(long_video.parent, clips, config=CONFIG, jobs=1).set_index("source")
+    assert again.loc["cc.mkv", "status"] == "ok"
+    assert again.loc["cc.mkv", "trailer_id"] == 3
+
+
+# --- readers that crash or hang, disks that fill, runs that are killed --------------------------------------------
+
+
+class when_reading:  # noqa: N801  # reads as a statement
+    """Do something as soon as a reader has begun to write the clip of `cc.mkv`."""
+
+    def __init__(self, clips: Path, action: Callable[[], None]) -> None:
+        self._clips, self._action = clips, action
+        self._thread = threading.Thread(target=self._watch)
+        self._stop = threading.Event()
+        self.happened = False
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            # a, c and the failing b come first: two clips are in place when cc is being read
+            if clip_path(self._clips, 1).exists() and list(self._clips.glob(".staged-*.part")):
+                self._action()
+                self.happened = True
+                return
+            time.sleep(0.001)
+
+    def __enter__(self) -> when_reading:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        assert self.happened
+
+
+def signal_reader(which: signal.Signals) -> None:
+    """Send a signal to the one reader process of this process."""
+    (reader,) = [child for child in psutil.Process().children() if "preprocessing.worker" in " ".join(child.cmdline())]
+    reader.send_signal(which)
+
+
+def test_a_crash_costs_only_the_file_it_was_on(long_video: Path, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    with when_reading(clips, lambda: signal_reader(signal.SIGKILL)):
+        manifest = preprocess_directory(long_video.parent, clips, config=CONFIG, jobs=1).set_index("source")
+    assert manifest.loc["cc.mkv", "status"] == "failed"
+    assert manifest.loc["cc.mkv", "error"].startswith("reader crashed")
+    assert (manifest["status"] == "ok").sum() == 3
+    assert not list(clips.glob(".*"))
+
+
+def test_a_reader_that_hangs_is_given_up(long_video: Path, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    with when_reading(clips, lambda: signal_reader(signal.SIGSTOP)):
+        manifest = preprocess_directory(long_video.parent, clips, config=CONFIG, jobs=1, timeout=2).set_index("source")
+    assert "no new frame for 2 seconds" in manifest.loc["cc.mkv", "error"]
+    assert (manifest["status"] == "ok").sum() == 3
+    assert not [child for child in psutil.Process().children() if "preprocessing.worker" in " ".join(child.cmdline())]
+
+
+@pytest.fixture
+def small_files_only() -> Iterator[None]:
+    """Let no process write files of more than 30 kB: what a full disk looks like, without one."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_stops_the_run_and_a_rerun_goes_on(
+    trailers: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    clips, config = tmp_path / "clips", ClipConfig(frames=15, size=30)  # 12 x 2700 bytes is too much, 5 x 2700 not
+    write_media(trailers / "a.mkv", flat_frames(5, seed=1))
+    request.getfixturevalue("small_files_only")
+    with pytest.raises(WorkError, match=f"{clips}: could not be written: .*large"):
+        preprocess_directory(trailers, clips, config=config, jobs=1)
+    assert set(contents(clips)) == {"preprocessing.json", "manifest.csv", "trailer_0.npy", "times_0.npy"}
+    assert read_manifest(clips)["source"].tolist() == ["a.mkv", "b.mp4"]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limits[1], limits[1]))
+    preprocess_directory(trailers, clips, config=config, jobs=1)
+    preprocess_directory(trailers, tmp_path / "undisturbed", config=config, jobs=1)
+    assert contents(clips) == contents(tmp_path / "undisturbed")
+
+
+def test_only_one_run_at_a_time_writes_to_a_folder(long_video: Path, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    refused: list[str] = []
+
+    def second_run() -> None:
+        try:
+            preprocess_directory(long_video.parent, clips, config=CONFIG, jobs=1)
+        except InputError as error:
+            refused.append(str(error))
+
+    with when_reading(clips, second_run):
+        preprocess_directory(long_video.parent, clips, config=CONFIG, jobs=1)
+    assert "another run is writing" in refused[0]
+
+
+def test_killed_ten_times_over_real_files_and_rerun_gives_the_same_bytes(
+    real_trailers: Path, oddities: Path, tmp_path: Path
+) -> None:
+    trailers = tmp_path / "trailers"
+    trailers.mkdir()
+    for path in [*real_trailers.glob("*.*[4m]"), *oddities.glob("*_*.*")]:
+        (trailers / path.name).symlink_to(path)
+    command = [sys.executable, "-m", "genre_classifier", "preprocess", str(trailers)]
+    options = ["--frames", "60", "--size", "24", "--jobs", "2"]
+    began = time.monotonic()
+    subprocess.run([*command, str(tmp_path / "undisturbed"), *options], check=True, capture_output=True)
+    lasted = time.monotonic() - began
+    rng = np.random.default_rng()
+    killed = 0
+    for moment in rng.uniform(0.2, 0.9, 10) * lasted / 4:  # a rerun goes on, so later ones would find nothing to do
+        run = subprocess.Popen([*command, str(tmp_path / "clips"), *options], stderr=subprocess.DEVNULL)
+        try:
+            run.wait(moment)
+        except subprocess.TimeoutExpired:
+            run.kill()
+            run.wait()
+            killed += 1
+    assert killed >= 5
+    subprocess.run([*command, str(tmp_path / "clips"), *options], check=True, capture_output=True)
+    assert contents(tmp_path / "clips") == contents(tmp_path / "undisturbed")
+
+
+# --- elsewhere ----------------------------------------------------------------------------------------------------
+
+
+def test_a_dask_cluster_gives_the_same_bytes(trailers: Path, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    preprocess_directory(trailers, tmp_path / "here", config=CONFIG, jobs=1)
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, protocol="tcp"
+    ) as cluster:
+        address = cluster.scheduler_address
+        assert address.startswith("tcp://127.0.0.1:")
+        manifest = preprocess_directory(trailers, tmp_path / "there", config=CONFIG, scheduler=address)
+    assert (manifest["status"] == "ok").sum() == 3
+    assert contents(tmp_path / "here") == contents(tmp_path / "there")
+
+
+def test_a_scheduler_that_is_not_there(trailers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("preprocessing.parallel.CONNECT_SECONDS", 0.5)
+    with pytest.raises(WorkError, match="expected a Dask scheduler"):
+        preprocess_directory(trailers, tmp_path / "clips", config=CONFIG, scheduler="tcp://127.0.0.1:1")
