@@ -30,6 +30,7 @@ from genre_classifier.viewer import viewer_html
 from preprocessing.config import TIMEOUT_SECONDS
 from preprocessing.errors import InputError
 from preprocessing.files import write_atomically
+from preprocessing.video import check_file
 
 if TYPE_CHECKING:
     from genre_classifier.runs import Run
@@ -103,7 +104,7 @@ def plan_jobs(videos: Iterable[tuple[Path, str]], out: Path) -> list[Job]:
         path = os.path.abspath(video)  # noqa: PTH100 - Path.resolve would follow links: two links are two videos
         if path in jobs:
             continue
-        name = _folder_name(video.stem)
+        name = _folder_name(_text(video.stem))
         owner = owners.get(name) or _read_stamp(out / name).get("video")
         if owner not in (None, _text(path)):
             name = f"{name}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
@@ -238,7 +239,7 @@ def write_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataFrame:
             continue
         name = path.parent.name
         segments[name] = read_segments(path.parent / "segments.csv")
-        row = {"source": stamp["source"], "folder": _text(name), "status": "ok", "error": ""}
+        row = {"source": stamp["source"], "folder": name, "status": "ok", "error": ""}
         row |= {"duration": stamp["duration"], "frames": stamp["frames"], "segments": stamp["segments_found"]}
         rows.append(row | {f"{genre}_share": stamp["shares"][genre] for genre in GENRES})
     rows += [{"source": source, "folder": "", "status": "failed", "error": error} for source, error in failures]
@@ -261,7 +262,8 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: expected a folder to write to, found: {error.strerror or error}") from error
+        found = "a file" if folder.exists() else (error.strerror or str(error)).lower()
+        raise InputError(f"{folder}: expected a folder to write to, found {found}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{folder}: expected a folder to write to, found one without permission to write")
 
@@ -273,7 +275,7 @@ def _text(name: str | Path) -> str:
 
 def _folder_name(stem: str) -> str:
     name = re.sub(r"[\x00-\x1f\x7f]", "_", stem)
-    name = os.fsdecode(os.fsencode(name)[:_LONGEST_NAME_BYTES])
+    name = name.encode("utf-8")[:_LONGEST_NAME_BYTES].decode("utf-8", "ignore")
     return f"_{name}" if name.startswith(".") or name in ("", INDEX, SUMMARY) else name
 
 
@@ -288,9 +290,10 @@ def _run_digest(path: Path) -> str:
 def _stamp(job: Job, made_with: dict[str, Any]) -> dict[str, Any]:
     """Return what identifies one finished video: its file and how it was tagged."""
     try:
-        status = job.video.stat()
-    except OSError as error:
-        raise InputError(f"{job.video}: expected a video file, found: {error.strerror or error}") from error
+        check_file(job.video)
+    except InputError as error:
+        raise InputError(f"{job.video}: {error}") from error
+    status = job.video.stat()
     path = os.path.abspath(job.video)  # noqa: PTH100 - as in plan_jobs
     return {
         "schema": _SCHEMA, "source": job.source, "video": _text(path), "bytes": status.st_size,

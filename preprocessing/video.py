@@ -31,7 +31,7 @@ DECODER_THREADS = 2
 CONVERT_HINT = "convert it first, for example: ffmpeg -i IN -vf yadif=deint=1 -c:v libx264 -pix_fmt yuv420p OUT.mp4"
 
 # What every OpenCV wheel can write; others than MPEG-4 by the ending.
-WRITTEN_CODECS = {".avi": "MJPG", ".mkv": "VP80"}
+WRITTEN_CODECS = {".avi": "MJPG", ".webm": "VP80"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +182,7 @@ def _openable_name(path: Path) -> Iterator[str]:
 
 
 def write_video(path: Path | str, frames: Iterable[np.ndarray], fps: float) -> None:
-    """Write RGB frames as a video; the name's ending picks the format (`.mp4` MPEG-4, `.avi` MJPEG, `.mkv` VP8).
+    """Write RGB frames as a video; the name's ending picks the format (`.mp4` MPEG-4, `.avi` MJPEG, `.webm` VP8).
 
     Parameters
     ----------

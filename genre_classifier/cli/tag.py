@@ -97,8 +97,8 @@ def command(
         )  # fmt: skip
     finally:
         progress.close()
+    if len(failures) == len(jobs):
+        return 2
     write_index(out, failures)
     click.echo(one_line(str(out / "index.html")))
-    if failures and len(failures) == len(jobs):
-        return 2
     return 1 if failures and strict else 0
