@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -28,7 +29,7 @@ FAINT = "#b0b0b0"
 MODEL = "#0072B2"
 _CURVE_POINTS = 200
 _MARKERS = ("s", "D", "^", "v")
-_STYLE = {
+_STYLE: Any = {  # any: Matplotlib's own type lists every setting by name
     "svg.fonttype": "none",  # text stays text: searchable, small
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica", "sans-serif"],

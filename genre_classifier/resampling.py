@@ -174,7 +174,7 @@ def detection(data: Aligned, weights: np.ndarray, config: EvaluationConfig) -> T
         references, found = data.references.of_genre(genre), data.detections.of_genre(genre)
         right = detection_metrics.true_detections(references, found, tiou)
         exact = detection_metrics.average_precisions(references, found, right)
-        level, levels = ranking.levels_of(found.score, right.any(axis=0), levels=DETECTION_LEVELS)
+        level, levels = ranking.levels_of(found.score, np.any(right, axis=0), levels=DETECTION_LEVELS)
         cell = found.trailer * levels + level
         drawn_references = weights @ np.bincount(references.trailer, minlength=trailers).astype(np.float32)
         tried = weights @ np.bincount(cell, minlength=trailers * levels).reshape(trailers, levels).astype(np.float32)

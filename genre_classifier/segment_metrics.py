@@ -61,7 +61,7 @@ def cell_counts(
     trailers = len(ends_seconds)
     confusion = np.zeros((trailers, 3, genres), dtype=np.int64)
     errors = np.zeros((trailers, 4), dtype=np.int64)
-    for trailer in np.flatnonzero(timed):
+    for trailer in np.flatnonzero(timed).tolist():
         truth, found = (
             activity(events, trailer, ends_seconds[trailer], genres, grid_seconds=grid_seconds)
             for events in (references, detections)

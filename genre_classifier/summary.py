@@ -94,7 +94,7 @@ def markdown_summary(evaluation: Evaluation, about: About, comparison: Compariso
         f"## Evaluation of {_escaped(about.run)}, split {about.split}",
         _escaped(" ".join(lead_sentences(evaluation, about))),
     ]
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for level, scope, metric in HEADLINE:
         estimate = evaluation.figure(level, scope, metric)
         what = f"{LEVELS[level].title}: {METRICS[metric].title}, {SCOPES[scope]}"
