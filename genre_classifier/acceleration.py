@@ -26,7 +26,7 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
     import tensorflow as tf
 
     compiled: Callable[..., Any] = tf.function(function, jit_compile=True, autograph=False)
-    return functools.wraps(function)(compiled)
+    return compiled
 
 
 def program(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,7 +52,7 @@ def scan(step: Callable[..., Any], state: Any, frames: Any, outputs: Sequence[tu
     step : callable
         `step(state, frame)` gives `(state, outputs)`.
     state : nested tuple of tensors
-    frames : tensor, shape (batch, frames, ...)
+    frames : tensor or tuple of tensors, shape (batch, frames, ...)
     outputs : sequence of (shape, dtype)
         Of each of the outputs, for one frame: `(batch, ...)`.
 
@@ -62,16 +62,16 @@ def scan(step: Callable[..., Any], state: Any, frames: Any, outputs: Sequence[tu
     state : like `state`
     """
     if not TENSORFLOW:
-        state, stacked = ops.scan(step, state, ops.swapaxes(frames, 0, 1))
-        return tuple(ops.swapaxes(output, 0, 1) for output in stacked), state
+        state, stacked = ops.scan(step, state, keras.tree.map_structure(frames_first, frames))
+        return tuple(frames_first(output) for output in stacked), state
     import tensorflow as tf
 
-    frames = frames_first(frames)
-    count = tf.shape(frames)[0]
+    frames = keras.tree.map_structure(frames_first, frames)
+    count = tf.shape(keras.tree.flatten(frames)[0])[0]
     stores = tuple(tf.TensorArray(dtype, count, element_shape=shape) for shape, dtype in outputs)
 
     def body(index: Any, state: Any, stores: Any) -> Any:
-        state, written = step(state, frames[index])
+        state, written = step(state, keras.tree.map_structure(lambda sequence: sequence[index], frames))
         return index + 1, state, tuple(store.write(index, one) for store, one in zip(stores, written, strict=True))
 
     # One frame at a time: more in flight would hold more of the large arrays between layers.

@@ -8,53 +8,27 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
-
-from keras import ops
+from typing import Any
 
 from genre_classifier import convlstm
 from genre_classifier.acceleration import TENSORFLOW, frames_first, fused
-from genre_classifier.convlstm import Cell, State, gates, join
+from genre_classifier.convlstm import Cell, Moments, State, gates, join, max_pool, measure
 
 if TENSORFLOW:
     import tensorflow as tf
 
 
-class Moments(NamedTuple):
-    """Sums over the real frames' pixels of a layer's outputs: what the statistics of a normalisation are made of.
-
-    Attributes
-    ----------
-    count : scalar
-        Pixels.
-    total, squares : tensor, shape (channels,)
-        Sum of the values and of their squares.
-    """
-
-    count: Any
-    total: Any
-    squares: Any
-
-    def __add__(self, other: Any) -> Moments:
-        """Return the moments of two sets of pixels together."""
-        return Moments(*(one + another for one, another in zip(self, other, strict=True)))
-
-
-def measure(frames: Any, weights: Any) -> Moments:
-    """Add up `(n, rows, cols, channels)`; `weights` `(n,)` is 1 for a real frame and 0 for a padded one."""
-    _, rows, cols, channels = frames.shape
-    kept = ops.reshape(frames * ops.reshape(weights, (-1, 1, 1, 1)), (-1, channels))
-    flat = ops.reshape(frames, (-1, channels))
-    # Matrix products: one pass over the memory, with all cores.
-    total = ops.matmul(ops.ones((1, ops.shape(flat)[0])), kept)[0]
-    squares = ops.diagonal(ops.matmul(ops.transpose(kept), flat))
-    return Moments(ops.sum(weights) * (rows * cols), total, squares)
-
-
 def run(
-    cell: Cell, frames: Any, state: State, weights: Any, *, input_gradient: bool = True
+    cell: Cell,
+    frames: Any,
+    state: State,
+    weights: Any,
+    *,
+    pool: int = 1,
+    signs: Any = 1.0,
+    input_gradient: bool = True,
 ) -> tuple[Any, State, Moments]:
-    """Run as `genre_classifier.convlstm.run` does, keeping what the backward pass needs.
+    """Run as `genre_classifier.convlstm.run_and_pool` does, keeping what the backward pass needs.
 
     Parameters
     ----------
@@ -63,123 +37,130 @@ def run(
     state : tuple
     weights : float tensor, shape (batch, frames)
         1 for real frames, 0 for padded ones, which the moments leave out.
+    pool : int
+        Size of the windows over which h is pooled.
+    signs : tensor, shape (filters,)
+        1 or -1: h is multiplied by it before pooling. It gets no gradient.
     input_gradient : bool
         False saves the work of the gradient with respect to `frames`, which is then zero.
 
     Returns
     -------
-    outputs : tensor, shape (batch, frames, rows, cols, filters)
+    outputs : tensor, shape (batch, frames, rows // pool, cols // pool, filters)
     state : tuple
     moments : Moments
-        Of the outputs; differentiable like them.
+        Of h before pooling; differentiable like the outputs.
     """
     if not TENSORFLOW:  # the backend's own differentiation
-        outputs, state = convlstm.run(cell, frames, state)
-        merged = ops.reshape(outputs, (-1, *outputs.shape[2:]))
-        return outputs, state, measure(merged, ops.reshape(weights, (-1,)))
+        return convlstm.run_and_pool(cell, frames, state, weights, pool=pool, signs=signs)
+
+    signs = tf.ones((cell.bias.shape[0] // 4,)) * signs
 
     @tf.custom_gradient
-    def differentiable(frames: Any, h0: Any, c0: Any, kernel: Any, bias: Any, weights: Any) -> Any:
-        low = tf.cast(kernel, cell.dtype)
-        hs, (h, c), moments, kept = _forward(cell, low, bias, frames, (h0, c0), weights)
+    def differentiable(frames: Any, h0: Any, c0: Any, kernel: Any, bias: Any, weights: Any, signs: Any) -> Any:
+        loop = _Loop(cell, tf.cast(kernel, cell.dtype), bias, frames, (h0, c0), weights, signs, pool)
+        (h, c), moments = loop.forward()
 
-        def gradient(d_hs: Any, d_h: Any, d_c: Any, _: Any, d_total: Any, d_squares: Any) -> Any:
-            out = (d_hs, weights, d_total, d_squares)
-            backward = _backward(cell, low, frames, (h0, c0), hs, kept, (d_h, d_c), out, input_gradient)
-            return (*backward, tf.zeros_like(weights))
+        def gradient(d_outputs: Any, d_h: Any, d_c: Any, _: Any, d_total: Any, d_squares: Any) -> Any:
+            gradients = loop.backward(d_outputs, (d_h, d_c), (d_total, d_squares), input_gradient)
+            return (*gradients, tf.zeros_like(weights), tf.zeros_like(signs))
 
-        return (frames_first(hs), h, c, *moments), gradient
+        return (frames_first(loop.outputs), h, c, *moments), gradient
 
-    hs, h, c, *moments = differentiable(frames, *state, cell.kernel, cell.bias, weights)
-    return hs, (h, c), Moments(*moments)
+    outputs, h, c, *moments = differentiable(frames, *state, cell.kernel, cell.bias, weights, signs)
+    return outputs, (h, c), Moments(*moments)
 
 
-def _forward(cell: Cell, kernel: Any, bias: Any, frames: Any, state: State, weights: Any) -> Any:
-    """Return h of all frames (frames first), the last state, the moments, and c and gates for the backward pass."""
-    frames, weights = frames_first(frames), frames_first(weights)
-    count, shape = tf.shape(frames)[0], state[0].shape
-    update = _update(cell.recurrent_activation, cell.dtype)
-    stores = (
-        tf.TensorArray("float32", count, element_shape=shape),
-        tf.TensorArray("float32", count, element_shape=shape, clear_after_read=False),
-        tf.TensorArray(cell.dtype, count, element_shape=(*shape[:-1], 4 * shape[-1]), clear_after_read=False),
-    )
-    filters = shape[-1]
-    moments = Moments(tf.zeros(()), tf.zeros(filters), tf.zeros(filters))
+class _Loop:
+    """One chunk's way forward, what it keeps, and its way back. Sequences have frames first."""
 
-    def body(index: Any, h: Any, c: Any, moments: Any, stores: Any) -> Any:
-        z = tf.nn.conv2d(join(frames[index], h, cell.dtype), kernel, 1, "SAME")
-        h, c, activated = update(z, bias, c)
-        moments = moments + measure(h, weights[index])
-        return (
-            index + 1,
-            h,
-            c,
-            moments,
-            tuple(s.write(index, v) for s, v in zip(stores, (h, c, activated), strict=True)),
+    def __init__(
+        self, cell: Cell, kernel: Any, bias: Any, frames: Any, state: State, weights: Any, signs: Any, pool: int
+    ) -> None:
+        self.cell, self.kernel, self.bias, self.state, self.signs, self.pool = cell, kernel, bias, state, signs, pool
+        self.frames, self.weights = frames_first(frames), frames_first(weights)
+        self.count = tf.shape(self.frames)[0]
+
+    def forward(self) -> tuple[State, Moments]:
+        cell, (batch, rows, cols, filters) = self.cell, self.state[0].shape
+        update = _update(cell.recurrent_activation, cell.dtype)
+        pooled = (batch, rows // self.pool, cols // self.pool, filters)
+        shapes = [pooled, (batch, rows, cols, filters), (batch, rows, cols, filters), (batch, rows, cols, 4 * filters)]
+        types = ["float32", "float32", "float32", cell.dtype]
+        stores = tuple(
+            tf.TensorArray(dtype, self.count, element_shape=shape, clear_after_read=False)
+            for dtype, shape in zip(types, shapes, strict=True)
         )
 
-    _, h, c, moments, (hs, cs, activated) = tf.while_loop(
-        lambda index, *_: index < count, body, (0, *state, moments, stores), parallel_iterations=1
-    )
-    return hs.stack(), (h, c), moments, (cs, activated)
+        def body(index: Any, h: Any, c: Any, moments: Moments, stores: Any) -> Any:
+            z = tf.nn.conv2d(join(self.frames[index], h, cell.dtype), self.kernel, 1, "SAME")
+            h, c, activated = update(z, self.bias, c)
+            moments = moments + measure(h, self.weights[index])
+            values = (max_pool(self._turned(h), self.pool), h, c, activated)
+            return index + 1, h, c, moments, tuple(s.write(index, v) for s, v in zip(stores, values, strict=True))
 
-
-def _backward(
-    cell: Cell,
-    kernel: Any,
-    frames: Any,
-    first: State,
-    hs: Any,
-    kept: Any,
-    d_last: State,
-    d_out: tuple[Any, Any, Any, Any],
-    input_gradient: bool,
-) -> tuple[Any, Any, Any, Any, Any]:
-    """Walk back through the frames; return the gradients of frames, h0, c0, kernel and bias."""
-    (h0, c0), (cs, activated) = first, kept
-    d_hs, weights, d_total, d_squares = d_out
-    d_hs, weights, sequence = frames_first(d_hs), frames_first(weights), frames_first(frames)
-    channels = frames.shape[-1]
-    through = kernel if input_gradient else kernel[:, :, channels:]
-    back = _back(cell.recurrent_activation, cell.dtype)
-    count = tf.shape(sequence)[0]
-    d_frames = tf.TensorArray("float32", count, element_shape=sequence.shape[1:])
-
-    def body(index: Any, d_h: Any, c: Any, d_c: Any, d_kernel: Any, d_bias: Any, d_frames: Any) -> Any:
-        h_before, c_before = tf.cond(index > 0, lambda: (hs[index - 1], cs.read(index - 1)), lambda: (h0, c0))
-        d_moments = weights[index][:, None, None, None], d_total, d_squares
-        d_z, d_c = back(activated.read(index), c_before, c, hs[index], d_hs[index], *d_moments, d_h, d_c)
-        joined = join(sequence[index], h_before, cell.dtype)
-        d_joined = tf.cast(_gradient_of_input(d_z, through, tf.shape(h0)), "float32")
-        d_kernel += tf.cast(
-            tf.raw_ops.Conv2DBackpropFilter(
-                input=joined, filter_sizes=tf.shape(kernel), out_backprop=d_z, strides=[1, 1, 1, 1], padding="SAME"
-            ),
-            "float32",
+        start = (0, *self.state, Moments(tf.zeros(()), tf.zeros(filters), tf.zeros(filters)), stores)
+        _, h, c, moments, (outputs, *self.kept) = tf.while_loop(
+            lambda index, *_: index < self.count, body, start, parallel_iterations=1
         )
-        flat = tf.reshape(d_z, (-1, d_z.shape[-1]))
-        # A product with ones adds up all pixels with all cores.
-        d_bias += tf.cast(tf.matmul(tf.ones((1, tf.shape(flat)[0]), flat.dtype), flat)[0], "float32")
-        if input_gradient:
-            d_frames = d_frames.write(index, d_joined[..., :channels])
-            d_joined = d_joined[..., channels:]
-        return index - 1, d_joined, c_before, d_c, d_kernel, d_bias, d_frames
+        self.outputs = outputs.stack()
+        return (h, c), moments
 
-    d_h, d_c = d_last
-    start = (count - 1, d_h, cs.read(count - 1), d_c, tf.zeros(kernel.shape), tf.zeros(cell.bias.shape), d_frames)
-    _, d_h, _, d_c, d_kernel, d_bias, d_frames = tf.while_loop(
-        lambda index, *_: index >= 0, body, start, parallel_iterations=1
-    )
-    d_input = frames_first(d_frames.stack()) if input_gradient else tf.zeros_like(frames)
-    return d_input, d_h, d_c, d_kernel, d_bias
+    def backward(self, d_outputs: Any, d_last: State, d_moments: tuple[Any, Any], input_gradient: bool) -> Any:
+        """Return the gradients of frames, h0, c0, kernel and bias."""
+        cell, (hs, cs, activated) = self.cell, self.kept
+        d_outputs, (h0, c0), channels = frames_first(d_outputs), self.state, self.frames.shape[-1]
+        through = self.kernel if input_gradient else self.kernel[:, :, channels:]
+        back = _back(cell.recurrent_activation, cell.dtype)
+        size, _, joined, wide = self.kernel.shape
+        with_ones = _join_with_ones(cell.dtype)
+        d_frames = tf.TensorArray("float32", self.count, element_shape=self.frames.shape[1:])
 
+        def body(index: Any, h: Any, d_h: Any, c: Any, d_c: Any, d_kernel: Any, d_frames: Any) -> Any:
+            h_before, c_before = tf.cond(index > 0, lambda: (hs.read(index - 1), cs.read(index - 1)), lambda: (h0, c0))
+            d_out = self._turned(self._through_pool(self._turned(h), self.outputs[index], d_outputs[index]))
+            counted = self.weights[index][:, None, None, None]
+            d_z, d_c = back(activated.read(index), c_before, c, h, d_out, counted, *d_moments, d_h, d_c)
+            d_joined = tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=tf.concat([tf.shape(h0)[:3], [through.shape[2]]], axis=0),
+                filter=through,
+                out_backprop=d_z,
+                strides=[1, 1, 1, 1],
+                padding="SAME",
+            )
+            # The bias is the weight of one more channel, always 1, at the centre of the kernel.
+            part = tf.raw_ops.Conv2DBackpropFilter(
+                input=with_ones(self.frames[index], h_before),
+                filter_sizes=[size, size, joined + 1, wide],
+                out_backprop=d_z,
+                strides=[1, 1, 1, 1],
+                padding="SAME",
+            )
+            if input_gradient:
+                d_frames = d_frames.write(index, tf.cast(d_joined[..., :channels], "float32"))
+                d_joined = d_joined[..., channels:]
+            return index - 1, h_before, d_joined, c_before, d_c, d_kernel + tf.cast(part, "float32"), d_frames
 
-def _gradient_of_input(d_z: Any, kernel: Any, shape: Any) -> Any:
-    sizes = tf.stack([shape[0], shape[1], shape[2], tf.shape(kernel)[2]])
-    return tf.raw_ops.Conv2DBackpropInput(
-        input_sizes=sizes, filter=kernel, out_backprop=d_z, strides=[1, 1, 1, 1], padding="SAME"
-    )
+        last = self.count - 1
+        d_kernel = tf.zeros((size, size, joined + 1, wide))
+        start = (last, hs.read(last), tf.cast(d_last[0], cell.dtype), cs.read(last), d_last[1], d_kernel, d_frames)
+        _, _, d_h, _, d_c, d_kernel, d_frames = tf.while_loop(
+            lambda index, *_: index >= 0, body, start, parallel_iterations=1
+        )
+        d_input = d_frames.stack() if input_gradient else tf.zeros_like(self.frames)
+        d_bias = d_kernel[size // 2, size // 2, joined]
+        return frames_first(d_input), tf.cast(d_h, "float32"), d_c, d_kernel[:, :, :joined], d_bias
+
+    def _turned(self, h: Any) -> Any:
+        return tf.cond(tf.reduce_any(self.signs < 0), lambda: h * self.signs, lambda: h)
+
+    def _through_pool(self, h: Any, pooled: Any, d_pooled: Any) -> Any:
+        if self.pool == 1:
+            return d_pooled
+        window = [1, self.pool, self.pool, 1]
+        return tf.raw_ops.MaxPoolGrad(
+            orig_input=h, orig_output=pooled, grad=d_pooled, ksize=window, strides=window, padding="VALID"
+        )
 
 
 @functools.cache
@@ -212,10 +193,18 @@ def _back(recurrent_activation: str, dtype: str) -> Callable[..., Any]:
         d_c: Any,
     ) -> Any:
         i, f, g, o = tf.split(tf.cast(activated, "float32"), 4, axis=-1)
-        d_h = d_h + d_out + weights * (d_total + 2 * d_squares * h)
+        d_h = tf.cast(d_h, "float32") + d_out + weights * (d_total + 2 * d_squares * h)
         t = tf.tanh(c)
         d_c = d_c + d_h * o * (1 - t * t)
         parts = [d_c * g * slope(i), d_c * c_before * slope(f), d_c * i * (1 - g * g), d_h * t * slope(o)]
         return tf.cast(tf.concat(parts, axis=-1), dtype), d_c * f
 
     return fused(back)
+
+
+@functools.cache
+def _join_with_ones(dtype: str) -> Callable[..., Any]:
+    def with_ones(frame: Any, h: Any) -> Any:
+        return tf.concat([tf.cast(frame, dtype), tf.cast(h, dtype), tf.ones_like(h[..., :1], dtype)], axis=-1)
+
+    return fused(with_ones)

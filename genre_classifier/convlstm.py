@@ -21,6 +21,26 @@ from genre_classifier.acceleration import fused, scan
 RECURRENT_ACTIVATIONS = ("hard_sigmoid", "sigmoid")
 
 
+class Moments(NamedTuple):
+    """Sums over the real frames' pixels of a layer's outputs: what the statistics of a normalisation are made of.
+
+    Attributes
+    ----------
+    count : scalar
+        Pixels.
+    total, squares : tensor, shape (channels,)
+        Sum of the values and of their squares.
+    """
+
+    count: Any
+    total: Any
+    squares: Any
+
+    def __add__(self, other: Any) -> Moments:
+        """Return the moments of two sets of pixels together."""
+        return Moments(*(one + another for one, another in zip(self, other, strict=True)))
+
+
 class Cell(NamedTuple):
     """Weights of one ConvLSTM, ready for use.
 
@@ -44,7 +64,7 @@ State = tuple[Any, Any]  # h and c, each (batch, rows, cols, filters)
 
 def join(frame: Any, h: Any, dtype: str) -> Any:
     """Put a frame and the hidden state side by side, as the convolution wants them."""
-    return ops.concatenate([ops.cast(frame, dtype), ops.cast(h, dtype)], axis=-1)
+    return _join(dtype)(frame, h)
 
 
 def step(cell: Cell, joined: Any, c: Any) -> State:
@@ -66,6 +86,60 @@ def run(cell: Cell, frames: Any, state: State) -> tuple[Any, State]:
     return hs, state
 
 
+def run_and_pool(
+    cell: Cell, frames: Any, state: State, weights: Any, *, pool: int = 1, signs: Any = 1.0
+) -> tuple[Any, State, Moments]:
+    """Run, measure h and pool it.
+
+    Parameters
+    ----------
+    cell : Cell
+    frames : tensor, shape (batch, frames, rows, cols, channels)
+    state : tuple
+    weights : float tensor, shape (batch, frames)
+        1 for real frames, 0 for padded ones, which the moments leave out.
+    pool : int
+        Size of the windows over which h is pooled; rows and columns that fill no window are dropped.
+    signs : tensor, shape (filters,)
+        1 or -1: h is multiplied by it before it is pooled.
+
+    Returns
+    -------
+    outputs : tensor, shape (batch, frames, rows // pool, cols // pool, filters)
+    state : tuple
+    moments : Moments
+        Of h before pooling.
+    """
+
+    def one(carry: Any, frame: Any) -> Any:
+        (h, c), moments = carry
+        h, c = step(cell, join(frame[0], h, cell.dtype), c)
+        return ((h, c), moments + measure(h, frame[1])), (max_pool(h * signs, pool),)
+
+    batch, rows, cols, filters = state[0].shape
+    shape = (batch, rows // pool, cols // pool, filters)
+    zeros = ops.zeros((filters,))
+    start = (tuple(state), Moments(ops.zeros(()), zeros, zeros))
+    (outputs,), (state, moments) = scan(one, start, (frames, weights), [(shape, "float32")])
+    return outputs, state, moments
+
+
+def measure(frames: Any, weights: Any) -> Moments:
+    """Add up `(n, rows, cols, channels)`; `weights` `(n,)` is 1 for a real frame and 0 for a padded one."""
+    _, rows, cols, channels = frames.shape
+    flat = ops.reshape(frames, (-1, rows * cols, channels))
+    # Matrix products: one pass over the memory, with all cores.
+    total = ops.matmul(ops.ones((1, rows * cols)), flat)[:, 0]
+    squares = ops.diagonal(ops.matmul(ops.swapaxes(flat, 1, 2), flat), axis1=1, axis2=2)
+    total, squares = (ops.sum(weights[:, None] * sums, axis=0) for sums in (total, squares))
+    return Moments(ops.sum(weights) * (rows * cols), total, squares)
+
+
+def max_pool(frames: Any, pool: int) -> Any:
+    """Pool `(n, rows, cols, channels)`; rows and columns that fill no window are dropped."""
+    return ops.max_pool(frames, pool, pool, data_format="channels_last") if pool > 1 else frames
+
+
 def _convolve(cell: Cell, joined: Any) -> Any:
     return ops.conv(joined, ops.cast(cell.kernel, cell.dtype), padding="same", data_format="channels_last")
 
@@ -75,6 +149,11 @@ def gates(z: Any, bias: Any, recurrent_activation: str) -> tuple[Any, Any, Any, 
     i, f, g, o = ops.split(ops.cast(z, "float32") + bias, 4, axis=-1)
     s = ops.hard_sigmoid if recurrent_activation == "hard_sigmoid" else ops.sigmoid
     return s(i), s(f), ops.tanh(g), s(o)
+
+
+@functools.cache
+def _join(dtype: str) -> Callable[..., Any]:
+    return fused(lambda frame, h: ops.concatenate([ops.cast(frame, dtype), ops.cast(h, dtype)], axis=-1))
 
 
 @functools.cache

@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from genre_classifier import backpropagation, convlstm
+from genre_classifier.acceleration import fused, scan
 
 PACKAGE = "genre_classifier"
 PADDING = -1  # value of every pixel of a padded frame; no uint8 frame can hold it
@@ -33,10 +34,11 @@ class Frames(keras.layers.Layer):
 
     def call(self, pixels: Any) -> tuple[Any, Any]:
         """Return `(frames, mask)` of whole clips; see `run`."""
-        frames, mask, _ = self.run(pixels, self.initial_state(ops.shape(pixels)))
-        return frames, mask
+        frames, _ = self.run(pixels, self.initial_state(ops.shape(pixels)))
+        mask = self.mask(pixels)
+        return frames, ops.ones_like(pixels[:, :, 0, 0, 0], dtype="bool") if mask is None else mask
 
-    def run(self, pixels: Any, state: tuple[Any, ...]) -> tuple[Any, Any, tuple[Any, ...]]:
+    def run(self, pixels: Any, state: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
         """Prepare one chunk.
 
         Parameters
@@ -49,34 +51,42 @@ class Frames(keras.layers.Layer):
         Returns
         -------
         frames : float tensor, shape (batch, frames, rows, cols, 3 or 6)
-        mask : bool tensor, shape (batch, frames), or None
-            False for padded frames; None when the type of the pixels cannot hold padding.
         state : tuple
             To be given with the next chunk.
         """
-        mask = ops.cast(pixels[:, :, 0, 0, 0], "float32") >= 0 if _is_signed(pixels) else None
-        frames = ops.transpose(ops.cast(pixels, self.compute_dtype), (0, 1, 3, 4, 2)) * (1 / 255)
+        batch, _, channels, rows, cols = pixels.shape
+        seen = 2 * channels if self.inputs == "rgb+difference" else channels
+        step = fused(self.step)
+
+        def one(state: tuple[Any, ...], frame: Any) -> tuple[tuple[Any, ...], tuple[Any]]:
+            prepared, state = step(frame, state)
+            return state, (prepared,)
+
+        (frames,), state = scan(one, state, pixels, [((batch, rows, cols, seen), "float32")])
+        return frames, state
+
+    def step(self, pixels: Any, state: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+        """Prepare one frame, `(batch, 3, rows, cols)`; return it and the state after it."""
+        frame = ops.transpose(ops.cast(pixels, "float32"), (0, 2, 3, 1)) * (1 / 255)
         if self.inputs == "rgb":
-            return frames, mask, state
-        last, started = state
-        before = ops.concatenate([last[:, None], frames[:, :-1]], axis=1)
-        # The first frame of a clip has nothing before it: its difference is zero.
-        known = ops.concatenate([started, ops.ones_like(frames[:, 1:, 0, 0, 0])], axis=1)
-        differences = (frames - before) * known[:, :, None, None, None]
-        state = (frames[:, -1], ops.ones_like(started))
-        if self.inputs == "rgb+difference":
-            differences = ops.concatenate([frames, differences], axis=-1)
-        return differences, mask, state
+            return frame, state
+        before, started = state  # the first frame of a clip has nothing before it: its difference is zero
+        difference = (frame - before) * started
+        state = (frame, ops.ones_like(started))
+        return ops.concatenate([frame, difference], axis=-1) if self.inputs == "rgb+difference" else difference, state
+
+    def mask(self, pixels: Any) -> Any:
+        """Return `(batch, frames)`, False for padded frames; None when the type of the pixels cannot hold padding."""
+        if keras.backend.standardize_dtype(pixels.dtype).startswith("uint"):
+            return None
+        return ops.cast(pixels[:, :, 0, 0, 0], "float32") >= 0
 
     def initial_state(self, shape: Any) -> tuple[Any, ...]:
-        """Return the state before the first frame, for pixels of this shape."""
+        """Return the state before a clip, for pixels of this shape: the frame before, and whether there is one."""
         if self.inputs == "rgb":
             return ()
         batch, _, channels, rows, cols = shape
-        return (
-            ops.zeros((batch, rows, cols, channels), dtype=self.compute_dtype),
-            ops.zeros((batch, 1), dtype=self.compute_dtype),
-        )
+        return ops.zeros((batch, rows, cols, channels), "float32"), ops.zeros((batch, 1, 1, 1), "float32")
 
     def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, Any]:
         """Return the shapes of `(frames, mask)`."""
@@ -92,10 +102,6 @@ class Frames(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {**super().get_config(), "inputs": self.inputs}
-
-
-def _is_signed(pixels: Any) -> bool:
-    return not keras.backend.standardize_dtype(pixels.dtype).startswith("uint")
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -15,7 +15,7 @@ from keras import ops
 
 from genre_classifier import backpropagation, convlstm
 from genre_classifier.acceleration import fused, scan
-from genre_classifier.backpropagation import Moments
+from genre_classifier.convlstm import Moments
 from genre_classifier.layers import Frames
 
 
@@ -73,22 +73,24 @@ def step_through(
     """
     stages, branches = network.stages, network.branches
     affine = [_affine(stage, stage.moving_mean, stage.moving_variance) for stage in stages]
+    prepare = fused(network.prepare.step)
     cells = [*(stage.cell for stage in stages), branches.cell]
 
     def one(carry: Any, frame: Any) -> Any:
         (prepared, *recurrent), moments = carry
-        frames, mask, prepared = network.prepare.run(frame[:, None], prepared)
+        pixels, prepared = prepare(frame, prepared)
         after, measured = [], []
-        joined = _join(frames[:, 0], recurrent[0][0], cells[0].dtype)
+        joined = convlstm.join(pixels, recurrent[0][0], cells[0].dtype)
         for number, cell in enumerate(cells):
             h, c = convlstm.step(cell, joined, recurrent[number][1])
             after.append((h, c))
             if number < len(stages):
                 if measure:
-                    measured.append(moments[number] + backpropagation.measure(h, _weights(mask, frame[:, None])[:, 0]))
+                    weights = _weights(network.prepare, frame[:, None])[:, 0]
+                    measured.append(moments[number] + convlstm.measure(h, weights))
                 pooled = _pool_and_join(stages[number].pool, cells[number + 1].dtype)
                 joined = pooled(h, *affine[number], recurrent[number + 1][0])
-        maps = _pool(h[:, None], branches.pool)[:, 0]
+        maps = convlstm.max_pool(h, branches.pool)
         return ((prepared, *after), tuple(measured)), (maps,)
 
     zero = tuple(_no_moments(stage) for stage in stages) if measure else ()
@@ -120,28 +122,26 @@ def run_layers(
     moments : tuple of Moments
         Of each stage.
     """
-    frames, mask, prepared = network.prepare.run(pixels, states[0])
-    weights = _weights(mask, pixels)
+    run = backpropagation.run if keep else convlstm.run_and_pool
+    frames, prepared = network.prepare.run(pixels, states[0])
+    weights = _weights(network.prepare, pixels)
     after, measured = [prepared], []
     for number, stage in enumerate(network.stages):
-        if keep:
-            frames, state, moments = backpropagation.run(
-                stage.cell, frames, states[1 + number], weights, input_gradient=number > 0
-            )
-        else:
-            frames, state = convlstm.run(stage.cell, frames, states[1 + number])
-            moments = backpropagation.measure(ops.reshape(frames, (-1, *frames.shape[2:])), ops.reshape(weights, (-1,)))
+        # Pooled before normalised, so that the rest has less to do. That is the same number, since rounding is
+        # monotonic, if a channel whose scale is negative is pooled with its sign turned.
+        signs = ops.where(stage.gamma < 0, -1.0, 1.0)
+        options = {"input_gradient": number > 0} if keep else {}
+        frames, state, moments = run(
+            stage.cell, frames, states[1 + number], weights, pool=stage.pool, signs=signs, **options
+        )
         after.append(state)
         measured.append(moments)
         mean, variance = statistics(moments) if batch_statistics else (stage.moving_mean, stage.moving_variance)
-        frames = _pool_and_normalise(frames, *_affine(stage, mean, variance), stage.pool)
-    if keep:
-        maps, state, _ = backpropagation.run(network.branches.cell, frames, states[-1], weights)
-    else:
-        maps, state = convlstm.run(network.branches.cell, frames, states[-1])
+        scale, shift = _affine(stage, mean, variance)
+        frames = frames * (scale * signs) + shift
+    frames, state, _ = run(network.branches.cell, frames, states[-1], weights, pool=network.branches.pool)
     after.append(state)
-    maps = _pool(maps, network.branches.pool)
-    return run_heads(network.branches, maps), tuple(after), tuple(measured)
+    return run_heads(network.branches, frames), tuple(after), tuple(measured)
 
 
 def run_heads(branches: Branches, maps: Any) -> Any:
@@ -187,33 +187,15 @@ def _affine(stage: Stage, mean: Any, variance: Any) -> tuple[Any, Any]:
     return scale, stage.beta - mean * scale
 
 
-def _weights(mask: Any, pixels: Any) -> Any:
+def _weights(prepare: Frames, pixels: Any) -> Any:
     """Return 1 for real frames and 0 for padded ones, `(batch, frames)`."""
-    if mask is None:
-        return ops.ones_like(pixels[:, :, 0, 0, 0], dtype="float32")
-    return ops.cast(mask, "float32")
+    mask = prepare.mask(pixels)
+    return ops.ones_like(pixels[:, :, 0, 0, 0], dtype="float32") if mask is None else ops.cast(mask, "float32")
 
 
 def _no_moments(stage: Stage) -> Moments:
     zeros = ops.zeros_like(stage.moving_mean)
     return Moments(ops.zeros((), "float32"), zeros, zeros)
-
-
-def _pool(frames: Any, pool: int) -> Any:
-    """Pool every frame of `(batch, frames, rows, cols, channels)`."""
-    batch, count = ops.shape(frames)[:2]
-    pooled = ops.max_pool(ops.reshape(frames, (-1, *frames.shape[2:])), pool, pool, data_format="channels_last")
-    return ops.reshape(pooled, (batch, count, *pooled.shape[1:]))
-
-
-def _pool_and_normalise(frames: Any, scale: Any, shift: Any, pool: int) -> Any:
-    """Return `pool(scale * frames + shift)`: pooled first, so that the rest has less to do.
-
-    Rounding is monotonic, so this is the same number; a channel with a negative scale is pooled with its sign turned.
-    """
-    signs = ops.where(scale < 0, -1.0, 1.0)
-    turned = ops.cond(ops.any(scale < 0), lambda: frames * signs, lambda: frames)
-    return _pool(turned, pool) * ops.abs(scale) + shift
 
 
 def _windows(frames: Any, pool: int) -> Any:
@@ -229,6 +211,3 @@ def _pool_and_join(pool: int, dtype: str) -> Callable[..., Any]:
         return convlstm.join(_windows(frames * scale + shift, pool), h, dtype)
 
     return fused(apply)
-
-
-_join = fused(convlstm.join)
