@@ -7,13 +7,12 @@ maximum (one strong moment is enough) and linear softmax, sum(s^2) / sum(s), the
 (Wang, Li and Metze, "A comparison of five multiple instance learning pooling functions for sound event detection with
 weak labeling", ICASSP 2019). `y_true` is bool and `y_score` in [0, 1], both of shape (trailers, genres).
 
-Source: scikit-learn's multi-label metrics.
+Source: the definitions of scikit-learn's multi-label metrics.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from sklearn import metrics as sklearn_metrics
 
 from genre_classifier import counts, frame_metrics
 
@@ -55,12 +54,10 @@ def label_ranking_average_precisions(y_true: np.ndarray, y_score: np.ndarray) ->
 
     Shape (trailers,); 1 for a trailer with all genres or none, as in scikit-learn.
     """
-    return np.array(
-        [
-            sklearn_metrics.label_ranking_average_precision_score(truth[None], score[None])
-            for truth, score in zip(y_true, y_score, strict=True)
-        ]
-    )
+    at_or_above = y_score[:, None, :] >= y_score[:, :, None]  # (trailers, genre, genres ranked at or above it)
+    right = (at_or_above & y_true[:, None, :]).sum(axis=2) / at_or_above.sum(axis=2)
+    number = y_true.sum(axis=1)
+    return np.where(number > 0, (right * y_true).sum(axis=1) / np.maximum(number, 1), 1.0)
 
 
 def hamming_losses(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from genre_classifier import trailer_metrics
@@ -245,3 +247,11 @@ def test_comparison_of_different_trailers_or_labels_is_refused():
 )
 def test_verdicts(low, high, lower_is_better, expected):
     assert verdict(Estimate((low + high) / 2, low, high), lower_is_better=lower_is_better) == expected
+
+
+@given(st.integers(1, 5), st.integers(0, 2**16))
+def test_label_ranking_agrees_with_scikit_learn(trailers, seed):
+    rng = np.random.default_rng(seed)
+    y_true, y_score = rng.random((trailers, 6)) < 0.4, rng.integers(0, 4, (trailers, 6)) / 3  # ties, empty rows
+    found = trailer_metrics.label_ranking_average_precisions(y_true, y_score)
+    assert found.mean() == pytest.approx(sk.label_ranking_average_precision_score(y_true, y_score))
