@@ -95,6 +95,7 @@ def metrics_document(evaluation: Evaluation, about: About, comparison: Compariso
             "run": about.run,
             "split": about.split,
             "trailers": len(data.trailers),
+            "trailer_names": list(data.trailers),
             "timed_trailers": int(data.timed.sum()),
             "weak_trailers": int(data.weak.sum()),
             "timed_by_weak_labels": data.timed_by_weak_labels,

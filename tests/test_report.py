@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -165,3 +166,17 @@ def test_the_first_paragraph_says_what_to_mind():
     text = " ".join(summary.lead_sentences(weak, ABOUT))
     assert "No trailer has labels in time" in text
     assert "averaged over the 1 of six genres that the labels show" in text
+
+
+def test_the_schema_is_documented(evaluation):
+    text = (Path(__file__).parents[1] / "data" / "README.md").read_text(encoding="utf-8")
+    document = metrics_document(evaluation, ABOUT)
+    names = set(document) | set(LEVELS) | set(evaluation.baselines)
+    for key in ("evaluated", "options", "where_it_goes_wrong"):
+        names |= set(document[key])
+    names |= set(document["genres"]["comedy"]) | set(document["reliability"]["comedy"]["after"])
+    for key in ("worst_segments", "errors_by_cut_distance", "trailers"):
+        names |= set(document["where_it_goes_wrong"][key][0])
+    metrics = {metric for table in document["figures"].values() for scope in table.values() for metric in scope}
+    names |= {metric for metric in metrics if not metric.startswith("average_precision_at_")}
+    assert [name for name in sorted(names) if f"`{name}`" not in text] == []
