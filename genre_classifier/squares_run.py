@@ -27,6 +27,7 @@ from preprocessing.errors import InputError, WorkError
 from preprocessing.files import write_atomically
 
 CONFIG = "config.json"
+MODEL = "model.keras"
 _CHANGEABLE = {"epochs", "given", "predicted", "movie"}  # by a resumed run: the training stays the same
 _SEEN, _UNSEEN = 0, 1  # second part of the movies' seeds
 _MOVIES_AT_ONCE = 20  # in a rollout, to bound its memory
@@ -80,11 +81,14 @@ def run_squares(
     write_atomically(folder / CONFIG, json.dumps(config.to_dict(), indent=2) + "\n")
 
     model, rows = _trained(folder, config, resume=resume, on_step=on_step, on_note=on_note)
-    save_model(folder / "model.keras", model)
-
     noisy, shifted = unseen_movies(config)
     measured = evaluate_predictor(model, noisy, shifted, config)
-    metrics = {"schema": 1, "train_seconds": round(sum(row["seconds"] for row in rows), 1), **measured}
+    metrics = {
+        "schema": 1,
+        "epoch": _best(rows) + 1,
+        "train_seconds": round(sum(row["seconds"] for row in rows), 1),
+        **measured,
+    }
     write_atomically(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     write_atomically(folder / "horizons.png", pictures.png(pictures.horizons_figure(measured)))
     _draw_movie(folder, model, noisy[config.movie], shifted[config.movie], config)
@@ -146,7 +150,7 @@ def _trained(
     on_step: Callable[[int, int], None],
     on_note: Callable[[str], None],
 ) -> tuple[keras.Model, list[HistoryRow]]:
-    """Return the predictor, trained to the last epoch, and its history; every epoch is saved as it ends."""
+    """Train to the last epoch, every one saved as it ends; return the best epoch's predictor and the history."""
     loaded = load_checkpoint(folder, on_note=on_note) if resume else None
     if loaded:
         model, rows = loaded
@@ -156,13 +160,21 @@ def _trained(
         model, rows = build_predictor(config), []
 
     def keep(rows: list[HistoryRow]) -> None:
+        if _best(rows) == len(rows) - 1:
+            save_model(folder / MODEL, model)
         save_checkpoint(folder, model, rows)
         write_atomically(folder / "history.csv", pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
 
     seen = config.samples - config.unseen
     noisy, shifted = generate_movies(seen, config.frames, seed=(config.seed, _SEEN), config=config)
     rows = train_predictor(model, noisy, shifted, config=config, history=rows, on_step=on_step, on_epoch=keep)
-    return model, rows
+    return keras.saving.load_model(folder / MODEL), rows
+
+
+def _best(rows: list[HistoryRow]) -> int:
+    """Return the index of the epoch with the smallest validation loss, or loss where there is no validation."""
+    losses = [row.get("val_loss", row["loss"]) for row in rows]
+    return losses.index(min(losses))
 
 
 def _draw_movie(
