@@ -6,16 +6,14 @@ scores of preprocessing it and scoring the clip. Decoding runs ahead in a thread
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from genre_classifier.config import Precision, SegmentConfig
-from genre_classifier.genres import GENRES
 from genre_classifier.prefetch import prefetch
 from genre_classifier.scores import scores_table
 from genre_classifier.segments import to_segments
@@ -132,16 +130,17 @@ def tag_trailer(
     InputError
         If the video cannot be read; the words are those of preprocessing.
     """
-    with sampled_frames(video, run.clip_config, timeout=timeout, thumbnails=THUMBNAILS) as frames:
-        end = float(frames.times[-1])
-        rows = np.empty((len(frames), len(GENRES)), np.float32)
-        for index, frame in enumerate(_scored(run, frames, chunk, precision)):
-            rows[index] = frame.scores
+    with sampled_frames(video, run.clip_config, timeout=timeout, thumbnails=THUMBNAILS, exact=False) as frames:
+        rows: list[ScoredFrame] = []
+        for row in _scored(run, frames, chunk, precision):
+            if rows and row.time <= rows[-1].time:  # the reader has started again
+                rows.clear()
+            rows.append(row)
             if on_progress:
-                on_progress(frame.time, end)
+                on_progress(row.time, float(frames.times[-1]))
         # A clip starts with the video's first frame, wherever its clock starts.
-        duration = max(end, float(frames.times[0]) + float(frames.fields["duration"]))
-        scores = scores_table(frames.times, rows)
+        duration = max(float(frames.times[-1]), float(frames.times[0]) + float(frames.fields["duration"]))
+        scores = scores_table(frames.times, np.array([row.scores for row in rows]))
         thumbnails = tuple(Thumbnail(*one) for one in frames.thumbnails)
     config = segment_config or SegmentConfig()
     segments = to_segments(scores, run.thresholds, config, duration=duration)
@@ -150,15 +149,26 @@ def tag_trailer(
 
 def _scored(run: Run, frames: SampledFrames, chunk: int, precision: Precision) -> Iterator[ScoredFrame]:
     stream = ScoreStream(run.model, precision=precision)
+    latest = -np.inf
     # Closing the chunks stops the reading at once, also when whoever takes the rows breaks off.
     with closing(prefetch(_chunks(frames, chunk))) as chunks:
         for times, pixels in chunks:
+            if times[0] <= latest:
+                stream.reset()
+            latest = times[-1]
             for time, row in zip(times, run.calibrate(stream.feed(pixels)), strict=True):
                 yield ScoredFrame(time, row)
 
 
-def _chunks(frames: SampledFrames, chunk: int) -> Iterator[tuple[list[float], np.ndarray]]:
-    """Yield times and frames, uint8 (n, 3, rows, cols), of up to `chunk` frames at a time."""
-    waiting = iter(frames)
-    while some := list(islice(waiting, chunk)):
-        yield [time for time, _ in some], np.stack([frame for _, frame in some])
+def _chunks(frames: Iterable[tuple[float, np.ndarray]], chunk: int) -> Iterator[tuple[list[float], np.ndarray]]:
+    """Yield times and frames, uint8 (n, 3, rows, cols), of up to `chunk` frames at a time; none spans a fresh start."""
+    times: list[float] = []
+    pixels: list[np.ndarray] = []
+    for time, frame in frames:
+        if times and (len(times) == chunk or time <= times[-1]):
+            yield times, np.stack(pixels)
+            times, pixels = [], []
+        times.append(time)
+        pixels.append(frame)
+    if times:
+        yield times, np.stack(pixels)

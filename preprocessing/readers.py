@@ -24,7 +24,13 @@ PIPE_BYTES = 1 << 20
 
 
 def job(
-    video: Path, config: ClipConfig, *, clip: Path | None = None, known: str | None = None, thumbnails: int = 0
+    video: Path,
+    config: ClipConfig,
+    *,
+    clip: Path | None = None,
+    known: str | None = None,
+    thumbnails: int = 0,
+    exact: bool = True,
 ) -> dict[str, Any]:
     """Return a job for a reader process.
 
@@ -40,6 +46,8 @@ def job(
         SHA-256 of the video when its clip was made: if it still has it, nothing is done.
     thumbnails : int
         Of a stream: how many of its frames come with a small picture.
+    exact : bool
+        Of a stream: know the times for sure before the first frame, or else start again where they were wrong.
     """
     return {
         "video": str(video),
@@ -47,6 +55,7 @@ def job(
         "clip": clip and str(clip),
         "known": known,
         "thumbnails": thumbnails,
+        "exact": exact,
     }
 
 

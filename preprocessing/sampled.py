@@ -17,29 +17,34 @@ from preprocessing.readers import Reader, job
 class SampledFrames:
     """Iterate, once, over `(time, frame)`: seconds, and uint8 `(3, size, size)`, RGB.
 
-    A reader process decodes ahead while the frames are used; its pipe holds a few of them. It decodes the video once to
-    learn the true times, and once more for the frames.
+    A reader process decodes ahead while the frames are used; its pipe holds a few of them. If `exact`, it decodes the
+    video once to learn the true times, and once more for the frames; else it trusts the packets, which is right for
+    nearly every video, and where it was not, the frames start again from the first: time goes back.
 
     Attributes
     ----------
     times : ndarray of float64, shape (frames,)
-        Seconds of all frames to come, strictly increasing.
+        Seconds of all frames to come, strictly increasing; unless `exact`, final once all frames were taken.
     fields : dict
         The manifest's fields of this video; complete once all frames were taken.
-    thumbnails : list of (float, ndarray)
-        Time and small picture, uint8 (rows, cols, 3) RGB, of evenly spread frames among those taken so far.
     """
 
     def __init__(
-        self, path: Path | str, config: ClipConfig, *, timeout: float = TIMEOUT_SECONDS, thumbnails: int = 0
+        self,
+        path: Path | str,
+        config: ClipConfig,
+        *,
+        timeout: float = TIMEOUT_SECONDS,
+        thumbnails: int = 0,
+        exact: bool = True,
     ) -> None:
         self._path = Path(path)
         self._shape = (3, config.size, config.size)
         self.fields: dict[str, Any] = {}
-        self.thumbnails: list[tuple[float, np.ndarray]] = []
+        self._thumbnails: list[tuple[int, np.ndarray]] = []
         self._reader = Reader()
         try:
-            self._reader.ask(job(self._path, config, thumbnails=thumbnails))
+            self._reader.ask(job(self._path, config, thumbnails=thumbnails, exact=exact))
             self._answers = self._reader.answers(timeout)
             self.times = np.array(self._next()["times"], dtype=np.float64)
         except BaseException:
@@ -50,14 +55,26 @@ class SampledFrames:
         return len(self.times)
 
     def __iter__(self) -> Iterator[tuple[float, np.ndarray]]:
-        for time in self.times.tolist():
-            answer = self._next()
-            if "thumbnail" in answer:
-                self.thumbnails.append((time, np.frombuffer(answer["bytes"], np.uint8).reshape(answer["thumbnail"])))
-                answer = self._next()
-            yield time, np.frombuffer(answer["bytes"], dtype=np.uint8).reshape(self._shape)
-        self.fields = self._next()["done"]
+        index = 0
+        while "done" not in (answer := self._next()):
+            if "times" in answer:  # the first ones were wrong
+                self.times = np.array(answer["times"], dtype=np.float64)
+                self._thumbnails.clear()
+                index = 0
+            elif "thumbnail" in answer:
+                picture = np.frombuffer(answer["bytes"], np.uint8).reshape(answer["thumbnail"])
+                self._thumbnails.append((index, picture))
+            else:
+                yield float(self.times[index]), np.frombuffer(answer["bytes"], np.uint8).reshape(self._shape)
+                index += 1
+        self.times = np.array(answer["final_times"], dtype=np.float64)
+        self.fields = answer["done"]
         self.close()
+
+    @property
+    def thumbnails(self) -> list[tuple[float, np.ndarray]]:
+        """Return time and small picture, uint8 (rows, cols, 3) RGB, of evenly spread frames among those taken."""
+        return [(float(self.times[index]), picture) for index, picture in self._thumbnails]
 
     def _next(self) -> dict[str, Any]:
         try:
@@ -79,7 +96,12 @@ class SampledFrames:
 
 
 def sampled_frames(
-    path: Path | str, config: ClipConfig, *, timeout: float = TIMEOUT_SECONDS, thumbnails: int = 0
+    path: Path | str,
+    config: ClipConfig,
+    *,
+    timeout: float = TIMEOUT_SECONDS,
+    thumbnails: int = 0,
+    exact: bool = True,
 ) -> SampledFrames:
     """Open a video for reading exactly the frames and bytes that preprocessing puts in its clip.
 
@@ -93,10 +115,12 @@ def sampled_frames(
         Seconds without a new frame after which the video is given up.
     thumbnails : int
         How many small pictures to gather on the way, in the video's own proportions.
+    exact : bool
+        False saves decoding the video twice, for whoever can start again when time goes back.
 
     Raises
     ------
     InputError
         If the video cannot be read; also while iterating.
     """
-    return SampledFrames(path, config, timeout=timeout, thumbnails=thumbnails)
+    return SampledFrames(path, config, timeout=timeout, thumbnails=thumbnails, exact=exact)

@@ -105,7 +105,8 @@ def _work(job: dict[str, Any], answers: _Answers) -> dict[str, Any]:
     check_file(path)
     if job["clip"] is None:
         stream = _StreamSink(answers, job["thumbnails"])
-        return {"done": decode(path, config, stream, exact=True, alive=answers.alive).fields()}
+        decoded = decode(path, config, stream, exact=job["exact"], alive=answers.alive)
+        return {"done": decoded.fields(), "final_times": decoded.times.tolist()}
     before = path.stat()
     sha256 = _digest(path, answers.alive)
     if sha256 == job["known"]:

@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
+from genre_classifier import tagging
 from genre_classifier.genres import GENRES
 from genre_classifier.prefetch import prefetch
 from genre_classifier.runs import Run, load_run
@@ -209,3 +210,32 @@ def test_prefetch_closes_what_it_reads() -> None:
     stream.close()
     assert counter.closed
     assert counter.given < 10
+
+
+def test_times_that_packets_tell_wrongly(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the reader starts again, what was scored before is forgotten."""
+    video = write_media(tmp_path / "film.mkv", flat_frames(50, seed=4))
+    expected = tag_trailer(run, video)
+    begun = tagging.sampled_frames(video, run.clip_config)
+    frames = list(begun)
+
+    class Again:
+        """Frames that start over after the eleventh."""
+
+        times, fields, thumbnails = begun.times, begun.fields, ()
+
+        def __enter__(self) -> Again:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            """Nothing to close."""
+
+        def __iter__(self) -> Iterator[tuple[float, np.ndarray]]:
+            yield from frames[30:41]
+            yield from frames[:1]
+            yield from frames
+
+    monkeypatch.setattr(tagging, "sampled_frames", lambda *_, **__: Again())
+    found = tag_trailer(run, video, chunk=4)
+    np.testing.assert_allclose(found.scores.to_numpy(), expected.scores.to_numpy(), atol=1e-6)
+    assert found.scores.index.tolist() == expected.scores.index.tolist()
