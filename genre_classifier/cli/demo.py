@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
 from genre_classifier.config import TrainingConfig
+from genre_classifier.genres import GENRES
 
 # Small enough for five minutes on two cores. Differences of frames and pooled maps let a small network see movement.
 TRAILERS = 40
@@ -69,14 +71,37 @@ def command(out: Path, seed: int) -> None:
 
     started = time.monotonic()
     run(demo_commands(out, seed=seed))
-    run(judging_commands(out))
+    commands = judging_commands(out)
+    run(commands)
     document = json.loads((out / "report" / "metrics.json").read_text(encoding="utf-8"))
     click.echo()
     for line in summary_lines(document):
         click.echo(line)
+    tagged = out / "tags" / Path(commands[0][2]).stem
+    click.echo(f"\nreport     {out / 'report' / 'report.html'}")
+    click.echo(f"timeline   {tagged / 'timeline.png'}")
+    click.echo(f"to watch   {tagged / 'viewer.html'}")
     click.echo(f"{time.monotonic() - started:.0f} s in all")
 
 
-def summary_lines(document: dict) -> list[str]:
-    """Return the closing lines: the model beside the baselines."""
-    return [str(document)[:2000]]
+def summary_lines(document: dict[str, Any]) -> list[str]:
+    """Return a table of the average precision over frames: the model beside the baselines, per genre and on average.
+
+    Parameters
+    ----------
+    document : dict
+        `metrics.json`.
+    """
+    columns = {"model": document["figures"]} | {
+        name: document["baselines"][name]["figures"] for name in ("colour_histogram", "colour_and_motion", "prevalence")
+    }
+    trailers = document["evaluated"]["trailers"]
+    lines = [
+        f"Average precision over the frames of {trailers} trailers that were not trained on",
+        f"{'':<10}" + "".join(f"{name.replace('_', ' '):>18}" for name in columns),
+    ]
+    for genre in (*GENRES, "macro"):
+        cells = [figures["frame_pooled"][genre]["average_precision"]["value"] for figures in columns.values()]
+        texts = ["not defined" if value is None else f"{value:.3f}" for value in cells]
+        lines.append(f"{'mean' if genre == 'macro' else genre:<10}" + "".join(f"{text:>18}" for text in texts))
+    return lines

@@ -60,12 +60,12 @@ def command(
     failed = decoded = 0
     with progress_bar(total, "preprocess", "video") as bar:
 
-        def show(row: dict[str, Any]) -> None:
+        def show(row: dict[str, Any], fresh: bool) -> None:
             nonlocal failed, decoded
             if row["status"] == "failed":
                 failed += 1
                 bar.write(one_line(f"{row['source']}: {row['error']}"), file=sys.stderr)
-            decoded += row.get("decoded_frames") or 0
+            decoded += (row.get("decoded_frames") or 0) if fresh else 0
             bar.set_postfix_str(f"{decoded / max(bar.format_dict['elapsed'], 1e-9):.0f} frames/s, {failed} failed")
             bar.update()
 
