@@ -55,7 +55,10 @@ def number(value: float, digits: int = 3) -> str:
 
 def interval(estimate: Estimate, digits: int = 3) -> str:
     """Write an interval for people, empty where there is none."""
-    return f"{number(estimate.low, digits)}\u2013{number(estimate.high, digits)}" if estimate.has_interval else ""
+    if not estimate.has_interval:
+        return ""
+    between = " to " if estimate.low < 0 else "\u2013"  # a dash before a minus sign cannot be read
+    return f"{number(estimate.low, digits)}{between}{number(estimate.high, digits)}"
 
 
 def with_interval(estimate: Estimate, digits: int = 3) -> str:

@@ -23,7 +23,6 @@ from genre_classifier.thumbnails import as_jpeg
 from preprocessing.clips import clip_path, load_clip
 from preprocessing.errors import InputError
 
-THUMBNAIL_WIDTH = 128  # CSS pixels
 _OTHER_FOLDER = "scores_other"
 
 
@@ -216,9 +215,8 @@ def _thumbnails(folder: ScoreFolder, evaluation: Evaluation) -> dict[WorstSegmen
             continue  # figures need no clips, and neither does the report
         if segment.frame >= len(clip):
             continue
-        aspect = trailer.height / trailer.width if trailer.width else clip.shape[2] / clip.shape[3]
         jpeg = as_jpeg(np.ascontiguousarray(clip[segment.frame].transpose(1, 2, 0)))
-        pictures[segment] = Thumbnail(jpeg, THUMBNAIL_WIDTH, max(1, round(THUMBNAIL_WIDTH * aspect)))
+        pictures[segment] = Thumbnail(jpeg, trailer.width or clip.shape[3], trailer.height or clip.shape[2])
     return pictures
 
 

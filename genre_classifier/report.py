@@ -42,7 +42,7 @@ class Thumbnail:
     ----------
     jpeg : bytes
     width, height : int
-        At which it is shown, in CSS pixels: the video's own proportions.
+        Of the video, in pixels: it is shown in these proportions, which a square clip has lost.
     """
 
     jpeg: bytes

@@ -136,7 +136,7 @@ def write_index(path: Path, folder: ScoreFolder) -> None:
             }
             for genre in GENRES
         },
-        "baselines": sorted(folder.baselines),
+        "baselines": list(folder.baselines),
         "trailers": [dataclasses.asdict(trailer) for trailer in folder.trailers],
     }
     write_atomically(path / INDEX, json.dumps(index, indent=1) + "\n")

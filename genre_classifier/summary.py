@@ -77,7 +77,9 @@ def against_baselines(evaluation: Evaluation) -> list[str]:
     if groups["worse"]:
         sentences.append(f"It does NOT beat: {told(groups['worse'])}. Something that simple does better here.")
     if groups["not shown"]:
-        sentences.append(f"It is not shown to beat: {told(groups['not shown'])}; the interval of its lead holds 0.")
+        some_interval = any(evaluation.lead(name).has_interval for name in groups["not shown"])
+        why = "the interval of its lead holds 0" if some_interval else "a lead without an interval shows nothing"
+        sentences.append(f"It is not shown to beat: {told(groups['not shown'])}; {why}.")
     if groups["better"]:
         sentences.append(f"It beats: {told(groups['better'])}.")
     return sentences

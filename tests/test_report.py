@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from genre_classifier import summary
+from genre_classifier.bootstrap import Estimate
 from genre_classifier.comparison import compare
 from genre_classifier.config import EvaluationConfig
-from genre_classifier.document import SCHEMA, About, metrics_document, number
+from genre_classifier.document import SCHEMA, About, metrics_document, number, with_interval
 from genre_classifier.genres import GENRES
 from genre_classifier.glossary import HEADLINE, LEVELS, METRICS
 from genre_classifier.metrics import evaluate
@@ -136,6 +137,14 @@ def test_the_page_works_in_a_browser_without_a_network(folder):
         head.locator("button").click()
         assert head.get_attribute("aria-sort") == "ascending"
         browser.close()
+
+
+def test_numbers_and_intervals_for_people():
+    assert number(float("nan")) == "not defined"
+    assert number(-0.0001) == "0.000"
+    assert with_interval(Estimate(0.5, 0.25, 0.75)) == "0.500 (0.250\u20130.750)"
+    assert with_interval(Estimate(-0.5, -0.75, -0.25)) == "-0.500 (-0.750 to -0.250)"
+    assert with_interval(Estimate(0.5)) == "0.500"
 
 
 def test_pictures_are_the_same_bytes_each_time(evaluation):
