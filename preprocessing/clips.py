@@ -46,12 +46,9 @@ def load_clip(path: Path | str) -> np.memmap:
     InputError
         If the file is missing, is no `.npy` file, or holds anything but such an array.
     """
-    try:
-        clip = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: expected a clip (.npy), found: {_reason(error)}") from error
-    if not isinstance(clip, np.memmap) or clip.ndim != 4 or clip.shape[1] != 3 or clip.dtype != np.uint8:
-        found = f"{clip.dtype} {clip.shape}" if isinstance(clip, np.ndarray) else "an archive"
+    clip = _open_array(path, "a clip (.npy)")
+    if clip.ndim != 4 or clip.shape[1] != 3 or clip.dtype != np.uint8:
+        found = f"{clip.dtype} {clip.shape}"
         raise InputError(f"{path}: expected a clip of uint8 (frames, 3, rows, cols), found {found}")
     return clip
 
@@ -69,16 +66,19 @@ def load_times(path: Path | str) -> np.ndarray:
     InputError
         If the file is missing or holds anything else.
     """
-    try:
-        times = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: expected frame times (.npy), found: {_reason(error)}") from error
-    if not isinstance(times, np.ndarray) or times.ndim != 1 or times.dtype != np.float64:
-        found = f"{times.dtype} {times.shape}" if isinstance(times, np.ndarray) else "an archive"
-        raise InputError(f"{path}: expected float64 times of shape (frames,), found {found}")
+    times = np.array(_open_array(path, "frame times (.npy)"))
+    if times.ndim != 1 or times.dtype != np.float64:
+        raise InputError(f"{path}: expected float64 times of shape (frames,), found {times.dtype} {times.shape}")
     if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
         raise InputError(f"{path}: expected strictly increasing seconds, found times that are not")
     return times
+
+
+def _open_array(path: Path | str, expected: str) -> np.memmap:
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: expected {expected}, found: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:

@@ -44,13 +44,14 @@ STATUSES = ("ok", "failed")
 def source_name(relative: Path) -> str:
     r"""Return the text by which manifests and labels call a video.
 
-    Bytes that are no UTF-8 are written as `\xff`; a name that already holds such text gets its backslashes doubled, so
-    that no two files share a name.
+    Control characters (a newline, say) and bytes that are no UTF-8 are written as `\x0a` and `\xff`; a name that
+    already holds such text gets its backslashes doubled, so that no two files share a name.
     """
     name = relative.as_posix()
     if re.search(r"\\x[0-9a-f]{2}", name):
         name = name.replace("\\", "\\\\")
-    return os.fsencode(name).decode("utf-8", errors="backslashreplace")
+    name = os.fsencode(name).decode("utf-8", errors="backslashreplace")
+    return re.sub(r"[\x00-\x1f\x7f]", lambda control: f"\\x{ord(control[0]):02x}", name)
 
 
 def manifest_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

@@ -82,7 +82,7 @@ def preprocess_directory(
     jobs: int | None = None,
     scheduler: str | None = None,
     timeout: float = TIMEOUT_SECONDS,
-    on_progress: Callable[[Row], None] | None = None,
+    on_progress: Callable[[Row, bool], None] | None = None,
 ) -> pd.DataFrame:
     """Turn a folder of videos into a folder of clips with a manifest.
 
@@ -102,7 +102,7 @@ def preprocess_directory(
     timeout : float
         Seconds without a new frame after which a video is given up.
     on_progress : callable, optional
-        Gets each source's row as it becomes known, in the order of the manifest.
+        Gets each source's row as it becomes known, in the order of the manifest, and whether it was read just now.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def preprocess_directory(
                 for video, answer in zip(videos, results, strict=True):
                     row = folder.settle(source_name(video), answer)
                     if on_progress is not None:
-                        on_progress(row)
+                        on_progress(row, "unchanged" not in answer)
         except WorkError:
             staging.clean(clips, keep=set())
             with suppress(WorkError):  # the disk may be full, which is being told
@@ -199,7 +199,7 @@ class _Folder:
         trailer_id = earlier["trailer_id"] if earlier is not None else None
         row: Row = {"trailer_id": None, "source": source}
         if "failed" in answer:
-            row |= {"status": "failed", "error": answer["failed"], **answer["facts"]}
+            row |= {"status": "failed", "error": " ".join(answer["failed"].split()), **answer["facts"]}
             if trailer_id is not None:  # a good video was replaced by a bad one
                 clip_path(self._clips, trailer_id).unlink(missing_ok=True)
                 times_path(self._clips, trailer_id).unlink(missing_ok=True)

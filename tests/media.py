@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 TIME_BASE = Fraction(1, 90_000)
 
@@ -29,7 +30,6 @@ def write_media(
     codec: str = "ffv1",
     pix_fmt: str = "bgr0",
     options: dict[str, str] | None = None,
-    **stream_options: object,
 ) -> Path:
     """Write RGB frames (count, rows, cols, 3) as a video, each with its own time in seconds.
 
@@ -43,13 +43,13 @@ def write_media(
         stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options or {})
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = pix_fmt
-        stream.codec_context.time_base = TIME_BASE
-        for name, value in stream_options.items():
-            setattr(stream.codec_context, name, value)
+        # MPEG-1, -2 and -4 count in frames; the others take any clock.
+        time_base = Fraction(1) / stream.codec_context.framerate if codec.startswith("mpeg") else TIME_BASE
+        stream.codec_context.time_base = time_base
         for time, pixels in zip(times, frames, strict=True):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-            frame.pts = round(time / TIME_BASE)
-            frame.time_base = TIME_BASE
+            frame.pts = round(time / time_base)
+            frame.time_base = time_base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
@@ -70,3 +70,9 @@ def decode_media(path: Path) -> tuple[np.ndarray, list[np.ndarray]]:
         except av.FFmpegError:
             pass
     return np.array(times), pictures
+
+
+def reader_processes() -> list[psutil.Process]:
+    """Return the reader processes that this process has started."""
+    children = psutil.Process().children()
+    return [child for child in children if "preprocessing.worker" in " ".join(child.cmdline())]

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from preprocessing import load_clip, preprocess_directory, preprocess_trailer
@@ -23,7 +22,7 @@ from preprocessing.clips import clip_path, load_times, read_clip_config, times_p
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError, WorkError
 from preprocessing.manifest import ok_rows, read_manifest
-from tests.media import flat_frames, write_media
+from tests.media import flat_frames, reader_processes, write_media
 
 CONFIG = ClipConfig(frames=20, size=16)
 
@@ -266,7 +265,7 @@ class when_reading:  # noqa: N801  # reads as a statement
 
 def signal_reader(which: signal.Signals) -> None:
     """Send a signal to the one reader process of this process."""
-    (reader,) = [child for child in psutil.Process().children() if "preprocessing.worker" in " ".join(child.cmdline())]
+    (reader,) = reader_processes()
     reader.send_signal(which)
 
 
@@ -286,7 +285,7 @@ def test_a_reader_that_hangs_is_given_up(long_video: Path, tmp_path: Path) -> No
         manifest = preprocess_directory(long_video.parent, clips, config=CONFIG, jobs=1, timeout=2).set_index("source")
     assert "no new frame for 2 seconds" in manifest.loc["cc.mkv", "error"]
     assert (manifest["status"] == "ok").sum() == 3
-    assert not [child for child in psutil.Process().children() if "preprocessing.worker" in " ".join(child.cmdline())]
+    assert not reader_processes()
 
 
 @pytest.fixture

@@ -1,0 +1,57 @@
+"""`genre-classifier preprocess`: exit codes and what it prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from genre_classifier.cli import main
+from preprocessing.manifest import read_manifest
+from tests.media import flat_frames, write_media
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main(["preprocess", *map(str, arguments)])
+    return int(stopped.value.code or 0)
+
+
+@pytest.fixture
+def trailers(tmp_path: Path) -> Path:
+    folder = tmp_path / "trailers"
+    folder.mkdir()
+    write_media(folder / "good.mkv", flat_frames(8))
+    (folder / "bad\nname.mp4").write_text("no video")
+    return folder
+
+
+def test_results_failures_and_exit_codes(trailers: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    options = ["--frames", 5, "--size", 16, "--jobs", 1]
+    assert run(trailers, tmp_path / "clips", *options) == 0
+    out, err = capfd.readouterr()
+    assert out == f"{tmp_path / 'clips'}: 1 of 2 videos ready, 1 failed\n"
+    assert err.splitlines() == ["bad\\x0aname.mp4: expected a video, found a file that no decoder opens"]
+    assert read_manifest(tmp_path / "clips")["frames"].dropna().tolist() == [5]
+    assert run(trailers, tmp_path / "clips", *options, "--strict") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["missing", "clips"], "missing: expected a folder of videos"),
+        (["trailers", "clips", "--size", "0"], "size must be at least 1"),
+        (["trailers", "clips", "--fps", "-1"], "fps must be a positive number"),
+        (["trailers", "clips", "--fit", "squash"], "squash"),
+        (["trailers", "clips", "--jobs", "0"], "jobs must be at least 1"),
+        (["trailers", "trailers/good.mkv"], "expected a folder to write clips to"),
+    ],
+)
+def test_mistakes_get_one_line_and_exit_code_2(
+    trailers: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
+) -> None:
+    monkeypatch.chdir(trailers.parent)
+    assert run(*arguments) == 2
+    _, err = capfd.readouterr()
+    assert words in err
+    assert "Traceback" not in err

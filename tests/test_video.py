@@ -1,0 +1,333 @@
+"""Reading and writing videos: known pixels and known times, through every format and option."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from av.video.reformatter import ColorRange, Colorspace
+
+from preprocessing import load_clip, preprocess_trailer
+from preprocessing.clips import clip_path, load_times, times_path
+from preprocessing.config import ClipConfig
+from preprocessing.errors import InputError
+from preprocessing.video import sampled_frames, write_video
+from tests.media import decode_media, flat_frames, reader_processes, write_media
+
+ALL = ClipConfig(frames=1000, size=32)
+
+
+def read(path: Path, config: ClipConfig = ALL) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Return times, frames and manifest fields."""
+    with sampled_frames(path, config) as frames:
+        pairs = list(frames)
+    return np.array([time for time, _ in pairs]), np.stack([frame for _, frame in pairs]), frames.fields
+
+
+def gradient(rows: int, cols: int) -> np.ndarray:
+    """Return one picture whose every corner differs: uint8, (1, rows, cols, 3), RGB."""
+    picture = np.full((1, rows, cols, 3), 60, np.uint8)
+    picture[0, : rows // 2, : cols // 2] = (200, 40, 40)
+    picture[0, : rows // 2, cols // 2 :] = (40, 200, 40)
+    picture[0, rows // 2 :, : cols // 2] = (40, 40, 200)
+    return picture
+
+
+def corners(frame: np.ndarray) -> list[str]:
+    """Return the colours of a planar RGB frame's corners, clockwise from the top left."""
+    names = {0: "red", 1: "green", 2: "blue"}
+    spots = [frame[:, 4, 4], frame[:, 4, -5], frame[:, -5, -5], frame[:, -5, 4]]
+    return [names[int(spot.argmax())] if np.ptp(spot.astype(int)) > 50 else "grey" for spot in spots]
+
+
+# --- times and pixels ---------------------------------------------------------------------------------------------
+
+
+def test_lossless_pixels_and_variable_times_come_back_exactly(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    source = rng.integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+    true_times = np.round(np.concatenate([[0.0], np.cumsum(rng.uniform(0.005, 0.5, 39))]), 3)
+    path = write_media(tmp_path / "v.mkv", source, true_times)
+    times, frames, fields = read(path)
+    np.testing.assert_allclose(times, true_times, atol=1e-6)
+    np.testing.assert_array_equal(frames, source.transpose(0, 3, 1, 2))
+    assert fields["timing"] == "timestamps"
+    assert fields["decoded_frames"] == 40
+
+
+def test_sampling_goes_by_time_not_by_frame_number(tmp_path: Path) -> None:
+    slow, fast = np.arange(10) * 1.0, 10 + np.arange(500) / 50  # ten seconds each
+    path = write_media(tmp_path / "v.mkv", flat_frames(510), np.concatenate([slow, fast]))
+    times, _, _ = read(path, ClipConfig(frames=20, size=8))
+    assert len(times) == 20
+    assert np.abs(times - np.linspace(0, times[-1], 20)).max() <= 0.55
+    at_rate, _, _ = read(path, ClipConfig(frames=100, size=8, fps=2.0))
+    np.testing.assert_allclose(at_rate[:10], slow, atol=1e-3)
+    np.testing.assert_allclose(np.diff(at_rate[10:]), 0.5, atol=1e-3)
+    capped, _, _ = read(path, ClipConfig(frames=7, size=8, fps=2.0))
+    np.testing.assert_array_equal(capped, at_rate[:7])
+
+
+def test_streams_without_times_follow_the_frame_rate(tmp_path: Path) -> None:
+    path = write_media(tmp_path / "v.h264", flat_frames(30), codec="libx264", pix_fmt="yuv420p")
+    times, _, fields = read(path)
+    assert fields["timing"] == "frame rate"
+    np.testing.assert_allclose(times, np.arange(30) / 25, atol=1e-6)
+
+
+def test_recordings_joined_end_to_end_go_on_and_may_change_their_size(tmp_path: Path) -> None:
+    one = write_media(tmp_path / "1.ts", flat_frames(20, seed=1), codec="libx264", pix_fmt="yuv420p")
+    two = write_media(tmp_path / "2.ts", flat_frames(20, rows=96, cols=96), codec="libx264", pix_fmt="yuv420p")
+    both = tmp_path / "both.ts"
+    both.write_bytes(one.read_bytes() + two.read_bytes())
+    times, frames, fields = read(both)
+    assert fields["timing"] == "repaired"
+    np.testing.assert_allclose(times, np.arange(40) / 25, atol=1e-3)
+    expected = [picture[5, 5] for picture in decode_media(both)[1]]
+    assert np.abs(frames[:, :, 5, 5].astype(int) - expected).max() <= 6
+
+
+def test_a_stream_that_is_damaged_is_read_again_for_the_right_picks(oddities: Path, tmp_path: Path) -> None:
+    path = oddities / "dec_corrupted.mp4"  # has packets for more frames than can be decoded
+    preprocess_trailer(path, tmp_path, config=ClipConfig(frames=10, size=16))
+    times = load_times(times_path(tmp_path, 0))
+    assert len(times) == 10
+    assert times[-1] == pytest.approx(2.7)
+    streamed_times, streamed, _ = read(path, ClipConfig(frames=10, size=16))
+    np.testing.assert_array_equal(times, streamed_times)
+    np.testing.assert_array_equal(load_clip(clip_path(tmp_path, 0)), streamed)
+
+
+@pytest.mark.parametrize("options", [{}, {"fps": 3.0}, {"trim_bars": True, "fit": "crop"}])
+def test_streaming_gives_the_bytes_of_the_clip(real_trailers: Path, tmp_path: Path, options: dict[str, Any]) -> None:
+    path = real_trailers / "tos_film_17s_800p_vp9.webm"
+    config = ClipConfig(frames=40, size=48, **options)
+    preprocess_trailer(path, tmp_path, config=config)
+    times, frames, _ = read(path, config)
+    np.testing.assert_array_equal(frames, load_clip(clip_path(tmp_path, 0)))
+    np.testing.assert_array_equal(times, load_times(times_path(tmp_path, 0)))
+
+
+# --- the shape of the picture -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("turn", "expected"),
+    [
+        (0, ["red", "green", "grey", "blue"]),
+        (90, ["green", "grey", "blue", "red"]),
+        (180, ["grey", "blue", "red", "green"]),
+        (270, ["blue", "red", "green", "grey"]),
+    ],
+)
+def test_rotation_is_applied_once(tmp_path: Path, turn: int, expected: list[str]) -> None:
+    plain = write_media(tmp_path / "p.mp4", gradient(64, 96), codec="libx264", pix_fmt="yuv420p")
+    turned = bytearray(plain.read_bytes())
+    sine, cosine = {0: (0, 1), 90: (1, 0), 180: (0, -1), 270: (-1, 0)}[turn]
+    # The track's display matrix, 16.16 fixed point: the picture turns anticlockwise by `turn` degrees.
+    identity = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0x4000]], ">i4") * [[0x10000], [0x10000], [0x10000]]
+    matrix = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 0x4000]], ">i4") * 0x10000
+    track = turned.index(identity.astype(">i4").tobytes(), turned.index(b"tkhd"))
+    turned[track : track + 36] = matrix.astype(">i4").tobytes()
+    path = tmp_path / "turned.mp4"
+    path.write_bytes(turned)
+    _, frames, fields = read(path)
+    assert fields["rotation"] == (360 - turn) % 360
+    assert (fields["width"], fields["height"]) == ((64, 96) if turn % 180 else (96, 64))
+    assert corners(frames[0]) == expected
+
+
+def test_fit(tmp_path: Path) -> None:
+    path = write_media(tmp_path / "v.mkv", gradient(32, 64))
+    stretched = read(path)[1][0]
+    assert corners(stretched) == ["red", "green", "grey", "blue"]
+    boxed = read(path, ClipConfig(size=32, fit="letterbox"))[1][0]
+    assert boxed[:, :8].max() == boxed[:, 24:].max() == 0
+    assert corners(boxed[:, 8:24]) == ["red", "green", "grey", "blue"]
+    source = gradient(32, 64)[0].transpose(2, 0, 1)
+    np.testing.assert_array_equal(boxed[:, 8:24], source.reshape(3, 16, 2, 32, 2).mean((2, 4)))
+    cut = read(path, ClipConfig(size=32, fit="crop"))[1][0]
+    np.testing.assert_array_equal(cut, source[:, :, 16:48])
+
+
+def test_shapes_of_pixels_count_where_shapes_are_kept(tmp_path: Path) -> None:
+    options = {"x264-params": "sar=2/1"}  # shown twice as wide as high
+    path = write_media(tmp_path / "v.mp4", gradient(64, 64), codec="libx264", pix_fmt="yuv420p", options=options)
+    boxed = read(path, ClipConfig(size=32, fit="letterbox"))[1][0]
+    assert boxed[:, :8].max() == boxed[:, 24:].max() == 0
+    assert boxed[:, 8:24].sum(axis=0).min() > 60
+    cut = read(path, ClipConfig(size=32, fit="crop"))[1][0]
+    assert corners(cut) == ["red", "green", "grey", "blue"]
+
+
+def test_bars_are_trimmed_only_where_they_stay(tmp_path: Path) -> None:
+    picture = np.zeros((40, 60, 80, 3), np.uint8)
+    rng = np.random.default_rng(0)
+    picture[:, 10:50] = rng.integers(60, 250, (40, 1, 1, 3))
+    picture[:20, 10:50, :30] = 0  # dark for a while, but no bar
+    picture[:, :, :2] = rng.integers(0, 12, (40, 60, 2, 1))  # noise
+    path = write_media(tmp_path / "v.mkv", picture)
+    trimmed = read(path, ClipConfig(size=32, trim_bars=True))[1]
+    assert trimmed[-1].min() >= 60
+    assert trimmed[0][:, :, :10].max() == 0
+    dark = write_media(tmp_path / "dark.mkv", np.zeros((5, 60, 80, 3), np.uint8))
+    assert read(dark, ClipConfig(size=32, trim_bars=True))[1].max() == 0
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (7, 300), (500, 30), (480, 854), (1080, 1920)])
+@pytest.mark.parametrize("size", [16, 100])
+def test_shrinking_averages_areas(tmp_path: Path, shape: tuple[int, int], size: int) -> None:
+    # Smooth, as film is, with noise on top, as film has.
+    rng = np.random.default_rng(1)
+    smooth = cv2.resize(rng.uniform(40, 215, (6, 9, 3)), shape[::-1], interpolation=cv2.INTER_CUBIC)
+    source = np.clip(np.atleast_3d(smooth) + rng.normal(0, 4, smooth.shape), 0, 255).astype(np.uint8)
+    frame = read(write_media(tmp_path / "v.mkv", source[None]), ClipConfig(size=size))[1][0].transpose(1, 2, 0)
+    inner = (min(size, shape[1]), min(size, shape[0]))
+    expected = cv2.resize(source.astype(np.float64), inner, interpolation=cv2.INTER_AREA)
+    expected = cv2.resize(expected, (size, size), interpolation=cv2.INTER_LINEAR)
+    assert np.abs(frame - expected).mean() < 1.0
+
+
+# --- formats ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ending", "codec", "pix_fmt", "tolerance"),
+    [
+        (".webm", "libvpx", "yuv420p", 4),
+        (".webm", "libvpx-vp9", "yuv420p", 4),
+        (".webm", "libvpx-vp9", "yuva420p", 4),
+        (".mkv", "libsvtav1", "yuv420p", 4),
+        (".mp4", "libx264", "yuv420p", 4),
+        (".mp4", "libx264", "yuv444p", 2),
+        (".ts", "libx264", "yuv420p", 4),
+        (".mp4", "libx265", "yuv420p", 4),
+        (".mp4", "libx265", "yuv420p10le", 4),
+        (".mpg", "mpeg1video", "yuv420p", 6),
+        (".mpg", "mpeg2video", "yuv420p", 6),
+        (".m2v", "mpeg2video", "yuv420p", 6),
+        (".avi", "mpeg4", "yuv420p", 6),
+        (".mp4", "mpeg4", "yuv420p", 6),
+        (".avi", "mjpeg", "yuvj420p", 6),
+        (".gif", "gif", "rgb8", 40),
+        (".mkv", "ffv1", "bgra", 0),
+        (".mov", "png", "rgb24", 0),
+        (".mov", "prores_ks", "yuv422p10le", 4),
+    ],
+)
+def test_codecs(tmp_path: Path, ending: str, codec: str, pix_fmt: str, tolerance: int) -> None:
+    source = np.repeat(flat_frames(6, rows=64, cols=96, seed=3), 4, axis=0)
+    path = write_media(tmp_path / f"v{ending}", source, codec=codec, pix_fmt=pix_fmt)
+    times, frames, _ = read(path)
+    true_times, pictures = decode_media(path)
+    assert len(frames) == len(pictures) >= 23
+    np.testing.assert_allclose(times - times[0], np.arange(len(times)) / 25, atol=0.002)
+    if not np.isnan(true_times).any():
+        np.testing.assert_allclose(np.diff(times), np.diff(true_times), atol=0.002)
+    difference = np.abs(frames[:, :, 10:20, 10:20].mean((2, 3)) - source[: len(frames), 0, 0])
+    assert difference.mean() <= tolerance
+
+
+def test_grey_becomes_rgb(tmp_path: Path) -> None:
+    path = write_media(tmp_path / "v.mkv", flat_frames(3), pix_fmt="gray")
+    frames = read(path)[1]
+    assert (np.ptp(frames.astype(int), axis=1) == 0).all()
+    expected = flat_frames(3)[:, 0, 0] @ [0.299, 0.587, 0.114]
+    assert np.abs(frames[:, 0, 0, 0] - expected).max() < 20
+
+
+def _encode(path: Path, source: np.ndarray, codec: str, fps: int, colour: Sequence[Any], tags: Sequence[int]) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=fps, options={"crf": "12"})
+        stream.height, stream.width = source.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.colorspace, stream.codec_context.color_range = tags
+        for picture in source:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame = frame.reformat(format="yuv420p", dst_colorspace=colour[0], dst_color_range=colour[1])
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_two_encodes_of_one_film_give_the_same_clip(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    small = rng.uniform(20, 235, (4, 7, 3))
+    film = [
+        cv2.resize(np.roll(small, step // 12, axis=1), (256, 144), interpolation=cv2.INTER_CUBIC) for step in range(96)
+    ]
+    source = np.clip(np.stack(film), 0, 255).astype(np.uint8)
+    half = np.stack([cv2.resize(picture, (128, 72), interpolation=cv2.INTER_AREA) for picture in source[::2]])
+    one = _encode(tmp_path / "1.mp4", source, "libx264", 24, (Colorspace.ITU709, ColorRange.MPEG), (1, 1))
+    two = _encode(tmp_path / "2.webm", half, "libvpx-vp9", 12, (Colorspace.ITU601, ColorRange.JPEG), (5, 2))
+    config = ClipConfig(frames=20, size=40)
+    times_one, frames_one, _ = read(one, config)
+    times_two, frames_two, _ = read(two, config)
+    assert np.abs(times_one - times_two).max() <= 1 / 12 + 1e-3
+    assert np.abs(frames_one.astype(int) - frames_two).mean() < 3
+
+
+def test_pictures_that_opencv_does_not_convert_are_noticed(tmp_path: Path) -> None:
+    source = np.random.default_rng(0).integers(60, 200, (30, 64, 96, 3), dtype=np.uint8)
+    path = tmp_path / "interlaced.mp4"
+    options = {"x264-params": "interlaced=1:tff=1"}
+    write_media(path, source, codec="libx264", pix_fmt="yuv420p", options=options)
+    if cv2.__version__.startswith(("4.13.", "4.14.")):
+        with pytest.raises(InputError, match=r"interlaced.*ffmpeg -i"):
+            read(path, ClipConfig(size=96))
+    else:
+        frames = read(path, ClipConfig(size=96))[1].transpose(0, 2, 3, 1)
+        expected = [cv2.resize(picture, (96, 96)) for picture in decode_media(path)[1]]
+        assert np.abs(frames.astype(int) - np.stack(expected)).mean() < 3
+
+
+# --- limits -------------------------------------------------------------------------------------------------------
+
+
+def test_huge_pictures_are_refused(tmp_path: Path) -> None:
+    path = write_media(tmp_path / "v.ivf", flat_frames(3), codec="libvpx", pix_fmt="yuv420p")
+    data = bytearray(path.read_bytes())
+    start = data.index(b"\x9d\x01\x2a") + 3  # VP8's own frame header: 14 bits of width, 14 of height
+    data[start : start + 4] = data[12:16] = (16_000).to_bytes(2, "little") * 2  # and the container's
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="16000 x 16000"):
+        read(path)
+
+
+def test_memory_stays_small_however_long_the_video(tmp_path: Path) -> None:
+    source = np.broadcast_to(
+        np.random.default_rng(0).integers(0, 255, (1, 360, 640, 3), dtype=np.uint8), (1000, 360, 640, 3)
+    )
+    path = write_media(tmp_path / "v.avi", source, codec="mjpeg", pix_fmt="yuvj420p")
+    with sampled_frames(path, ClipConfig(frames=1000, size=400)) as frames:
+        (reader,) = reader_processes()
+        most = max(reader.memory_info().rss for _ in zip(range(999), frames, strict=False))
+    assert len(frames) == 1000
+    assert most < 365e6  # 300 MB over an interpreter with OpenCV and NumPy, which takes 65 MB
+
+
+# --- writing ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".avi"])
+def test_written_videos_come_back(tmp_path: Path, ending: str) -> None:
+    source = np.repeat(flat_frames(5, rows=64, cols=96, seed=9), 5, axis=0)
+    path = tmp_path / f"v{ending}"
+    write_video(path, iter(source), 20.0)
+    times, pictures = decode_media(path)
+    np.testing.assert_allclose(times, np.arange(25) / 20, atol=1e-6)
+    assert np.abs(np.stack(pictures).mean((1, 2)) - source[:, 0, 0]).mean() < 6
+    assert [item.name for item in tmp_path.iterdir()] == [path.name]
+
+
+def test_nothing_half_written_stays(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected frames to write"):
+        write_video(tmp_path / "v.mp4", [], 20.0)
+    with pytest.raises(InputError, match="expected frames of shape"):
+        write_video(tmp_path / "v.mp4", [np.zeros((64, 64, 3), np.uint8), np.zeros((32, 64, 3), np.uint8)], 20.0)
+    assert list(tmp_path.iterdir()) == []
