@@ -19,7 +19,7 @@ from genre_classifier import counts, frame_metrics
 ECE_BINS = 15
 DEFAULT_THRESHOLD = 0.5
 # Beyond these a fit on few frames has run away: the score says nothing, or is already a yes or a no.
-TEMPERATURE_RANGE = (0.05, 20.0)
+TEMPERATURE_RANGE = (0.2, 5.0)
 _EPSILON = 1e-7  # logits of exact 0 and 1 stay finite
 
 

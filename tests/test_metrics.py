@@ -1,5 +1,7 @@
 """The whole evaluation: alignment of labels and scores, what is not defined, trailers, comparison."""
 
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -255,3 +257,8 @@ def test_label_ranking_agrees_with_scikit_learn(trailers, seed):
     y_true, y_score = rng.random((trailers, 6)) < 0.4, rng.integers(0, 4, (trailers, 6)) / 3  # ties, empty rows
     found = trailer_metrics.label_ranking_average_precisions(y_true, y_score)
     assert found.mean() == pytest.approx(sk.label_ranking_average_precision_score(y_true, y_score))
+
+
+def test_evaluating_stored_scores_never_imports_keras():
+    code = "import sys, genre_classifier.evaluation; sys.exit(bool({'keras', 'tensorflow', 'jax'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
