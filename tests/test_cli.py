@@ -1,0 +1,120 @@
+"""The command line as a whole: help, exit codes, one-line messages, nothing half-written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from genre_classifier.cli import COMMANDS, _run, group
+from genre_classifier.cli.config_options import attribute_help, config_options, given
+from genre_classifier.config import ModelConfig, TrainingConfig
+from tests.tiny_run import make_run
+from tests.trailers import write_clips
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from genre_classifier.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as stop:\n    assert stop.code == 0\n"
+        "heavy = {'tensorflow', 'keras', 'pandas', 'cv2', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example_and_a_place_in_the_readme(name):
+    shown = CliRunner().invoke(group, [name, "--help"])
+    assert shown.exit_code == 0
+    assert f"\n    genre-classifier {name} " in shown.output, "an example on a line of its own"
+    assert f"genre-classifier {name}" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("config_class", [ModelConfig, TrainingConfig])
+def test_every_field_is_described_once_and_becomes_an_option(config_class):
+    texts = attribute_help(config_class)
+    fields = set(config_class.__dataclass_fields__)
+    assert set(texts) == fields
+
+    @click.command()
+    @config_options(config_class)
+    def command(**options):
+        assert config_class.from_dict(given(options, config_class)) == config_class(
+            **{next(iter(fields & {"trunk_filters", "epochs"})): (4, 5) if config_class is ModelConfig else 7}
+        )
+
+    argument = ["--trunk-filters", "4,5"] if config_class is ModelConfig else ["--epochs", "7"]
+    result = CliRunner().invoke(command, argument)
+    assert result.exit_code == 0, result.output
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("work")
+    labels = write_clips(path / "clips", [4, 4, 4])
+    labels.to_csv(path / "labels.csv", index=False)
+    (path / "unknown_genre.csv").write_text("trailer,start,end,genre\n0,0,1,western movie\n")
+    (path / "unknown_trailer.csv").write_text("trailer,start,end,genre\nnone.mp4,0,1,action\n")
+    (path / "backwards.csv").write_text("trailer,start,end,genre\n0,2,1,action\n")
+    (path / "text.csv").write_text("trailer,start,end,genre\n0,soon,1,action\n")
+    (path / "empty").mkdir()
+    (path / "no_video.mp4").write_text("these are words")
+    make_run(path / "run")
+    for name, array in (("shape", np.zeros((4, 12, 12, 3), np.uint8)), ("dtype", np.zeros((4, 3, 12, 12), np.float32))):
+        write_clips(path / name, [4, 4, 4])
+        np.save(path / name / "trailer_1.npy", array)
+    return path
+
+
+BAD = {
+    "missing folder": ("preprocess nowhere out", "nowhere: expected a folder"),
+    "empty folder": ("preprocess empty out", "empty: expected"),
+    "unknown genre": ("train clips unknown_genre.csv out", "unknown_genre.csv, row 2: expected a genre"),
+    "unknown trailer": ("train clips unknown_trailer.csv out", "'none.mp4'"),
+    "end before start": ("train clips backwards.csv out", "backwards.csv, row 2: expected an end after its start"),
+    "text for seconds": ("train clips text.csv out", "text.csv, row 2: expected seconds, found 'soon'"),
+    "wrong shape": ("train shape labels.csv out", "trailer_1.npy: expected a clip of uint8"),
+    "wrong dtype": ("train dtype labels.csv out", "trailer_1.npy: expected a clip of uint8"),
+    "missing labels": ("train clips none.csv out", "none.csv: expected a label table"),
+    "missing clips": ("train none labels.csv out", "none: expected"),
+    "run without a model": ("tag clips no_video.mp4 --out out", "clips: expected a run folder"),
+    "evaluate without a run": ("evaluate none clips labels.csv --out out", "none: expected a run folder"),
+    "no video": ("tag run no_video.mp4 --out out", "no_video.mp4: expected a video"),
+    "missing video": ("tag run missing.mp4 --out out", "missing.mp4: expected"),
+    "unknown option": ("train clips labels.csv out --epoch 3", "--epoch"),
+    "bad option value": ("train clips labels.csv out --epochs 0", "epochs must be at least 1"),
+    "too small for the network": ("train clips labels.csv out --trunk-pools 9,9", "12x12 are too small"),
+    "unknown command": ("tran clips", "tran"),
+    "labels of no known ending": ("labels labels.csv out.xml", "out.xml: expected a file ending"),
+}
+
+
+@pytest.mark.parametrize("case", sorted(BAD))
+def test_a_mistake_gets_one_line_and_exit_code_2(folder, case, monkeypatch, capsys):
+    arguments, expected = BAD[case]
+    monkeypatch.chdir(folder)
+    before = sorted(folder.rglob("*"))
+    assert _run(arguments.split()) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert "Traceback" not in error
+    message = [line for line in error.splitlines() if line.startswith("genre-classifier: ")]
+    assert len(message) <= 1
+    after = [path for path in folder.rglob("*") if path.is_file()]
+    assert sorted(after) == [path for path in before if path.is_file()], "something half-written stayed behind"
+
+
+def test_debug_shows_the_traceback(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    with pytest.raises(ValueError, match="expected an end after its start"):
+        _run(["train", "clips", "backwards.csv", "out", "--debug"])
