@@ -16,9 +16,9 @@ from genre_classifier.whole_video import steady_pictures
 from preprocessing.video import write_video
 
 # Text is unreadable on smaller frames: those are enlarged.
-_FEWEST_ROWS = 240
+_FEWEST_ROWS = 480
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_WHITE, _GREY = (255, 255, 255), (150, 150, 150)
+_WHITE, _GREY = (255, 255, 255), (165, 165, 165)
 _COLOURS = {genre: tuple(bytes.fromhex(colour[1:])) for genre, colour in GENRE_COLOURS.items()}
 
 
@@ -71,17 +71,17 @@ def draw_scores(
     ndarray of uint8, shape (rows, cols, 3)
     """
     drawn = picture.copy()
-    unit = min(drawn.shape[0] / 36, drawn.shape[1] / 40)  # one line of text
-    margin, name_width, bar_width = round(unit * 0.8), round(unit * 5), round(unit * 8)
+    unit = min(drawn.shape[0] / 30, drawn.shape[1] / 36)  # one line of text
+    margin, name_width, bar_width = round(unit * 0.8), round(unit * 4.6), round(unit * 7)
     left, top = margin, drawn.shape[0] - margin - round(unit * (len(GENRES) + 0.6))
     right, bottom = left + name_width + bar_width + round(unit), drawn.shape[0] - margin
     panel = drawn[top:bottom, left:right]
     panel[:] = (panel * 0.35).astype(np.uint8)  # dark enough for white text on any picture
-    thick = max(1, round(unit / 14))
+    thick = max(1, round(unit / 16))
     for row, genre in enumerate(GENRES):
         base = round(top + unit * (row + 1.1))
         on = genre in running
-        _text(drawn, genre, (left + round(unit * 0.4), base), unit, _WHITE if on else _GREY, thick + on)
+        _text(drawn, genre, (left + round(unit * 0.4), base), unit, _WHITE if on else _GREY, thick)
         bar_left, bar_top = left + name_width, round(base - unit * 0.6)
         filled = bar_left + round(bar_width * float(scores[row]))
         cv2.rectangle(drawn, (bar_left, bar_top), (bar_left + bar_width, base), (60, 60, 60), cv2.FILLED)
@@ -100,5 +100,5 @@ def _text(
     """Write text with its lower left corner at `at`; with a dark edge where it stands on the picture itself."""
     scale = height / 32  # Hershey capitals are 21 units high: two thirds of a line
     if edge:
-        cv2.putText(picture, text, at, _FONT, scale, (0, 0, 0), thick * 3, cv2.LINE_AA)
+        cv2.putText(picture, text, at, _FONT, scale, (0, 0, 0), thick + max(2, round(height / 8)), cv2.LINE_AA)
     cv2.putText(picture, text, at, _FONT, scale, colour, thick, cv2.LINE_AA)

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from genre_classifier.genres import GENRES
 from genre_classifier.palette import GENRE_COLOURS
@@ -25,6 +25,8 @@ _INK = "#1a1a1a"
 _FAINT = "#b8b8b8"
 _FIGURE_INCHES = (11.0, 5.3)
 _DOTS_PER_INCH = 160
+_TICK_SECONDS = (0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+_MOST_TICKS = 13
 
 
 def draw_genre_row(axes: Axes, tags: Tags, genre: str, *, share: float) -> None:
@@ -77,16 +79,16 @@ def timeline_figure(tags: Tags) -> Figure:
     )  # fmt: skip
     draw_thumbnails(figure.add_subplot(grid[0]), tags)
     shares = tags.shares()
+    step = next((one for one in _TICK_SECONDS if tags.duration / one <= _MOST_TICKS), _TICK_SECONDS[-1])
     for row, genre in enumerate(GENRES, start=1):
         axes = figure.add_subplot(grid[row])
         draw_genre_row(axes, tags, genre, share=shares[genre])
         axes.set_xlim(0, tags.duration)
-        axes.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 1.5, 2, 3, 5, 6, 10]))
+        axes.xaxis.set_major_locator(MultipleLocator(step))
         axes.grid(axis="x", color=_FAINT, linewidth=0.4, alpha=0.6)
         axes.set_axisbelow(True)
         axes.tick_params(axis="x", length=0, labelbottom=row == len(GENRES), colors=_INK)
-        decimals = 0 if tags.duration >= 10 else 1
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _, d=decimals: clock(x, decimals=d)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: clock(x + 1e-6, decimals=1 if step < 1 else 0)))
     # parse_math off: a file's name may hold dollar signs.
     figure.text(0.09, 0.945, tags.name, fontsize=13, color=_INK, fontweight="bold", parse_math=False)
     figure.text(0.93, 0.945, clock(tags.duration, decimals=1), fontsize=11, color=_INK, ha="right")

@@ -244,9 +244,9 @@ def test_overlay_bars_are_as_long_as_the_scores() -> None:
     # A bar of score 1 is full; one of score 0 is a pixel wide, and antialiasing leaves two more.
     np.testing.assert_allclose(np.array(pixels) / pixels[4], scores, atol=4 / pixels[4])
     assert (picture == 200).all()
-    assert (drawn[230:284] != 200).any()  # the name of the running genre stands above the bars
+    assert (drawn[230:265] != 200).any()  # the name of the running genre stands above the bars
     unnamed = draw_scores(picture, scores, dict.fromkeys(GENRES, 0.9), [])
-    assert (unnamed[:284] == 200).all()
+    assert (unnamed[:268] == 200).all()
 
 
 def test_errors_of_extras_name_the_video(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@
     video.hidden = true; still.hidden = !thumbnails.length;
     $("sound").hidden = true;
     $("notice").hidden = false;
-    $("notice").textContent = `This browser cannot show the video: ${reason} The curves, segments and pictures below still work.`;
+    $("notice").textContent = `This browser cannot show the video: ${reason} The curves, segments and pictures still work${data.embedded ? "" : "; tagging it with --embed puts a copy that plays into this page"}.`;
     slides.seek(time);
   }
   video.addEventListener("error", () => unplayable(
