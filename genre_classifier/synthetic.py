@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
+import joblib
 import numpy as np
 import pandas as pd
 
@@ -96,6 +97,7 @@ _PALETTES = {
     "action": _WARM,
     "other": _WARM,
 }
+CODEC = "vp09"  # browsers play it, so that the viewer shows the trailer; MPEG-4 they refuse
 _SHAPES = 5
 _LOW, _HIGH = 0.1, 0.9  # shapes' centres stay inside this part of the frame
 _FLASH = 1.5  # exposure of a flash; still shots are drawn from the same range
@@ -288,13 +290,19 @@ def synthesize(
     """
     config = config or SyntheticConfig()
     folder.mkdir(parents=True, exist_ok=True)
-    tables = []
-    for index, seeds in enumerate(np.random.SeedSequence(seed).spawn(config.trailers)):
+
+    def write(index: int, seeds: np.random.SeedSequence) -> tuple[Path, pd.DataFrame]:
         rng = np.random.default_rng(seeds)
         path = folder / f"trailer_{index:03d}.mp4"
         shots = plan_shots(rng, config)
-        write_video(path, draw_trailer(rng, shots, config), config.fps)
-        tables.append(shot_labels(path.name, shots, config))
+        write_video(path, draw_trailer(rng, shots, config), config.fps, codec=CODEC)
+        return path, shot_labels(path.name, shots, config)
+
+    # Threads: OpenCV draws and encodes without holding Python's lock.
+    jobs = (joblib.delayed(write)(*job) for job in enumerate(np.random.SeedSequence(seed).spawn(config.trailers)))
+    tables = []
+    for path, table in joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(jobs):
+        tables.append(table)
         if on_trailer:
             on_trailer(path)
     labels = pd.concat(tables, ignore_index=True)

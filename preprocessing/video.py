@@ -181,7 +181,7 @@ def _openable_name(path: Path) -> Iterator[str]:
         yield name
 
 
-def write_video(path: Path | str, frames: Iterable[np.ndarray], fps: float) -> None:
+def write_video(path: Path | str, frames: Iterable[np.ndarray], fps: float, *, codec: str | None = None) -> None:
     """Write RGB frames as a video; the name's ending picks the format (`.mp4` MPEG-4, `.avi` MJPEG, `.webm` VP8).
 
     Parameters
@@ -192,6 +192,8 @@ def write_video(path: Path | str, frames: Iterable[np.ndarray], fps: float) -> N
         RGB, all of one size.
     fps : float
         Frames per second.
+    codec : str, optional
+        Four characters instead of the ending's own: `vp09` makes an `.mp4` that browsers play, at a tenth of the speed.
 
     Raises
     ------
@@ -201,7 +203,7 @@ def write_video(path: Path | str, frames: Iterable[np.ndarray], fps: float) -> N
         If the video cannot be written.
     """
     path = Path(path)
-    fourcc = cv2.VideoWriter.fourcc(*WRITTEN_CODECS.get(path.suffix.lower(), "mp4v"))
+    fourcc = cv2.VideoWriter.fourcc(*(codec or WRITTEN_CODECS.get(path.suffix.lower(), "mp4v")))
     writer = None
     shape: tuple[int, ...] = ()
     with atomic_path(path) as temporary:
