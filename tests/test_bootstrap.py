@@ -97,11 +97,11 @@ def test_draws_of_every_level_are_those_of_trailers_taken_again():
         assert compared > 300
 
 
-def coverage(simulate, figure, truth, *, trailers, rounds=400, draws=200):
+def coverage(simulate, figure, truth, *, trailers, rounds=800, draws=300):
     """Share of simulated data sets whose 95 % interval holds the truth."""
     inside = 0
     for round_number in range(rounds):
-        rng = np.random.default_rng(round_number)
+        rng = np.random.default_rng([1, round_number])  # no stream in common with the draws
         values = figure(simulate(rng, trailers), bootstrap.draw_weights(trailers, draws=draws, seed=round_number))
         found = bootstrap.estimate(values, confidence=0.95, trailers=trailers)
         inside += found.low <= truth <= found.high
@@ -142,7 +142,7 @@ def brier_draws(data, weights):
 def test_intervals_hold_the_truth_as_often_as_they_say(figure):
     population = simulate_trailers(np.random.default_rng(10**6), 20_000)
     truth = figure(population, np.ones((1, 20_000), dtype=np.float32))[0]
-    found = coverage(simulate_trailers, figure, truth, trailers=60)
+    found = coverage(simulate_trailers, figure, truth, trailers=100)
     assert 0.92 <= found <= 0.97
 
 
