@@ -1,7 +1,7 @@
 """The gradient of a ConvLSTM by hand: less memory and fewer passes than automatic differentiation (TensorFlow).
 
-The forward pass keeps, per frame, the activated gates, c and h. The backward pass needs, per frame, one convolution
-for the gradients of frame and state, and one for that of the kernel.
+The forward pass keeps, per frame, what the convolution gave, c and h: no more than it computes anyway. The backward
+pass needs, per frame, one convolution for the gradients of frame and state, and one for that of the kernel.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from genre_classifier import convlstm
 from genre_classifier.acceleration import TENSORFLOW, frames_first, fused
-from genre_classifier.convlstm import Cell, Moments, State, gates, join, max_pool, measure
+from genre_classifier.convlstm import Cell, Moments, State, gates, join, measure
 
 if TENSORFLOW:
     import tensorflow as tf
@@ -82,21 +82,23 @@ class _Loop:
         self.count = tf.shape(self.frames)[0]
 
     def forward(self) -> tuple[State, Moments]:
-        cell, (batch, rows, cols, filters) = self.cell, self.state[0].shape
-        update = _update(cell.recurrent_activation, cell.dtype)
+        """Return the last state and the moments."""
+        batch, rows, cols, filters = self.state[0].shape
         pooled = (batch, rows // self.pool, cols // self.pool, filters)
-        shapes = [pooled, (batch, rows, cols, filters), (batch, rows, cols, filters), (batch, rows, cols, 4 * filters)]
-        types = ["float32", "float32", "float32", cell.dtype]
+        maps = (batch, rows, cols, filters)
+        shapes = [pooled, pooled, maps, maps, (batch, rows, cols, 4 * filters)]
+        types = ["float32", "uint8", "float32", "float32", self.cell.dtype]
         stores = tuple(
             tf.TensorArray(dtype, self.count, element_shape=shape, clear_after_read=False)
             for dtype, shape in zip(types, shapes, strict=True)
         )
+        update, pool = convlstm.gates_and_state(self.cell.recurrent_activation), _pool(self.pool)
 
         def body(index: Any, h: Any, c: Any, moments: Moments, stores: Any) -> Any:
-            z = tf.nn.conv2d(join(self.frames[index], h, cell.dtype), self.kernel, 1, "SAME")
-            h, c, activated = update(z, self.bias, c)
+            z = tf.nn.conv2d(join(self.frames[index], h, self.cell.dtype), self.kernel, 1, "SAME")
+            h, c = update(z, self.bias, c)
             moments = moments + measure(h, self.weights[index])
-            values = (max_pool(self._turned(h), self.pool), h, c, activated)
+            values = (*pool(h, self.signs), h, c, z)
             return index + 1, h, c, moments, tuple(s.write(index, v) for s, v in zip(stores, values, strict=True))
 
         start = (0, *self.state, Moments(tf.zeros(()), tf.zeros(filters), tf.zeros(filters)), stores)
@@ -108,19 +110,19 @@ class _Loop:
 
     def backward(self, d_outputs: Any, d_last: State, d_moments: tuple[Any, Any], input_gradient: bool) -> Any:
         """Return the gradients of frames, h0, c0, kernel and bias."""
-        cell, (hs, cs, activated) = self.cell, self.kept
+        cell, (places, hs, cs, zs) = self.cell, self.kept
         d_outputs, (h0, c0), channels = frames_first(d_outputs), self.state, self.frames.shape[-1]
         through = self.kernel if input_gradient else self.kernel[:, :, channels:]
-        back = _back(cell.recurrent_activation, cell.dtype)
+        back, unpool = _back(cell.recurrent_activation, cell.dtype), _unpool(self.pool)
         size, _, joined, wide = self.kernel.shape
-        with_ones = _join_with_ones(cell.dtype)
+        ones = tf.ones_like(h0[..., :1])
         d_frames = tf.TensorArray("float32", self.count, element_shape=self.frames.shape[1:])
 
         def body(index: Any, h: Any, d_h: Any, c: Any, d_c: Any, d_kernel: Any, d_frames: Any) -> Any:
             h_before, c_before = tf.cond(index > 0, lambda: (hs.read(index - 1), cs.read(index - 1)), lambda: (h0, c0))
-            d_out = self._turned(self._through_pool(self._turned(h), self.outputs[index], d_outputs[index]))
+            d_out = unpool(d_outputs[index], places.read(index), h, self.signs)
             counted = self.weights[index][:, None, None, None]
-            d_z, d_c = back(activated.read(index), c_before, c, h, d_out, counted, *d_moments, d_h, d_c)
+            d_z, d_c = back(zs.read(index), self.bias, c_before, c, h, d_out, counted, *d_moments, d_h, d_c)
             d_joined = tf.raw_ops.Conv2DBackpropInput(
                 input_sizes=tf.concat([tf.shape(h0)[:3], [through.shape[2]]], axis=0),
                 filter=through,
@@ -130,7 +132,7 @@ class _Loop:
             )
             # The bias is the weight of one more channel, always 1, at the centre of the kernel.
             part = tf.raw_ops.Conv2DBackpropFilter(
-                input=with_ones(self.frames[index], h_before),
+                input=join(self.frames[index], tf.concat([h_before, ones], axis=-1), cell.dtype),
                 filter_sizes=[size, size, joined + 1, wide],
                 out_backprop=d_z,
                 strides=[1, 1, 1, 1],
@@ -151,37 +153,49 @@ class _Loop:
         d_bias = d_kernel[size // 2, size // 2, joined]
         return frames_first(d_input), tf.cast(d_h, "float32"), d_c, d_kernel[:, :, :joined], d_bias
 
-    def _turned(self, h: Any) -> Any:
-        return tf.cond(tf.reduce_any(self.signs < 0), lambda: h * self.signs, lambda: h)
 
-    def _through_pool(self, h: Any, pooled: Any, d_pooled: Any) -> Any:
-        if self.pool == 1:
-            return d_pooled
-        window = [1, self.pool, self.pool, 1]
-        return tf.raw_ops.MaxPoolGrad(
-            orig_input=h, orig_output=pooled, grad=d_pooled, ksize=window, strides=window, padding="VALID"
-        )
+@functools.cache
+def _pool(pool: int) -> Callable[..., Any]:
+    """Return the pooled maps, and where in its window each maximum came from."""
+
+    def pooled(h: Any, signs: Any) -> Any:
+        corners = convlstm.corners(h * signs, pool)
+        best, place = corners[0], tf.zeros_like(corners[0], "uint8")
+        for number, corner in enumerate(corners[1:], start=1):
+            better = corner > best  # of equal ones the first, as everywhere
+            best, place = tf.where(better, corner, best), tf.where(better, tf.constant(number, tf.uint8), place)
+        return best, place
+
+    return fused(pooled)
 
 
 @functools.cache
-def _update(recurrent_activation: str, dtype: str) -> Callable[..., Any]:
-    def update(z: Any, bias: Any, c: Any) -> Any:
-        i, f, g, o = gates(z, bias, recurrent_activation)
-        c = f * c + i * g
-        return o * tf.tanh(c), c, tf.cast(tf.concat([i, f, g, o], axis=-1), dtype)
+def _unpool(pool: int) -> Callable[..., Any]:
+    """Return the gradient of `_pool` with respect to h."""
 
-    return fused(update)
+    def unpooled(d_pooled: Any, place: Any, h: Any, signs: Any) -> Any:
+        _, rows, cols, filters = d_pooled.shape
+        numbers = tf.cast(tf.reshape(tf.range(pool * pool), (1, 1, pool, 1, pool, 1)), tf.uint8)
+        windows = tf.where(place[:, :, None, :, None] == numbers, (d_pooled * signs)[:, :, None, :, None], 0.0)
+        d_h = tf.reshape(windows, (-1, rows * pool, cols * pool, filters))
+        left = [[0, 0], [0, h.shape[1] - rows * pool], [0, h.shape[2] - cols * pool], [0, 0]]
+        return tf.pad(d_h, left)
+
+    return fused(unpooled)
 
 
 @functools.cache
 def _back(recurrent_activation: str, dtype: str) -> Callable[..., Any]:
+    """Return the gradients with respect to z and to c before the frame."""
+
     def slope(activated: Any) -> Any:
         if recurrent_activation == "sigmoid":
             return activated * (1 - activated)
         return tf.where((activated > 0) & (activated < 1), 1 / 6, 0.0)
 
     def back(
-        activated: Any,
+        z: Any,
+        bias: Any,
         c_before: Any,
         c: Any,
         h: Any,
@@ -192,7 +206,7 @@ def _back(recurrent_activation: str, dtype: str) -> Callable[..., Any]:
         d_h: Any,
         d_c: Any,
     ) -> Any:
-        i, f, g, o = tf.split(tf.cast(activated, "float32"), 4, axis=-1)
+        i, f, g, o = gates(z, bias, recurrent_activation)
         d_h = tf.cast(d_h, "float32") + d_out + weights * (d_total + 2 * d_squares * h)
         t = tf.tanh(c)
         d_c = d_c + d_h * o * (1 - t * t)
@@ -200,11 +214,3 @@ def _back(recurrent_activation: str, dtype: str) -> Callable[..., Any]:
         return tf.cast(tf.concat(parts, axis=-1), dtype), d_c * f
 
     return fused(back)
-
-
-@functools.cache
-def _join_with_ones(dtype: str) -> Callable[..., Any]:
-    def with_ones(frame: Any, h: Any) -> Any:
-        return tf.concat([tf.cast(frame, dtype), tf.cast(h, dtype), tf.ones_like(h[..., :1], dtype)], axis=-1)
-
-    return fused(with_ones)

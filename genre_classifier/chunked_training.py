@@ -1,16 +1,17 @@
 """One optimizer step on a batch of clips, whole or in chunks, at the memory of one chunk (TensorFlow).
 
-A batch longer than a chunk takes two passes. The first scores all chunks, storing the recurrent state at their
-borders. Then the loss, any loss, is computed on the scores of the whole clips, and with it its gradient with respect
-to every score. The second pass goes through the chunks again, last to first, and takes that gradient to the weights;
-the gradient with respect to the state goes on to the chunk before (full) or stops (truncated). This is gradient
-checkpointing (Chen et al., "Training deep nets with sublinear memory cost", 2016) over time.
+A batch longer than a chunk takes two passes. The first scores all chunks. Then the loss, any loss, is computed on the
+scores of the whole clips, and with it its gradient with respect to every score. The second pass goes through the
+chunks again, last to first, and takes that gradient to the weights; the gradient with respect to the state goes on to
+the chunk before (full) or stops (truncated). This is gradient checkpointing (Chen et al., "Training deep nets with
+sublinear memory cost", 2016) over time: the first pass stores the state before every `GROUP`-th chunk, and the second
+recomputes the states inside a group when it comes to it.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -25,6 +26,8 @@ if TENSORFLOW:
 
 if TYPE_CHECKING:
     from genre_classifier.network import GenreModel
+
+GROUP = 12  # chunks
 
 
 class ChunkedTraining:
@@ -50,24 +53,39 @@ class ChunkedTraining:
     def _train_in_chunks(self, x: Any, y: Any, weights: Any, chunk: int) -> Any:
         model = self._model
         starts = range(0, x.shape[1], chunk)
+        groups = [starts[number : number + GROUP] for number in range(0, len(starts), GROUP)]
         states = model.initial_states(x.shape[0])
-        borders, scores, moments = [], [], None
-        for start in starts:
-            borders.append(states)
-            part, states, measured = self._forward(tf.convert_to_tensor(x[:, start : start + chunk]), states)
-            scores.append(part)
-            moments = measured if moments is None else tuple(map(operator.add, moments, measured))
+        before_groups, scores, moments = [], [], None
+        for group in groups:
+            before_groups.append(states)
+            borders = []
+            for start in group:
+                borders.append(states)
+                part, states, measured = self._forward(_cut(x, start, chunk), states)
+                scores.append(part)
+                moments = measured if moments is None else tuple(map(operator.add, moments, measured))
         logs, d_scores = self._loss(y, tf.concat(scores, axis=1), weights)
         none = keras.tree.map_structure(tf.zeros_like, states)
         d_states, sums = none, [tf.zeros(variable.shape) for variable in model.trainable_variables]
-        for start in reversed(starts):
-            pixels = tf.convert_to_tensor(x[:, start : start + chunk])
-            before = borders.pop()
-            d_states, sums = self._backward(pixels, before, d_scores[:, start : start + chunk], d_states, sums)
-            if model.bptt == "truncated":
-                d_states = none
+        for group in reversed(groups):
+            before = before_groups.pop()
+            if not borders:  # those of the last group are still there
+                borders = self._borders(x, group, chunk, before)
+            for start in reversed(group):
+                d_states, sums = self._backward(
+                    _cut(x, start, chunk), borders.pop(), d_scores[:, start : start + chunk], d_states, sums
+                )
+                if model.bptt == "truncated":
+                    d_states = none
         self._apply(sums, moments)
         return logs
+
+    def _borders(self, x: Any, group: Sequence[int], chunk: int, states: programs.States) -> list[programs.States]:
+        """Return the state before each chunk of a group."""
+        borders = [states]
+        for start in group[:-1]:
+            borders.append(self._forward(_cut(x, start, chunk), borders[-1])[1])
+        return borders
 
     def _forward_chunk(self, pixels: Any, states: programs.States) -> Any:
         network = self._model.network(self._model.precision)
@@ -103,6 +121,10 @@ class ChunkedTraining:
     def _apply_gradients(self, gradients: list[Any], moments: Any) -> None:
         self._model.optimizer.apply(gradients, self._model.trainable_variables)
         update_statistics(self._model, moments)
+
+
+def _cut(x: Any, start: int, chunk: int) -> Any:
+    return tf.convert_to_tensor(x[:, start : start + chunk])
 
 
 def train_whole(model: GenreModel, data: Any) -> Any:

@@ -64,12 +64,12 @@ State = tuple[Any, Any]  # h and c, each (batch, rows, cols, filters)
 
 def join(frame: Any, h: Any, dtype: str) -> Any:
     """Put a frame and the hidden state side by side, as the convolution wants them."""
-    return _join(dtype)(frame, h)
+    return ops.concatenate([ops.cast(frame, dtype), ops.cast(h, dtype)], axis=-1)
 
 
 def step(cell: Cell, joined: Any, c: Any) -> State:
     """Return `(h, c)` after one frame; `joined` is the frame beside h."""
-    return _gates(cell.recurrent_activation)(_convolve(cell, joined), cell.bias, c)
+    return gates_and_state(cell.recurrent_activation)(_convolve(cell, joined), cell.bias, c)
 
 
 def run(cell: Cell, frames: Any, state: State) -> tuple[Any, State]:
@@ -124,6 +124,12 @@ def run_and_pool(
     return outputs, state, moments
 
 
+def corners(frames: Any, pool: int) -> list[Any]:
+    """Cut `(n, rows, cols, channels)` into the windows' first pixels, second pixels, ..., row by row."""
+    rows, cols = frames.shape[1] // pool * pool, frames.shape[2] // pool * pool
+    return [frames[:, i:rows:pool, j:cols:pool] for i in range(pool) for j in range(pool)]
+
+
 def measure(frames: Any, weights: Any) -> Moments:
     """Add up `(n, rows, cols, channels)`; `weights` `(n,)` is 1 for a real frame and 0 for a padded one."""
     _, rows, cols, channels = frames.shape
@@ -152,12 +158,9 @@ def gates(z: Any, bias: Any, recurrent_activation: str) -> tuple[Any, Any, Any, 
 
 
 @functools.cache
-def _join(dtype: str) -> Callable[..., Any]:
-    return fused(lambda frame, h: ops.concatenate([ops.cast(frame, dtype), ops.cast(h, dtype)], axis=-1))
+def gates_and_state(recurrent_activation: str) -> Callable[..., State]:
+    """Return a function of `(z, bias, c)` that gives the new `(h, c)`."""
 
-
-@functools.cache
-def _gates(recurrent_activation: str) -> Callable[..., State]:
     def update(z: Any, bias: Any, c: Any) -> State:
         i, f, g, o = gates(z, bias, recurrent_activation)
         c = f * c + i * g

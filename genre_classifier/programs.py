@@ -198,16 +198,10 @@ def _no_moments(stage: Stage) -> Moments:
     return Moments(ops.zeros((), "float32"), zeros, zeros)
 
 
-def _windows(frames: Any, pool: int) -> Any:
-    """Return the maximum over windows of `(n, rows, cols, channels)`."""
-    rows, cols = frames.shape[1] // pool * pool, frames.shape[2] // pool * pool
-    corners = [frames[:, i:rows:pool, j:cols:pool] for i in range(pool) for j in range(pool)]
-    return functools.reduce(ops.maximum, corners)
-
-
 @functools.cache
 def _pool_and_join(pool: int, dtype: str) -> Callable[..., Any]:
     def apply(frames: Any, scale: Any, shift: Any, h: Any) -> Any:
-        return convlstm.join(_windows(frames * scale + shift, pool), h, dtype)
+        pooled = functools.reduce(ops.maximum, convlstm.corners(frames * scale + shift, pool))
+        return convlstm.join(pooled, h, dtype)
 
     return fused(apply)
