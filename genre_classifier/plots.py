@@ -27,6 +27,8 @@ from genre_classifier.palette import GENRE_COLOURS
 INK = "#1a1a1a"
 FAINT = "#b0b0b0"
 MODEL = "#0072B2"
+# The share of fewer frames jumps about and says nothing.
+LEAST_BIN_FRAMES = 10
 _CURVE_POINTS = 200
 _MARKERS = ("s", "D", "^", "v")
 _STYLE: Any = {  # any: Matplotlib's own type lists every setting by name
@@ -94,7 +96,10 @@ def precision_recall(
 
 
 def reliability_diagram(axes: Axes, before: Reliability, after: Reliability) -> None:
-    """Draw the share of positive frames against the mean score, before and after the temperature."""
+    """Draw the share of positive frames against the mean score, before and after the temperature.
+
+    Bins of fewer than `LEAST_BIN_FRAMES` frames are left out.
+    """
     axes.plot([0, 1], [0, 1], color=FAINT, linestyle="--", linewidth=1)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     if not after.frames.sum():
@@ -102,7 +107,7 @@ def reliability_diagram(axes: Axes, before: Reliability, after: Reliability) -> 
     shares = after.frames / after.frames.sum()
     axes.bar(after.edges[:-1], shares, width=np.diff(after.edges), align="edge", color="#dcdcdc", linewidth=0, zorder=0)
     for what, marker, colour, fill in ((before, "o", FAINT, "white"), (after, "s", MODEL, MODEL)):
-        used = what.frames > 0
+        used = what.frames >= LEAST_BIN_FRAMES
         axes.plot(
             what.mean_score[used], what.frequency[used], marker=marker, markersize=4, color=colour,
             markerfacecolor=fill, linewidth=1.2, clip_on=False,

@@ -21,6 +21,7 @@ from genre_classifier.genres import GENRES
 from genre_classifier.glossary import BASELINES, HEADLINE, LEVELS, METRICS, SCOPES
 from genre_classifier.metrics import Evaluation
 from genre_classifier.pages import data_url, render
+from genre_classifier.plots import LEAST_BIN_FRAMES
 from genre_classifier.report_plots import report_plots
 from genre_classifier.tags import clock
 from preprocessing.files import write_atomically
@@ -131,6 +132,7 @@ def report_html(
         "thumbnails": thumbnails,
         "viewers": viewers,
         "percent": f"{evaluation.config.confidence:.0%}",
+        "least_bin_frames": LEAST_BIN_FRAMES,
         "number": document.number,
         "clock": clock,
         "value": _value_cell,

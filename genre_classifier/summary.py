@@ -28,7 +28,7 @@ def opening(evaluation: Evaluation, about: About) -> str:
     over = "the six genres" if defined == len(GENRES) else f"the {defined} of six genres that the labels show"
     width = f" ({evaluation.config.confidence:.0%} interval {interval(score)})" if score.has_interval else ""
     return (
-        f"On {_count(len(data.trailers), 'trailer')} ({length}, {len(data.times):,} frames) the scores of {about.run} "
+        f"On {_count(len(data.trailers), 'trailer')} ({length}, {len(data.times):,} frames) the scores of “{about.run}” "
         f"reach an average precision over frames of {number(score.value)}{width}, averaged over {over}; 1 is perfect."
     )
 

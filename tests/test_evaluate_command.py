@@ -93,7 +93,7 @@ def test_score_tables_made_elsewhere_are_taken(tmp_path, capsys):
     options = ("--scores", tmp_path / "mine", tmp_path / "labels.csv", "--out", tmp_path / "out", "--draws", 5)
     code, out, _ = run_command(capsys, *options)
     assert code == 0
-    assert "the scores of mine reach" in out
+    assert "the scores of “mine” reach" in out
 
 
 def test_two_score_folders_are_compared_on_the_trailers_of_both(stored, capsys):
