@@ -21,7 +21,8 @@ from genre_classifier.cli import _run
 from genre_classifier.genres import GENRES
 from genre_classifier.labels import read_labels
 from genre_classifier.scores import read_scores
-from genre_classifier.tag_folder import FILES, plan_jobs
+from genre_classifier.tag_folder import FILES
+from genre_classifier.tag_jobs import plan_jobs
 from preprocessing.errors import InputError, WorkError
 from tests.media import flat_frames, write_media
 from tests.tiny_run import make_run

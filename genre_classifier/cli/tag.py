@@ -65,7 +65,9 @@ def command(
 
     from genre_classifier.cli.video_time import VideoTime
     from genre_classifier.runs import load_run
-    from genre_classifier.tag_folder import Extras, Job, make_folder, plan_jobs, tag_videos, write_index
+    from genre_classifier.tag_folder import Extras, make_folder, tag_videos
+    from genre_classifier.tag_jobs import Job, plan_jobs
+    from genre_classifier.tag_summary import write_index
     from preprocessing.errors import InputError
     from preprocessing.manifest import source_name
     from preprocessing.sources import find_videos
