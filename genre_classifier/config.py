@@ -116,7 +116,7 @@ class ModelConfig(_Config):
             shrink *= pool
         _require(
             min(self.rows, self.cols) >= shrink,
-            f"frames of {self.rows}x{self.cols} are too small: the pooling of this network needs {shrink} pixels each way",
+            f"frames of {self.rows}x{self.cols} are too small: this network pools {shrink} pixels into one",
         )
 
 

@@ -58,7 +58,7 @@ class Trailer:
     @property
     def genres(self) -> np.ndarray:
         """Return which genres the trailer shows anywhere, bool (6,)."""
-        return self.targets.any(axis=0)
+        return np.asarray(self.targets.any(axis=0))
 
 
 def load_trailers(

@@ -75,7 +75,8 @@ def curves_png(rows: Sequence[dict[str, float]]) -> bytes:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
-    draw_curves(*figure.subplots(1, 2), rows)
+    loss_axis, precision_axis = figure.subplots(1, 2)
+    draw_curves(loss_axis, precision_axis, rows)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()

@@ -71,7 +71,7 @@ def read_labels(
         counts = ", ".join(f"{name} ({count})" for name, count in unmapped.most_common())
         what = "taken as other" if unmapped_as_other else "left out"
         on_note(f"{path}: genres outside the six, {what}: {counts}")
-    labels = raw.assign(genre=genres).loc[[genre is not None for genre in genres]]
+    labels = raw.assign(genre=np.array(genres, dtype=object)).loc[[genre is not None for genre in genres]]
     _check_intervals(path, labels)
     return labels.drop(columns="where").drop_duplicates().reset_index(drop=True)
 

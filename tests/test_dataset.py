@@ -77,7 +77,7 @@ def test_balance_weighs_each_side_of_a_genre(folder):
 def test_clips_that_do_not_fit_are_refused(tmp_path):
     labels = write_clips(tmp_path, [4, 4])
     np.save(tmp_path / "trailer_1.npy", np.zeros((4, 3, 10, 10), np.uint8))
-    with pytest.raises(InputError, match="clips of one size, found 12x12 .*10x10"):
+    with pytest.raises(InputError, match=r"clips of one size, found 12x12 .*10x10"):
         load_trailers(tmp_path, labels)
     np.save(tmp_path / "trailer_1.npy", np.full((4, 3, 12, 12), np.nan))
     with pytest.raises(InputError, match=r"trailer_1.npy: expected a clip of uint8 .* found float64"):

@@ -10,7 +10,11 @@ from genre_classifier.cli import _run
 from genre_classifier.genres import GENRES
 
 NAMES = ("caminandes1_30s_180p_av1.webm", "tos_film_17s_800p_vp9.webm")
-NETWORK = "--trunk-filters 4,4 --trunk-pools 2,2 --branch-filters 2 --dense-units 8 --head pooled".split()
+NETWORK = "--trunk-filters 4,4 --trunk-pools 2,2 --branch-filters 2 --dense-units 8 --head pooled"
+
+
+def run(line: str) -> int:
+    return _run(line.split())
 
 
 def test_the_whole_path(real_trailers, tmp_path, monkeypatch, capsys):
@@ -21,13 +25,12 @@ def test_the_whole_path(real_trailers, tmp_path, monkeypatch, capsys):
     labels = pd.read_csv(real_trailers / "labels.csv")
     labels[labels["trailer"].isin(NAMES)].to_csv("labels.csv", index=False)
 
-    assert _run("preprocess trailers clips --frames 40 --size 32 --jobs 1".split()) == 0
+    assert run("preprocess trailers clips --frames 40 --size 32 --jobs 1") == 0
     manifest = pd.read_csv("clips/manifest.csv")
     assert list(manifest["status"]) == ["ok", "ok"]
-    train = "train clips labels.csv runs/a --epochs 1 --validation-share 0 --test-share 0".split()
-    assert _run([*train, *NETWORK]) == 0
-    assert _run(["tag", "runs/a", f"trailers/{NAMES[1]}", "--out", "tags"]) == 0
-    assert _run("evaluate runs/a clips labels.csv --out report --split all".split()) == 0
+    assert run(f"train clips labels.csv runs/a --epochs 1 --validation-share 0 --test-share 0 {NETWORK}") == 0
+    assert run(f"tag runs/a trailers/{NAMES[1]} --out tags") == 0
+    assert run("evaluate runs/a clips labels.csv --out report --split all") == 0
 
     tags = tmp_path / "tags" / "tos_film_17s_800p_vp9"
     for name in ("scores.csv", "segments.csv", "segments.vtt", "segments.json", "timeline.png", "viewer.html"):

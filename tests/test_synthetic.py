@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def test_shots_cover_the_trailer_and_overlap_only_in_dissolves():
         shots = plan_shots(np.random.default_rng(seed), config)
         assert shots[0].first == 0
         assert shots[-1].stop >= config.duration * config.fps
-        overlaps |= {before.stop - after.first for before, after in zip(shots, shots[1:], strict=False)}
+        overlaps |= {before.stop - after.first for before, after in itertools.pairwise(shots)}
     assert overlaps == {0, 12}
 
 

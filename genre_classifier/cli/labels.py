@@ -13,7 +13,7 @@ FORMATS = ("labels", "wide", "activitynet", "labelstudio", "dcase")
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--to", "file_format", type=click.Choice(FORMATS),
-              help="Format of OUT; by default its ending tells: .csv labels, .json activitynet, .tsv dcase.")  # fmt: skip
+              help="Format of OUT; else its ending tells: .csv labels, .json activitynet, .tsv dcase.")  # fmt: skip
 @click.option("--genre-map", type=click.Path(path_type=Path), help="A table name,genre that adds to the known names.")
 @click.option("--unmapped-as-other", is_flag=True, help="Known genres outside the six become other.")
 def command(

@@ -8,7 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 
-def progress_bar(total: float | None, description: str, unit: str, **options: Any) -> tqdm:  # type: ignore[type-arg]
+def progress_bar(total: float | None, description: str, unit: str, **options: Any) -> tqdm:
     """Return a tqdm bar on stderr, disabled where stderr is no terminal."""
     return tqdm(
         total=total,

@@ -30,7 +30,8 @@ class TrainingProgress:
 class _BarCallback(keras.callbacks.Callback):
     def __init__(self, bar: Any, epochs: int) -> None:
         super().__init__()
-        self.bar, self.epochs, self.shown = bar, epochs, {}
+        self.bar, self.epochs = bar, epochs
+        self.shown: dict[str, str] = {}
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.bar.total is None:
