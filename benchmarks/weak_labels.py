@@ -1,4 +1,4 @@
-"""Pooled against broadcast training on weak labels: which learns the frames better from whole-trailer labels?
+"""Pooled against broadcast training on weak labels: which learns the frames better from whole-trailer labels.
 
 Synthetic trailers of two to four shots keep only the names of their genres for training; the test trailers keep their
 intervals, so that frames are judged. Both sides see the same trailers, in the same order, from the same weights.
