@@ -20,14 +20,13 @@ from keras import ops
 from genre_classifier import programs
 from genre_classifier.acceleration import TENSORFLOW, program
 from genre_classifier.backpropagation import Moments
+from genre_classifier.memory import GROUP
 
 if TENSORFLOW:
     import tensorflow as tf
 
 if TYPE_CHECKING:
     from genre_classifier.network import GenreModel
-
-GROUP = 12  # chunks
 
 
 class ChunkedTraining:

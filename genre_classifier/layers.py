@@ -183,6 +183,10 @@ class FastConvLSTM2D(keras.layers.ConvLSTM2D):
         return {**super().get_config(), "precision": self.precision}
 
 
+# Keras files weights under the name of the layer's class: under this one, either layer finds the other's.
+FastConvLSTM2D.__name__ = keras.layers.ConvLSTM2D.__name__
+
+
 @keras.saving.register_keras_serializable(PACKAGE)
 class FrameNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` over the last axis, whose statistics leave padded frames out."""

@@ -1,0 +1,191 @@
+"""How much memory a piece of work will take, said before it starts.
+
+The estimate adds up the arrays that the programs hold at their peak, from the sizes of the network alone; the
+benchmark compares it with the peak that it measures. Sizes are in bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from genre_classifier.config import ModelConfig, Precision
+from preprocessing.errors import InputError, WorkError
+
+# Of a process that has imported TensorFlow and compiled the programs, with a network of no size.
+BASE_BYTES = 600e6
+FLOAT = 4
+GROUP = 12  # chunks between stored states: see genre_classifier.chunked_training
+# Whole maps of the first layer that are alive beside those that are kept: of the gates, and of gradients.
+SCORING_COPIES, TRAINING_COPIES = 3.0, 7.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Maps:
+    """Size of one ConvLSTM's maps.
+
+    Attributes
+    ----------
+    pixels : int
+        Rows times columns.
+    inputs, filters : int
+        Channels that it sees, and that it gives.
+    pool : int
+        Size of the windows of the pooling after it.
+    """
+
+    pixels: int
+    inputs: int
+    filters: int
+    pool: int
+
+
+def layer_maps(config: ModelConfig) -> list[Maps]:
+    """Return the sizes of the shared stages, then of all branches side by side."""
+    rows, cols, inputs = config.rows, config.cols, 6 if config.inputs == "rgb+difference" else 3
+    maps = []
+    for filters, pool in zip(config.trunk_filters, config.trunk_pools, strict=True):
+        maps.append(Maps(rows * cols, inputs, filters, pool))
+        rows, cols, inputs = rows // pool, cols // pool, filters
+    maps.append(Maps(rows * cols, inputs, config.branch_filters * len(config.genres), config.branch_pool))
+    return maps
+
+
+def weight_bytes(config: ModelConfig) -> float:
+    """Return the size of the network's kernels; biases and scales are nothing beside them."""
+    *shared, branches = layer_maps(config)
+    total = sum(config.kernel_size**2 * (one.inputs + one.filters) * 4 * one.filters for one in shared)
+    total += config.kernel_size**2 * (branches.inputs + config.branch_filters) * 4 * branches.filters
+    pooled_rows, pooled_cols = config.rows, config.cols
+    for pool in (*config.trunk_pools, config.branch_pool):
+        pooled_rows, pooled_cols = pooled_rows // pool, pooled_cols // pool
+    maps = 2 if config.head == "pooled" else pooled_rows * pooled_cols
+    units = (config.branch_filters * maps, *config.dense_units, 1)
+    total += len(config.genres) * sum(a * b for a, b in itertools.pairwise(units))
+    return total * FLOAT
+
+
+def scoring_bytes(config: ModelConfig, chunk: int, *, precision: Precision = "float32") -> float:
+    """Return the peak of a process that scores clips of any length in chunks."""
+    first = layer_maps(config)[0]
+    low = FLOAT if precision == "float32" else 2
+    one_frame = first.pixels * (low * (first.inputs + 5 * first.filters) + FLOAT * first.filters * SCORING_COPIES)
+    pixels = 2 * chunk * 3 * config.rows * config.cols
+    return BASE_BYTES + 2 * weight_bytes(config) + one_frame + _state_bytes(config) + pixels
+
+
+def training_bytes(
+    config: ModelConfig,
+    frames: int,
+    *,
+    chunk: int | None = None,
+    batch: int = 1,
+    precision: Precision = "float32",
+) -> float:
+    """Return the peak of a process that trains on batches of clips of up to `frames` frames.
+
+    Parameters
+    ----------
+    config : ModelConfig
+    frames, batch : int
+        Longest clip, and clips per step.
+    chunk : int or None
+        As in `GenreModel.configure`.
+    precision : {"float32", "bfloat16"}
+    """
+    length = frames if chunk is None else min(chunk, frames)
+    low = FLOAT if precision == "float32" else 2
+    kept = 0.0
+    for one in layer_maps(config):
+        # Per frame: input and its gradient, h, c and what the convolution gave, the pooled maps, them normalised,
+        # and the gradients of both.
+        channels = 2 * FLOAT * one.inputs + 2 * FLOAT * one.filters + low * 4 * one.filters
+        kept += one.pixels * (channels + 4 * FLOAT * one.filters / one.pool**2)
+    first = layer_maps(config)[0]
+    working = first.pixels * (low * (first.inputs + 5 * first.filters) + FLOAT * first.filters * TRAINING_COPIES)
+    chunks = math.ceil(frames / length)
+    borders = 0 if chunks == 1 else math.ceil(chunks / GROUP) + min(GROUP, chunks)
+    clip = 3 * config.rows * config.cols * frames
+    # Weights, their gradients (two sets while they are added up) and Adam's two moments.
+    fixed = BASE_BYTES + weight_bytes(config) * (5 if chunks == 1 else 6)
+    return fixed + batch * (length * kept + working + borders * _state_bytes(config) + clip)
+
+
+def require_training_memory(
+    config: ModelConfig,
+    frames: int,
+    *,
+    chunk: int | None = None,
+    batch: int = 1,
+    precision: Precision = "float32",
+    free: float | None = None,
+) -> float:
+    """Return the estimate of `training_bytes`, or refuse.
+
+    Parameters
+    ----------
+    config, frames, chunk, batch, precision
+        As for `training_bytes`.
+    free : float, optional
+        Bytes that the process may take in all; by default what the machine has free.
+
+    Raises
+    ------
+    WorkError
+        If the estimate is above `free`: with the longest chunk that fits, or else the frame size or count that would.
+    """
+    free = available_bytes() if free is None else free
+    needed = training_bytes(config, frames, chunk=chunk, batch=batch, precision=precision)
+    if needed <= free:
+        return needed
+
+    def fits(config: ModelConfig, frames: int, chunk: int) -> bool:
+        return training_bytes(config, frames, chunk=chunk, batch=batch, precision=precision) <= free
+
+    message = (
+        f"training on {batch} x {frames} frames of {config.rows}x{config.cols}"
+        f"{'' if chunk is None else f' in chunks of {chunk}'} needs about {needed / 1e9:.1f} GB, and "
+        f"{free / 1e9:.1f} GB are free: "
+    )
+    if longest := next((length for length in range(frames, 0, -1) if fits(config, frames, length)), None):
+        raise WorkError(f"{message}use --chunk {longest} or less")
+    remedies = []
+    if size := _largest(lambda size: fits(_resized(config, size), frames, 1), min(config.rows, config.cols)):
+        remedies.append(f"clips of --size {size}")
+    if count := _largest(lambda count: fits(config, count, 1), frames):
+        remedies.append(f"clips of --frames {count}")
+    raise WorkError(f"{message}no chunk is short enough; " + (" or ".join(remedies) or "it needs a larger machine"))
+
+
+def available_bytes() -> float:
+    """Return the memory that the machine could give a process now; infinity where it does not say (not Linux)."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return float(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return math.inf
+
+
+def _state_bytes(config: ModelConfig) -> float:
+    return sum(2 * FLOAT * one.pixels * one.filters for one in layer_maps(config))
+
+
+def _resized(config: ModelConfig, size: int) -> ModelConfig:
+    return dataclasses.replace(config, rows=size, cols=size)
+
+
+def _largest(fits: Callable[[int], bool], limit: int) -> int | None:
+    """Return the largest number below `limit` that fits, or None; numbers too small for the network do not."""
+
+    def usable(number: int) -> bool:
+        try:
+            return fits(number)
+        except InputError:
+            return False
+
+    return next((number for number in range(limit - 1, 0, -1) if usable(number)), None)
