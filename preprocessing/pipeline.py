@@ -120,7 +120,8 @@ def preprocess_directory(
     videos = find_videos(trailers)
     with staging.locked(clips):
         folder = _Folder(clips, config)
-        staging.clean(clips, keep={staging.staged_path(clips, source_name(video)) for video in videos})
+        staged = {staging.staged_path(clips, source_name(video)) for video in videos}
+        staging.clean(clips, keep=staged)
         write_clip_config(clips, config)
         tasks = [folder.task(trailers, video) for video in videos]
         try:
@@ -135,6 +136,7 @@ def preprocess_directory(
                 folder.save()
             raise
         except KeyboardInterrupt:
+            staging.clean(clips, keep=staged)
             folder.save()
             raise
         staging.clean(clips, keep=set())

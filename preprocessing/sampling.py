@@ -7,6 +7,7 @@ the order of decoding instead of that of showing. `true_times` turns them into s
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Literal
 
 import numpy as np
@@ -81,23 +82,31 @@ def _usual_step(times: np.ndarray, positions: np.ndarray) -> float:
 
 
 def _unwrap(reported: np.ndarray) -> np.ndarray:
-    """Add up the lost time where the clock was set back for good, as at the joint of two recordings."""
-    times = reported.copy()
-    steps = np.diff(times)
+    """Add up the lost time where the clock was set back for good, as at the joint of two recordings.
+
+    Set back for good means: this frame and as many after it as a stream may reorder come before the latest time that
+    held. A time that falls back within as many frames (a single wrong one, or reordered ones) did not hold.
+    """
+    steps = np.diff(reported)
     forward = steps[np.isfinite(steps) & (steps > 0)]
     if not len(forward):
-        return times
+        return reported
     step = float(np.median(forward))
-    latest = -np.inf
-    for index in range(len(times)):
-        if not np.isfinite(times[index]):
-            continue
-        if times[index] <= latest:
-            ahead = times[index : index + REORDER_FRAMES + 1]
-            ahead = ahead[np.isfinite(ahead)]
-            if len(ahead) > REORDER_FRAMES and (ahead <= latest).all() and ahead[-1] > ahead[0]:
-                times[index:] += latest + step - ahead.min()
-        latest = max(latest, times[index])
+    known = np.isfinite(reported)
+    ahead = np.full(REORDER_FRAMES, np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(np.append(reported, ahead), REORDER_FRAMES + 1)
+    lowest = np.where(np.isnan(windows), np.inf, windows).min(axis=1)
+    highest = np.where(np.isnan(windows), -np.inf, windows).max(axis=1)
+    rising = windows[:, -1] > windows[:, 0]  # never where there are too few frames to tell
+    times = reported.copy()
+    latest, lost = -np.inf, 0.0
+    for index in np.flatnonzero(known).tolist():
+        if rising[index] and highest[index] + lost <= latest:
+            before = times[max(0, index - REORDER_FRAMES - 1) : index]
+            lost = before[_longest_increasing(before)[-1]] + step - lowest[index]
+            latest = -np.inf
+        latest = max(latest, lowest[index] + lost)
+        times[index] += lost
     return times
 
 
@@ -107,7 +116,7 @@ def _longest_increasing(times: np.ndarray) -> np.ndarray:
     tail_positions: list[int] = []
     previous = np.full(len(times), -1)
     for position in np.flatnonzero(np.isfinite(times)).tolist():
-        pile = int(np.searchsorted(tails, times[position]))
+        pile = bisect_left(tails, times[position])
         if pile == len(tails):
             tails.append(times[position])
             tail_positions.append(position)
@@ -147,12 +156,14 @@ def pick_frames(times: np.ndarray, config: ClipConfig) -> np.ndarray:
 
 
 def _pick_at_rate(times: np.ndarray, fps: float) -> np.ndarray:
+    """Pick each frame that is shown at some k / fps, counted from 0."""
     if not len(times):
         return np.empty(0, dtype=np.intp)
     # A millionth of a second: below any time base, above the rounding of k / fps.
-    ticks = np.arange(np.floor((times[-1] + 1e-6) * fps) + 1) / fps + 1e-6
-    shown = np.searchsorted(times, ticks, side="right") - 1
-    return np.unique(np.maximum(shown, 0))
+    begins = times - 1e-6
+    ends = np.append(begins[1:], begins[-1] + frame_duration(times, None))
+    begins[0] = 0.0  # what comes before the first frame shows it, too
+    return np.flatnonzero(np.ceil(begins * fps) / fps < ends)
 
 
 def _pick_evenly(times: np.ndarray, most: int) -> np.ndarray:

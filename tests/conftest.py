@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no failure, and a run of the tests says the same each time.
+settings.register_profile("project", deadline=None, derandomize=True)
+settings.load_profile("project")
 
 # Real videos lie beside the checkout, never inside it; elsewhere the tests that need them are skipped.
 SHARED = Path(os.environ.get("GENRE_CLASSIFIER_MEDIA", Path(__file__).resolve().parents[2] / "shared"))

@@ -57,7 +57,7 @@ def test_picks_at_a_rate_are_the_frames_shown_then(times: np.ndarray, fps: float
     assert (np.diff(picks) > 0).all()
     shown = []
     tick = 0
-    while tick / fps <= times[-1] + 1e-6 and len(shown) <= most:
+    while tick / fps < times[-1] - 1e-6 + frame_duration(times, None) and len(shown) <= most:
         frame = max(0, int(np.sum(times <= tick / fps + 1e-6)) - 1)
         if frame not in shown:
             shown.append(frame)
@@ -118,6 +118,17 @@ def test_a_clock_that_starts_again_goes_on() -> None:
     times, timing = true_times(reported, 25.0)
     assert timing == "repaired"
     np.testing.assert_allclose(times, np.arange(240) / 25, atol=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [1e5, -3.0, 3.0])
+@pytest.mark.parametrize("where", [1, 50, 98])
+def test_one_absurd_time_costs_nothing(where: int, wrong: float) -> None:
+    true = np.arange(100) / 25
+    reported = true.copy()
+    reported[where] += wrong
+    times, timing = true_times(reported, 25.0)
+    assert timing == "repaired"
+    np.testing.assert_allclose(times, true, atol=1e-6)
 
 
 def test_missing_times_at_the_end_mean_that_all_are_late() -> None:
