@@ -12,6 +12,7 @@ from preprocessing.errors import InputError, WorkError
 from preprocessing.readers import ReaderPool, shared_pool
 
 CONNECT_SECONDS = 10
+LONGEST_TIMEOUT_SECONDS = 1_000_000
 
 
 @contextmanager
@@ -23,12 +24,14 @@ def answers(
     Raises
     ------
     InputError
-        If the number of jobs is wrong, or Dask is wanted and missing.
+        If the number of jobs or the timeout is wrong, or Dask is wanted and missing.
     WorkError
         If the cluster does not answer.
     """
     if jobs is not None and jobs < 1:
         raise InputError(f"jobs must be at least 1, got {jobs}")
+    if not 0 < timeout <= LONGEST_TIMEOUT_SECONDS:
+        raise InputError(f"timeout must be between 0 and {LONGEST_TIMEOUT_SECONDS} seconds, got {timeout:g}")
     if scheduler is not None:
         with _cluster(scheduler):
             parallel = joblib.Parallel(return_as="generator", batch_size=1)

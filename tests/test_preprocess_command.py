@@ -44,6 +44,8 @@ def test_results_failures_and_exit_codes(trailers: Path, tmp_path: Path, capfd: 
         (["trailers", "clips", "--fps", "-1"], "fps must be a positive number"),
         (["trailers", "clips", "--fit", "squash"], "squash"),
         (["trailers", "clips", "--jobs", "0"], "jobs must be at least 1"),
+        (["trailers", "clips", "--timeout", "0"], "timeout must be between"),
+        (["trailers", "clips", "--timeout", "inf"], "timeout must be between"),
         (["trailers", "trailers/good.mkv"], "expected a folder to write clips to"),
     ],
 )
