@@ -16,8 +16,10 @@ from preprocessing.config import ClipConfig
 
 Timing = Literal["timestamps", "repaired", "frame rate"]
 
-# A stream reorders at most 16 frames (H.264 and HEVC, max_dec_frame_buffering): time that stays back longer was reset.
+# A stream reorders at most 16 frames (H.264 and HEVC, max_dec_frame_buffering).
 REORDER_FRAMES = 16
+# Fewer frames than this behind a joint are given times from their neighbours, whichever way their clock ran.
+FEWEST_REJOINED = 4
 # Of a stream with neither timestamps nor a believable frame rate: the commonest rate of elementary streams.
 FALLBACK_FPS = 25.0
 # Declared rates outside this range are time bases or nonsense, not frame rates.
@@ -84,30 +86,27 @@ def _usual_step(times: np.ndarray, positions: np.ndarray) -> float:
 def _unwrap(reported: np.ndarray) -> np.ndarray:
     """Add up the lost time where the clock was set back for good, as at the joint of two recordings.
 
-    Set back for good means: this frame and as many after it as a stream may reorder come before the latest time that
-    held. A time that falls back within as many frames (a single wrong one, or reordered ones) did not hold.
+    Two recordings show in that the frames on each side of the joint are in order, and those of both together are not;
+    single wrong times and reordered frames leave most of both sides together in order.
     """
-    steps = np.diff(reported)
-    forward = steps[np.isfinite(steps) & (steps > 0)]
+    known = np.flatnonzero(np.isfinite(reported))
+    times = reported[known]
+    forward = np.diff(times)[np.diff(times) > 0]
     if not len(forward):
         return reported
     step = float(np.median(forward))
-    known = np.isfinite(reported)
-    ahead = np.full(REORDER_FRAMES, np.nan)
-    windows = np.lib.stride_tricks.sliding_window_view(np.append(reported, ahead), REORDER_FRAMES + 1)
-    lowest = np.where(np.isnan(windows), np.inf, windows).min(axis=1)
-    highest = np.where(np.isnan(windows), -np.inf, windows).max(axis=1)
-    rising = windows[:, -1] > windows[:, 0]  # never where there are too few frames to tell
-    times = reported.copy()
-    latest, lost = -np.inf, 0.0
-    for index in np.flatnonzero(known).tolist():
-        if rising[index] and highest[index] + lost <= latest:
-            before = times[max(0, index - REORDER_FRAMES - 1) : index]
-            lost = before[_longest_increasing(before)[-1]] + step - lowest[index]
-            latest = -np.inf
-        latest = max(latest, lowest[index] + lost)
-        times[index] += lost
-    return times
+    for joint in (np.flatnonzero(np.diff(reported[known]) <= 0) + 1).tolist():
+        before = times[max(0, joint - REORDER_FRAMES) : joint]
+        after = times[joint : joint + REORDER_FRAMES]
+        if after.max() > before.max() + len(after) / 2 * step:
+            continue  # most of what follows is in order: the usual case, quickly told
+        first, second = _longest_increasing(before), _longest_increasing(after)
+        out_of_order = len(first) + len(second) - len(_longest_increasing(np.concatenate([before, after])))
+        if out_of_order >= max(FEWEST_REJOINED, min(len(first), len(second)) / 2):
+            times[joint:] += before[first[-1]] + step - after[second[0]]
+    unwrapped = np.full(len(reported), np.nan)
+    unwrapped[known] = times
+    return unwrapped
 
 
 def _longest_increasing(times: np.ndarray) -> np.ndarray:

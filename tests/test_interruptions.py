@@ -1,0 +1,184 @@
+"""Runs that are interrupted: readers that crash or hang, disks that fill, files that grow, kills at any moment."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from preprocessing import preprocess_directory
+from preprocessing.clips import clip_path
+from preprocessing.config import ClipConfig
+from preprocessing.errors import InputError, WorkError
+from preprocessing.manifest import read_manifest
+from tests.folders import CONFIG, contents, make_trailers
+from tests.media import flat_frames, reader_processes, write_media
+
+
+@pytest.fixture
+def trailers(tmp_path: Path) -> Path:
+    """Three good videos and a bad one."""
+    return make_trailers(tmp_path / "trailers")
+
+
+@pytest.fixture(scope="module")
+def long_media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video that takes a reader long enough to be caught at it."""
+    path = tmp_path_factory.mktemp("long") / "long.mkv"
+    frames = flat_frames(1500, rows=360, cols=640, seed=4)
+    return write_media(path, frames, codec="mjpeg", pix_fmt="yuvj420p")
+
+
+@pytest.fixture
+def long_video(trailers: Path, long_media: Path) -> Path:
+    """A long video between c and d."""
+    return Path(shutil.copy(long_media, trailers / "cc.mkv"))
+
+
+def test_a_file_that_grows_while_it_is_read_fails_and_then_succeeds(long_video: Path, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+
+    def grow() -> None:
+        with long_video.open("ab") as file:
+            file.write(b"more")
+
+    with when_reading(clips, grow):
+        manifest = preprocess_directory(long_video.parent, clips, config=CONFIG, jobs=1).set_index("source")
+    assert "changed while it was read" in manifest.loc["cc.mkv", "error"]
+    assert manifest.loc["d/e.mkv", "status"] == "ok"
+    again = preprocess_directory(long_video.parent, clips, config=CONFIG, jobs=1).set_index("source")
+    assert again.loc["cc.mkv", "status"] == "ok"
+    assert again.loc["cc.mkv", "trailer_id"] == 3
+
+
+# --- readers that crash or hang, disks that fill, runs that are killed --------------------------------------------
+
+
+class when_reading:  # noqa: N801  # reads as a statement
+    """Do something as soon as a reader has begun to write the clip of `cc.mkv`."""
+
+    def __init__(self, clips: Path, action: Callable[[], None]) -> None:
+        self._clips, self._action = clips, action
+        self._thread = threading.Thread(target=self._watch)
+        self._stop = threading.Event()
+        self.happened = False
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            # a, c and the failing b come first: two clips are in place when cc is being read
+            if clip_path(self._clips, 1).exists() and list(self._clips.glob(".staged-*.part")):
+                self._action()
+                self.happened = True
+                return
+            time.sleep(0.001)
+
+    def __enter__(self) -> when_reading:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        assert self.happened
+
+
+def signal_reader(which: signal.Signals) -> None:
+    """Send a signal to the one reader process of this process."""
+    (reader,) = reader_processes()
+    reader.send_signal(which)
+
+
+def test_a_crash_costs_only_the_file_it_was_on(long_video: Path, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    with when_reading(clips, lambda: signal_reader(signal.SIGKILL)):
+        manifest = preprocess_directory(long_video.parent, clips, config=CONFIG, jobs=1).set_index("source")
+    assert manifest.loc["cc.mkv", "status"] == "failed"
+    assert manifest.loc["cc.mkv", "error"].startswith("reader crashed")
+    assert (manifest["status"] == "ok").sum() == 3
+    assert not list(clips.glob(".*"))
+
+
+def test_a_reader_that_hangs_is_given_up(long_video: Path, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    with when_reading(clips, lambda: signal_reader(signal.SIGSTOP)):
+        manifest = preprocess_directory(long_video.parent, clips, config=CONFIG, jobs=1, timeout=2).set_index("source")
+    assert "no new frame for 2 seconds" in manifest.loc["cc.mkv", "error"]
+    assert (manifest["status"] == "ok").sum() == 3
+    assert not reader_processes()
+
+
+@pytest.fixture
+def small_files_only() -> Iterator[None]:
+    """Let no process write files of more than 30 kB: what a full disk looks like, without one."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_stops_the_run_and_a_rerun_goes_on(
+    trailers: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    clips, config = tmp_path / "clips", ClipConfig(frames=15, size=30)  # 12 x 2700 bytes is too much, 5 x 2700 not
+    write_media(trailers / "a.mkv", flat_frames(5, seed=1))
+    request.getfixturevalue("small_files_only")
+    with pytest.raises(WorkError, match=f"{clips}: could not be written: .*large"):
+        preprocess_directory(trailers, clips, config=config, jobs=1)
+    assert set(contents(clips)) == {"preprocessing.json", "manifest.csv", "trailer_0.npy", "times_0.npy"}
+    assert read_manifest(clips)["source"].tolist() == ["a.mkv", "b.mp4"]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limits[1], limits[1]))
+    preprocess_directory(trailers, clips, config=config, jobs=1)
+    preprocess_directory(trailers, tmp_path / "undisturbed", config=config, jobs=1)
+    assert contents(clips) == contents(tmp_path / "undisturbed")
+
+
+def test_only_one_run_at_a_time_writes_to_a_folder(long_video: Path, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    refused: list[str] = []
+
+    def second_run() -> None:
+        try:
+            preprocess_directory(long_video.parent, clips, config=CONFIG, jobs=1)
+        except InputError as error:
+            refused.append(str(error))
+
+    with when_reading(clips, second_run):
+        preprocess_directory(long_video.parent, clips, config=CONFIG, jobs=1)
+    assert "another run is writing" in refused[0]
+
+
+def test_killed_ten_times_over_real_files_and_rerun_gives_the_same_bytes(
+    real_trailers: Path, oddities: Path, tmp_path: Path
+) -> None:
+    trailers = tmp_path / "trailers"
+    trailers.mkdir()
+    for path in [*real_trailers.glob("*.*[4m]"), *oddities.glob("*_*.*")]:
+        (trailers / path.name).symlink_to(path)
+    command = [sys.executable, "-m", "genre_classifier", "preprocess", str(trailers)]
+    options = ["--frames", "60", "--size", "24", "--jobs", "2"]
+    began = time.monotonic()
+    subprocess.run([*command, str(tmp_path / "undisturbed"), *options], check=True, capture_output=True)
+    lasted = time.monotonic() - began
+    rng = np.random.default_rng()
+    killed = 0
+    for moment in rng.uniform(0.2, 0.9, 10) * lasted / 4:  # a rerun goes on, so later ones would find nothing to do
+        run = subprocess.Popen([*command, str(tmp_path / "clips"), *options], stderr=subprocess.DEVNULL)
+        try:
+            run.wait(moment)
+        except subprocess.TimeoutExpired:
+            run.kill()
+            run.wait()
+            killed += 1
+    assert killed >= 5
+    subprocess.run([*command, str(tmp_path / "clips"), *options], check=True, capture_output=True)
+    assert contents(tmp_path / "clips") == contents(tmp_path / "undisturbed")
