@@ -18,17 +18,14 @@ from genre_classifier.augmentation import Augmentation
 from genre_classifier.calibration import apply_temperature, best_f1_thresholds, fit_temperatures
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset import Trailer, TrailerSequence, load_trailers
-from genre_classifier.frame_metrics import average_precision
 from genre_classifier.genres import GENRES
 from genre_classifier.losses import TrailerLoss
 from genre_classifier.model import build_model
-from genre_classifier.streaming import score_clip
-from preprocessing.clips import load_clip, read_clip_config
+from genre_classifier.validation import raw_scores, validate
+from preprocessing.clips import read_clip_config
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError
 from preprocessing.files import write_atomically
-
-SCORING_CHUNK = 64  # frames scored at once on validation; scores do not depend on it
 
 
 def train(
@@ -191,35 +188,6 @@ def learning_rate_at(epoch: int, config: TrainingConfig) -> float:
     return config.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
 
 
-def validate(model: keras.Model, trailers: Sequence[Trailer], config: TrainingConfig) -> dict[str, float]:
-    """Return val_loss, val_macro_ap and val_<genre>_ap; NaN where they are not defined.
-
-    Average precision is pooled over all frames; a genre without a positive frame is left out of the mean.
-    """
-    scored = [(trailer, _raw_scores(model, trailer, config)) for trailer in trailers]
-    if not scored:
-        return dict.fromkeys(("val_loss", "val_macro_ap", *(f"val_{genre}_ap" for genre in GENRES)), math.nan)
-    loss = TrailerLoss(config.label_smoothing)
-    total = 0.0
-    for trailer, scores in scored:
-        weak = np.full(len(scores), trailer.weak and config.weak == "pool", dtype=np.float32)
-        for column in range(len(GENRES)):
-            y_true = np.stack([trailer.targets[:, column], weak], axis=-1)[None]  # (1, frames, 2)
-            total += float(loss(y_true, scores[None, :, column : column + 1]))
-    y_true = np.concatenate([trailer.targets for trailer, _ in scored]) > 0
-    y_score = np.concatenate([scores for _, scores in scored])
-    per_genre = [average_precision(y_true[:, column], y_score[:, column]) for column in range(len(GENRES))]
-    defined = [value for value in per_genre if value is not None and not math.isnan(value)]
-    return {
-        "val_loss": total / len(scored),
-        "val_macro_ap": float(np.mean(defined)) if defined else math.nan,
-        **{
-            f"val_{genre}_ap": math.nan if value is None else float(value)
-            for genre, value in zip(GENRES, per_genre, strict=True)
-        },
-    }
-
-
 class _EpochKeeper(keras.callbacks.Callback):
     """After each epoch: validate, record, keep the best model, save a checkpoint, and stop when it is time."""
 
@@ -262,7 +230,7 @@ def _finish(
     ones = dict.fromkeys(GENRES, 1.0)
     if validation:
         model = runs.load_run(run).model
-        raw = np.concatenate([_raw_scores(model, trailer, config) for trailer in validation])
+        raw = np.concatenate([raw_scores(model, trailer, config) for trailer in validation])
         y_true = np.concatenate([trailer.targets for trailer in validation]) > 0
         temperatures = fit_temperatures(y_true, raw)
         thresholds = best_f1_thresholds(y_true, apply_temperature(raw, temperatures))
@@ -280,10 +248,6 @@ def _finish(
         "seconds": round(card.get("seconds", 0.0) + seconds, 3),
     }
     provenance.write_card(run, card)
-
-
-def _raw_scores(model: keras.Model, trailer: Trailer, config: TrainingConfig) -> np.ndarray:
-    return score_clip(model, load_clip(trailer.clip), chunk=SCORING_CHUNK, precision=config.precision)
 
 
 def _seed(config: TrainingConfig) -> None:

@@ -22,7 +22,8 @@ from genre_classifier.frame_metrics import average_precision
 from genre_classifier.genres import GENRES
 from genre_classifier.runs import load_run
 from genre_classifier.splits import read_splits
-from genre_classifier.training import balance_weights, compile_model, learning_rate_at, train, validate
+from genre_classifier.training import balance_weights, compile_model, learning_rate_at, train
+from genre_classifier.validation import validate
 from preprocessing.errors import InputError, WorkError
 from tests.trailers import TINY, write_clips
 

@@ -42,7 +42,7 @@ def judging_commands(out: Path) -> list[list[str]]:
     labels = str(out / "trailers" / "labels.csv")
     tags, report = str(out / "tags"), str(out / "report")
     return [
-        ["tag", str(out / "run"), str(unseen), "--out", tags, "--embed"],
+        ["tag", str(out / "run"), str(unseen), "--out", tags],
         ["evaluate", str(out / "run"), str(out / "clips"), labels, "--out", report, "--tags", tags],
     ]
 
