@@ -20,6 +20,7 @@ from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset import Trailer, TrailerSequence, load_trailers
 from genre_classifier.genres import GENRES
 from genre_classifier.losses import TrailerLoss
+from genre_classifier.memory import require_training_memory
 from genre_classifier.model import build_model
 from genre_classifier.validation import raw_scores, validate
 from preprocessing.clips import read_clip_config
@@ -82,7 +83,7 @@ def train(
         For unusable input; a run folder that exists without `resume` or `overwrite`; a resume with other data or other
         options.
     WorkError
-        When the run folder cannot be written.
+        When the machine has too little memory for it, or the run folder cannot be written.
     """
     run = Path(run)
     clips = Path(clips)
@@ -110,6 +111,13 @@ def train(
     where = str(splits_file or run / runs.SPLITS)
     parts = splits.apply_splits(trailers, table, where)
     _note_gaps(parts, on_note)
+    require_training_memory(
+        model_config,
+        max(len(trailer.times) for trailer in parts["train"]),
+        chunk=training_config.chunk,
+        batch=training_config.batch_size,
+        precision=training_config.precision,
+    )
 
     if not resume:
         provenance.start_run_folder(run, overwrite=overwrite)

@@ -169,6 +169,13 @@ def test_resuming_with_other_options_or_data_is_refused(finished, data, tmp_path
     assert not (tmp_path / "none").exists()
 
 
+def test_too_little_memory_is_said_before_anything_is_written(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("genre_classifier.memory.available_bytes", lambda: 600e6)
+    with pytest.raises(WorkError, match=r"needs about 0.6 GB, and 0.6 GB are free: .*larger machine"):
+        train(*data, tmp_path / "run", model_config=TINY)
+    assert not (tmp_path / "run").exists()
+
+
 def test_only_a_run_folder_is_overwritten(data, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match="not deleted"):
