@@ -5,6 +5,8 @@ All of them work on sequences `(batch, frames, ...)`, channels last inside, on e
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -56,10 +58,9 @@ class Frames(keras.layers.Layer):
         """
         batch, _, channels, rows, cols = pixels.shape
         seen = 2 * channels if self.inputs == "rgb+difference" else channels
-        step = fused(self.step)
 
         def one(state: tuple[Any, ...], frame: Any) -> tuple[tuple[Any, ...], tuple[Any]]:
-            prepared, state = step(frame, state)
+            prepared, state = self.step(frame, state)
             return state, (prepared,)
 
         (frames,), state = scan(one, state, pixels, [((batch, rows, cols, seen), "float32")])
@@ -67,13 +68,8 @@ class Frames(keras.layers.Layer):
 
     def step(self, pixels: Any, state: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
         """Prepare one frame, `(batch, 3, rows, cols)`; return it and the state after it."""
-        frame = ops.transpose(ops.cast(pixels, "float32"), (0, 2, 3, 1)) * (1 / 255)
-        if self.inputs == "rgb":
-            return frame, state
-        before, started = state  # the first frame of a clip has nothing before it: its difference is zero
-        difference = (frame - before) * started
-        state = (frame, ops.ones_like(started))
-        return ops.concatenate([frame, difference], axis=-1) if self.inputs == "rgb+difference" else difference, state
+        result: tuple[Any, tuple[Any, ...]] = _prepare(self.inputs)(pixels, state)
+        return result
 
     def mask(self, pixels: Any) -> Any:
         """Return `(batch, frames)`, False for padded frames; None when the type of the pixels cannot hold padding."""
@@ -102,6 +98,20 @@ class Frames(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {**super().get_config(), "inputs": self.inputs}
+
+
+@functools.cache
+def _prepare(inputs: str) -> Callable[..., Any]:
+    def prepare(pixels: Any, state: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+        frame = ops.transpose(ops.cast(pixels, "float32"), (0, 2, 3, 1)) * (1 / 255)
+        if inputs == "rgb":
+            return frame, state
+        before, started = state  # the first frame of a clip has nothing before it: its difference is zero
+        difference = (frame - before) * started
+        state = (frame, ops.ones_like(started))
+        return ops.concatenate([frame, difference], axis=-1) if inputs == "rgb+difference" else difference, state
+
+    return fused(prepare)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -73,12 +73,11 @@ def step_through(
     """
     stages, branches = network.stages, network.branches
     affine = [_affine(stage, stage.moving_mean, stage.moving_variance) for stage in stages]
-    prepare = fused(network.prepare.step)
     cells = [*(stage.cell for stage in stages), branches.cell]
 
     def one(carry: Any, frame: Any) -> Any:
         (prepared, *recurrent), moments = carry
-        pixels, prepared = prepare(frame, prepared)
+        pixels, prepared = network.prepare.step(frame, prepared)
         after, measured = [], []
         joined = convlstm.join(pixels, recurrent[0][0], cells[0].dtype)
         for number, cell in enumerate(cells):
