@@ -16,8 +16,10 @@ SMALLEST_PICTURE = 0.25
 
 # From this many source pixels on, areas are sampled instead of averaged exactly.
 SAMPLED_PIXELS = 640 * 360
-# Frames larger than this get 2 x 2 samples per pixel, smaller ones 4 x 4, which cost them as little.
+# Frames larger than this get few samples per pixel, smaller ones 4 x 4, which cost them as little.
 FEW_SAMPLES_SIZE = 256
+# Down to about half the size one bilinear sample is the mean of the 2 x 2 pixels that there are.
+ONE_SAMPLE_SHRINK = 2.2
 
 
 class Box(NamedTuple):
@@ -93,14 +95,18 @@ def _sampled_area(image: np.ndarray, cols: int, rows: int) -> np.ndarray:
     time. Halving (2 x 2 means) and bilinear interpolation run on vectors: a third of the time at 480p, and on film
     within a grey level of the exact average.
     """
-    samples = 2 if max(cols, rows) > FEW_SAMPLES_SIZE else 4  # per axis
+    samples = 4  # per axis
+    if max(cols, rows) > FEW_SAMPLES_SIZE:
+        shrink = max(image.shape[1] / cols, image.shape[0] / rows)
+        samples = 1 if shrink <= ONE_SAMPLE_SHRINK else 2
     while (
-        image.shape[1] >= samples * cols
+        samples > 1
+        and image.shape[1] >= samples * cols
         and image.shape[0] >= samples * rows
         and not any(n % 2 for n in image.shape[:2])
     ):
         image = _halve(image)
-    if image.shape[1] >= 2 * samples * cols or image.shape[0] >= 2 * samples * rows:  # they would lie too far apart
+    if max(image.shape[1] / cols, image.shape[0] / rows) > ONE_SAMPLE_SHRINK * samples:  # too far apart
         return cv2.resize(image, (cols, rows), interpolation=cv2.INTER_AREA)
     image = cv2.resize(image, (samples * cols, samples * rows), interpolation=cv2.INTER_LINEAR)
     while image.shape[0] > rows:
