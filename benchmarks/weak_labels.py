@@ -19,7 +19,7 @@ import numpy as np
 
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset import load_trailers
-from genre_classifier.frame_metrics import average_precision
+from genre_classifier.evaluation.frame_metrics import average_precision
 from genre_classifier.genres import GENRES
 from genre_classifier.labels import read_labels
 from genre_classifier.runs import load_run

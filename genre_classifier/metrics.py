@@ -19,13 +19,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from genre_classifier import baselines as simple
-from genre_classifier import bootstrap, calibration, counts, failures, frame_metrics, resampling, trailer_metrics
-from genre_classifier.alignment import Aligned, align
-from genre_classifier.bootstrap import Estimate
 from genre_classifier.config import EvaluationConfig, SegmentConfig
+from genre_classifier.evaluation import baselines as simple
+from genre_classifier.evaluation import (
+    bootstrap,
+    calibration,
+    counts,
+    failures,
+    frame_metrics,
+    resampling,
+    trailer_metrics,
+)
+from genre_classifier.evaluation.alignment import Aligned, align
+from genre_classifier.evaluation.bootstrap import Estimate
+from genre_classifier.evaluation.resampling import Table
 from genre_classifier.genres import GENRES
-from genre_classifier.resampling import Table
 from preprocessing.errors import InputError
 
 _TRAILER_LEVELS = ("trailer_maximum", "trailer_linear_softmax")
@@ -54,14 +62,14 @@ class Evaluation:
         Labels, scores and segments side by side.
     config : EvaluationConfig
     levels : dict of str to Table
-        Level -> scope -> metric -> draws; see `genre_classifier.resampling`. `figure` reads it.
+        Level -> scope -> metric -> draws; see `genre_classifier.evaluation.resampling`. `figure` reads it.
     baselines : dict of str to Baseline
     genres : dict of str to dict
         Per genre: support, prevalence, thresholds and what has no interval.
     reliability : dict of str to dict
         Per genre, `before` and `after` the temperature.
     co_occurrence, worst_segments, cut_distance, by_trailer
-        See `genre_classifier.failures`. `cut_distance` is None where no cuts were given.
+        See `genre_classifier.evaluation.failures`. `cut_distance` is None where no cuts were given.
     """
 
     data: Aligned

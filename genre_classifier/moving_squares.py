@@ -47,8 +47,8 @@ import numpy as np
 from keras import ops
 
 from genre_classifier.layers import PACKAGE, FastConvLSTM2D
-from genre_classifier.squares_config import PRESETS, SquaresConfig
-from genre_classifier.squares_movies import draw_squares, render_movies
+from genre_classifier.squares.config import PRESETS, SquaresConfig
+from genre_classifier.squares.movies import draw_squares, render_movies
 
 __all__ = ["PRESETS", "SquaresConfig", "build_predictor", "generate_movies", "roll_out", "train_predictor"]
 

@@ -18,9 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import precision_recall_curve
 
-from genre_classifier.alignment import Aligned, Events
-from genre_classifier.bootstrap import Estimate
-from genre_classifier.calibration import Reliability
+from genre_classifier.evaluation.alignment import Aligned, Events
+from genre_classifier.evaluation.bootstrap import Estimate
+from genre_classifier.evaluation.calibration import Reliability
 from genre_classifier.genres import GENRES
 from genre_classifier.palette import GENRE_COLOURS
 

@@ -12,18 +12,18 @@ from typing import Any
 
 from markupsafe import Markup
 
-from genre_classifier import document, summary
-from genre_classifier.bootstrap import Estimate
-from genre_classifier.comparison import Comparison
-from genre_classifier.document import NOT_DEFINED, About
-from genre_classifier.failures import WorstSegment
+from genre_classifier.evaluation import document, summary
+from genre_classifier.evaluation.bootstrap import Estimate
+from genre_classifier.evaluation.comparison import Comparison
+from genre_classifier.evaluation.document import NOT_DEFINED, About
+from genre_classifier.evaluation.failures import WorstSegment
+from genre_classifier.evaluation.glossary import BASELINES, HEADLINE, LEVELS, METRICS, SCOPES
+from genre_classifier.evaluation.report_plots import report_plots
 from genre_classifier.genres import GENRES
-from genre_classifier.glossary import BASELINES, HEADLINE, LEVELS, METRICS, SCOPES
 from genre_classifier.metrics import Evaluation
 from genre_classifier.pages import data_url, render
 from genre_classifier.plots import LEAST_BIN_FRAMES
-from genre_classifier.report_plots import report_plots
-from genre_classifier.tags import clock
+from genre_classifier.tags.result import clock
 from preprocessing.files import write_atomically
 
 REPORT, METRICS_FILE, PER_GENRE, SUMMARY, PLOTS = (

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from genre_classifier.calibration import DEFAULT_THRESHOLD, apply_temperature
 from genre_classifier.config import ModelConfig, TrainingConfig
+from genre_classifier.evaluation.calibration import DEFAULT_THRESHOLD, apply_temperature
 from genre_classifier.genres import GENRES
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError

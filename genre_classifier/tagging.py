@@ -18,8 +18,8 @@ from genre_classifier.prefetch import prefetch
 from genre_classifier.scores import scores_table
 from genre_classifier.segments import to_segments
 from genre_classifier.streaming import DEFAULT_CHUNK, ScoreStream
-from genre_classifier.tags import Tags
-from genre_classifier.thumbnails import Thumbnail
+from genre_classifier.tags.result import Tags
+from genre_classifier.tags.thumbnails import Thumbnail
 from preprocessing.config import TIMEOUT_SECONDS
 from preprocessing.sampled import SampledFrames, sampled_frames
 

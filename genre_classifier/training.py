@@ -15,9 +15,9 @@ import pandas as pd
 
 from genre_classifier import checkpoints, history, provenance, runs, splits
 from genre_classifier.augmentation import Augmentation
-from genre_classifier.calibration import apply_temperature, best_f1_thresholds, fit_temperatures
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset import Trailer, TrailerSequence, load_trailers
+from genre_classifier.evaluation.calibration import apply_temperature, best_f1_thresholds, fit_temperatures
 from genre_classifier.genres import GENRES
 from genre_classifier.losses import TrailerLoss
 from genre_classifier.memory import require_training_memory

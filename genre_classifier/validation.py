@@ -10,7 +10,7 @@ import numpy as np
 
 from genre_classifier.config import TrainingConfig
 from genre_classifier.dataset import Trailer
-from genre_classifier.frame_metrics import average_precision
+from genre_classifier.evaluation.frame_metrics import average_precision
 from genre_classifier.genres import GENRES
 from genre_classifier.losses import TrailerLoss
 from genre_classifier.streaming import score_clip

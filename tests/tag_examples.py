@@ -11,8 +11,8 @@ from genre_classifier.config import SegmentConfig
 from genre_classifier.genres import GENRES
 from genre_classifier.scores import scores_table
 from genre_classifier.segments import to_segments
-from genre_classifier.tags import Tags
-from genre_classifier.thumbnails import Thumbnail
+from genre_classifier.tags.result import Tags
+from genre_classifier.tags.thumbnails import Thumbnail
 
 FPS = 20
 SECONDS = 6

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from genre_classifier import baselines, frame_features
+from genre_classifier.evaluation import baselines, frame_features
 
 
 def clips_of(kind, rng, number=4, frames=60):

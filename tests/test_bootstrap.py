@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from genre_classifier import bootstrap, calibration, counts, ranking
 from genre_classifier.config import EvaluationConfig
+from genre_classifier.evaluation import bootstrap, calibration, counts, ranking
 from genre_classifier.genres import GENRES
 from genre_classifier.metrics import evaluate
 from tests.evaluation_cases import made_up

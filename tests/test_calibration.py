@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 from sklearn import metrics as sk
 
-from genre_classifier import calibration
+from genre_classifier.evaluation import calibration
 
 
 def test_the_temperature_that_distorted_the_scores_is_found():

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from genre_classifier import cli
+from genre_classifier.evaluation.score_folder import ScoredTrailer, ScoreFolder, read_score_folder, write_score_folder
 from genre_classifier.genres import GENRES
 from genre_classifier.labels import write_labels
-from genre_classifier.score_folder import ScoredTrailer, ScoreFolder, read_score_folder, write_score_folder
 from genre_classifier.scores import write_scores
 from tests.evaluation_cases import made_up
 

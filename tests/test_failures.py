@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from genre_classifier import failures
-from genre_classifier.alignment import align
-from genre_classifier.cuts import find_cuts
+from genre_classifier.evaluation import failures
+from genre_classifier.evaluation.alignment import align
+from genre_classifier.evaluation.cuts import find_cuts
 from genre_classifier.genres import GENRES
 from genre_classifier.scores import scores_table
 from tests.evaluation_cases import label_table

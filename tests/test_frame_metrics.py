@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from genre_classifier import counts, frame_metrics
+from genre_classifier.evaluation import counts, frame_metrics
 
 # Few distinct scores, so that ties are common.
 LABELS_AND_SCORES = st.lists(st.tuples(st.booleans(), st.integers(0, 8)), max_size=60).map(

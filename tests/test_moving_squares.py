@@ -22,8 +22,8 @@ from genre_classifier.moving_squares import (
     roll_out,
     train_predictor,
 )
-from genre_classifier.squares_movies import draw_squares, render_movies
-from genre_classifier.squares_run import evaluate_predictor, run_squares, unseen_movies
+from genre_classifier.squares.movies import draw_squares, render_movies
+from genre_classifier.squares.run import evaluate_predictor, run_squares, unseen_movies
 from preprocessing.errors import InputError
 from tests.plain_squares import PlainPredictor, plain_movies
 

@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genre_classifier import summary
-from genre_classifier.bootstrap import Estimate
-from genre_classifier.comparison import compare
 from genre_classifier.config import EvaluationConfig
-from genre_classifier.document import SCHEMA, About, metrics_document, number, with_interval
+from genre_classifier.evaluation import summary
+from genre_classifier.evaluation.bootstrap import Estimate
+from genre_classifier.evaluation.comparison import compare
+from genre_classifier.evaluation.document import SCHEMA, About, metrics_document, number, with_interval
+from genre_classifier.evaluation.glossary import HEADLINE, LEVELS, METRICS
 from genre_classifier.genres import GENRES
-from genre_classifier.glossary import HEADLINE, LEVELS, METRICS
 from genre_classifier.metrics import evaluate
 from genre_classifier.report import Thumbnail, write_report
-from genre_classifier.thumbnails import as_jpeg
+from genre_classifier.tags.thumbnails import as_jpeg
 from tests.evaluation_cases import label_table, made_up
 
 FEW = EvaluationConfig(draws=50)
@@ -148,7 +148,7 @@ def test_numbers_and_intervals_for_people():
 
 
 def test_pictures_are_the_same_bytes_each_time(evaluation):
-    from genre_classifier.report_plots import report_plots
+    from genre_classifier.evaluation.report_plots import report_plots
 
     assert report_plots(evaluation) == report_plots(evaluation)
 

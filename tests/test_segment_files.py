@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from genre_classifier.labels import read_labels
-from genre_classifier.segment_files import activitynet, label_studio, read_segments, webvtt, write_segments
+from genre_classifier.tags.segment_files import activitynet, label_studio, read_segments, webvtt, write_segments
 from preprocessing.errors import InputError
 
 SEGMENTS = pd.DataFrame(

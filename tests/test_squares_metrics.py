@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from skimage.metrics import structural_similarity as skimage_ssim
 from sklearn import metrics as sklearn_metrics
 
-from genre_classifier.squares_metrics import (
+from genre_classifier.squares.metrics import (
     METRICS,
     copy_last,
     extrapolate,

@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 import pytest
 
-from genre_classifier.baselines import fit_colour_baseline
+from genre_classifier.evaluation.baselines import fit_colour_baseline
 from genre_classifier.genres import GENRES
 from genre_classifier.labels import frame_targets, read_labels
 from genre_classifier.synthetic import SyntheticConfig, draw_trailer, plan_shots, shot_labels, synthesize

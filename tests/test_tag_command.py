@@ -21,8 +21,8 @@ from genre_classifier.cli import _run
 from genre_classifier.genres import GENRES
 from genre_classifier.labels import read_labels
 from genre_classifier.scores import read_scores
-from genre_classifier.tag_folder import FILES
-from genre_classifier.tag_jobs import plan_jobs
+from genre_classifier.tags.folder import FILES
+from genre_classifier.tags.jobs import plan_jobs
 from preprocessing.errors import InputError, WorkError
 from tests.media import flat_frames, write_media
 from tests.tiny_run import make_run
@@ -191,7 +191,7 @@ def test_a_full_disk_ends_the_work(
 
     out = tmp_path / "tags"
     with monkeypatch.context() as patch:
-        patch.setattr("genre_classifier.tag_folder.write_timeline", full)
+        patch.setattr("genre_classifier.tags.folder.write_timeline", full)
         assert tag(run, trailers, "--out", out) == 1
     assert "No space left" in capfd.readouterr().err
     assert not list(out.glob("*/tags.json"))
@@ -236,7 +236,7 @@ def test_help_is_quick_to_load() -> None:
 
 
 def test_overlay_bars_are_as_long_as_the_scores() -> None:
-    from genre_classifier.overlay import _COLOURS, draw_scores
+    from genre_classifier.tags.overlay import _COLOURS, draw_scores
 
     picture = np.full((360, 640, 3), 200, np.uint8)
     scores = np.array([0.0, 0.25, 0.5, 0.75, 1.0, 0.6])
@@ -251,7 +251,7 @@ def test_overlay_bars_are_as_long_as_the_scores() -> None:
 
 
 def test_errors_of_extras_name_the_video(tmp_path: Path) -> None:
-    from genre_classifier.embed import embedded_copy
+    from genre_classifier.tags.embed import embedded_copy
 
     (tmp_path / "x.mp4").write_text("no video")
     with pytest.raises(InputError, match=r"x\.mp4: expected a video"):

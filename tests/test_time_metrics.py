@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre_classifier import counts, detection_metrics, event_metrics, segment_metrics
-from genre_classifier.alignment import Events
+from genre_classifier.evaluation import counts, detection_metrics, event_metrics, segment_metrics
+from genre_classifier.evaluation.alignment import Events
 
 sed_eval = pytest.importorskip("sed_eval")
 

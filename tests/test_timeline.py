@@ -11,8 +11,8 @@ import pytest
 
 from genre_classifier.genres import GENRES
 from genre_classifier.scores import scores_table
-from genre_classifier.tags import Tags, clock
-from genre_classifier.timeline import timeline_figure, write_timeline
+from genre_classifier.tags.result import Tags, clock
+from genre_classifier.tags.timeline import timeline_figure, write_timeline
 from tests.tag_examples import SECONDS, example_tags
 
 

@@ -18,7 +18,7 @@ import pytest
 from genre_classifier import checkpoints, history
 from genre_classifier.config import TrainingConfig
 from genre_classifier.dataset import TrailerSequence, load_trailers
-from genre_classifier.frame_metrics import average_precision
+from genre_classifier.evaluation.frame_metrics import average_precision
 from genre_classifier.genres import GENRES
 from genre_classifier.runs import load_run
 from genre_classifier.splits import read_splits

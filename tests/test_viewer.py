@@ -19,10 +19,10 @@ import pytest
 from genre_classifier.config import SegmentConfig
 from genre_classifier.genres import GENRES
 from genre_classifier.scores import scores_table
-from genre_classifier.segment_files import webvtt
 from genre_classifier.segments import frame_borders, to_segments
-from genre_classifier.tags import Tags
-from genre_classifier.viewer import relative_url, viewer_html
+from genre_classifier.tags.result import Tags
+from genre_classifier.tags.segment_files import webvtt
+from genre_classifier.tags.viewer import relative_url, viewer_html
 from tests.browser import Tab, chromium, wait
 from tests.tag_examples import SECONDS, example_tags, write_webm
 

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from genre_classifier.embed import EMBEDDED_ROWS, embedded_copy
-from genre_classifier.overlay import write_overlay
-from genre_classifier.whole_video import steady_pictures
+from genre_classifier.tags.embed import EMBEDDED_ROWS, embedded_copy
+from genre_classifier.tags.overlay import write_overlay
+from genre_classifier.tags.whole_video import steady_pictures
 from preprocessing.errors import InputError
 from tests.media import flat_frames, write_media
 from tests.tag_examples import example_tags

@@ -54,7 +54,7 @@ def command(
         )
 
     from genre_classifier.cli.progress import progress_bar
-    from genre_classifier.evaluation import Request, run_evaluation
+    from genre_classifier.evaluation.pipeline import Request, run_evaluation
 
     def on_note(note: str) -> None:
         click.echo(f"genre-classifier: {note}", err=True)

@@ -65,9 +65,9 @@ def command(
 
     from genre_classifier.cli.video_time import VideoTime
     from genre_classifier.runs import load_run
-    from genre_classifier.tag_folder import Extras, make_folder, tag_videos
-    from genre_classifier.tag_jobs import Job, plan_jobs
-    from genre_classifier.tag_summary import write_index
+    from genre_classifier.tags.folder import Extras, make_folder, tag_videos
+    from genre_classifier.tags.jobs import Job, plan_jobs
+    from genre_classifier.tags.summary import write_index
     from preprocessing.errors import InputError
     from preprocessing.manifest import source_name
     from preprocessing.sources import find_videos

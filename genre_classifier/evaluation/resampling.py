@@ -1,0 +1,259 @@
+"""The figures of each level of evaluation, for the data itself and for every bootstrap draw of its trailers at once.
+
+Each function counts what every trailer adds, multiplies the counts with the weights of the draws and returns a table:
+scope -> metric -> values of shape (draws + 1,), row 0 being the figure itself. Scopes are the six genres and
+
+- `macro`: the mean over the genres where the metric is defined; every genre counts alike,
+- `micro`: all decisions of all genres in one pot; frequent genres count more,
+- `weighted`: the mean over genres weighted by their support,
+- `all`: figures that are not made of one per genre.
+
+Ranking figures come from counts per level of score (`ranking`), moved so that row 0 is the exact figure of
+scikit-learn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from genre_classifier.config import EvaluationConfig
+from genre_classifier.evaluation import (
+    calibration,
+    counts,
+    detection_metrics,
+    event_metrics,
+    frame_metrics,
+    ranking,
+    segment_metrics,
+    trailer_metrics,
+)
+from genre_classifier.evaluation.alignment import Aligned
+from genre_classifier.genres import GENRES
+
+Table = dict[str, dict[str, np.ndarray]]
+
+DETECTION_LEVELS = 512
+
+
+def _anchored(exact: float, draws: np.ndarray) -> np.ndarray:
+    """Move draws made from levels so that row 0 is the exact figure."""
+    return draws + (exact - draws[0])
+
+
+def _table(per_genre: Mapping[str, np.ndarray], support: np.ndarray) -> Table:
+    """Arrange metrics of shape (draws, genres) by genre, and add macro and weighted means."""
+    table: Table = {
+        genre: {name: values[:, index] for name, values in per_genre.items()} for index, genre in enumerate(GENRES)
+    }
+    table["macro"] = {name: counts.mean_of_defined(values) for name, values in per_genre.items()}
+    table["weighted"] = {name: counts.weighted_mean_of_defined(values, support) for name, values in per_genre.items()}
+    return table
+
+
+def _decisions(confusion: np.ndarray) -> dict[str, np.ndarray]:
+    """Precision, recall and F1 of counts (..., 3, genres) -> (..., genres)."""
+    tp, fp, fn = np.moveaxis(confusion, -2, 0)
+    return {"precision": counts.precision(tp, fp), "recall": counts.recall(tp, fn), "f1": counts.f1(tp, fp, fn)}
+
+
+def _decision_table(confusion: np.ndarray, weights: np.ndarray) -> Table:
+    """Precision, recall and F1 of counts per trailer (trailers, 3, genres)."""
+    drawn = np.einsum("dt,tcg->dcg", weights.astype(np.float64), confusion, optimize=True)
+    table = _table(_decisions(drawn), drawn[:, 0] + drawn[:, 2])
+    table["micro"] = {name: values[:, 0] for name, values in _decisions(drawn.sum(axis=2, keepdims=True)).items()}
+    return table
+
+
+def _merged(*tables: Table) -> Table:
+    scopes = dict.fromkeys(scope for table in tables for scope in table)
+    return {scope: {name: v for table in tables for name, v in table.get(scope, {}).items()} for scope in scopes}
+
+
+def _ranking_table(
+    y_true: np.ndarray, y_score: np.ndarray, trailer: np.ndarray, weights: np.ndarray, *, with_auc: bool
+) -> Table:
+    """Average precision (and ROC-AUC) per genre, macro, weighted and micro."""
+    trailers = weights.shape[1]
+
+    def ranked(true: np.ndarray, score: np.ndarray, of: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        found, tried = ranking.level_counts(true, score, of, trailers).drawn(weights)
+        exact_ap = frame_metrics.average_precision(true, score)
+        figures = {"average_precision": _anchored(exact_ap, ranking.average_precision(found, tried))}
+        if with_auc:
+            figures["roc_auc"] = _anchored(frame_metrics.roc_auc(true, score), ranking.roc_auc(found, tried))
+        return figures, found.sum(axis=1)
+
+    per_genre, supports = zip(*(ranked(y_true[:, g], y_score[:, g], trailer) for g in range(len(GENRES))), strict=True)
+    columns = {name: np.column_stack([figures[name] for figures in per_genre]) for name in per_genre[0]}
+    table = _table(columns, np.column_stack(supports))
+    table["micro"] = ranked(y_true.ravel(), y_score.ravel(), np.repeat(trailer, len(GENRES)))[0]
+    return table
+
+
+def frames_pooled(data: Aligned, weights: np.ndarray) -> Table:
+    """All frames of all timed trailers in one pot: long trailers count more."""
+    keep = data.timed_frames
+    truth, score, trailer = data.y_true[keep], data.y_score[keep], data.trailer[keep]
+    return _merged(
+        _ranking_table(truth, score, trailer, weights, with_auc=True),
+        _decision_table(_frame_confusion(data), weights),
+    )
+
+
+def _frame_confusion(data: Aligned) -> np.ndarray:
+    """Counts of frames, shape (trailers, 3, genres); 0 for trailers that are not timed."""
+    keep, y_pred = data.timed_frames, data.y_pred
+    cells = (data.y_true & y_pred, ~data.y_true & y_pred, data.y_true & ~y_pred)
+    trailers = len(data.trailers)
+    confusion = np.zeros((trailers, 3, len(GENRES)), dtype=np.int64)
+    for kind, cell in enumerate(cells):
+        for genre in range(len(GENRES)):
+            confusion[:, kind, genre] = np.bincount(data.trailer[keep & cell[:, genre]], minlength=trailers)
+    return confusion
+
+
+def per_trailer_values(data: Aligned) -> dict[str, np.ndarray]:
+    """Return frame-level average precision and F1 within each trailer: shape (trailers, genres), NaN: not defined."""
+    precisions = np.full((len(data.trailers), len(GENRES)), np.nan)
+    borders = np.searchsorted(data.trailer, np.arange(len(data.trailers) + 1))
+    for trailer in np.flatnonzero(data.timed):
+        own = slice(borders[trailer], borders[trailer + 1])
+        for genre in range(len(GENRES)):
+            precisions[trailer, genre] = frame_metrics.average_precision(
+                data.y_true[own, genre], data.y_score[own, genre]
+            )
+    return {"average_precision": precisions, "f1": _decisions(_frame_confusion(data))["f1"]}
+
+
+def frames_averaged_over_trailers(values: Mapping[str, np.ndarray], weights: np.ndarray) -> Table:
+    """Means over trailers of what `per_trailer_values` found in each: every trailer counts alike."""
+    per_genre = {}
+    for name, found in values.items():
+        defined = ~np.isnan(found)
+        per_genre[name] = counts.ratio(weights @ np.where(defined, found, 0.0), weights @ defined.astype(np.float64))
+    support = weights @ (~np.isnan(values["average_precision"])).astype(np.float64)
+    return _table(per_genre, support)
+
+
+def segments(data: Aligned, weights: np.ndarray, config: EvaluationConfig) -> Table:
+    """Cells of a fixed grid: precision, recall, F1, and the error rate with its parts in scope `all`."""
+    confusion, errors = segment_metrics.cell_counts(
+        data.references,
+        data.detections,
+        data.ends,
+        data.timed,
+        genres=len(GENRES),
+        grid_seconds=config.grid_seconds,
+    )
+    table = _decision_table(confusion, weights)
+    table["all"] = segment_metrics.error_rates(weights.astype(np.float64) @ errors)
+    return table
+
+
+def events(data: Aligned, weights: np.ndarray, config: EvaluationConfig) -> Table:
+    """Whole intervals with a collar: precision, recall, F1."""
+    confusion = event_metrics.event_counts(
+        data.references,
+        data.detections,
+        len(data.trailers),
+        len(GENRES),
+        collar_seconds=config.collar_seconds,
+        offset_share=config.offset_share,
+    )
+    return _decision_table(confusion, weights)
+
+
+def detection(data: Aligned, weights: np.ndarray, config: EvaluationConfig) -> Table:
+    """Average precision at each temporal IoU and their mean, per genre and macro."""
+    tiou, trailers = np.asarray(config.tiou), len(data.trailers)
+    names = [f"average_precision_at_{limit:.2f}" for limit in tiou]
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in [*names, "mean_average_precision"]}
+    for genre in range(len(GENRES)):
+        references, found = data.references.of_genre(genre), data.detections.of_genre(genre)
+        right = detection_metrics.true_detections(references, found, tiou)
+        exact = detection_metrics.average_precisions(references, found, right)
+        level, levels = ranking.levels_of(found.score, np.any(right, axis=0), levels=DETECTION_LEVELS)
+        cell = found.trailer * levels + level
+        drawn_references = weights @ np.bincount(references.trailer, minlength=trailers).astype(np.float32)
+        tried = weights @ np.bincount(cell, minlength=trailers * levels).reshape(trailers, levels).astype(np.float32)
+        at_limit = []
+        for index in range(len(tiou)):
+            hits = np.bincount(cell[right[index]], minlength=trailers * levels).reshape(trailers, levels)
+            drawn_hits = weights @ hits.astype(np.float32)
+            draws = detection_metrics.interpolated_average_precision(drawn_hits, tried, drawn_references)
+            at_limit.append(_anchored(float(exact[index]), draws))
+            columns[names[index]].append(at_limit[-1])
+        columns["mean_average_precision"].append(np.mean(at_limit, axis=0))
+    per_genre = {name: np.column_stack(values) for name, values in columns.items()}
+    table = _table(per_genre, np.ones(len(GENRES)))
+    del table["weighted"]
+    return table
+
+
+def trailers(y_true: np.ndarray, y_score: np.ndarray, thresholds: np.ndarray, weights: np.ndarray) -> Table:
+    """Whole trailers, scores pooled: ranking figures, F1, and in scope `all` those of each trailer's own ranking.
+
+    Parameters
+    ----------
+    y_true, y_score : ndarray, shape (trailers, genres)
+    thresholds : ndarray, shape (genres,)
+    """
+    y_pred = y_score >= thresholds
+    confusion = np.stack([y_true & y_pred, ~y_true & y_pred, y_true & ~y_pred], axis=1)
+    table = _merged(
+        _ranking_table(y_true, y_score, np.arange(len(y_true)), weights, with_auc=False),
+        _decision_table(confusion, weights),
+    )
+    per_trailer = {
+        "sample_average_precision": trailer_metrics.sample_average_precisions(y_true, y_score),
+        "label_ranking_average_precision": trailer_metrics.label_ranking_average_precisions(y_true, y_score),
+        "hamming_loss": trailer_metrics.hamming_losses(y_true, y_pred),
+    }
+    table["all"] = {
+        name: counts.ratio(weights @ np.nan_to_num(found), weights @ (~np.isnan(found)).astype(np.float64))
+        for name, found in per_trailer.items()
+    }
+    return table
+
+
+def probability(
+    y_true: np.ndarray, y_score: np.ndarray, trailer: np.ndarray, weights: np.ndarray, *, bins: int
+) -> Table:
+    """Brier score and expected calibration error, per genre and macro."""
+    trailers_number = weights.shape[1]
+    exact_weights = weights.astype(np.float64)
+    frames = exact_weights @ np.bincount(trailer, minlength=trailers_number)
+    columns: dict[str, list[np.ndarray]] = {"brier": [], "expected_calibration_error": []}
+    for genre in range(len(GENRES)):
+        truth, score = y_true[:, genre], y_score[:, genre].astype(np.float64)
+        squares = np.bincount(trailer, weights=(score - truth) ** 2, minlength=trailers_number)
+        columns["brier"].append(counts.ratio(exact_weights @ squares, frames))
+        cell = trailer * bins + calibration.bin_of(score, bins=bins)
+        per_bin = [
+            exact_weights @ np.bincount(cell, weights=what, minlength=trailers_number * bins).reshape(-1, bins)
+            for what in (np.ones(len(score)), truth.astype(np.float64), score)
+        ]
+        columns["expected_calibration_error"].append(calibration.expected_calibration_error(*per_bin))
+    table = _table({name: np.column_stack(values) for name, values in columns.items()}, np.ones(len(GENRES)))
+    del table["weighted"]
+    return table
+
+
+def ranking_levels(data: Aligned, y_score: np.ndarray, weights: np.ndarray, *, bins: int) -> dict[str, Table]:
+    """Evaluate a scorer that has no thresholds, on all frames of `data`: frame and trailer ranking, probability.
+
+    Parameters
+    ----------
+    y_score : ndarray of float32, shape (frames, genres)
+    """
+    keep = data.timed_frames
+    truth, score, trailer = data.y_true[keep], y_score[keep], data.trailer[keep]
+    pooled = trailer_metrics.pool_maximum(y_score, data.trailer)
+    of_trailers = trailer_metrics.true_genres(data.y_true, data.trailer)
+    return {
+        "frame_pooled": _ranking_table(truth, score, trailer, weights, with_auc=True),
+        "trailer_maximum": _ranking_table(of_trailers, pooled, np.arange(len(pooled)), weights, with_auc=False),
+        "probability_after": probability(truth, score, trailer, weights, bins=bins),
+    }

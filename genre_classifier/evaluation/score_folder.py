@@ -1,0 +1,230 @@
+"""The scores folder: what scoring leaves for evaluating, so that figures can be made again without the model.
+
+`evaluation.json` names the trailers and copies thresholds and temperatures of the run; `scores_<id>.csv` holds the raw
+scores of one trailer, `<baseline>/scores_<id>.csv` those of a baseline. A folder of score tables made elsewhere,
+without `evaluation.json`, is read too: each `<trailer>.csv` is the trailer of that name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genre_classifier.evaluation.calibration import DEFAULT_THRESHOLD
+from genre_classifier.genres import GENRES
+from genre_classifier.scores import read_scores, write_scores
+from preprocessing.errors import InputError
+from preprocessing.files import write_atomically
+
+SCHEMA = 1
+INDEX = "evaluation.json"
+FOLDER = "scores"  # inside a report folder
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoredTrailer:
+    """One trailer of a scores folder.
+
+    Attributes
+    ----------
+    trailer_id : int or None
+        Of the clips folder; None for scores made elsewhere.
+    source : str
+        Its name in the labels.
+    split : str or None
+        Of the run: train, validation, test; None for a trailer that the run never saw.
+    cuts : tuple of float or None
+        Seconds of its cuts; None where they are not known.
+    width, height : int
+        Of the video, in pixels; 0 where not known.
+    """
+
+    trailer_id: int | None
+    source: str
+    split: str | None = None
+    cuts: tuple[float, ...] | None = None
+    width: int = 0
+    height: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreFolder:
+    """A scores folder that has been read, or is about to be written.
+
+    Attributes
+    ----------
+    run : str
+        Name of the run, or of the folder of scores made elsewhere.
+    split : str
+        What was scored: train, validation, test or all.
+    clips : str
+        Path of the clips folder, for thumbnails; empty where not known.
+    fingerprint : str
+        Of model, clips and split: equal where nothing needs scoring again.
+    thresholds, temperatures : dict of str to float
+    training_prevalence : dict of str to float, or None
+        None where no training trailer was at hand.
+    trailers : tuple of ScoredTrailer
+    scores : dict of str to DataFrame
+        Source -> raw score table.
+    baselines : dict of str to dict
+        Name -> source -> score table.
+    """
+
+    run: str
+    split: str
+    clips: str
+    fingerprint: str
+    thresholds: dict[str, float]
+    temperatures: dict[str, float]
+    training_prevalence: dict[str, float] | None
+    trailers: tuple[ScoredTrailer, ...]
+    scores: dict[str, pd.DataFrame]
+    baselines: dict[str, dict[str, pd.DataFrame]]
+
+    @property
+    def cuts(self) -> dict[str, np.ndarray] | None:
+        """Return the cuts of every trailer in seconds, None where no trailer's are known."""
+        known = {trailer.source: np.array(trailer.cuts) for trailer in self.trailers if trailer.cuts is not None}
+        return known or None
+
+    def manifest(self) -> pd.DataFrame:
+        """Return what joining labels needs of a manifest: trailer_id, source, status."""
+        return pd.DataFrame(
+            {
+                "trailer_id": [
+                    position if trailer.trailer_id is None else trailer.trailer_id
+                    for position, trailer in enumerate(self.trailers)
+                ],
+                "source": [trailer.source for trailer in self.trailers],
+                "status": "ok",
+            }
+        )
+
+
+def _file(trailer_id: int | None) -> str:
+    return f"scores_{trailer_id}.csv"
+
+
+def write_score_folder(path: Path, folder: ScoreFolder) -> None:
+    """Write every table, then `evaluation.json`, so that a folder with it is whole."""
+    for name, tables in {"": folder.scores, **folder.baselines}.items():
+        (path / name).mkdir(parents=True, exist_ok=True)
+        for trailer in folder.trailers:
+            write_scores(path / name / _file(trailer.trailer_id), tables[trailer.source])
+    write_index(path, folder)
+
+
+def write_index(path: Path, folder: ScoreFolder) -> None:
+    """Write `evaluation.json` alone: for new thresholds beside scores that are still good."""
+    index = {
+        "schema": SCHEMA,
+        "run": folder.run,
+        "split": folder.split,
+        "clips": folder.clips,
+        "fingerprint": folder.fingerprint,
+        "genres": {
+            genre: {
+                "threshold": folder.thresholds[genre],
+                "temperature": folder.temperatures[genre],
+                "training_prevalence": folder.training_prevalence[genre] if folder.training_prevalence else None,
+            }
+            for genre in GENRES
+        },
+        "baselines": list(folder.baselines),
+        "trailers": [dataclasses.asdict(trailer) for trailer in folder.trailers],
+    }
+    write_atomically(path / INDEX, json.dumps(index, indent=1) + "\n")
+
+
+def find_score_folder(path: Path) -> Path | None:
+    """Return the scores folder at `path`, be it that or a report folder around it; None if it is neither."""
+    for candidate in (path, path / FOLDER):
+        if (candidate / INDEX).is_file():
+            return candidate
+    return None
+
+
+def read_score_folder(path: Path) -> ScoreFolder:
+    """Read a scores folder, a report folder that holds one, or a folder of score tables.
+
+    Raises
+    ------
+    InputError
+        If it is none of these, or a file in it cannot be used.
+    """
+    found = find_score_folder(path)
+    if found is None:
+        return _read_bare_tables(path)
+    index = _read_index(found / INDEX)
+    try:
+        trailers = tuple(
+            ScoredTrailer(**{**row, "cuts": None if row["cuts"] is None else tuple(row["cuts"])})
+            for row in index["trailers"]
+        )
+        genres = index["genres"]
+        shares = {genre: genres[genre]["training_prevalence"] for genre in GENRES}
+        return ScoreFolder(
+            run=index["run"],
+            split=index["split"],
+            clips=index["clips"],
+            fingerprint=index["fingerprint"],
+            thresholds={genre: float(genres[genre]["threshold"]) for genre in GENRES},
+            temperatures={genre: float(genres[genre]["temperature"]) for genre in GENRES},
+            training_prevalence=None if None in shares.values() else shares,
+            trailers=trailers,
+            scores={trailer.source: read_scores(found / _file(trailer.trailer_id)) for trailer in trailers},
+            baselines={
+                name: {trailer.source: read_scores(found / name / _file(trailer.trailer_id)) for trailer in trailers}
+                for name in index["baselines"]
+            },
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{found / INDEX}: expected the index of a scores folder, found {error!r}") from error
+
+
+def read_fingerprint(path: Path) -> str | None:
+    """Return the fingerprint of the scores folder at `path`, None where there is no usable one."""
+    try:
+        return str(_read_index(path / INDEX).get("fingerprint"))
+    except InputError:
+        return None
+
+
+def _read_index(path: Path) -> dict[str, Any]:
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: expected the index of a scores folder (JSON), found: {error}") from error
+    if not isinstance(index, dict) or index.get("schema") != SCHEMA:
+        found = index.get("schema") if isinstance(index, dict) else type(index).__name__
+        raise InputError(f"{path}: expected schema {SCHEMA}, found {found!r}; score again with this version")
+    return index
+
+
+def _read_bare_tables(path: Path) -> ScoreFolder:
+    files = sorted(path.glob("*.csv")) if path.is_dir() else []
+    if not files:
+        what = "a folder without them" if path.is_dir() else "no such folder"
+        raise InputError(
+            f"{path}: expected score tables (<trailer>.csv, or the folder that evaluate made), found {what}"
+        )
+    return ScoreFolder(
+        run=path.resolve().name,
+        split="all",
+        clips="",
+        fingerprint="",
+        thresholds=dict.fromkeys(GENRES, DEFAULT_THRESHOLD),
+        temperatures=dict.fromkeys(GENRES, 1.0),
+        training_prevalence=None,
+        trailers=tuple(ScoredTrailer(None, file.stem) for file in files),
+        scores={file.stem: read_scores(file) for file in files},
+        baselines={},
+    )

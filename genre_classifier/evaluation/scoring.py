@@ -1,0 +1,219 @@
+"""First step of an evaluation: raw scores of a run, and of baselines fitted on its training trailers, to a folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from genre_classifier.config import EvaluationConfig
+from genre_classifier.dataset import Trailer, load_trailers
+from genre_classifier.evaluation import baselines
+from genre_classifier.evaluation.cuts import find_cuts
+from genre_classifier.evaluation.score_folder import (
+    ScoredTrailer,
+    ScoreFolder,
+    read_fingerprint,
+    read_score_folder,
+    write_index,
+    write_score_folder,
+)
+from genre_classifier.genres import GENRES
+from genre_classifier.runs import MODEL, SPLITS, Run
+from genre_classifier.scores import scores_table
+from genre_classifier.splits import SPLITS as SPLIT_NAMES
+from genre_classifier.splits import read_splits
+from genre_classifier.streaming import score_clip
+from preprocessing.clips import load_clip
+from preprocessing.errors import InputError
+from preprocessing.manifest import read_manifest
+
+EVERY_SPLIT = "all"
+CHOICES = (*SPLIT_NAMES, EVERY_SPLIT)
+
+
+def split_of_trailers(run: Run, trailers: Sequence[Trailer]) -> dict[int, str | None]:
+    """Return the split of each trailer in the run, found by source, or by id where the run recorded no sources.
+
+    None for a trailer that the run never saw.
+    """
+    table = read_splits(run.path / SPLITS)
+    if "source" in table and table["source"].notna().all():
+        by_source = dict(zip(table["source"].astype(str), table["split"], strict=True))
+        return {trailer.trailer_id: by_source.get(trailer.source) for trailer in trailers}
+    by_id = dict(zip(table["trailer_id"].astype(int), table["split"], strict=True))
+    return {trailer.trailer_id: by_id.get(trailer.trailer_id) for trailer in trailers}
+
+
+def score_run(
+    run: Run,
+    clips: Path,
+    labels: pd.DataFrame,
+    out: Path,
+    *,
+    split: str = "test",
+    only: Sequence[str] | None = None,
+    again: bool = False,
+    config: EvaluationConfig | None = None,
+    on_note: Callable[[str], None] | None = None,
+    on_start: Callable[[int], None] | None = None,
+    on_frames: Callable[[int], None] | None = None,
+) -> ScoreFolder:
+    """Score trailers with a run and with baselines, and keep the scores in a folder.
+
+    Parameters
+    ----------
+    run : Run
+    clips : Path
+        Clips folder.
+    labels : DataFrame
+        Label table; decides which clips take part, and the baselines learn from it.
+    out : Path
+        Scores folder. What lies there is used as it is when model, clips and split are the same.
+    split : str
+        train, validation, test, or all: every labelled clip, the run's own training trailers included.
+    only : sequence of str, optional
+        Sources to score instead of a split, to compare two runs on the same trailers.
+    again : bool
+        Score even if the folder is up to date.
+    config : EvaluationConfig, optional
+        For the seed of the baselines.
+    on_note, on_start, on_frames : callable, optional
+        Told about left-out labels and clips; the number of frames to score; frames done.
+
+    Raises
+    ------
+    InputError
+        If no trailer belongs to the split, or the clips do not fit the run.
+    """
+    config = config or EvaluationConfig()
+    trailers = load_trailers(clips, labels, on_note=on_note)
+    splits = split_of_trailers(run, trailers)
+    wanted = _wanted(run, clips, trailers, splits, split, only)
+    _check_size(run, wanted)
+    training = [trailer for trailer in trailers if splits[trailer.trailer_id] == "train"]
+    fingerprint = _fingerprint(run, wanted, training, config.seed)
+    if not again and read_fingerprint(out) == fingerprint:
+        kept = read_score_folder(out)
+        kept = dataclasses.replace(kept, thresholds=run.thresholds, temperatures=run.temperatures)
+        write_index(out, kept)
+        return kept
+    if on_start:
+        on_start(sum(len(trailer.times) for trailer in wanted))
+    scores = {}
+    for trailer in wanted:
+        raw = score_clip(run.model, load_clip(trailer.clip))
+        scores[trailer.source] = scores_table(trailer.times, raw)
+        if on_frames:
+            on_frames(len(raw))
+    if not training and on_note:
+        on_note("no training trailer of the run is among the clips: the report has no colour baselines")
+    sizes = _video_sizes(clips)
+    folder = ScoreFolder(
+        run=run.path.resolve().name,
+        split=split if only is None else EVERY_SPLIT,
+        clips=os.fspath(Path(clips).resolve()),
+        fingerprint=fingerprint,
+        thresholds=run.thresholds,
+        temperatures=run.temperatures,
+        training_prevalence=_prevalence(training),
+        trailers=tuple(_describe(trailer, splits[trailer.trailer_id], sizes) for trailer in wanted),
+        scores=scores,
+        baselines=_baseline_scores(training, wanted, config.seed),
+    )
+    write_score_folder(out, folder)
+    return folder
+
+
+def _wanted(
+    run: Run,
+    clips: Path,
+    trailers: Sequence[Trailer],
+    splits: dict[int, str | None],
+    split: str,
+    only: Sequence[str] | None,
+) -> list[Trailer]:
+    if only is not None:
+        found = [trailer for trailer in trailers if trailer.source in set(only)]
+    elif split == EVERY_SPLIT:
+        found = list(trailers)
+    else:
+        found = [trailer for trailer in trailers if splits[trailer.trailer_id] == split]
+    if found:
+        return found
+    counts = {name: sum(1 for of in splits.values() if of == name) for name in SPLIT_NAMES}
+    unseen = sum(1 for of in splits.values() if of is None)
+    counted = ", ".join(f"{name} {number}" for name, number in counts.items())
+    raise InputError(
+        f"{run.path / SPLITS}: no labelled clip of {clips} is in the split {split!r} (labelled clips: {counted}, never "
+        f"seen by the run {unseen}); choose another --split, such as {EVERY_SPLIT}"
+    )
+
+
+def _check_size(run: Run, trailers: Sequence[Trailer]) -> None:
+    expected = (run.model_config.rows, run.model_config.cols)
+    for trailer in trailers:
+        if (trailer.rows, trailer.cols) != expected:
+            raise InputError(
+                f"{trailer.clip}: expected frames of {expected[0]}x{expected[1]} pixels, as the run {run.path} was "
+                f"trained on, found {trailer.rows}x{trailer.cols}; preprocess with --size {expected[0]}"
+            )
+
+
+def _fingerprint(run: Run, wanted: Sequence[Trailer], training: Sequence[Trailer], seed: int) -> str:
+    digest = hashlib.sha256((run.path / MODEL).read_bytes())
+    for group in (wanted, training):
+        for trailer in group:
+            stat = trailer.clip.stat()
+            digest.update(f"{trailer.trailer_id}|{trailer.source}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
+        digest.update(b"--")
+    for trailer in training:  # the baselines learn from the labels
+        digest.update(np.packbits(trailer.targets > 0).tobytes())
+    digest.update(str(seed).encode())
+    return digest.hexdigest()
+
+
+def _prevalence(training: Sequence[Trailer]) -> dict[str, float] | None:
+    if not training:
+        return None
+    shares = baselines.prevalence_scores([trailer.targets for trailer in training])
+    return {genre: float(share) for genre, share in zip(GENRES, shares, strict=True)}
+
+
+def _baseline_scores(
+    training: Sequence[Trailer], wanted: Sequence[Trailer], seed: int
+) -> dict[str, dict[str, pd.DataFrame]]:
+    if not training:
+        return {}
+    clips = [load_clip(trailer.clip) for trailer in training]
+    targets = [trailer.targets for trailer in training]
+    fitted = {
+        "colour_histogram": baselines.fit_colour_baseline(clips, targets, seed=seed),
+        "colour_and_motion": baselines.fit_motion_baseline(clips, targets, seed=seed),
+    }
+    return {
+        name: {
+            trailer.source: scores_table(trailer.times, baseline.score(load_clip(trailer.clip))) for trailer in wanted
+        }
+        for name, baseline in fitted.items()
+    }
+
+
+def _video_sizes(clips: Path) -> dict[int, tuple[int, int]]:
+    """Width and height of each trailer's video, where the manifest knows them."""
+    manifest = read_manifest(clips).dropna(subset=["trailer_id", "width", "height"])
+    return {
+        int(i): (int(width), int(height))
+        for i, width, height in zip(manifest["trailer_id"], manifest["width"], manifest["height"], strict=True)
+    }
+
+
+def _describe(trailer: Trailer, split: str | None, sizes: dict[int, tuple[int, int]]) -> ScoredTrailer:
+    width, height = sizes.get(trailer.trailer_id, (trailer.cols, trailer.rows))
+    cuts = find_cuts(load_clip(trailer.clip), trailer.times)
+    return ScoredTrailer(trailer.trailer_id, trailer.source, split, tuple(float(cut) for cut in cuts), width, height)

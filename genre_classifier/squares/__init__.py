@@ -1,0 +1,1 @@
+"""The parts of the moving-squares companion; `genre_classifier.moving_squares` is its front."""
