@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre_classifier.config import Precision, SegmentConfig
-from genre_classifier.tags.embed import embedded_copy
-from genre_classifier.tags.overlay import write_overlay
 from genre_classifier.scores import write_scores
-from genre_classifier.tags.segment_files import activitynet, label_studio, webvtt, write_segments
-from genre_classifier.tags.jobs import STAMP, Job, make_stamp, read_stamp, run_digest
 from genre_classifier.tagging import DEFAULT_CHUNK, tag_trailer
+from genre_classifier.tags.embed import embedded_copy
+from genre_classifier.tags.jobs import STAMP, Job, make_stamp, read_stamp, run_digest
+from genre_classifier.tags.overlay import write_overlay
 from genre_classifier.tags.result import Tags
+from genre_classifier.tags.segment_files import activitynet, label_studio, webvtt, write_segments
 from genre_classifier.tags.timeline import write_timeline
 from genre_classifier.tags.viewer import viewer_html
 from preprocessing.config import TIMEOUT_SECONDS

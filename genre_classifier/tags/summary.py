@@ -9,8 +9,8 @@ import pandas as pd
 
 from genre_classifier.genres import GENRES
 from genre_classifier.tags.index_page import index_html
-from genre_classifier.tags.segment_files import read_segments
 from genre_classifier.tags.jobs import INDEX, SCHEMA, STAMP, SUMMARY, read_stamp
+from genre_classifier.tags.segment_files import read_segments
 from preprocessing.errors import InputError
 from preprocessing.files import write_atomically
 
