@@ -16,11 +16,11 @@ from genre_classifier.config import ModelConfig, Precision
 from preprocessing.errors import InputError, WorkError
 
 # Of a process that has imported TensorFlow and compiled the programs, with a network of no size.
-BASE_BYTES = 600e6
+BASE_BYTES = 800e6
 FLOAT = 4
 GROUP = 12  # chunks between stored states: see genre_classifier.chunked_training
 # Whole maps of the first layer that are alive beside those that are kept: of the gates, and of gradients.
-SCORING_COPIES, TRAINING_COPIES = 3.0, 7.0
+SCORING_COPIES, TRAINING_COPIES = 3.0, 10.0
 
 
 @dataclasses.dataclass(frozen=True)
