@@ -79,17 +79,21 @@ def make_sides(size: int) -> dict[str, dict[str, Side]]:
 
 def bare_convolutions(config: ModelConfig, precision: str) -> Side:
     """Return a call that runs the convolutions of the network's ConvLSTMs on `FRAMES` frames."""
-    work = []
+    inputs = []
     for maps, shrink in zip(layer_maps(config), (1, 2, 6), strict=True):
-        rows, cols = config.rows // shrink, config.cols // shrink
-        joined = tf.cast(tf.random.normal((1, rows, cols, maps.inputs + maps.filters)), precision)
-        kernel = tf.cast(tf.random.normal((3, 3, maps.inputs + maps.filters, 4 * maps.filters)), precision)
-        work.append((tf.function(lambda x, k: tf.nn.conv2d(x, k, 1, "SAME"), autograph=False), joined, kernel))
+        channels = maps.inputs + maps.filters
+        joined = tf.random.normal((1, config.rows // shrink, config.cols // shrink, channels))
+        kernel = tf.random.normal((3, 3, channels, 4 * maps.filters))
+        inputs.append((tf.cast(joined, precision), tf.cast(kernel, precision)))
 
-    def run() -> None:
-        for _ in range(FRAMES):
-            for convolve, joined, kernel in work:
-                convolve(joined, kernel)
+    @tf.function(autograph=False)
+    def run() -> Any:
+        def convolve(*_: Any) -> list[Any]:
+            return [tf.nn.conv2d(joined, kernel, 1, "SAME") for joined, kernel in inputs]
+
+        return tf.while_loop(
+            lambda index, _: index < FRAMES, lambda index, _: (index + 1, convolve()), (1, convolve()), None, 1
+        )
 
     return run
 
@@ -154,14 +158,14 @@ def _kind(name: str) -> str:
     """Return what an event of the profiler is to be counted as, or nothing for one that contains others."""
     if name.endswith("_fusion") or name.startswith("wrapped_"):
         return "compiled gates, pooling and their gradients"
-    if ":" not in name:
+    if ":" not in name or "::" in name or ": " in name:
         return ""
     path, operation = name.rsplit(":", 1)
     if operation in ("XlaLaunch", "_XlaRun", "While", "StatelessWhile", "PartitionedCall", "StatefulPartitionedCall"):
         return ""
     if "Conv2D" in operation:
-        # Loops are numbered in the order of the layers: prepare, the stages, the branches.
-        return f"{operation.removeprefix('_MklNative')} {path.split('/')[0]}"
+        # Loops and operations are numbered in the order of the layers, and in training back from the last one.
+        return f"{operation.removeprefix('_MklNative')} ({path.split('/')[0]}, {path.split('/')[-1]})"
     if path.startswith(("adam", "Adam")):
         return "optimizer"
     return operation.removeprefix("_Mkl").removeprefix("Native")

@@ -20,7 +20,7 @@ from keras import ops
 from genre_classifier import programs
 from genre_classifier.acceleration import TENSORFLOW, program
 from genre_classifier.backpropagation import Moments
-from genre_classifier.memory import GROUP
+from genre_classifier.memory import GROUP, let_go
 
 if TENSORFLOW:
     import tensorflow as tf
@@ -123,6 +123,7 @@ class ChunkedTraining:
 
 
 def _cut(x: Any, start: int, chunk: int) -> Any:
+    let_go(x)
     return tf.convert_to_tensor(x[:, start : start + chunk])
 
 

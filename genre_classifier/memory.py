@@ -9,8 +9,12 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import mmap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from genre_classifier.config import ModelConfig, Precision
 from preprocessing.errors import InputError, WorkError
@@ -169,6 +173,15 @@ def available_bytes() -> float:
     except OSError:
         pass
     return math.inf
+
+
+def let_go(clip: Any) -> None:
+    """Unmap the pages of a memory-mapped array that were read: else they count as the process's to the end."""
+    if isinstance(clip, np.memmap) and clip.mode == "r" and hasattr(mmap, "MADV_DONTNEED"):
+        owner: Any = clip
+        while isinstance(owner, np.ndarray):
+            owner = owner.base
+        owner.madvise(mmap.MADV_DONTNEED)
 
 
 def _state_bytes(config: ModelConfig) -> float:

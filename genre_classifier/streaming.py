@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from genre_classifier.config import Precision
+from genre_classifier.memory import let_go
 from genre_classifier.network import GenreModel
 
 DEFAULT_CHUNK = 8  # frames
@@ -70,5 +71,8 @@ def score_clip(
         Raw scores in [0, 1], genres in the order of `GENRES`.
     """
     stream = ScoreStream(model, precision=precision)
-    parts = [stream.feed(clip[start : start + chunk]) for start in range(0, len(clip), chunk)]
-    return np.concatenate([np.zeros((0, len(model.output_names)), np.float32), *parts])
+    parts = [np.zeros((0, len(model.output_names)), np.float32)]
+    for start in range(0, len(clip), chunk):
+        parts.append(stream.feed(clip[start : start + chunk]))
+        let_go(clip)
+    return np.concatenate(parts)
