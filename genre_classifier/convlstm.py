@@ -67,9 +67,9 @@ def join(frame: Any, h: Any, dtype: str) -> Any:
     return ops.concatenate([ops.cast(frame, dtype), ops.cast(h, dtype)], axis=-1)
 
 
-def step(cell: Cell, joined: Any, c: Any, *, dtype: str = "float32") -> State:
-    """Return `(h, c)` after one frame; `joined` is the frame beside h, `dtype` is to be that of the new h."""
-    return gates_and_state(cell.recurrent_activation, dtype)(_convolve(cell, joined), cell.bias, c)
+def step(cell: Cell, joined: Any, c: Any) -> State:
+    """Return `(h, c)` after one frame; `joined` is the frame beside h."""
+    return gates_and_state(cell.recurrent_activation)(_convolve(cell, joined), cell.bias, c)
 
 
 def run(cell: Cell, frames: Any, state: State) -> tuple[Any, State]:
@@ -158,12 +158,12 @@ def gates(z: Any, bias: Any, recurrent_activation: str) -> tuple[Any, Any, Any, 
 
 
 @functools.cache
-def gates_and_state(recurrent_activation: str, dtype: str = "float32") -> Callable[..., State]:
-    """Return a function of `(z, bias, c)` that gives the new `(h, c)`, h in `dtype`."""
+def gates_and_state(recurrent_activation: str) -> Callable[..., State]:
+    """Return a function of `(z, bias, c)` that gives the new `(h, c)`."""
 
     def update(z: Any, bias: Any, c: Any) -> State:
         i, f, g, o = gates(z, bias, recurrent_activation)
         c = f * c + i * g
-        return ops.cast(o * ops.tanh(c), dtype), c
+        return o * ops.tanh(c), c
 
     return fused(update)

@@ -81,24 +81,21 @@ def step_through(
         after, measured = [], []
         joined = convlstm.join(pixels, recurrent[0][0], cells[0].dtype)
         for number, cell in enumerate(cells):
-            h, c = convlstm.step(cell, joined, recurrent[number][1], dtype=cell.dtype)
+            h, c = convlstm.step(cell, joined, recurrent[number][1])
             after.append((h, c))
             if number < len(stages):
                 if measure:
                     weights = _weights(network.prepare, frame[:, None])[:, 0]
-                    measured.append(moments[number] + convlstm.measure(ops.cast(h, "float32"), weights))
+                    measured.append(moments[number] + convlstm.measure(h, weights))
                 pooled = _pool_and_join(stages[number].pool, cells[number + 1].dtype)
                 joined = pooled(h, *affine[number], recurrent[number + 1][0])
-        maps = ops.cast(convlstm.max_pool(h, branches.pool), "float32")
+        maps = convlstm.max_pool(h, branches.pool)
         return ((prepared, *after), tuple(measured)), (maps,)
 
     zero = tuple(_no_moments(stage) for stage in stages) if measure else ()
     batch, rows, cols, channels = states[-1][0].shape
     shape = (batch, rows // branches.pool, cols // branches.pool, channels)
-    # Inside a chunk h is held as the convolutions see it, which saves a pass over the memory each time it is used.
-    start = _with_h(states, cells[0].dtype)
-    (maps,), (states, moments) = scan(one, (start, zero), pixels, [(shape, "float32")])
-    states = _with_h(states, "float32")
+    (maps,), (states, moments) = scan(one, (states, zero), pixels, [(shape, "float32")])
     return run_heads(branches, maps), states, moments
 
 
@@ -195,11 +192,6 @@ def _weights(prepare: Frames, pixels: Any) -> Any:
     return ops.ones_like(pixels[:, :, 0, 0, 0], dtype="float32") if mask is None else ops.cast(mask, "float32")
 
 
-def _with_h(states: States, dtype: str) -> States:
-    prepared, *recurrent = states
-    return (prepared, *((ops.cast(h, dtype), c) for h, c in recurrent))
-
-
 def _no_moments(stage: Stage) -> Moments:
     zeros = ops.zeros_like(stage.moving_mean)
     return Moments(ops.zeros((), "float32"), zeros, zeros)
@@ -208,7 +200,7 @@ def _no_moments(stage: Stage) -> Moments:
 @functools.cache
 def _pool_and_join(pool: int, dtype: str) -> Callable[..., Any]:
     def apply(frames: Any, scale: Any, shift: Any, h: Any) -> Any:
-        pooled = functools.reduce(ops.maximum, convlstm.corners(ops.cast(frames, "float32") * scale + shift, pool))
+        pooled = functools.reduce(ops.maximum, convlstm.corners(frames * scale + shift, pool))
         return convlstm.join(pooled, h, dtype)
 
     return fused(apply)
