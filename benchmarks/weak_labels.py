@@ -67,9 +67,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     arguments = parser.parse_args()
-    results = {
-        weak: [frame_precision(arguments.out, seed, weak) for seed in arguments.seeds] for weak in ("pool", "broadcast")
-    }
+    results: dict[str, list[np.ndarray]] = {"pool": [], "broadcast": []}
+    for seed in arguments.seeds:
+        for weak, rows in results.items():
+            rows.append(frame_precision(arguments.out, seed, weak))
     print(f"{'':<10}{'pool':>8}{'broadcast':>12}{'seeds won by pool':>20}")
     pool, broadcast = (np.stack(results[weak]) for weak in ("pool", "broadcast"))  # (seeds, genres)
     for g, genre in enumerate(GENRES):
