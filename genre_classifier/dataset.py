@@ -128,8 +128,8 @@ class TrailerSequence(keras.utils.PyDataset):
 
     Each batch is `(frames, targets, weights)`:
 
-    - frames: uint8 `(batch, frames, 3, rows, cols)`; a batch of clips of different lengths is int16 and padded at the
-      end with -1, which the model leaves out;
+    - frames: `(batch, frames, 3, rows, cols)`, uint8 where nothing needs padding; where batches of several trailers, or
+      a random stride, make lengths vary, int16 and padded at the end with -1, which the model leaves out;
     - targets: a tuple of six float32 arrays in the order of `GENRES`: `(batch, frames, 1)` with `weak="broadcast"`,
       fit for any Keras loss; `(batch, frames, 2)` with `weak="pool"`, the second channel being 1 where the trailer's
       label is weak, as `genre_classifier.losses.TrailerLoss` takes them;
@@ -177,6 +177,10 @@ class TrailerSequence(keras.utils.PyDataset):
         self.weak = weak
         self.balance = np.ones((2, len(GENRES)), dtype=np.float32) if balance is None else balance
         self.augmentation = augmentation
+        self._lengths = [len(trailer.times) for trailer in self.trailers]
+        strides = augmentation is not None and augmentation.stride > 1
+        self._lengths_vary = len(set(self._lengths)) > 1 or strides
+        self._padded = self._lengths_vary and (batch_size > 1 or strides)
         self.epoch = 0
 
     @property
@@ -190,6 +194,11 @@ class TrailerSequence(keras.utils.PyDataset):
         self._order = np.arange(len(self.trailers))
         if self.shuffle:
             np.random.default_rng([self.seed, epoch]).shuffle(self._order)
+        if self._lengths_vary and not self._padded:
+            # Keras fixes the number of frames for good where its first two batches agree in it: they must not.
+            lengths = np.array(self._lengths)[self._order]
+            other = int(np.argmax(lengths != lengths[0]))
+            self._order[[1, other]] = self._order[[other, 1]]
 
     def __len__(self) -> int:
         return -(-len(self.trailers) // self.batch_size)
@@ -199,15 +208,17 @@ class TrailerSequence(keras.utils.PyDataset):
         chosen = self._order[index * self.batch_size : (index + 1) * self.batch_size]
         loaded = [self._load(int(which)) for which in chosen]
         longest = max(len(clip) for clip, _ in loaded)
-        if all(len(clip) == longest for clip, _ in loaded):
-            frames = np.stack([clip for clip, _ in loaded])  # (batch, frames, 3, rows, cols)
-        else:
+        if self._padded:
+            # An odd number of frames in the second batch, even ones elsewhere: see the note on Keras above.
+            longest += (longest + (index == 1)) % 2
             frames = np.full((len(loaded), longest, *loaded[0][0].shape[1:]), PADDING, dtype=np.int16)
+        else:
+            frames = np.stack([clip for clip, _ in loaded])  # (batch, frames, 3, rows, cols)
         channels = 2 if self.weak == "pool" else 1
         targets = np.zeros((len(GENRES), len(loaded), longest, channels), dtype=np.float32)
         weights = np.zeros((len(GENRES), len(loaded), longest), dtype=np.float32)
         for row, ((clip, target), which) in enumerate(zip(loaded, chosen, strict=True)):
-            if frames.dtype == np.int16:
+            if self._padded:
                 frames[row, : len(clip)] = clip
             targets[:, row, : len(clip), 0] = target.T
             if self.weak == "pool":

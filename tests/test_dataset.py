@@ -66,6 +66,31 @@ def test_the_order_follows_seed_and_epoch_alone(folder):
     assert all(sorted(lengths) == [4, 6, 6, 8] for lengths in seen)
 
 
+@pytest.mark.parametrize(("batch_size", "stride"), [(1, 1), (2, 1), (1, 2)])
+def test_keras_takes_lengths_that_first_agree_and_then_differ(tmp_path, batch_size, stride):
+    """Keras reads the shape of all batches off the first two."""
+    import keras
+
+    lengths = [6, 6, 6, 6, 6, 9, 5]
+    trailers = load_trailers(tmp_path, write_clips(tmp_path, lengths))
+    model = keras.Sequential([keras.Input((None, 3, 12, 12)), keras.layers.GlobalAveragePooling3D("channels_first")])
+
+    class Frames(TrailerSequence):
+        def __getitem__(self, index):
+            frames, *_ = super().__getitem__(index)
+            return frames, np.zeros((len(frames), frames.shape[1]), np.float32)
+
+    augmentation = Augmentation(stride=stride) if stride > 1 else None
+    for seed in range(3):
+        sequence = Frames(trailers, batch_size=batch_size, seed=seed, augmentation=augmentation)
+        sizes = [sequence[index][0].shape[1] for index in range(len(sequence))]
+        assert sizes[0] != sizes[1]
+        assert len({sequence[index][0].dtype for index in range(len(sequence))}) == 1
+        seen = sum(len(sequence[index][0]) for index in range(len(sequence)))
+        assert seen == len(lengths)
+        assert model.predict(sequence, verbose=0).shape == (len(lengths), 3)
+
+
 def test_balance_weighs_each_side_of_a_genre(folder):
     path, labels = folder
     balance = np.arange(12, dtype=np.float32).reshape(2, 6) + 1
