@@ -88,7 +88,7 @@ def test_keras_takes_lengths_that_first_agree_and_then_differ(tmp_path, batch_si
         assert len({sequence[index][0].dtype for index in range(len(sequence))}) == 1
         seen = sum(len(sequence[index][0]) for index in range(len(sequence)))
         assert seen == len(lengths)
-        assert model.predict(sequence, verbose=0).shape == (len(lengths), 3)
+        assert len(model.predict(sequence, verbose=0)) == len(lengths)
 
 
 def test_balance_weighs_each_side_of_a_genre(folder):
