@@ -17,7 +17,7 @@ from genre_classifier.config import Precision, SegmentConfig
 from genre_classifier.prefetch import prefetch
 from genre_classifier.scores import scores_table
 from genre_classifier.segments import to_segments
-from genre_classifier.streaming import DEFAULT_CHUNK, ScoreStream
+from genre_classifier.streaming import DEFAULT_CHUNK, ScoreStream, score_clip
 from genre_classifier.tags.result import Tags
 from genre_classifier.tags.thumbnails import Thumbnail
 from preprocessing.config import TIMEOUT_SECONDS
@@ -59,9 +59,7 @@ def score_frames(
     ndarray of float32, shape (frames, 6)
         Calibrated probabilities, genres in the order of `GENRES`.
     """
-    stream = ScoreStream(run.model, precision=precision)
-    raw = [stream.feed(frames[first : first + chunk]) for first in range(0, len(frames), chunk)]
-    return run.calibrate(np.concatenate(raw)) if raw else np.empty((0, 6), np.float32)
+    return run.calibrate(score_clip(run.model, frames, chunk=chunk, precision=precision))
 
 
 def iter_scores(
