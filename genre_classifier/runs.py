@@ -16,9 +16,10 @@ from genre_classifier.evaluation.calibration import DEFAULT_THRESHOLD, apply_tem
 from genre_classifier.genres import GENRES
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError
-from preprocessing.files import write_atomically
+from preprocessing.files import read_document, write_atomically
 
 SCHEMA = 1
+_REMEDY = "was the run made by another version?"
 MODEL, CONFIG, THRESHOLDS, SPLITS = "model.keras", "config.json", "thresholds.json", "splits.csv"
 
 
@@ -105,7 +106,7 @@ def write_config(path: Path, model: ModelConfig, training: TrainingConfig, clips
 
 def read_config(path: Path) -> tuple[ModelConfig, TrainingConfig, ClipConfig]:
     """Read `config.json` of the run folder `path`."""
-    document = _read_json(path / CONFIG)
+    document = read_document(path / CONFIG, SCHEMA, "a JSON file of a run", _REMEDY)
     try:
         parts = document["model"], document["training"], document["preprocessing"]
         return ModelConfig.from_dict(parts[0]), TrainingConfig.from_dict(parts[1]), ClipConfig.from_dict(parts[2])
@@ -129,7 +130,7 @@ def read_thresholds(path: Path) -> tuple[dict[str, float], dict[str, float]]:
     """Read `thresholds.json`; where there is none yet, thresholds are 0.5 and temperatures 1."""
     if not path.exists():
         return dict.fromkeys(GENRES, DEFAULT_THRESHOLD), dict.fromkeys(GENRES, 1.0)
-    document = _read_json(path)
+    document = read_document(path, SCHEMA, "a JSON file of a run", _REMEDY)
     try:
         genres = document["genres"]
         return (
@@ -138,14 +139,3 @@ def read_thresholds(path: Path) -> tuple[dict[str, float], dict[str, float]]:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: expected a threshold and a temperature per genre, found {error!r}") from error
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected a JSON file of a run, found: {error}") from error
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        found = document.get("schema") if isinstance(document, dict) else type(document).__name__
-        raise InputError(f"{path}: expected schema {SCHEMA}, found {found!r}; was the run made by another version?")
-    return document

@@ -19,7 +19,7 @@ from genre_classifier.evaluation.calibration import DEFAULT_THRESHOLD
 from genre_classifier.genres import GENRES
 from genre_classifier.scores import read_scores, write_scores
 from preprocessing.errors import InputError
-from preprocessing.files import write_atomically
+from preprocessing.files import read_document, write_atomically
 
 SCHEMA = 1
 INDEX = "evaluation.json"
@@ -199,14 +199,7 @@ def read_fingerprint(path: Path) -> str | None:
 
 
 def _read_index(path: Path) -> dict[str, Any]:
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected the index of a scores folder (JSON), found: {error}") from error
-    if not isinstance(index, dict) or index.get("schema") != SCHEMA:
-        found = index.get("schema") if isinstance(index, dict) else type(index).__name__
-        raise InputError(f"{path}: expected schema {SCHEMA}, found {found!r}; score again with this version")
-    return index
+    return read_document(path, SCHEMA, "the index of a scores folder (JSON)", "score again with this version")
 
 
 def _read_bare_tables(path: Path) -> ScoreFolder:
