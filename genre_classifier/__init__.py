@@ -12,6 +12,7 @@ _HOMES = {
     "GENRES": "genre_classifier.genres",
     "ModelConfig": "genre_classifier.config",
     "TrainingConfig": "genre_classifier.config",
+    "PRESETS": "genre_classifier.presets",
     "build_model": "genre_classifier.model",
     "TrailerSequence": "genre_classifier.dataset",
     "train": "genre_classifier.training",

@@ -16,8 +16,11 @@ Precision = Literal["float32", "bfloat16"]
 Bptt = Literal["truncated", "full"]
 Schedule = Literal["constant", "cosine"]
 Weak = Literal["pool", "broadcast"]
+Keep = Literal["best", "last"]
 Head = Literal["flat", "pooled"]
-Inputs = Literal["rgb", "difference", "rgb+difference"]
+Inputs = Literal["rgb", "difference", "rgb+difference", "motion"]
+
+INPUT_CHANNELS: dict[str, int] = {"rgb": 3, "difference": 3, "rgb+difference": 6, "motion": 1}  # by `inputs`
 
 ConfigT = TypeVar("ConfigT", bound="_Config")
 
@@ -52,6 +55,12 @@ def _require(condition: bool, message: str) -> None:
         raise InputError(message)
 
 
+def _require_choices(config: _Config, **choices: Any) -> None:
+    for name, options in choices.items():
+        allowed, value = get_args(options), getattr(config, name)
+        _require(value in allowed, f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelConfig(_Config):
     """Sizes of the network. The defaults are those of the article "An introduction to ConvLSTM".
@@ -74,8 +83,9 @@ class ModelConfig(_Config):
         Rows and columns of every convolution.
     head : {"flat", "pooled"}
         What the Dense layers of a branch see: every pixel of its maps, or the mean and the maximum of each map.
-    inputs : {"rgb", "difference", "rgb+difference"}
-        What the first ConvLSTM sees: the frames, their differences from the frame before, or both.
+    inputs : {"rgb", "difference", "rgb+difference", "motion"}
+        What the first ConvLSTM sees: the frames, their differences from the frame before, both, or the differences of
+        the grey values divided by their mean size in the frame.
     norm_momentum : float
         Of the moving statistics of BatchNormalization, in [0, 1): the share of the old value that an optimizer step
         keeps.
@@ -104,11 +114,7 @@ class ModelConfig(_Config):
         _require(self.genres == GENRES, f"genres must be {GENRES}, got {self.genres}")
         sizes = (*self.trunk_filters, *self.trunk_pools, self.branch_filters, self.branch_pool, *self.dense_units)
         _require(all(size >= 1 for size in sizes), f"layer sizes must be at least 1, got {self}")
-        _require(self.head in ("flat", "pooled"), f"head must be flat or pooled, got {self.head!r}")
-        _require(
-            self.inputs in ("rgb", "difference", "rgb+difference"),
-            f"inputs must be rgb, difference or rgb+difference, got {self.inputs!r}",
-        )
+        _require_choices(self, head=Head, inputs=Inputs)
         _require(0 <= self.norm_momentum < 1, f"norm_momentum must be in [0, 1), got {self.norm_momentum}")
         _require(self.norm_epsilon > 0, f"norm_epsilon must be positive, got {self.norm_epsilon}")
         shrink = self.branch_pool
@@ -138,6 +144,9 @@ class TrainingConfig(_Config):
         Decoupled weight decay of the optimizer (AdamW), per step and relative to the learning rate.
     clip_norm : float or None
         Largest norm of the whole gradient; None leaves it as it is.
+    keep : {"best", "last"}
+        Which epoch's network the run keeps: the one with the best validation macro-AP, or the last one, which is the
+        better choice where few validation trailers say little and the schedule lets the network settle.
     patience : int or None
         Epochs without a better validation macro-AP after which training ends; None trains all epochs.
     chunk : int or None
@@ -154,8 +163,13 @@ class TrainingConfig(_Config):
         Weigh each genre's frames so that those with and without it count alike.
     label_smoothing : float
         Targets become target * (1 - s) + s / 2.
+    crop_frames : int or None
+        Train on crops of this many consecutive frames from random places, as many per epoch as fit into each trailer
+        side by side; None takes each trailer whole.
     flip : bool
         Mirror training clips at random.
+    zoom : float
+        Cut up to this share of rows and columns off training clips at random, and enlarge the rest.
     shift : float
         Move training clips at random, up to this share of their size.
     brightness : float
@@ -180,6 +194,7 @@ class TrainingConfig(_Config):
     schedule: Schedule = "constant"
     weight_decay: float = 0.0
     clip_norm: float | None = 1.0
+    keep: Keep = "best"
     patience: int | None = 10
     chunk: int | None = None
     bptt: Bptt = "truncated"
@@ -187,7 +202,9 @@ class TrainingConfig(_Config):
     weak: Weak = "pool"
     balance: bool = False
     label_smoothing: float = 0.0
+    crop_frames: int | None = None
     flip: bool = False
+    zoom: float = 0.0
     shift: float = 0.0
     brightness: float = 0.0
     contrast: float = 0.0
@@ -198,16 +215,14 @@ class TrainingConfig(_Config):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, options in (("schedule", Schedule), ("bptt", Bptt), ("precision", Precision), ("weak", Weak)):
-            allowed, value = get_args(options), getattr(self, name)
-            _require(value in allowed, f"{name} must be one of {', '.join(allowed)}, got {value!r}")
-        for name in ("epochs", "batch_size", "patience", "chunk", "stride"):
+        _require_choices(self, schedule=Schedule, bptt=Bptt, precision=Precision, weak=Weak, keep=Keep)
+        for name in ("epochs", "batch_size", "patience", "chunk", "crop_frames", "stride"):
             value = getattr(self, name)
             _require(value is None or value >= 1, f"{name} must be at least 1, got {value}")
         for name in ("learning_rate", "clip_norm"):
             value = getattr(self, name)
             _require(value is None or 0 < value < float("inf"), f"{name} must be positive, got {value}")
-        for name in ("label_smoothing", "shift", "brightness", "contrast", "validation_share", "test_share"):
+        for name in ("label_smoothing", "zoom", "shift", "brightness", "contrast", "validation_share", "test_share"):
             value = getattr(self, name)
             _require(0 <= value < 1, f"{name} must be at least 0 and below 1, got {value}")
         _require(self.weight_decay >= 0, f"weight_decay must be at least 0, got {self.weight_decay}")

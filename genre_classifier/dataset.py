@@ -128,8 +128,8 @@ class TrailerSequence(keras.utils.PyDataset):
 
     Each batch is `(frames, targets, weights)`:
 
-    - frames: `(batch, frames, 3, rows, cols)`, uint8 where nothing needs padding; where batches of several trailers, or
-      a random stride, make lengths vary, int16 and padded at the end with -1, which the model leaves out;
+    - frames: `(batch, frames, 3, rows, cols)`, uint8 where nothing needs padding; where lengths vary within a batch, or
+      at random, int16 and padded at the end with -1, which the model leaves out;
     - targets: a tuple of six float32 arrays in the order of `GENRES`: `(batch, frames, 1)` with `weak="broadcast"`,
       fit for any Keras loss; `(batch, frames, 2)` with `weak="pool"`, the second channel being 1 where the trailer's
       label is weak, as `genre_classifier.losses.TrailerLoss` takes them;
@@ -149,7 +149,8 @@ class TrailerSequence(keras.utils.PyDataset):
     balance : ndarray of float, shape (2, 6), optional
         Weight of a frame without and with the genre, per genre.
     augmentation : Augmentation, optional
-        Random changes to each clip, the same for all of its frames.
+        Random changes to each clip, the same for all of its frames. With `crop_frames`, an epoch takes as many crops
+        of each trailer, from random places, as fit into it side by side; each is a trailer of its own to the loss.
     workers : int
         Threads that load ahead of the training; 0 loads in turn with it.
     """
@@ -177,10 +178,17 @@ class TrailerSequence(keras.utils.PyDataset):
         self.weak = weak
         self.balance = np.ones((2, len(GENRES)), dtype=np.float32) if balance is None else balance
         self.augmentation = augmentation
-        self._lengths = [len(trailer.times) for trailer in self.trailers]
-        strides = augmentation is not None and augmentation.stride > 1
-        self._lengths_vary = len(set(self._lengths)) > 1 or strides
-        self._padded = self._lengths_vary and (batch_size > 1 or strides)
+        # What an epoch is made of: pairs of a trailer and the number of its crop.
+        self._crops = [
+            (which, crop)
+            for which, trailer in enumerate(self.trailers)
+            for crop in range(_crops_per_epoch(len(trailer.times), augmentation))
+        ]
+        frames = [len(self.trailers[which].times) for which, _ in self._crops]
+        lengths = [{count} if augmentation is None else augmentation.lengths(count) for count in frames]
+        self._lengths = [max(possible) for possible in lengths]
+        self._lengths_vary = len(set.union(*lengths)) > 1
+        self._padded = self._lengths_vary and (batch_size > 1 or any(len(possible) > 1 for possible in lengths))
         self.epoch = 0
 
     @property
@@ -191,7 +199,7 @@ class TrailerSequence(keras.utils.PyDataset):
     @epoch.setter
     def epoch(self, epoch: int) -> None:
         self._epoch = epoch
-        self._order = np.arange(len(self.trailers))
+        self._order = np.arange(len(self._crops))
         if self.shuffle:
             np.random.default_rng([self.seed, epoch]).shuffle(self._order)
         if self._lengths_vary and not self._padded:
@@ -201,12 +209,13 @@ class TrailerSequence(keras.utils.PyDataset):
             self._order[[1, other]] = self._order[[other, 1]]
 
     def __len__(self) -> int:
-        return -(-len(self.trailers) // self.batch_size)
+        return -(-len(self._crops) // self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
         """Load batch `index` of the epoch."""
-        chosen = self._order[index * self.batch_size : (index + 1) * self.batch_size]
-        loaded = [self._load(int(which)) for which in chosen]
+        order = self._order[index * self.batch_size : (index + 1) * self.batch_size]
+        chosen = [self._crops[which] for which in order]
+        loaded = [self._load(which, crop) for which, crop in chosen]
         longest = max(len(clip) for clip, _ in loaded)
         if self._padded:
             # An odd number of frames in the second batch, even ones elsewhere: see the note on Keras above.
@@ -217,7 +226,7 @@ class TrailerSequence(keras.utils.PyDataset):
         channels = 2 if self.weak == "pool" else 1
         targets = np.zeros((len(GENRES), len(loaded), longest, channels), dtype=np.float32)
         weights = np.zeros((len(GENRES), len(loaded), longest), dtype=np.float32)
-        for row, ((clip, target), which) in enumerate(zip(loaded, chosen, strict=True)):
+        for row, ((clip, target), (which, _)) in enumerate(zip(loaded, chosen, strict=True)):
             if self._padded:
                 frames[row, : len(clip)] = clip
             targets[:, row, : len(clip), 0] = target.T
@@ -230,10 +239,17 @@ class TrailerSequence(keras.utils.PyDataset):
         """Move to the next epoch's order; called by Keras."""
         self.epoch += 1
 
-    def _load(self, which: int) -> tuple[np.ndarray, np.ndarray]:
+    def _load(self, which: int, crop: int) -> tuple[np.ndarray, np.ndarray]:
         trailer = self.trailers[which]
         clip: Any = load_clip(trailer.clip)
         if self.augmentation is None:
             return np.asarray(clip), trailer.targets
-        rng = np.random.default_rng([self.seed, self.epoch, trailer.trailer_id, 1])
+        rng = np.random.default_rng([self.seed, self.epoch, trailer.trailer_id, 1 + crop])
         return augment(clip, trailer.targets, self.augmentation, rng)
+
+
+def _crops_per_epoch(frames: int, augmentation: Augmentation | None) -> int:
+    """Return how many crops of a trailer make an epoch: as many as fit into it side by side, at least one."""
+    if augmentation is None or augmentation.crop_frames is None:
+        return 1
+    return max(1, frames // augmentation.crop_frames)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from genre_classifier.config import Keep
 from genre_classifier.genres import GENRES
 from preprocessing.files import write_atomically
 
@@ -39,6 +40,11 @@ def best_row(rows: Sequence[dict[str, float]]) -> int:
     return min(range(len(rows)), key=lambda index: _badness(rows[index]))
 
 
+def kept_row(rows: Sequence[dict[str, float]], keep: Keep) -> int:
+    """Return the index of the epoch whose network a run keeps."""
+    return len(rows) - 1 if keep == "last" else best_row(rows)
+
+
 def should_stop(rows: Sequence[dict[str, float]], patience: int | None) -> bool:
     """Return whether `patience` epochs have passed since the best one."""
     return patience is not None and len(rows) > 0 and len(rows) - 1 - best_row(rows) >= patience
@@ -49,10 +55,10 @@ def write_history(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     write_atomically(path, pd.DataFrame(list(rows), columns=list(COLUMNS)).to_csv(index=False, lineterminator="\n"))
 
 
-def draw_curves(loss_axis: Axes, precision_axis: Axes, rows: Sequence[dict[str, float]]) -> None:
+def draw_curves(loss_axis: Axes, precision_axis: Axes, rows: Sequence[dict[str, float]], keep: Keep) -> None:
     """Draw the losses on one axis and the average precision per genre on another."""
     table = pd.DataFrame(list(rows), columns=list(COLUMNS))
-    best = table["epoch"][best_row(rows)]
+    kept = table["epoch"][kept_row(rows, keep)]
     for name, label, style in (("loss", "training", "-"), ("val_loss", "validation", "--")):
         if table[name].notna().any():
             loss_axis.plot(table["epoch"], table[name], style, color="black", label=label)
@@ -65,18 +71,18 @@ def draw_curves(loss_axis: Axes, precision_axis: Axes, rows: Sequence[dict[str, 
         precision_axis.plot(table["epoch"], table["val_macro_ap"], color="black", linewidth=2.5, label="mean")
     precision_axis.set(xlabel="epoch", ylabel="validation average precision", ylim=(0, 1))
     for axis in (loss_axis, precision_axis):
-        axis.axvline(best, color="grey", linewidth=0.8, linestyle=":", label="best epoch")
+        axis.axvline(kept, color="grey", linewidth=0.8, linestyle=":", label=f"{keep} epoch, kept")
         axis.legend(fontsize="small", frameon=False)
         axis.spines[["top", "right"]].set_visible(False)
 
 
-def curves_png(rows: Sequence[dict[str, float]]) -> bytes:
+def curves_png(rows: Sequence[dict[str, float]], keep: Keep) -> bytes:
     """Return `curves.png`."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     loss_axis, precision_axis = figure.subplots(1, 2)
-    draw_curves(loss_axis, precision_axis, rows)
+    draw_curves(loss_axis, precision_axis, rows, keep)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()

@@ -14,9 +14,12 @@ from keras import ops
 
 from genre_classifier import backpropagation, convlstm
 from genre_classifier.acceleration import fused, scan
+from genre_classifier.config import INPUT_CHANNELS
 
 PACKAGE = "genre_classifier"
 PADDING = -1  # value of every pixel of a padded frame; no uint8 frame can hold it
+# Of "motion": a mean change below half a grey level is noise; the typical change lies where tanh is not flat.
+MOTION_FLOOR, MOTION_SCALE = 2e-3, 0.2
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -25,9 +28,11 @@ class Frames(keras.layers.Layer):
 
     Parameters
     ----------
-    inputs : {"rgb", "difference", "rgb+difference"}
-        Frames scaled to [0, 1], their differences from the frame before (in [-1, 1]; zero for the first frame of a
-        clip), or both, in this order, along the channel axis.
+    inputs : {"rgb", "difference", "rgb+difference", "motion"}
+        Frames scaled to [0, 1]; their differences from the frame before (in [-1, 1]; zero for the first frame of a
+        clip); both, in this order, along the channel axis; or "motion", where and how things move, whatever colours,
+        contrast and strength of the movement: `MOTION_SCALE * d / (mean of |d| over the frame + MOTION_FLOOR)`,
+        d being the difference of the grey values (the mean of the three channels, in [0, 1]).
     """
 
     def __init__(self, inputs: str = "rgb", **kwargs: Any) -> None:
@@ -52,18 +57,18 @@ class Frames(keras.layers.Layer):
 
         Returns
         -------
-        frames : float tensor, shape (batch, frames, rows, cols, 3 or 6)
+        frames : float tensor, shape (batch, frames, rows, cols, INPUT_CHANNELS[inputs])
         state : tuple
             To be given with the next chunk.
         """
-        batch, _, channels, rows, cols = pixels.shape
-        seen = 2 * channels if self.inputs == "rgb+difference" else channels
+        batch, _, _, rows, cols = pixels.shape
+        shape = (batch, rows, cols, INPUT_CHANNELS[self.inputs])
 
         def one(state: tuple[Any, ...], frame: Any) -> tuple[tuple[Any, ...], tuple[Any]]:
             prepared, state = self.step(frame, state)
             return state, (prepared,)
 
-        (frames,), state = scan(one, state, pixels, [((batch, rows, cols, seen), "float32")])
+        (frames,), state = scan(one, state, pixels, [(shape, "float32")])
         return frames, state
 
     def step(self, pixels: Any, state: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
@@ -81,14 +86,14 @@ class Frames(keras.layers.Layer):
         """Return the state before a clip, for pixels of this shape: the frame before, and whether there is one."""
         if self.inputs == "rgb":
             return ()
-        batch, _, channels, rows, cols = shape
+        batch, _, _, rows, cols = shape
+        channels = 1 if self.inputs == "motion" else 3
         return ops.zeros((batch, rows, cols, channels), "float32"), ops.zeros((batch, 1, 1, 1), "float32")
 
     def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, Any]:
         """Return the shapes of `(frames, mask)`."""
-        batch, frames, channels, rows, cols = input_shape
-        seen = 2 * channels if self.inputs == "rgb+difference" else channels
-        return (batch, frames, rows, cols, seen), (batch, frames)
+        batch, frames, _, rows, cols = input_shape
+        return (batch, frames, rows, cols, INPUT_CHANNELS[self.inputs]), (batch, frames)
 
     def compute_output_spec(self, pixels: Any) -> tuple[Any, Any]:
         """Return what `call` gives for a symbolic input."""
@@ -106,10 +111,17 @@ def _prepare(inputs: str) -> Callable[..., Any]:
         frame = ops.transpose(ops.cast(pixels, "float32"), (0, 2, 3, 1)) * (1 / 255)
         if inputs == "rgb":
             return frame, state
+        if inputs == "motion":
+            frame = ops.mean(frame, axis=-1, keepdims=True)  # (batch, rows, cols, 1)
         before, started = state  # the first frame of a clip has nothing before it: its difference is zero
         difference = (frame - before) * started
         state = (frame, ops.ones_like(started))
-        return ops.concatenate([frame, difference], axis=-1) if inputs == "rgb+difference" else difference, state
+        if inputs == "rgb+difference":
+            return ops.concatenate([frame, difference], axis=-1), state
+        if inputs == "motion":
+            size = ops.mean(ops.abs(difference), axis=(1, 2, 3), keepdims=True)
+            difference = difference * (MOTION_SCALE / (size + MOTION_FLOOR))
+        return difference, state
 
     return fused(prepare)
 

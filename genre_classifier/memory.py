@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from genre_classifier.config import ModelConfig, Precision
+from genre_classifier.config import INPUT_CHANNELS, ModelConfig, Precision
 from preprocessing.errors import InputError, WorkError
 
 # Of a process that has imported TensorFlow and compiled the programs, with a network of no size.
@@ -49,7 +49,7 @@ class Maps:
 
 def layer_maps(config: ModelConfig) -> list[Maps]:
     """Return the sizes of the shared stages, then of all branches side by side."""
-    rows, cols, inputs = config.rows, config.cols, 6 if config.inputs == "rgb+difference" else 3
+    rows, cols, inputs = config.rows, config.cols, INPUT_CHANNELS[config.inputs]
     maps = []
     for filters, pool in zip(config.trunk_filters, config.trunk_pools, strict=True):
         maps.append(Maps(rows * cols, inputs, filters, pool))

@@ -75,7 +75,8 @@ def train(
     Returns
     -------
     Run
-        With the model of the best epoch on validation (of the last, where there is no validation split).
+        With the model of the epoch that `TrainingConfig.keep` asks for; "best" without a validation split goes by the
+        training loss.
 
     Raises
     ------
@@ -111,9 +112,10 @@ def train(
     where = str(splits_file or run / runs.SPLITS)
     parts = splits.apply_splits(trailers, table, where)
     _note_gaps(parts, on_note)
+    longest = max(len(trailer.times) for trailer in parts["train"])
     require_training_memory(
         model_config,
-        max(len(trailer.times) for trailer in parts["train"]),
+        min(longest, training_config.crop_frames or longest),
         chunk=training_config.chunk,
         batch=training_config.batch_size,
         precision=training_config.precision,
@@ -216,7 +218,7 @@ class _EpochKeeper(keras.callbacks.Callback):
         row |= {name: float(logs[name]) for name in history.COLUMNS if name in logs}
         row["seconds"] = time.monotonic() - self.began
         self.rows.append(row)
-        if history.best_row(self.rows) == len(self.rows) - 1:
+        if history.kept_row(self.rows, self.config.keep) == len(self.rows) - 1:
             checkpoints.save_model(self.run / runs.MODEL, self.model)
         # The checkpoint comes last: killed before it, the epoch is done again.
         checkpoints.save_checkpoint(self.run, self.model, self.rows)
@@ -234,7 +236,7 @@ def _finish(
     on_note: Callable[[str], None],
 ) -> None:
     """Write what the run folder owes its reader once training has ended, or was stopped."""
-    write_atomically(run / "curves.png", history.curves_png(rows))
+    write_atomically(run / "curves.png", history.curves_png(rows, config.keep))
     ones = dict.fromkeys(GENRES, 1.0)
     if validation:
         model = runs.load_run(run).model
@@ -247,12 +249,12 @@ def _finish(
     else:
         on_note("no validation split: the thresholds are 0.5, and the scores are not calibrated")
         runs.write_thresholds(run / runs.THRESHOLDS, dict.fromkeys(GENRES, 0.5), ones)
-    best = rows[history.best_row(rows)]
+    kept = rows[history.kept_row(rows, config.keep)]
     card = provenance.read_card(run)
     card |= {
         "epochs": len(rows),
-        "best_epoch": int(best["epoch"]),
-        "best": {name: value for name, value in best.items() if not math.isnan(value)},
+        "kept_epoch": int(kept["epoch"]),
+        "kept": {name: value for name, value in kept.items() if not math.isnan(value)},
         "seconds": round(card.get("seconds", 0.0) + seconds, 3),
     }
     provenance.write_card(run, card)

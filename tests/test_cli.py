@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ from click.testing import CliRunner
 from genre_classifier.cli import COMMANDS, _run, group
 from genre_classifier.cli.config_options import attribute_help, config_options, given
 from genre_classifier.config import ModelConfig, TrainingConfig
+from genre_classifier.presets import PRESETS
+from genre_classifier.runs import read_config
 from tests.tiny_run import make_run
 from tests.trailers import write_clips
 
@@ -112,6 +115,24 @@ def test_a_mistake_gets_one_line_and_exit_code_2(folder, case, monkeypatch, caps
     assert len(message) <= 1
     after = [path for path in folder.rglob("*") if path.is_file()]
     assert sorted(after) == [path for path in before if path.is_file()], "something half-written stayed behind"
+
+
+def test_a_preset_is_where_options_start_from(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    sizes = ["--trunk-filters", "2,2", "--branch-filters", "2", "--epochs", "1"]
+    run = tmp_path / "run"
+    assert _run(["train", "clips", "labels.csv", str(run), "--preset", "small-data", *sizes]) == 0
+    model, training, _ = read_config(run)
+    preset = PRESETS["small-data"]
+    assert model == dataclasses.replace(preset.model, rows=12, cols=12, trunk_filters=(2, 2), branch_filters=2)
+    assert training == dataclasses.replace(preset.training, epochs=1)
+    assert _run(["train", "clips", "labels.csv", str(run), "--resume", "--preset", "article"]) == 2
+    assert "expected the options of the run to resume" in capsys.readouterr().err
+
+
+def test_the_article_is_the_default():
+    assert PRESETS["article"].model == ModelConfig()
+    assert PRESETS["article"].training == TrainingConfig()
 
 
 def test_debug_shows_the_traceback(folder, monkeypatch):

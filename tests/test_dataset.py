@@ -91,6 +91,36 @@ def test_keras_takes_lengths_that_first_agree_and_then_differ(tmp_path, batch_si
         assert len(model.predict(sequence, verbose=0)) == len(lengths)
 
 
+def test_crops_are_stretches_of_their_trailer_as_many_as_fit(tmp_path):
+    lengths = [13, 4, 8, 3]
+    trailers = load_trailers(tmp_path, write_clips(tmp_path, lengths))
+    sequence = TrailerSequence(trailers, augmentation=Augmentation(crop_frames=4), shuffle=False, batch_size=7)
+    assert len(sequence) == 1  # 3 + 1 + 2 + 1 crops
+    starts = set()
+    for epoch in range(8):
+        sequence.epoch = epoch
+        frames, targets, weights = sequence[0]
+        owners = [0, 0, 0, 1, 2, 2, 3]
+        assert len(frames) == len(owners)
+        for row, owner in enumerate(owners):
+            clip, length = np.load(tmp_path / f"trailer_{owner}.npy"), min(4, lengths[owner])
+            places = [s for s in range(len(clip) - length + 1) if (clip[s : s + length] == frames[row, :length]).all()]
+            assert len(places) == 1
+            kept = slice(places[0], places[0] + length)
+            np.testing.assert_array_equal(np.stack(targets)[:, row, :length, 0].T, trailers[owner].targets[kept])
+            assert weights[0][row].tolist() == [1] * length + [0] * (frames.shape[1] - length)
+            if owner == 0:
+                starts.add(places[0])
+    assert len(starts) > 5
+
+
+def test_crops_of_one_length_need_no_padding(tmp_path):
+    trailers = load_trailers(tmp_path, write_clips(tmp_path, [13, 4, 8]))
+    sequence = TrailerSequence(trailers, augmentation=Augmentation(crop_frames=4), batch_size=4)
+    assert [sequence[index][0].dtype for index in range(2)] == [np.uint8] * 2
+    assert [sequence[index][0].shape[:2] for index in range(2)] == [(4, 4), (2, 4)]
+
+
 def test_balance_weighs_each_side_of_a_genre(folder):
     path, labels = folder
     balance = np.arange(12, dtype=np.float32).reshape(2, 6) + 1
@@ -118,7 +148,7 @@ def test_every_frame_of_a_clip_is_changed_alike():
     rng = np.random.default_rng(0)
     frame = rng.integers(60, 190, (3, 10, 14), dtype=np.uint8)
     clip, targets = np.stack([frame] * 9), np.arange(9)[:, None]
-    options = Augmentation(flip=True, shift=0.2, brightness=0.2, contrast=0.2, stride=3)
+    options = Augmentation(flip=True, zoom=0.3, shift=0.2, brightness=0.2, contrast=0.2, stride=3)
     outcomes = set()
     for seed in range(20):
         changed, kept = augment(clip, targets, options, np.random.default_rng(seed))
@@ -131,6 +161,26 @@ def test_every_frame_of_a_clip_is_changed_alike():
     assert len(outcomes) == 20
     unchanged, _ = augment(clip, targets, Augmentation(), rng)
     np.testing.assert_array_equal(unchanged, clip)
+
+
+def test_zoom_enlarges_a_part():
+    """On a ramp, a part enlarged to the full size is a gentler ramp."""
+    ramp = np.tile(np.arange(40, dtype=np.uint8) * 5, (2, 3, 20, 1))
+    slopes = []
+    for seed in range(30):
+        zoomed, _ = augment(ramp, np.zeros((2, 1)), Augmentation(zoom=0.5), np.random.default_rng(seed))
+        assert zoomed.shape == ramp.shape
+        inner = zoomed[0, 0, 0, 3:-3].astype(float)
+        slopes.append((inner[-1] - inner[0]) / (len(inner) - 1) / 5)  # columns of the original per column
+        assert np.abs(np.diff(inner) - 5 * slopes[-1]).max() <= 1.5  # both ends of a step are rounded
+    assert 0.45 < min(slopes) < 0.65
+    assert 0.85 < max(slopes) <= 1.01
+
+
+@pytest.mark.parametrize("wrong", [{"crop_frames": 0}, {"stride": 0}, {"zoom": 1.0}, {"shift": -0.1}])
+def test_changes_out_of_range_are_refused(wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        Augmentation(**wrong)
 
 
 def test_a_flip_mirrors_and_a_shift_repeats_the_border():

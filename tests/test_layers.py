@@ -119,6 +119,25 @@ def test_differences_are_those_of_the_frames():
     assert np.all(mask)
 
 
+def test_motion_is_the_grey_difference_over_its_mean_size():
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 3, 4, 6)).astype("uint8")
+    frames, _ = Frames("motion")(pixels)
+    assert frames.shape == (2, 5, 4, 6, 1)
+    differences = np.diff(pixels.mean(axis=2) / 255, axis=1)  # (batch, 4, rows, cols)
+    size = np.abs(differences).mean(axis=(2, 3), keepdims=True)
+    assert not np.any(frames[:, 0])
+    np.testing.assert_allclose(frames[:, 1:, ..., 0], 0.2 * differences / (size + 0.002), atol=1e-5)
+
+
+def test_motion_forgets_brightness_and_contrast_and_a_still_clip_stays_still():
+    pixels = np.random.default_rng(0).integers(50, 150, (1, 5, 3, 4, 6)).astype("float32")
+    frames, _ = Frames("motion")(pixels)
+    changed, _ = Frames("motion")(1.5 * pixels + 20)
+    np.testing.assert_allclose(changed, frames, atol=1e-2)
+    still, _ = Frames("motion")(np.repeat(pixels[:, :1], 5, axis=1))
+    np.testing.assert_allclose(still, 0, atol=1e-4)
+
+
 def test_normalisation_leaves_padded_frames_out():
     frames = movies((2, 3, 4, 4, 2))
     real = np.array([[True, True, False], [True, False, False]])

@@ -19,6 +19,7 @@ def test_weights_are_those_of_the_model():
     for config in (
         ModelConfig(rows=36, cols=25),
         ModelConfig(rows=24, cols=24, head="pooled", inputs="rgb+difference"),
+        ModelConfig(rows=24, cols=24, head="pooled", inputs="motion"),
     ):
         variables = build_model(config).trainable_variables
         counted = sum(4 * variable.value.shape.num_elements() for variable in variables if len(variable.shape) > 1)

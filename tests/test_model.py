@@ -66,7 +66,7 @@ def test_default_sizes_are_the_articles():
     assert model.count_params() == trunk + 6 * branch
 
 
-@pytest.mark.parametrize(("head", "inputs"), [("flat", "rgb"), ("pooled", "rgb+difference")])
+@pytest.mark.parametrize(("head", "inputs"), [("flat", "rgb"), ("pooled", "rgb+difference"), ("pooled", "motion")])
 def test_saved_model_loads_to_the_same_scores(tmp_path, head, inputs):
     config = ModelConfig(rows=16, cols=14, head=head, inputs=inputs, **SMALL)
     model = with_random_statistics(build_model(config))
@@ -76,8 +76,9 @@ def test_saved_model_loads_to_the_same_scores(tmp_path, head, inputs):
     np.testing.assert_array_equal(score_clip(loaded, clip), score_clip(model, clip))
 
 
-def test_padding_never_changes_a_real_frames_score():
-    model = with_random_statistics(build_model(ModelConfig(rows=13, cols=12, inputs="rgb+difference", **SMALL)))
+@pytest.mark.parametrize("inputs", ["rgb+difference", "motion"])
+def test_padding_never_changes_a_real_frames_score(inputs):
+    model = with_random_statistics(build_model(ModelConfig(rows=13, cols=12, inputs=inputs, **SMALL)))
     clips = [clip_of(frames, 13, 12, seed=frames) for frames in (6, 1, 3)]
     batch = np.full((3, 6, 3, 13, 12), -1, dtype=np.int16)
     for row, clip in zip(batch, clips, strict=True):

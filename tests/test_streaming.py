@@ -11,7 +11,7 @@ from genre_classifier.streaming import ScoreStream, score_clip
 from tests.test_model import SMALL, clip_of, whole, with_random_statistics
 
 
-@pytest.fixture(scope="module", params=["rgb", "difference", "rgb+difference"])
+@pytest.fixture(scope="module", params=["rgb", "difference", "rgb+difference", "motion"])
 def model(request):
     return with_random_statistics(build_model(ModelConfig(rows=14, cols=13, inputs=request.param, **SMALL)))
 

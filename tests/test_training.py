@@ -75,7 +75,7 @@ def test_the_run_folder_holds_every_file(finished, data):
     }  # fmt: skip
     assert any((finished / "tensorboard").rglob("events*"))
     card = json.loads((finished / "card.json").read_text())
-    assert {"versions", "seed", "data_digest", "command", "seconds", "best_epoch", "splits"} <= set(card)
+    assert {"versions", "seed", "data_digest", "command", "seconds", "kept_epoch", "splits"} <= set(card)
     run = load_run(finished)
     assert run.model_config.rows == 12
     assert run.training_config == CONFIG
@@ -83,7 +83,17 @@ def test_the_run_folder_holds_every_file(finished, data):
     assert [score.shape for score in scores] == [(1, 8, 1)] * 6
     assert set(run.thresholds) == set(GENRES)
     rows = pd.read_csv(finished / "history.csv")
-    assert card["best_epoch"] == rows.loc[rows["val_macro_ap"].idxmax(), "epoch"]
+    assert card["kept_epoch"] == rows.loc[rows["val_macro_ap"].idxmax(), "epoch"]
+
+
+def test_the_last_epoch_is_kept_when_asked(data, tmp_path):
+    config = dataclasses.replace(CONFIG, keep="last", crop_frames=3, epochs=3)
+    run = train(*data, tmp_path / "run", model_config=TINY, training_config=config)
+    kept = [variable.numpy() for variable in run.model.weights]
+    last, _ = checkpoints.load_checkpoint(run.path, on_note=print)
+    for one, other in zip(kept, last.weights, strict=True):
+        np.testing.assert_array_equal(one, other.numpy())
+    assert json.loads((run.path / "card.json").read_text())["kept_epoch"] == 3
 
 
 def test_one_seed_is_one_run_and_another_is_another(finished, data, tmp_path):
@@ -269,10 +279,11 @@ def test_the_schedule_falls_to_a_hundredth():
     assert learning_rate_at(3, TrainingConfig(epochs=4)) == TrainingConfig().learning_rate
 
 
-def test_the_best_epoch_and_the_end_of_patience():
+def test_the_kept_epoch_and_the_end_of_patience():
     rows = [{"val_macro_ap": value, "loss": 1.0} for value in (0.1, 0.4, 0.4, 0.3)]
     assert history.best_row(rows) == 1
     assert history.should_stop(rows, 2)
     assert not history.should_stop(rows, 3)
     assert not history.should_stop(rows, None)
+    assert (history.kept_row(rows, "best"), history.kept_row(rows, "last")) == (1, 3)
     assert history.best_row([{"val_macro_ap": np.nan, "loss": value} for value in (3.0, 1.0, 2.0)]) == 1

@@ -11,12 +11,19 @@ import click
 
 from genre_classifier.cli.config_options import config_options, given
 from genre_classifier.config import ModelConfig, TrainingConfig
+from genre_classifier.presets import PRESETS
 
 
 @click.command("train")
 @click.argument("clips", type=click.Path(path_type=Path))
 @click.argument("labels", type=click.Path(path_type=Path))
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    help="Settings to start from: those of the article, or what works with fewer than a few hundred trailers; every "
+    "option below changes one of them.  [default: article]",
+)
 @config_options(TrainingConfig)
 @config_options(ModelConfig, leave_out=("rows", "cols", "genres"))
 @click.option("--splits", "splits_file", type=click.Path(path_type=Path), help="A splits.csv to use, not draw, splits.")
@@ -29,6 +36,7 @@ def command(
     clips: Path,
     labels: Path,
     run: Path,
+    preset: str | None,
     splits_file: Path | None,
     genre_map: Path | None,
     unmapped_as_other: bool,
@@ -45,6 +53,7 @@ def command(
     \b
     Example:
       genre-classifier train clips/ labels.csv runs/mine --epochs 40
+      genre-classifier train clips/ labels.csv runs/mine --preset small-data
       genre-classifier train clips/ labels.csv runs/mine --resume
     """
     import dataclasses
@@ -63,8 +72,13 @@ def command(
         raise click.UsageError("--resume and --overwrite exclude each other")
     if resume and not (run / CONFIG).is_file():
         raise InputError(f"{run}: expected a run to resume, found no {CONFIG} in it")
-    model_base, training_base, _ = read_config(run) if resume else (ModelConfig(), TrainingConfig(), None)
-    training_config = dataclasses.replace(training_base, **given(options, TrainingConfig))
+    if resume and preset is None:
+        model_config, training_config, _ = read_config(run)
+    else:
+        base = PRESETS[preset or "article"]
+        model_config, training_config = base.model, base.training
+    model_config = dataclasses.replace(model_config, **given(options, ModelConfig))
+    training_config = dataclasses.replace(training_config, **given(options, TrainingConfig))
     table = read_labels(
         labels,
         genre_map=read_genre_map(genre_map) if genre_map else GENRE_MAP,
@@ -76,7 +90,7 @@ def command(
             clips,
             table,
             run,
-            model_config=dataclasses.replace(model_base, **given(options, ModelConfig)),
+            model_config=model_config,
             training_config=training_config,
             splits_file=splits_file,
             skip_unknown=skip_unknown,

@@ -1,0 +1,185 @@
+"""Does it learn from real footage? Fights and no fights in two-second clips of surveillance cameras, group by group.
+
+    python -m benchmarks.fights --media ../shared/fights --out /tmp/fights [--seeds 0 1 2] [--jobs 2]
+
+Five folds that keep every source video on one side, once per seed. On each fold's training clips, with their genres as
+weak labels: logistic regressions on colours and on frame differences, the article's network as it is, and the preset
+`small-data`, all on the same clips. What a run decides by validation it decides on a split of those training clips.
+A clip's score is the mean of its frames' scores for `action`; accuracy calls it a fight above 0.5.
+
+Prints a table with intervals over the source videos, what a fold costs, and JSON. Clips and finished folds in `--out`
+are used again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from genre_classifier.evaluation.bootstrap import Estimate, draw_weights, estimate
+from genre_classifier.evaluation.frame_features import colour_histograms, frame_differences
+from genre_classifier.genres import GENRES
+from genre_classifier.presets import PRESETS
+from preprocessing import load_clip, preprocess_directory
+from preprocessing.clips import clip_path
+from preprocessing.config import ClipConfig
+from preprocessing.files import write_atomically
+from preprocessing.manifest import read_manifest
+
+CLIPS = ClipConfig(fps=15, size=32)
+FOLDS = 5
+ACTION = GENRES.index("action")
+FIGURES = ("accuracy", "AUC", "AUC within folds", "AP")
+
+
+def read_data(media: Path, clips: Path) -> pd.DataFrame:
+    """Return `trailer_id, trailer, genre, group` of every clip; `clips` is filled if it is not yet."""
+    preprocess_directory(media, clips, config=CLIPS)
+    manifest = read_manifest(clips)
+    done = manifest[manifest["status"] == "ok"][["trailer_id", "source"]]
+    known = pd.read_csv(media / "clips.csv", dtype=str)
+    table = done.merge(known, left_on="source", right_on="trailer", validate="one_to_one")
+    return table.rename(columns={"source_group": "group"}).astype({"trailer_id": int})
+
+
+def describe(clips: Path, trailer_ids: Sequence[int]) -> dict[str, np.ndarray]:
+    """Return the features of the baselines, one row per clip."""
+    colours, differences = [], []
+    for trailer_id in trailer_ids:
+        clip = load_clip(clip_path(clips, trailer_id))
+        colours.append(colour_histograms(clip, np.arange(len(clip))).mean(axis=0))
+        changes = frame_differences(clip, np.arange(1, len(clip)))
+        differences.append(np.concatenate([changes.mean(axis=0), changes.std(axis=0), changes.max(axis=0)]))
+    return {"colour histograms": np.stack(colours), "frame differences": np.stack(differences)}
+
+
+def regression_scores(features: np.ndarray, is_action: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Fit a logistic regression on the other clips and score those of `test`."""
+    train = np.setdiff1d(np.arange(len(is_action)), test)
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    scores: np.ndarray = model.fit(features[train], is_action[train]).predict_proba(features[test])[:, 1]
+    return scores
+
+
+def network_scores(preset: str, data: pd.DataFrame, test: np.ndarray, out: Path, name: str, seed: int) -> np.ndarray:
+    """Train a preset on the other clips and score those of `test`; what is done already is read."""
+    # One core each: networks as small as these gain little from a second one.
+    os.environ.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1", TF_CPP_MIN_LOG_LEVEL="2")
+    import keras
+
+    from genre_classifier import score_frames, train
+
+    done = out / f"{name}.json"
+    if not done.exists():
+        wall, cpu = time.perf_counter(), time.process_time()
+        labels = data.drop(index=test).assign(start=np.nan, end=np.nan)[["trailer", "start", "end", "genre", "group"]]
+        settings = PRESETS[preset]
+        run = train(
+            out / "clips",
+            labels,
+            out / "runs" / name,
+            model_config=settings.model,
+            training_config=dataclasses.replace(settings.training, seed=seed, test_share=0.0),
+            overwrite=True,
+        )
+        clips = [load_clip(clip_path(out / "clips", int(i))) for i in data["trailer_id"].iloc[test]]
+        scores = [float(score_frames(run, clip)[:, ACTION].mean()) for clip in clips]
+        keras.utils.clear_session()
+        seconds = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+        write_atomically(done, json.dumps({"scores": scores, "seconds": seconds}))
+    return np.array(json.loads(done.read_text())["scores"])
+
+
+def judge(is_action: np.ndarray, scores: np.ndarray, folds: np.ndarray, weights: np.ndarray) -> list[float]:
+    """Return `FIGURES` of one seed; NaN where the weights leave one kind of clip."""
+
+    def auc(chosen: np.ndarray) -> float:
+        if len(np.unique(is_action[chosen & (weights > 0)])) < 2:
+            return np.nan
+        return float(roc_auc_score(is_action[chosen], scores[chosen], sample_weight=weights[chosen]))
+
+    everywhere = np.ones(len(scores), dtype=bool)
+    return [
+        float(np.average((scores > 0.5) == is_action, weights=weights)),
+        auc(everywhere),
+        float(np.nanmean([auc(folds == fold) for fold in range(FOLDS)])),
+        float(average_precision_score(is_action, scores, sample_weight=weights)),
+    ]
+
+
+def estimates(
+    is_action: np.ndarray, groups: np.ndarray, results: list[tuple[np.ndarray, np.ndarray]]
+) -> list[Estimate]:
+    """Return `FIGURES`, means over seeds, with 95 % intervals over draws of groups; results: (scores, fold of each)."""
+    names, group_of = np.unique(groups, return_inverse=True)
+    draws = draw_weights(len(names), draws=200, seed=0)[:, group_of]
+    values = np.array([np.mean([judge(is_action, *one, weights) for one in results], axis=0) for weights in draws])
+    return [estimate(column, confidence=0.95, trailers=len(names)) for column in values.T]
+
+
+def main() -> None:
+    """Run every fold of every seed and print what they reach."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--media", type=Path, required=True, help="Folder with clips.csv and the videos it names.")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--presets", nargs="+", choices=list(PRESETS), default=list(PRESETS))
+    parser.add_argument("--jobs", type=int, default=2, help="Folds at a time, one core each.")
+    options = parser.parse_args()
+    data = read_data(options.media, options.out / "clips")
+    is_action = (data["genre"] == "action").to_numpy()
+    groups = data["group"].to_numpy()
+    features = describe(options.out / "clips", data["trailer_id"])
+
+    tests = {}
+    for seed in options.seeds:
+        splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+        for fold, (_, test) in enumerate(splitter.split(is_action, is_action, groups)):
+            tests[seed, fold] = test
+    jobs = [(preset, *key) for preset in options.presets for key in tests]
+    # As the folds end, so that a look at --out shows how far it is.
+    found = Parallel(n_jobs=options.jobs)(
+        delayed(network_scores)(preset, data, tests[seed, fold], options.out, f"{preset}_{seed}_{fold}", seed)
+        for preset, seed, fold in jobs
+    )
+    fold_scores = dict(zip(jobs, found, strict=True))
+    for name, described in features.items():
+        fold_scores |= {(name, *key): regression_scores(described, is_action, test) for key, test in tests.items()}
+
+    print(f"{len(data)} clips of {len(set(groups))} sources, {FOLDS} folds, seeds {options.seeds}; mean and 95 %")
+    print(f"{'':<20}" + "".join(f"{figure:>22}" for figure in FIGURES) + f"{'CPU s per fold':>16}")
+    table = {}
+    for name in (*features, *options.presets):
+        results = []
+        for seed in options.seeds:
+            scores, folds = np.full(len(data), np.nan), np.zeros(len(data), dtype=int)
+            for fold in range(FOLDS):
+                scores[tests[seed, fold]], folds[tests[seed, fold]] = fold_scores[name, seed, fold], fold
+            results.append((scores, folds))
+        row = estimates(is_action, groups, results)
+        costs = [json.loads(path.read_text())["seconds"] for path in sorted(options.out.glob(f"{name}_*_*.json"))]
+        cost = float(np.median([one["cpu"] for one in costs])) if costs else np.nan
+        cells = "".join(f"{f'{one.value:.3f} ({one.low:.2f}-{one.high:.2f})':>22}" for one in row)
+        print(f"{name:<20}{cells}{cost:>16.0f}")
+        table[name] = {figure: one.to_json() for figure, one in zip(FIGURES, row, strict=True)}
+        table[name]["seeds"] = [judge(is_action, *one, np.ones(len(data))) for one in results]
+        table[name]["seconds_per_fold"] = costs
+    print(json.dumps(table))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Settings that belong together, by name: what `train --preset` starts from.
+
+`article` is the network of "An introduction to ConvLSTM" as it stands there. `small-data` is for fewer than a few
+hundred trailers, labelled as a whole or in intervals; its values are those that won on real footage, group by group
+(`python -m benchmarks.fights`; what else was tried stands in `benchmarks/fights.md`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from genre_classifier.config import ModelConfig, TrainingConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """A network and how to train it."""
+
+    model: ModelConfig
+    training: TrainingConfig
+
+
+PRESETS: dict[str, Preset] = {
+    "article": Preset(ModelConfig(), TrainingConfig()),
+    "small-data": Preset(
+        ModelConfig(
+            inputs="motion",  # a few films' colours do not carry over to others; what moves does
+            trunk_filters=(8, 16),
+            trunk_pools=(2, 2),
+            branch_filters=8,
+            head="pooled",  # where in the picture something happens says nothing about its genre
+            dense_units=(16,),
+            norm_momentum=0.9,  # a few hundred steps: 0.99 would still remember the beginning
+        ),
+        TrainingConfig(
+            epochs=10,
+            batch_size=8,  # of a single trailer, the normalisation would remove what tells it from others
+            learning_rate=3e-3,
+            schedule="cosine",
+            weight_decay=1e-3,
+            keep="last",
+            patience=None,
+            weak="broadcast",
+            label_smoothing=0.1,
+            crop_frames=12,
+            flip=True,
+            zoom=0.2,
+            brightness=0.2,
+            contrast=0.2,
+        ),
+    ),
+}
