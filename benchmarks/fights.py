@@ -81,7 +81,8 @@ def network_scores(preset: str, data: pd.DataFrame, test: np.ndarray, out: Path,
     os.environ.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1", TF_CPP_MIN_LOG_LEVEL="2")
     import keras
 
-    from genre_classifier import score_frames, train
+    from genre_classifier import train
+    from genre_classifier.tagging import score_frames
 
     done = out / f"{name}.json"
     if not done.exists():

@@ -111,7 +111,7 @@ def train(
     table = _split(trailers, training_config, splits_file or (run / runs.SPLITS if resume else None))
     where = str(splits_file or run / runs.SPLITS)
     parts = splits.apply_splits(trailers, table, where)
-    _note_gaps(parts, on_note)
+    _note_gaps(parts, training_config, on_note)
     longest = max(len(trailer.times) for trailer in parts["train"])
     require_training_memory(
         model_config,
@@ -277,13 +277,13 @@ def _split(trailers: Sequence[Trailer], config: TrainingConfig, given: Path | No
     return splits.splits_table(trailers, splits.draw_splits(genres, groups, shares, seed=config.seed))
 
 
-def _note_gaps(parts: dict[str, list[Trailer]], on_note: Callable[[str], None]) -> None:
+def _note_gaps(parts: dict[str, list[Trailer]], config: TrainingConfig, on_note: Callable[[str], None]) -> None:
     """Say which genres the training split does not show, and which splits are empty."""
     shown = np.any([trailer.genres for trailer in parts["train"]], axis=0)
     missing = [genre for genre, present in zip(GENRES, shown, strict=True) if not present]
     if missing:
         on_note(f"no training trailer shows {', '.join(missing)}: scores for it are defined, but mean nothing")
-    if not parts["validation"]:
+    if not parts["validation"] and config.keep == "best":
         on_note("no validation split: the epoch is chosen by the training loss")
 
 
