@@ -38,8 +38,9 @@ NETWORK = ModelConfig(
     inputs="rgb+difference", norm_momentum=0.9,
 )  # fmt: skip
 TRAINING = TrainingConfig(
-    epochs=12, learning_rate=3e-3, schedule="cosine", patience=None, validation_share=0.1, test_share=0.25
-)
+    epochs=30, batch_size=4, learning_rate=3e-3, schedule="cosine", patience=None, validation_share=0.1,
+    test_share=0.25,
+)  # fmt: skip
 
 
 def frame_precision(out: Path, seed: int, weak: str) -> np.ndarray:
