@@ -1,8 +1,8 @@
 """Settings that belong together, by name: what `train --preset` starts from.
 
 `article` is the network of "An introduction to ConvLSTM" as it stands there. `small-data` is for fewer than a few
-hundred trailers, labelled as a whole or in intervals; its values are those that won on real footage, group by group
-(`python -m benchmarks.fights`; what else was tried stands in `benchmarks/fights.md`).
+hundred trailers, labelled as a whole or in intervals; its values are those that won on real footage, group by group,
+together (`python -m benchmarks.fights`; what was tried stands in `benchmarks/fights.md`).
 """
 
 from __future__ import annotations
