@@ -55,34 +55,41 @@ def write_history(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     write_atomically(path, pd.DataFrame(list(rows), columns=list(COLUMNS)).to_csv(index=False, lineterminator="\n"))
 
 
-def draw_curves(loss_axis: Axes, precision_axis: Axes, rows: Sequence[dict[str, float]], keep: Keep) -> None:
-    """Draw the losses on one axis and the average precision per genre on another."""
+def draw_losses(axis: Axes, rows: Sequence[dict[str, float]]) -> None:
+    """Draw the losses of training and validation over the epochs."""
     table = pd.DataFrame(list(rows), columns=list(COLUMNS))
-    kept = table["epoch"][kept_row(rows, keep)]
     for name, label, style in (("loss", "training", "-"), ("val_loss", "validation", "--")):
         if table[name].notna().any():
-            loss_axis.plot(table["epoch"], table[name], style, color="black", label=label)
-    loss_axis.set(xlabel="epoch", ylabel="loss, sum over genres")
+            axis.plot(table["epoch"], table[name], style, color="black", label=label)
+    axis.set(xlabel="epoch", ylabel="loss, sum over genres")
+
+
+def draw_precision(axis: Axes, rows: Sequence[dict[str, float]]) -> None:
+    """Draw the average precision on validation over the epochs, per genre and their mean."""
+    table = pd.DataFrame(list(rows), columns=list(COLUMNS))
     for genre in GENRES:
         values = table[f"val_{genre}_ap"]
         if values.notna().any():
-            precision_axis.plot(table["epoch"], values, label=genre, linewidth=1)
-    if table["val_macro_ap"].notna().any():
-        precision_axis.plot(table["epoch"], table["val_macro_ap"], color="black", linewidth=2.5, label="mean")
-    precision_axis.set(xlabel="epoch", ylabel="validation average precision", ylim=(0, 1))
-    for axis in (loss_axis, precision_axis):
-        axis.axvline(kept, color="grey", linewidth=0.8, linestyle=":", label=f"{keep} epoch, kept")
-        axis.legend(fontsize="small", frameon=False)
-        axis.spines[["top", "right"]].set_visible(False)
+            axis.plot(table["epoch"], values, label=genre, linewidth=1)
+    axis.plot(table["epoch"], table["val_macro_ap"], color="black", linewidth=2.5, label="mean")
+    axis.set(xlabel="epoch", ylabel="validation average precision", ylim=(0, 1))
 
 
 def curves_png(rows: Sequence[dict[str, float]], keep: Keep) -> bytes:
-    """Return `curves.png`."""
+    """Return `curves.png`: the losses, and the average precisions where there is a validation split."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    loss_axis, precision_axis = figure.subplots(1, 2)
-    draw_curves(loss_axis, precision_axis, rows, keep)
+    validated = any(not math.isnan(row.get("val_macro_ap", math.nan)) for row in rows)
+    drawings = [draw_losses, draw_precision] if validated else [draw_losses]
+    figure = Figure(figsize=(5 * len(drawings), 4), layout="constrained")
+    for draw, axis in zip(drawings, figure.subplots(1, len(drawings), squeeze=False)[0], strict=True):
+        draw(axis, rows)
+        kept = rows[kept_row(rows, keep)]["epoch"]
+        axis.axvline(kept, color="grey", linewidth=0.8, linestyle=":", label=f"{keep} epoch, kept")
+        axis.legend(fontsize="small", frameon=False)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
