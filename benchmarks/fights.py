@@ -8,7 +8,7 @@ weak labels: logistic regressions on colours and on frame differences, the artic
 A clip's score is the mean of its frames' scores for `action`; accuracy calls it a fight above 0.5.
 
 Prints a table with intervals over the source videos, what a fold costs, and JSON. Clips and finished folds in `--out`
-are used again.
+are used again: after a change of settings, name another folder.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -39,6 +40,9 @@ from preprocessing.clips import clip_path
 from preprocessing.config import ClipConfig
 from preprocessing.files import write_atomically
 from preprocessing.manifest import read_manifest
+
+if TYPE_CHECKING:
+    from genre_classifier.runs import Run
 
 CLIPS = ClipConfig(fps=15, size=32)
 FOLDS = 5
@@ -75,28 +79,28 @@ def regression_scores(features: np.ndarray, is_action: np.ndarray, test: np.ndar
     return scores
 
 
+def train_preset(preset: str, clips: Path, labels: pd.DataFrame, run: Path, seed: int) -> Run:
+    """Train a preset on all labelled clips, on one core: networks as small as these gain little from a second one."""
+    os.environ.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1", TF_CPP_MIN_LOG_LEVEL="2")
+    from genre_classifier import train
+
+    settings = PRESETS[preset]
+    training_config = dataclasses.replace(settings.training, seed=seed, test_share=0.0)
+    return train(clips, labels, run, model_config=settings.model, training_config=training_config, overwrite=True)
+
+
 def network_scores(preset: str, data: pd.DataFrame, test: np.ndarray, out: Path, name: str, seed: int) -> np.ndarray:
     """Train a preset on the other clips and score those of `test`; what is done already is read."""
-    # One core each: networks as small as these gain little from a second one.
-    os.environ.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1", TF_CPP_MIN_LOG_LEVEL="2")
-    import keras
-
-    from genre_classifier import train
-    from genre_classifier.tagging import score_frames
-
     done = out / f"{name}.json"
     if not done.exists():
         wall, cpu = time.perf_counter(), time.process_time()
         labels = data.drop(index=test).assign(start=np.nan, end=np.nan)[["trailer", "start", "end", "genre", "group"]]
-        settings = PRESETS[preset]
-        run = train(
-            out / "clips",
-            labels,
-            out / "runs" / name,
-            model_config=settings.model,
-            training_config=dataclasses.replace(settings.training, seed=seed, test_share=0.0),
-            overwrite=True,
-        )
+        run = train_preset(preset, out / "clips", labels, out / "runs" / name, seed)
+
+        import keras  # only now, as all that loads TensorFlow: training sets its threads
+
+        from genre_classifier.tagging import score_frames
+
         clips = [load_clip(clip_path(out / "clips", int(i))) for i in data["trailer_id"].iloc[test]]
         scores = [float(score_frames(run, clip)[:, ACTION].mean()) for clip in clips]
         keras.utils.clear_session()
@@ -152,7 +156,6 @@ def main() -> None:
         for fold, (_, test) in enumerate(splitter.split(is_action, is_action, groups)):
             tests[seed, fold] = test
     jobs = [(preset, *key) for preset in options.presets for key in tests]
-    # As the folds end, so that a look at --out shows how far it is.
     found = Parallel(n_jobs=options.jobs)(
         delayed(network_scores)(preset, data, tests[seed, fold], options.out, f"{preset}_{seed}_{fold}", seed)
         for preset, seed, fold in jobs

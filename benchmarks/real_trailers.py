@@ -10,42 +10,31 @@ average precision over all frames. A genre that only one trailer shows was never
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from benchmarks.fights import CLIPS
+from benchmarks.fights import CLIPS, train_preset
 from genre_classifier.evaluation.frame_metrics import average_precision
 from genre_classifier.genres import GENRES
-from genre_classifier.presets import PRESETS
+from genre_classifier.labels import read_labels
 from genre_classifier.scores import read_scores, scores_table, write_scores
 from preprocessing import load_clip, preprocess_directory
 
 
 def frame_scores(media: Path, out: Path, left_out: str, seed: int) -> pd.DataFrame:
     """Train on the other trailers and score the frames of `left_out`; what is done already is read."""
-    os.environ.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1", TF_CPP_MIN_LOG_LEVEL="2")
-    from genre_classifier import train
-    from genre_classifier.dataset import load_trailers
-    from genre_classifier.labels import read_labels
-    from genre_classifier.tagging import score_frames
-
     done = out / f"scores_{Path(left_out).stem}_{seed}.csv"
     if not done.exists():
         labels = read_labels(media / "labels.csv")
-        preset = PRESETS["small-data"]
-        run = train(
-            out / "clips",
-            labels[labels["trailer"] != left_out],
-            out / "runs" / f"{Path(left_out).stem}_{seed}",
-            model_config=preset.model,
-            training_config=dataclasses.replace(preset.training, seed=seed, test_share=0.0),
-            overwrite=True,
-        )
+        run_folder = out / "runs" / f"{Path(left_out).stem}_{seed}"
+        run = train_preset("small-data", out / "clips", labels[labels["trailer"] != left_out], run_folder, seed)
+
+        from genre_classifier.dataset import load_trailers  # only now: training sets TensorFlow's threads
+        from genre_classifier.tagging import score_frames
+
         trailer = load_trailers(out / "clips", labels[labels["trailer"] == left_out])[0]
         write_scores(done, scores_table(trailer.times, score_frames(run, load_clip(trailer.clip))))
     return read_scores(done)
