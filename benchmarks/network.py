@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import collections
 import json
+import math
 import os
 import resource
 import statistics
@@ -80,9 +81,9 @@ def make_sides(size: int) -> dict[str, dict[str, Side]]:
 def bare_convolutions(config: ModelConfig, precision: str) -> Side:
     """Return a call that runs the convolutions of the network's ConvLSTMs on `FRAMES` frames."""
     inputs = []
-    for maps, shrink in zip(layer_maps(config), (1, 2, 6), strict=True):
-        channels = maps.inputs + maps.filters
-        joined = tf.random.normal((1, config.rows // shrink, config.cols // shrink, channels))
+    for maps in layer_maps(config):
+        channels, side = maps.inputs + maps.filters, math.isqrt(maps.pixels)
+        joined = tf.random.normal((1, side, side, channels))
         kernel = tf.random.normal((3, 3, channels, 4 * maps.filters))
         inputs.append((tf.cast(joined, precision), tf.cast(kernel, precision)))
 

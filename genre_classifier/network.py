@@ -76,8 +76,8 @@ class GenreModel(keras.Model):
         states: list[Any] = [self.get_layer("prepare").initial_state((batch, None, channels, rows, cols))]
         for number in range(1, self._stages + 1):
             states.append(self.get_layer(f"trunk_{number}").initial_state(batch, rows, cols))
-            pool = self.get_layer(f"trunk_{number}_pool").pool
-            rows, cols = rows // pool, cols // pool
+            pool = self.get_layer(f"trunk_{number}_pool").windows
+            rows, cols = pool.windows(rows), pool.windows(cols)
         filters = sum(self.get_layer(f"{genre}_convlstm").filters for genre in self.output_names)
         zeros = ops.zeros((batch, rows, cols, filters), dtype="float32")
         return (*states, (zeros, zeros))
@@ -119,7 +119,7 @@ class GenreModel(keras.Model):
         cells = [self.get_layer(f"{genre}_convlstm").weights_for_run(precision) for genre in self.output_names]
         branches = programs.Branches(
             programs.fuse_cells(cells),
-            self.get_layer(f"{self.output_names[0]}_pool").pool,
+            self.get_layer(f"{self.output_names[0]}_pool").windows,
             [functools.partial(self._run_head, genre) for genre in self.output_names],
         )
         stages = [self._stage(f"trunk_{number}", precision) for number in range(1, self._stages + 1)]
@@ -134,7 +134,7 @@ class GenreModel(keras.Model):
             moving_mean=ops.copy(norm.moving_mean),
             moving_variance=ops.copy(norm.moving_variance),
             epsilon=norm.epsilon,
-            pool=self.get_layer(f"{name}_pool").pool,
+            pool=self.get_layer(f"{name}_pool").windows,
         )
 
     def _run_head(self, genre: str, maps: Any) -> Any:

@@ -37,10 +37,19 @@ def whole(model, clip):
 
 
 @pytest.mark.parametrize(
-    ("data_format", "size"), [("channels_first", (24, 24)), ("channels_last", (24, 24)), ("channels_last", (25, 31))]
+    ("data_format", "size", "pool_padding"),
+    [
+        ("channels_first", (24, 24), "same"),
+        ("channels_last", (24, 24), "valid"),
+        # Halved and then pooled by three, the windows lack no pixel, one at the end, or one on each side.
+        ("channels_first", (25, 28), "same"),
+        ("channels_last", (25, 31), "same"),
+        ("channels_last", (25, 31), "valid"),
+        ("channels_last", (37, 19), "same"),
+    ],
 )
-def test_scores_equal_those_of_plain_keras(data_format, size):
-    config = ModelConfig(rows=size[0], cols=size[1], **SMALL)
+def test_scores_equal_those_of_plain_keras(data_format, size, pool_padding):
+    config = ModelConfig(rows=size[0], cols=size[1], pool_padding=pool_padding, **SMALL)
     model, plain = with_random_statistics(build_model(config)), build_plain_model(config, data_format)
     copy_weights(model, plain)
     clip = clip_of(6, *size)
@@ -59,11 +68,18 @@ def test_outputs_are_named_after_the_genres():
 
 def test_default_sizes_are_the_articles():
     model = build_model(ModelConfig())
-    # 9 (3+20) 80 + 80, norm 4 x 20; 9 (20+10) 40 + 40, norm 4 x 10; six of 9 (10+5) 20 + 20 and 5 x 33 x 33 to 512
+    # 9 (3+20) 80 + 80, norm 4 x 20; 9 (20+10) 40 + 40, norm 4 x 10; six of 9 (10+5) 20 + 20 and 5 x 34 x 34 to 512
     # to 32 to 1, with biases
     trunk = 9 * 23 * 80 + 80 + 80 + 9 * 30 * 40 + 40 + 40
-    branch = 9 * 15 * 20 + 20 + 5445 * 512 + 512 + 512 * 32 + 32 + 32 + 1
-    assert model.count_params() == trunk + 6 * branch
+    branch = 9 * 15 * 20 + 20 + 5780 * 512 + 512 + 512 * 32 + 32 + 32 + 1
+    assert model.count_params() == trunk + 6 * branch == 17_901_846
+
+
+def test_a_network_written_before_there_was_a_choice_drops_incomplete_windows():
+    fields = ModelConfig(rows=25, cols=25, **SMALL).to_dict()
+    assert ModelConfig.from_dict(fields).pool_padding == "same"
+    del fields["pool_padding"]
+    assert ModelConfig.from_dict(fields).pool_padding == "valid"
 
 
 @pytest.mark.parametrize(("head", "inputs"), [("flat", "rgb"), ("pooled", "rgb+difference"), ("pooled", "motion")])
