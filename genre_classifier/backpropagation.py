@@ -12,7 +12,7 @@ from typing import Any
 
 from genre_classifier import convlstm
 from genre_classifier.acceleration import TENSORFLOW, frames_first, fused
-from genre_classifier.convlstm import Cell, Moments, Pool, State, gates, join, measure
+from genre_classifier.convlstm import WHOLE, Cell, Moments, Pool, State, gates, join, measure
 
 if TENSORFLOW:
     import tensorflow as tf
@@ -24,7 +24,7 @@ def run(
     state: State,
     weights: Any,
     *,
-    pool: Pool = Pool(1),
+    pool: Pool = WHOLE,
     signs: Any = 1.0,
     input_gradient: bool = True,
 ) -> tuple[Any, State, Moments]:

@@ -87,6 +87,7 @@ class Pool(NamedTuple):
         return before, over - before
 
 
+WHOLE = Pool(1)  # every pixel is a window of its own
 State = tuple[Any, Any]  # h and c, each (batch, rows, cols, filters)
 
 
@@ -115,7 +116,7 @@ def run(cell: Cell, frames: Any, state: State) -> tuple[Any, State]:
 
 
 def run_and_pool(
-    cell: Cell, frames: Any, state: State, weights: Any, *, pool: Pool = Pool(1), signs: Any = 1.0
+    cell: Cell, frames: Any, state: State, weights: Any, *, pool: Pool = WHOLE, signs: Any = 1.0
 ) -> tuple[Any, State, Moments]:
     """Run, measure h and pool it.
 

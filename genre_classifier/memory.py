@@ -116,10 +116,12 @@ def training_bytes(
     working = first.pixels * (low * (first.inputs + 5 * first.filters) + FLOAT * first.filters * TRAINING_COPIES)
     chunks = math.ceil(frames / length)
     borders = 0 if chunks == 1 else math.ceil(chunks / GROUP) + min(GROUP, chunks)
-    clip = 3 * config.rows * config.cols * frames
+    # Frames as read (int16 where they are padded) and as given to the backend; where clips are trained whole, the next
+    # batch waits too.
+    pixels = (3 if chunks == 1 else 2) * 2 * 3 * config.rows * config.cols * length
     # Weights, their gradients (two sets while they are added up) and Adam's two moments.
     fixed = BASE_BYTES + weight_bytes(config) * (5 if chunks == 1 else 6)
-    return fixed + batch * (length * kept + working + borders * _state_bytes(config) + clip)
+    return fixed + batch * (length * kept + working + borders * _state_bytes(config) + pixels)
 
 
 def require_training_memory(

@@ -22,7 +22,11 @@ import keras
 
 from genre_classifier.config import ModelConfig
 from genre_classifier.layers import FastConvLSTM2D, FrameFeatures, FrameNormalization, FramePooling, Frames
+from genre_classifier.losses import TrailerLoss
 from genre_classifier.network import GenreModel
+
+# Importing this module is enough for `keras.saving.load_model` to read a run's `model.keras`, its loss included.
+__all__ = ["GenreModel", "TrailerLoss", "build_branch", "build_model", "build_trunk"]
 
 
 def build_model(config: ModelConfig | None = None) -> GenreModel:

@@ -111,7 +111,7 @@ class GenreModel(keras.Model):
                 scores, states, _ = programs.step_through(self.network(precision), pixels, states)
                 return scores, states
 
-            self._programs[precision] = program(score)
+            self._programs[precision] = program(score, self.variables)
         return self._programs[precision](ops.convert_to_tensor(pixels), states)
 
     def network(self, precision: str) -> programs.Network:
@@ -150,6 +150,11 @@ class GenreModel(keras.Model):
     def _stages(self) -> int:
         names = {layer.name for layer in self.layers}
         return next(number for number in range(len(names)) if f"trunk_{number + 1}" not in names)
+
+    def export(self, filepath: Any, format: str = "tf_saved_model", **options: Any) -> None:
+        """Write the network for programs without this package, as `keras.Model.export`; outputs bear their genres."""
+        named = keras.Model(self.inputs, dict(zip(self.output_names, self.outputs, strict=True)))
+        named.export(filepath, format, **options)
 
     # What Keras calls, on TensorFlow; other backends run the functional model.
 

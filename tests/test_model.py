@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -59,6 +62,43 @@ def test_scores_equal_those_of_plain_keras(data_format, size, pool_padding):
     np.testing.assert_allclose(np.concatenate(model.predict(clip[None], verbose=0), axis=-1)[0], expected, atol=1e-5)
 
 
+def test_scores_follow_the_weights():
+    model = with_random_statistics(build_model(ModelConfig(rows=13, cols=12, **SMALL)))
+    clip = clip_of(3, 13, 12)
+    before = score_clip(model, clip)
+    for step in (0.3, -0.2):
+        model.set_weights([weight + step for weight in model.get_weights()])
+        np.testing.assert_allclose(score_clip(model, clip), whole(model, clip), atol=1e-5)
+    assert np.abs(score_clip(model, clip) - before).max() > 0.01
+
+
+def test_one_import_is_enough_to_load_a_run(tmp_path):
+    from genre_classifier.config import TrainingConfig
+    from genre_classifier.training import compile_model
+
+    model = build_model(ModelConfig(rows=12, cols=12, **SMALL))
+    compile_model(model, TrainingConfig())
+    model.save(tmp_path / "model.keras")
+    code = f"import keras, genre_classifier.model; keras.saving.load_model({str(tmp_path / 'model.keras')!r}).loss[0]"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a SavedModel is TensorFlow's")
+def test_exported_outputs_bear_their_genres(tmp_path):
+    import tensorflow as tf
+
+    model = with_random_statistics(build_model(ModelConfig(rows=12, cols=12, **SMALL)))
+    model.export(tmp_path / "exported", verbose=False)
+    clip = clip_of(3, 12, 12)
+    served = tf.saved_model.load(tmp_path / "exported").signatures["serving_default"](
+        frames=tf.constant(clip[None].astype("float32"))
+    )
+    assert set(served) == set(GENRES)
+    scores = np.concatenate([served[genre][0] for genre in GENRES], axis=-1)
+    np.testing.assert_allclose(scores, whole(model, clip), atol=1e-5)
+
+
 def test_outputs_are_named_after_the_genres():
     model = build_model(ModelConfig(rows=12, cols=12, **SMALL))
     assert tuple(model.output_names) == GENRES
@@ -110,6 +150,15 @@ def test_bfloat16_scores_are_close():
     clip = clip_of(12, 24, 24)
     exact, low = score_clip(model, clip), score_clip(model, clip, precision="bfloat16")
     assert 0 < np.abs(exact - low).max() <= 0.01
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="about JAX's devices")
+@pytest.mark.parametrize(("platform", "expected"), [("gpu", True), ("tpu", True)])
+def test_an_accelerator_of_jax_has_bfloat16(monkeypatch, platform, expected):
+    import jax
+
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    assert acceleration.has_bfloat16.__wrapped__() is expected
 
 
 def test_bfloat16_is_refused_where_it_would_be_emulated(monkeypatch):
