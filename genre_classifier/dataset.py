@@ -125,7 +125,7 @@ def load_trailers(
 
 
 class BatchFrames:
-    """The frames of a batch, read from the clips when they are asked for: `batch[:, start:stop]` or `np.asarray(batch)`.
+    """The frames of a batch, read from the clips when asked for: `batch[:, start:stop]`, or all by `np.asarray`.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Epochs of a training whose clips are longer than memory: Keras's `fit`, but for how frames reach the network.
 
 `fit` turns every batch into tensors, two or three of them ahead: gigabytes where a clip has a thousand frames of
-400x400. Here a batch whose clips are trained in chunks stays on disk, and each chunk is read when it is its turn. Callbacks,
-losses and the order of things are those of `fit`.
+400x400. Here a batch whose clips are trained in chunks stays on disk, and each chunk is read when it is its turn.
+Callbacks, losses and the order of things are those of `fit`.
 """
 
 from __future__ import annotations
