@@ -102,8 +102,9 @@ class GenreModel(keras.Model):
         Raises
         ------
         InputError
-            If the machine has no bfloat16 arithmetic and `precision` asks for it.
+            If the machine has no bfloat16 arithmetic and `precision` asks for it, or the frames have another size.
         """
+        self.require_size(pixels)
         if precision not in self._programs:
             require_precision(precision)
 
@@ -113,6 +114,16 @@ class GenreModel(keras.Model):
 
             self._programs[precision] = program(score, self.variables)
         return self._programs[precision](ops.convert_to_tensor(pixels), states)
+
+    def require_size(self, pixels: Any) -> None:
+        """Refuse frames of another size than the network's (InputError)."""
+        expected, found = self.input_shape[2:], tuple(pixels.shape[2:])
+        if found != expected:
+            shapes = ("x".join(map(str, shape)) for shape in (expected, found))
+            raise InputError(
+                "expected frames of {}, which this network was built for, found {}; build it with rows and cols of the "
+                "clips (ModelConfig), or preprocess with its --size".format(*shapes)
+            )
 
     def network(self, precision: str) -> programs.Network:
         """Return the layers' present weights as the programs take them."""
@@ -189,5 +200,6 @@ class GenreModel(keras.Model):
         return ops.split(scores, len(self.output_names), axis=-1)
 
     def _score_batch(self, pixels: Any) -> Any:
+        self.require_size(pixels)
         states = self.initial_states(ops.shape(pixels)[0])
         return programs.step_through(self.network(self.precision), pixels, states)[0]

@@ -72,6 +72,19 @@ def test_scores_follow_the_weights():
     assert np.abs(score_clip(model, clip) - before).max() > 0.01
 
 
+def test_frames_of_another_size_are_one_line():
+    model = build_model(ModelConfig(rows=13, cols=12, **SMALL))
+    model.compile(loss=["binary_crossentropy"] * 6)
+    clip = clip_of(2, 12, 12)
+    y = [np.ones((1, 2, 1), "float32")] * 6
+    calls = [lambda: score_clip(model, clip), lambda: model.predict(clip[None], verbose=0)]
+    if keras.backend.backend() == "tensorflow":
+        calls.append(lambda: model.fit(clip[None], y, verbose=0))
+    for call in calls:
+        with pytest.raises(InputError, match=r"expected frames of 3x13x12, .*found 3x12x12"):
+            call()
+
+
 def test_one_import_is_enough_to_load_a_run(tmp_path):
     from genre_classifier.config import TrainingConfig
     from genre_classifier.training import compile_model
