@@ -9,10 +9,14 @@ import pandas as pd
 import pytest
 
 from genre_classifier import cli
+from genre_classifier.config import EvaluationConfig
+from genre_classifier.evaluation import score_folder, scoring
+from genre_classifier.evaluation.pipeline import Request, run_evaluation
 from genre_classifier.evaluation.score_folder import ScoredTrailer, ScoreFolder, read_score_folder, write_score_folder
 from genre_classifier.genres import GENRES
 from genre_classifier.labels import write_labels
 from genre_classifier.scores import write_scores
+from genre_classifier.streaming import score_clip
 from tests.evaluation_cases import made_up
 
 SIZE = 12
@@ -177,16 +181,110 @@ def make_run(folder: Path, splits: list[tuple[int, str]]) -> None:
     pd.DataFrame(splits, columns=["trailer_id", "split"]).to_csv(folder / "splits.csv", index=False)
 
 
-def test_a_run_is_scored_once_and_evaluated(tmp_path, capsys):
+def make_clips(folder: Path) -> Path:
+    """Write five clips of noise into `clips`, and `labels.csv`."""
     rng = np.random.default_rng(0)
-    clips = tmp_path / "clips"
+    clips = folder / "clips"
     clips.mkdir()
     rows = []
     for number in range(5):
         np.save(clips / f"trailer_{number}.npy", rng.integers(0, 256, (30, 3, SIZE, SIZE), dtype=np.uint8))
         np.save(clips / f"times_{number}.npy", np.arange(30) / 3)
         rows += [(number, 0.0, 5.0, "comedy"), (number, 5.0, 8.0, GENRES[number])]
-    pd.DataFrame(rows, columns=["trailer", "start", "end", "genre"]).to_csv(tmp_path / "labels.csv", index=False)
+    pd.DataFrame(rows, columns=["trailer", "start", "end", "genre"]).to_csv(folder / "labels.csv", index=False)
+    return clips
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_interrupted_scoring_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    clips = make_clips(tmp_path)
+    make_run(tmp_path / "run", [(0, "train"), (1, "train")])
+    scored = []
+
+    def evaluate_into(out, *, break_at=None, **options):
+        scored.clear()
+
+        def score(model, clip):
+            if len(scored) == break_at:
+                raise KeyboardInterrupt
+            scored.append(int(clip[0, 0, 0, 0]))
+            return score_clip(model, clip)
+
+        monkeypatch.setattr(scoring, "score_clip", score)
+        request = Request(tmp_path / "run", clips, tmp_path / "labels.csv", out, split="all", **options)
+        run_evaluation(request, config=EvaluationConfig(draws=5), on_note=lambda note: None, on_start=totals.append)
+
+    totals: list[int] = []
+    evaluate_into(tmp_path / "undisturbed" / "report")
+    everything = list(scored)
+    assert totals == [5 * 30]
+
+    out = tmp_path / "disturbed" / "report"
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_into(out, break_at=2)
+    assert not (out / "scores" / "evaluation.json").exists()
+    damaged = min((out / "scores").rglob("scores_1.csv"))
+    damaged.write_text(damaged.read_text()[:100])  # half a file, as a power failure leaves it, is no score
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_into(out, break_at=2)
+    assert scored == [everything[1], everything[2]]
+    evaluate_into(out)
+    assert scored == everything[3:]
+    assert totals[-1] == 2 * 30  # what is left to do
+    assert contents(out) == contents(tmp_path / "undisturbed" / "report")
+
+    # Scored anew when asked, also after an interruption; what is half done then is not taken for whole.
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_into(out, break_at=2, rescore=True)
+    assert contents(out / "scores").items() >= contents(tmp_path / "undisturbed" / "report" / "scores").items()
+    evaluate_into(out, rescore=True)
+    assert scored == everything
+    assert contents(out) == contents(tmp_path / "undisturbed" / "report")
+
+    # Another network takes nothing of the old one's.
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_into(out, break_at=2, rescore=True)
+    with (tmp_path / "run" / "model.keras").open("ab") as file:
+        file.write(b"\n")
+    evaluate_into(out)
+    assert scored == everything
+    assert {path.name for path in (out / "scores").iterdir() if path.is_dir()} == set(read_score_folder(out).baselines)
+
+
+def test_scores_that_lack_a_baseline_get_it_without_the_model(tmp_path, monkeypatch):
+    clips = make_clips(tmp_path)
+    make_run(tmp_path / "run", [(0, "train"), (1, "train"), (2, "test"), (3, "test")])
+    request = Request(tmp_path / "run", clips, tmp_path / "labels.csv", tmp_path / "out")
+
+    def score():
+        run_evaluation(request, config=EvaluationConfig(draws=5), on_note=lambda note: None)
+
+    score()
+    expected = contents(tmp_path / "out")
+    index = tmp_path / "out" / "scores" / "evaluation.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"baselines": ["colour_histogram"]}))
+    monkeypatch.setattr(scoring, "score_clip", lambda model, clip: pytest.fail("scored again"))
+    score()
+    assert contents(tmp_path / "out") == expected
+
+
+def test_a_scores_folder_that_is_half_written_is_not_taken_for_whole(stored, monkeypatch):
+    path, folder = stored
+
+    def full_disk(file, table):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(score_folder, "write_scores", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        write_score_folder(path / "scores", folder)
+    assert score_folder.read_fingerprint(path / "scores") is None
+
+
+def test_a_run_is_scored_once_and_evaluated(tmp_path, capsys):
+    clips = make_clips(tmp_path)
     make_run(tmp_path / "run", [(0, "train"), (1, "train"), (2, "test"), (3, "test")])
     out = tmp_path / "out"
     arguments = (tmp_path / "run", clips, tmp_path / "labels.csv", "--out", out, "--draws", 10)

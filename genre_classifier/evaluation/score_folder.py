@@ -2,13 +2,15 @@
 
 `evaluation.json` names the trailers and copies thresholds and temperatures of the run; `scores_<id>.csv` holds the raw
 scores of one trailer, `<baseline>/scores_<id>.csv` those of a baseline. A folder of score tables made elsewhere,
-without `evaluation.json`, is read too: each `<trailer>.csv` is the trailer of that name.
+without `evaluation.json`, is read too: each `<trailer>.csv` is the trailer of that name. While scoring is under way,
+its tables lie in a folder `unfinished_<fingerprint>`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from preprocessing.files import read_document, write_atomically
 SCHEMA = 1
 INDEX = "evaluation.json"
 FOLDER = "scores"  # inside a report folder
+_UNFINISHED = "unfinished_"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,12 +110,56 @@ class ScoreFolder:
         )
 
 
+class ScoringUnderWay:
+    """Tables of a scoring that is not done yet, each kept as soon as it is there, so that none is ever lost.
+
+    Parameters
+    ----------
+    out : Path
+        The scores folder that is to be.
+    fingerprint : str
+        Of all that scores depend on: tables of another fingerprint are not taken.
+    again : bool
+        Begin anew, whatever is there.
+    """
+
+    def __init__(self, out: Path, fingerprint: str, *, again: bool = False) -> None:
+        self._out = out
+        self._folder = out / f"{_UNFINISHED}{fingerprint[:16]}"
+        if again:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        # A whole folder may lack what a later version adds.
+        whole = not again and read_fingerprint(out) == fingerprint
+        self._places = (self._folder, *[out] * whole)
+
+    def find(self, trailer_id: int, *, baseline: str = "") -> pd.DataFrame | None:
+        """Return the scores of a trailer by the model, or by a baseline; None where there are none."""
+        for place in self._places:
+            try:
+                return read_scores(place / baseline / _file(trailer_id))
+            except InputError:
+                continue  # missing, or damaged by what interrupted it
+        return None
+
+    def keep(self, trailer_id: int, scores: pd.DataFrame, *, baseline: str = "") -> None:
+        """Write the scores of a trailer."""
+        (self._folder / baseline).mkdir(parents=True, exist_ok=True)
+        write_scores(self._folder / baseline / _file(trailer_id), scores)
+
+    def finish(self, folder: ScoreFolder) -> None:
+        """Write the whole folder, and remove what was unfinished, here or in an earlier scoring."""
+        write_score_folder(self._out, folder)
+        for leftover in self._out.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
 def _file(trailer_id: int | None) -> str:
     return f"scores_{trailer_id}.csv"
 
 
 def write_score_folder(path: Path, folder: ScoreFolder) -> None:
     """Write every table, then `evaluation.json`, so that a folder with it is whole."""
+    (path / INDEX).unlink(missing_ok=True)
     for name, tables in {"": folder.scores, **folder.baselines}.items():
         (path / name).mkdir(parents=True, exist_ok=True)
         for trailer in folder.trailers:

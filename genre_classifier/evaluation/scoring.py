@@ -18,10 +18,10 @@ from genre_classifier.evaluation.cuts import find_cuts
 from genre_classifier.evaluation.score_folder import (
     ScoredTrailer,
     ScoreFolder,
+    ScoringUnderWay,
     read_fingerprint,
     read_score_folder,
     write_index,
-    write_score_folder,
 )
 from genre_classifier.genres import GENRES
 from genre_classifier.runs import MODEL, SPLITS, Run
@@ -34,7 +34,10 @@ from preprocessing.errors import InputError
 from preprocessing.manifest import read_manifest
 
 EVERY_SPLIT = "all"
-CHOICES = (*SPLIT_NAMES, EVERY_SPLIT)
+BASELINES = {
+    "colour_histogram": baselines.fit_colour_baseline,
+    "colour_and_motion": baselines.fit_motion_baseline,
+}
 
 
 def split_of_trailers(run: Run, trailers: Sequence[Trailer]) -> dict[int, str | None]:
@@ -74,7 +77,8 @@ def score_run(
     labels : DataFrame
         Label table; decides which clips take part, and the baselines learn from it.
     out : Path
-        Scores folder. What lies there is used as it is when model, clips and split are the same.
+        Scores folder. What lies there is used as it is when model, clips and split are the same; a scoring of these
+        that was interrupted goes on with the next trailer.
     split : str
         train, validation, test, or all: every labelled clip, the run's own training trailers included.
     only : sequence of str, optional
@@ -100,17 +104,25 @@ def score_run(
     fingerprint = _fingerprint(run, wanted, training, config.seed)
     if not again and read_fingerprint(out) == fingerprint:
         kept = read_score_folder(out)
-        kept = dataclasses.replace(kept, thresholds=run.thresholds, temperatures=run.temperatures)
-        write_index(out, kept)
-        return kept
+        if set(kept.baselines) == set(BASELINES if training else ()):
+            kept = dataclasses.replace(kept, thresholds=run.thresholds, temperatures=run.temperatures)
+            write_index(out, kept)
+            return kept
+    under_way = ScoringUnderWay(out, fingerprint, again=again)
+    found = {trailer.source: under_way.find(trailer.trailer_id) for trailer in wanted}
     if on_start:
-        on_start(sum(len(trailer.times) for trailer in wanted))
+        on_start(sum(len(trailer.times) for trailer in wanted if found[trailer.source] is None))
+    if on_note and (before := sum(table is not None for table in found.values())):
+        on_note(f"{before} of {len(wanted)} trailers were scored before and are not scored again")
     scores = {}
     for trailer in wanted:
-        raw = score_clip(run.model, load_clip(trailer.clip))
-        scores[trailer.source] = scores_table(trailer.times, raw)
-        if on_frames:
-            on_frames(len(raw))
+        table = found[trailer.source]
+        if table is None:
+            table = scores_table(trailer.times, score_clip(run.model, load_clip(trailer.clip)))
+            under_way.keep(trailer.trailer_id, table)
+            if on_frames:
+                on_frames(len(table))
+        scores[trailer.source] = table
     if not training and on_note:
         on_note("no training trailer of the run is among the clips: the report has no colour baselines")
     sizes = _video_sizes(clips)
@@ -124,9 +136,11 @@ def score_run(
         training_prevalence=_prevalence(training),
         trailers=tuple(_describe(trailer, splits[trailer.trailer_id], sizes) for trailer in wanted),
         scores=scores,
-        baselines=_baseline_scores(training, wanted, config.seed),
+        baselines={name: _baseline_scores(name, training, wanted, config.seed, under_way) for name in BASELINES}
+        if training
+        else {},
     )
-    write_score_folder(out, folder)
+    under_way.finish(folder)
     return folder
 
 
@@ -186,22 +200,20 @@ def _prevalence(training: Sequence[Trailer]) -> dict[str, float] | None:
 
 
 def _baseline_scores(
-    training: Sequence[Trailer], wanted: Sequence[Trailer], seed: int
-) -> dict[str, dict[str, pd.DataFrame]]:
-    if not training:
-        return {}
-    clips = [load_clip(trailer.clip) for trailer in training]
-    targets = [trailer.targets for trailer in training]
-    fitted = {
-        "colour_histogram": baselines.fit_colour_baseline(clips, targets, seed=seed),
-        "colour_and_motion": baselines.fit_motion_baseline(clips, targets, seed=seed),
-    }
-    return {
-        name: {
-            trailer.source: scores_table(trailer.times, baseline.score(load_clip(trailer.clip))) for trailer in wanted
-        }
-        for name, baseline in fitted.items()
-    }
+    name: str, training: Sequence[Trailer], wanted: Sequence[Trailer], seed: int, under_way: ScoringUnderWay
+) -> dict[str, pd.DataFrame]:
+    """Score with a baseline, which is fitted only if a trailer's scores are missing."""
+    fitted, scores = None, {}
+    for trailer in wanted:
+        table = under_way.find(trailer.trailer_id, baseline=name)
+        if table is None:
+            if fitted is None:
+                clips = [load_clip(one.clip) for one in training]
+                fitted = BASELINES[name](clips, [one.targets for one in training], seed=seed)
+            table = scores_table(trailer.times, fitted.score(load_clip(trailer.clip)))
+            under_way.keep(trailer.trailer_id, table, baseline=name)
+        scores[trailer.source] = table
+    return scores
 
 
 def _video_sizes(clips: Path) -> dict[int, tuple[int, int]]:
