@@ -30,7 +30,7 @@ MODEL = "#0072B2"
 # The share of fewer frames jumps about and says nothing.
 LEAST_BIN_FRAMES = 10
 _CURVE_POINTS = 200
-_MARKERS = ("s", "D", "^", "v")
+_MARKERS = ("s", "D", "^", "v", "P")
 _STYLE: Any = {  # any: Matplotlib's own type lists every setting by name
     "svg.fonttype": "none",  # text stays text: searchable, small
     "font.family": "sans-serif",
@@ -141,7 +141,7 @@ def genre_dots(axes: Axes, model: Mapping[str, Estimate], baselines: Mapping[str
         axes.plot(list(drawn.values()), [height[row] for row in drawn], marker, markerfacecolor="white",
                   markeredgecolor="#404040", markersize=6, label=name)  # fmt: skip
     axes.set_yticks(range(len(rows)), rows)
-    axes.set(xlim=(0, 1.02), ylim=(-0.6, len(rows) - 0.4), xlabel="average precision over frames")
+    axes.set(xlim=(0, 1.02), ylim=(-0.6, len(rows) - 0.4))
     axes.grid(axis="x", color="#e6e6e6", linewidth=0.8)
     axes.set_axisbelow(True)
 
