@@ -27,6 +27,7 @@ from genre_classifier.evaluation import (
     counts,
     failures,
     frame_metrics,
+    glossary,
     resampling,
     trailer_metrics,
 )
@@ -36,7 +37,7 @@ from genre_classifier.evaluation.resampling import Table
 from genre_classifier.genres import GENRES
 from preprocessing.errors import InputError
 
-_TRAILER_LEVELS = ("trailer_maximum", "trailer_linear_softmax")
+_TRAILER_LEVELS = ("trailer_mean", "trailer_maximum", "trailer_linear_softmax")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Baseline:
     Attributes
     ----------
     levels : dict of str to Table
-        `frame_pooled` and `trailer_maximum`: ranking figures; `probability_after`: Brier and calibration error.
+        `frame_pooled` and `trailer_maximum`: ranking figures; `trailer_mean`: these and accuracy; `probability_after`:
+        Brier and calibration error.
     """
 
     levels: dict[str, Table]
@@ -83,6 +85,16 @@ class Evaluation:
     cut_distance: list[dict[str, float]] | None
     by_trailer: list[dict[str, Any]]
 
+    @property
+    def headline(self) -> tuple[tuple[str, str, str], ...]:
+        """What is shown first, as (level, scope, metric): at the level at which trailers are labelled."""
+        return glossary.WHOLE_TRAILER_HEADLINE if self.data.timed_by_weak_labels else glossary.HEADLINE
+
+    @property
+    def judged_level(self) -> str:
+        """The level at which the network is compared with baselines."""
+        return self.headline[0][0]
+
     def trailers_at(self, level: str) -> int:
         """Return how many trailers take part at a level."""
         return len(self.data.trailers) if level in _TRAILER_LEVELS else int(self.data.timed.sum())
@@ -100,10 +112,9 @@ class Evaluation:
         """Return one figure of a baseline."""
         return self._figure(level, self.baselines[name].levels[level][scope][metric])
 
-    def lead(
-        self, name: str, level: str = "frame_pooled", scope: str = "macro", metric: str = "average_precision"
-    ) -> Estimate:
-        """Return the model's figure less that of a baseline, on the same draws."""
+    def lead(self, name: str, scope: str = "macro", metric: str = "average_precision") -> Estimate:
+        """Return the model's figure at `judged_level` less that of a baseline, on the same draws."""
+        level = self.judged_level
         return self._figure(
             level, self.levels[level][scope][metric] - self.baselines[name].levels[level][scope][metric]
         )
@@ -162,7 +173,7 @@ def evaluate(
         "event": resampling.events(data, weights, config),
         "detection": resampling.detection(data, weights, config),
     }
-    pools = (trailer_metrics.pool_maximum, trailer_metrics.pool_linear_softmax)
+    pools = (trailer_metrics.pool_mean, trailer_metrics.pool_maximum, trailer_metrics.pool_linear_softmax)
     for level, pool in zip(_TRAILER_LEVELS, pools, strict=True):
         levels[level] = resampling.trailers(truth, pool(data.y_score, data.trailer), data.thresholds, weights)
     for level, scored in (("probability_before", data.y_raw), ("probability_after", data.y_score)):
@@ -208,7 +219,8 @@ def _baseline_scores(
                 )
         stacked = [of_trailer[trailer][list(GENRES)].to_numpy(dtype=np.float32) for trailer in data.trailers]
         found[name] = np.concatenate(stacked)
-    found["trailer_average"] = simple.trailer_average(data.y_score, data.trailer)
+    if not data.timed_by_weak_labels:  # of whole trailers the model says nothing but its average
+        found["trailer_average"] = simple.trailer_average(data.y_score, data.trailer)
     return found
 
 

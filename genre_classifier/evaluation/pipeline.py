@@ -112,6 +112,10 @@ def run_evaluation(
         folder = scored(request.run, request.out / FOLDER, None)
     evaluation = _evaluate(folder, labels, config, on_note)
     notes, compared = [], None
+    if not folder.baselines:
+        notes.append(
+            "The baselines of colours and movement are missing: no training trailer was at hand to fit them on."
+        )
     if request.other is not None:
         if find_score_folder(request.other) is None:
             other = scored(request.other, request.out / _OTHER_FOLDER, [t.source for t in folder.trailers])

@@ -34,10 +34,6 @@ from preprocessing.errors import InputError
 from preprocessing.manifest import read_manifest
 
 EVERY_SPLIT = "all"
-BASELINES = {
-    "colour_histogram": baselines.fit_colour_baseline,
-    "colour_and_motion": baselines.fit_motion_baseline,
-}
 
 
 def split_of_trailers(run: Run, trailers: Sequence[Trailer]) -> dict[int, str | None]:
@@ -104,7 +100,7 @@ def score_run(
     fingerprint = _fingerprint(run, wanted, training, config.seed)
     if not again and read_fingerprint(out) == fingerprint:
         kept = read_score_folder(out)
-        if set(kept.baselines) == set(BASELINES if training else ()):
+        if set(kept.baselines) == set(baselines.FEATURES if training else ()):
             kept = dataclasses.replace(kept, thresholds=run.thresholds, temperatures=run.temperatures)
             write_index(out, kept)
             return kept
@@ -123,8 +119,6 @@ def score_run(
             if on_frames:
                 on_frames(len(table))
         scores[trailer.source] = table
-    if not training and on_note:
-        on_note("no training trailer of the run is among the clips: the report has no colour baselines")
     sizes = _video_sizes(clips)
     folder = ScoreFolder(
         run=run.path.resolve().name,
@@ -136,7 +130,9 @@ def score_run(
         training_prevalence=_prevalence(training),
         trailers=tuple(_describe(trailer, splits[trailer.trailer_id], sizes) for trailer in wanted),
         scores=scores,
-        baselines={name: _baseline_scores(name, training, wanted, config.seed, under_way) for name in BASELINES}
+        baselines={
+            name: _baseline_scores(name, training, wanted, config.seed, under_way) for name in baselines.FEATURES
+        }
         if training
         else {},
     )
@@ -208,9 +204,9 @@ def _baseline_scores(
         table = under_way.find(trailer.trailer_id, baseline=name)
         if table is None:
             if fitted is None:
-                clips = [load_clip(one.clip) for one in training]
-                fitted = BASELINES[name](clips, [one.targets for one in training], seed=seed)
-            table = scores_table(trailer.times, fitted.score(load_clip(trailer.clip)))
+                clips, times = [load_clip(one.clip) for one in training], [one.times for one in training]
+                fitted = baselines.fit(name, clips, times, [one.targets for one in training], seed=seed)
+            table = scores_table(trailer.times, fitted.score(load_clip(trailer.clip), trailer.times))
             under_way.keep(trailer.trailer_id, table, baseline=name)
         scores[trailer.source] = table
     return scores
