@@ -136,6 +136,21 @@ def test_the_page_works_in_a_browser_without_a_network(folder):
         assert last_three == ["macro", "weighted", "micro"]  # totals stay below
         head.locator("button").click()
         assert head.get_attribute("aria-sort") == "ascending"
+        # A picture keeps its size, and is moved in its box.
+        assert page.evaluate("[...document.querySelectorAll('.chart svg')].every(one => one.clientWidth >= 600)")
+
+        page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="dark")
+        page.goto((folder / "report.html").as_uri())
+        too_wide = "[...document.querySelectorAll('.scroll, .chart')].filter(one => one.scrollWidth > one.clientWidth)"
+        assert page.evaluate(f"{too_wide}.map(one => one.textContent.slice(0, 80))") == []
+        dark = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).every(one => one < 60)"
+        assert page.evaluate(dark)
+        light = "getComputedStyle(one).fill.match(/\\d+/g).every(value => value > 150)"
+        assert page.evaluate(f"[...document.querySelectorAll('.chart text')].filter(one => {light}).length") > 50
+        outside = "[...document.body.children].map(one => one.tagName).sort().join()"
+        assert page.evaluate(outside) == "HEADER,MAIN,NAV,SCRIPT"
+        page.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: 'window.ran = 1'}))")
+        assert page.evaluate("window.ran") is None  # no script runs but the page's own
         browser.close()
 
 
