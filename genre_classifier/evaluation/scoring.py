@@ -31,7 +31,7 @@ from genre_classifier.splits import read_splits
 from genre_classifier.streaming import score_clip
 from preprocessing.clips import load_clip
 from preprocessing.errors import InputError
-from preprocessing.manifest import read_manifest
+from preprocessing.manifest import known_durations, read_manifest
 
 EVERY_SPLIT = "all"
 CHOICES = (*SPLIT_NAMES, EVERY_SPLIT)
@@ -98,9 +98,17 @@ def score_run(
     _check_size(run, wanted)
     training = [trailer for trailer in trailers if splits[trailer.trailer_id] == "train"]
     fingerprint = _fingerprint(run, wanted, training, config.seed)
+    durations = known_durations(read_manifest(clips))
     if not again and read_fingerprint(out) == fingerprint:
         kept = read_score_folder(out)
-        kept = dataclasses.replace(kept, thresholds=run.thresholds, temperatures=run.temperatures)
+        kept = dataclasses.replace(
+            kept,
+            thresholds=run.thresholds,
+            temperatures=run.temperatures,
+            trailers=tuple(
+                dataclasses.replace(trailer, duration=durations.get(trailer.source)) for trailer in kept.trailers
+            ),
+        )
         write_index(out, kept)
         return kept
     if on_start:
@@ -122,7 +130,9 @@ def score_run(
         thresholds=run.thresholds,
         temperatures=run.temperatures,
         training_prevalence=_prevalence(training),
-        trailers=tuple(_describe(trailer, splits[trailer.trailer_id], sizes) for trailer in wanted),
+        trailers=tuple(
+            _describe(trailer, splits[trailer.trailer_id], sizes, durations.get(trailer.source)) for trailer in wanted
+        ),
         scores=scores,
         baselines=_baseline_scores(training, wanted, config.seed),
     )
@@ -213,7 +223,11 @@ def _video_sizes(clips: Path) -> dict[int, tuple[int, int]]:
     }
 
 
-def _describe(trailer: Trailer, split: str | None, sizes: dict[int, tuple[int, int]]) -> ScoredTrailer:
+def _describe(
+    trailer: Trailer, split: str | None, sizes: dict[int, tuple[int, int]], duration: float | None
+) -> ScoredTrailer:
     width, height = sizes.get(trailer.trailer_id, (trailer.cols, trailer.rows))
     cuts = find_cuts(load_clip(trailer.clip), trailer.times)
-    return ScoredTrailer(trailer.trailer_id, trailer.source, split, tuple(float(cut) for cut in cuts), width, height)
+    return ScoredTrailer(
+        trailer.trailer_id, trailer.source, split, tuple(float(cut) for cut in cuts), width, height, duration
+    )

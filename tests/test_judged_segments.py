@@ -1,0 +1,94 @@
+"""What `tag` writes is what `evaluate` judges, to the last bit, and what ActivityNet's evaluator judges alike."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genre_classifier import load_run, tag_trailer
+from genre_classifier.config import EvaluationConfig
+from genre_classifier.evaluation import pipeline
+from genre_classifier.evaluation.pipeline import Request, run_evaluation
+from genre_classifier.genres import GENRES
+from genre_classifier.metrics import Evaluation
+from genre_classifier.runs import Run
+from preprocessing import preprocess_directory
+from preprocessing.config import ClipConfig
+from tests.media import write_media
+from tests.tiny_run import SIZE, make_run
+
+FRAMES = 24
+SOURCES = ("a.mkv", "b.mkv", "later/c.mkv")
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three videos of 12 s, their clips, a run, and labels near the segments that it finds."""
+    folder = tmp_path_factory.mktemp("judged")
+    rng = np.random.default_rng(3)
+    for source in SOURCES:
+        video = folder / "trailers" / source
+        video.parent.mkdir(parents=True, exist_ok=True)
+        colours = np.repeat(rng.integers(0, 256, (6, 1, 1, 3), dtype=np.uint8), 20, axis=0)
+        write_media(video, np.broadcast_to(colours, (120, 32, 32, 3)), fps=10)
+    preprocess_directory(folder / "trailers", folder / "clips", config=ClipConfig(frames=FRAMES, size=SIZE), jobs=1)
+    run = load_run(make_run(folder / "run", frames=FRAMES))
+    pd.DataFrame({"trailer_id": [0, 1, 2], "split": "test"}).to_csv(folder / "run" / "splits.csv", index=False)
+    labels = []
+    for source, segments in tagged(run, folder).items():
+        for row in segments[segments["genre"] != "other"].itertuples():
+            end = row.end - rng.uniform(0, 0.4) * (row.end - row.start)
+            labels.append((source, row.start, end, row.genre))
+    pd.DataFrame(labels, columns=["trailer", "start", "end", "genre"]).to_csv(folder / "labels.csv", index=False)
+    return folder
+
+
+def tagged(run: Run, folder: Path) -> dict[str, pd.DataFrame]:
+    return {source: tag_trailer(run, folder / "trailers" / source).segments for source in SOURCES}
+
+
+def evaluated(request: Request, monkeypatch: pytest.MonkeyPatch) -> Evaluation:
+    """Return what the command `evaluate` computes, in place of its report."""
+    kept: list[Evaluation] = []
+
+    def keep(out: Path, evaluation: Evaluation, *rest: object, **options: object) -> Path:
+        kept.append(evaluation)
+        return out
+
+    monkeypatch.setattr(pipeline, "write_report", keep)
+    run_evaluation(request, config=EvaluationConfig(draws=5), on_note=print)
+    return kept[0]
+
+
+def test_evaluate_judges_the_segments_that_tag_finds(
+    media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = tagged(load_run(media / "run"), media)
+    assert sum(len(segments) for segments in found.values()) > 6
+    labels = media / "labels.csv"
+    for request in (
+        Request(media / "run", media / "clips", labels, tmp_path / "first"),
+        Request(media / "run", media / "clips", labels, tmp_path / "first"),  # scored before
+        Request(None, None, labels, tmp_path / "second", scores=tmp_path / "first"),
+    ):
+        data = evaluated(request, monkeypatch).data
+        assert data.trailers == SOURCES
+        for number, source in enumerate(SOURCES):
+            own = data.detections.trailer == number
+            judged = zip(data.detections.start[own], data.detections.end[own], data.detections.genre[own], strict=True)
+            segments = found[source]
+            expected = zip(segments["start"], segments["end"], segments["genre"].map(GENRES.index), strict=True)
+            assert sorted(judged) == sorted(expected)
+            np.testing.assert_allclose(sorted(data.detections.score[own]), sorted(segments["score"]), atol=1e-5)
+    # A scores folder of an earlier version knows no durations, and is judged all the same.
+    index = tmp_path / "first" / "scores" / "evaluation.json"
+    document = json.loads(index.read_text())
+    for trailer in document["trailers"]:
+        del trailer["duration"]
+    index.write_text(json.dumps(document))
+    request = Request(None, None, labels, tmp_path / "third", scores=tmp_path / "first")
+    assert (evaluated(request, monkeypatch).data.ends > 12.1).all()
