@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genre_classifier import load_run, tag_trailer
+from genre_classifier import cli, load_run, tag_trailer
 from genre_classifier.config import EvaluationConfig
 from genre_classifier.evaluation import pipeline
 from genre_classifier.evaluation.pipeline import Request, run_evaluation
@@ -18,6 +18,7 @@ from genre_classifier.metrics import Evaluation
 from genre_classifier.runs import Run
 from preprocessing import preprocess_directory
 from preprocessing.config import ClipConfig
+from tests import activitynet
 from tests.media import write_media
 from tests.tiny_run import SIZE, make_run
 
@@ -92,3 +93,39 @@ def test_evaluate_judges_the_segments_that_tag_finds(
     index.write_text(json.dumps(document))
     request = Request(None, None, labels, tmp_path / "third", scores=tmp_path / "first")
     assert (evaluated(request, monkeypatch).data.ends > 12.1).all()
+
+
+def test_files_for_activitynet_get_the_score_of_the_report(
+    media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`tag` and `labels --clips` write what ActivityNet's evaluator reads, and it finds what `evaluate` finds."""
+    tags, truth, labels = tmp_path / "tags", tmp_path / "truth.json", media / "labels.csv"
+    assert cli._run(["tag", str(media / "run"), str(media / "trailers"), "--out", str(tags)]) == 0
+    assert cli._run(["labels", str(labels), str(truth), "--clips", str(media / "clips")]) == 0
+    expected = activitynet.read_ground_truth(truth)
+    found = activitynet.read_predictions(tags / "segments.json")
+    assert {video for predictions in found.values() for _, video, _, _ in predictions} == set(SOURCES)
+    evaluation = evaluated(Request(media / "run", media / "clips", labels, tmp_path / "report"), monkeypatch)
+    values = []
+    for tiou in (0.5, 0.75, 0.95):
+        for genre in GENRES:
+            ours = evaluation.figure("detection", genre, f"average_precision_at_{tiou:.2f}").value
+            if genre not in expected:
+                assert ours is None or np.isnan(ours)
+                continue
+            theirs = activitynet.average_precision(expected[genre], found.get(genre, []), tiou=tiou)
+            assert ours == pytest.approx(theirs, abs=1e-12)
+            values.append(theirs)
+    assert 0 in values
+    assert 1 in values
+    assert any(0 < value < 1 for value in values)
+    assert "other" in expected
+    # What was tagged before, and by another command, is in the one file, too; two videos of one name are told apart.
+    again = tmp_path / "again"
+    again.mkdir()
+    (again / "a.mkv").symlink_to(media / "trailers" / "b.mkv")
+    assert cli._run(["tag", str(media / "run"), str(again), "--out", str(tags)]) == 0
+    results = json.loads((tags / "segments.json").read_text())["results"]
+    (other,) = (path.name for path in tags.glob("a-*"))
+    assert set(results) == {"a", other, "b.mkv", "later/c.mkv"}
+    assert results[other] == results["b.mkv"]
