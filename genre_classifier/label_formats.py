@@ -130,7 +130,7 @@ def _name(path: Path, where: str, value: Any, what: str = "a trailer") -> str:
 
 def _field(path: Path, where: str, holder: Any, key: str | None, kind: type) -> Any:
     """Return `holder[key]`, or `holder` itself, if it is of this kind."""
-    what = {dict: "an object", list: "a list"}[kind]
+    what = "an object" if kind is dict else "a list"
     if key is not None:
         if not isinstance(holder, dict):
             raise _refused(path, where, "an object", holder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from genre_classifier.genres import GENRES
 from genre_classifier.labels import frame_targets, is_weak, labels_for_trailers, read_labels, write_labels
 from preprocessing.errors import InputError
 from tests.activitynet import read_ground_truth
+
+COLUMNS = ["trailer", "start", "end", "genre"]
 
 
 def written(path: Path, text: str) -> Path:
@@ -150,7 +153,7 @@ def test_label_studio_gets_addresses_and_gives_the_names_back(tmp_path: Path) ->
             ("films/a 1.mp4", np.nan, np.nan, "comedy"),
             ("b", 0, 1, "terror"),
         ],
-        columns=["trailer", "start", "end", "genre"],
+        columns=COLUMNS,
     )
     expected = {
         None: ["/data/local-files/?d=films/a%201.mp4", "/data/local-files/?d=b"],
@@ -166,6 +169,22 @@ def test_label_studio_gets_addresses_and_gives_the_names_back(tmp_path: Path) ->
         # One result for one control: Label Studio shows no second one.
         assert [len(task["annotations"][0]["result"]) for task in tasks] == [1, 1]
         pd.testing.assert_frame_equal(read_labels(path), labels)
+
+
+def test_the_labelling_interface_of_the_docs_fits_the_tasks(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "data" / "README.md").read_text()
+    view = ElementTree.fromstring(text.split("```xml\n")[1].split("```")[0])
+    labels = pd.DataFrame([("a", 0.0, 1.0, "action"), ("b", np.nan, np.nan, "comedy")], columns=COLUMNS)
+    write_labels(tmp_path / "tasks.json", labels, file_format="labelstudio")
+    for task in json.loads((tmp_path / "tasks.json").read_text()):
+        (result,) = task["annotations"][0]["result"]
+        (control,) = (one for one in view if one.get("name") == result["from_name"])
+        assert control.tag.lower() == result["type"]
+        assert control.get("toName") == result["to_name"]
+        assert tuple(one.get("value") for one in control) == GENRES
+        (video,) = (one for one in view if one.get("name") == result["to_name"])
+        assert {video.get("value"), video.get("frameRate")} == {"$video", "$fps"}
+        assert {"video", "fps"} <= set(task["data"])
 
 
 # --- DCASE, DESED ----------------------------------------------------------------------------------------------------
@@ -281,3 +300,16 @@ def test_without_clips_what_is_missing_is_said(tmp_path: Path, capsys: pytest.Ca
     for name, said in (("out.json", True), ("out.tsv", True), ("out.csv", False)):
         assert _run(["labels", str(source), str(tmp_path / name)]) == 0
         assert ("the trailers are `other`" in capsys.readouterr().err) == said
+
+
+def test_a_link_stays_a_link_and_a_device_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = written(tmp_path / "labels.csv", "trailer,start,end,genre\na,1,2,action\n")
+    written(tmp_path / "target.csv", "old")
+    (tmp_path / "link.csv").symlink_to("target.csv")
+    assert _run(["labels", str(source), str(tmp_path / "link.csv")]) == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "target.csv").read_text() == "trailer,start,end,genre\na,1.0,2.0,action\n"
+    (tmp_path / "null.csv").symlink_to("/dev/null")
+    assert _run(["labels", str(source), str(tmp_path / "null.csv")]) == 2
+    assert "found a device" in capsys.readouterr().err
+    assert Path("/dev/null").is_char_device()
