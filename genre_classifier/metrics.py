@@ -132,6 +132,7 @@ def evaluate(
     baselines: Mapping[str, Mapping[str, pd.DataFrame]] | None = None,
     training_prevalence: Mapping[str, float] | None = None,
     cuts: Mapping[str, np.ndarray] | None = None,
+    durations: Mapping[str, float] | None = None,
     segments: SegmentConfig | None = None,
     config: EvaluationConfig | None = None,
 ) -> Evaluation:
@@ -151,8 +152,10 @@ def evaluate(
         Per genre, for the prevalence baseline; taken from the evaluated labels where not given.
     cuts : mapping of str to ndarray, optional
         Seconds of each trailer's cuts.
+    durations : mapping of str to float, optional
+        Seconds of each trailer, as the manifest has them; see `align`.
     segments : SegmentConfig, optional
-        How scores become segments.
+        How scores become segments; by default as `tag` makes them.
     config : EvaluationConfig, optional
 
     Raises
@@ -161,7 +164,9 @@ def evaluate(
         If no trailer has both labels and scores, or a baseline's frames are not those of the scores.
     """
     config = config or EvaluationConfig()
-    data = align(labels, scores, thresholds=thresholds, temperatures=temperatures, segments=segments)
+    data = align(
+        labels, scores, thresholds=thresholds, temperatures=temperatures, durations=durations, segments=segments
+    )
     weights = bootstrap.draw_weights(len(data.trailers), draws=config.draws, seed=config.seed)
     per_trailer = resampling.per_trailer_values(data)
     keep = data.timed_frames

@@ -163,6 +163,7 @@ def _evaluate(
         baselines=folder.baselines,
         training_prevalence=folder.training_prevalence,
         cuts=folder.cuts,
+        durations=folder.durations,
         config=config,
     )
 

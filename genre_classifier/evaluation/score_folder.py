@@ -45,6 +45,8 @@ class ScoredTrailer:
         Seconds of its cuts; None where they are not known.
     width, height : int
         Of the video, in pixels; 0 where not known.
+    duration : float or None
+        Seconds from the video's first frame to the end of its last, as the manifest has it; None where not known.
     """
 
     trailer_id: int | None
@@ -53,6 +55,7 @@ class ScoredTrailer:
     cuts: tuple[float, ...] | None = None
     width: int = 0
     height: int = 0
+    duration: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +98,11 @@ class ScoreFolder:
         """Return the cuts of every trailer in seconds, None where no trailer's are known."""
         known = {trailer.source: np.array(trailer.cuts) for trailer in self.trailers if trailer.cuts is not None}
         return known or None
+
+    @property
+    def durations(self) -> dict[str, float]:
+        """Return the seconds of the trailers for which they are known."""
+        return {trailer.source: trailer.duration for trailer in self.trailers if trailer.duration is not None}
 
     def manifest(self) -> pd.DataFrame:
         """Return what joining labels needs of a manifest: trailer_id, source, status."""

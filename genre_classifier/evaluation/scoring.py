@@ -31,7 +31,7 @@ from genre_classifier.splits import read_splits
 from genre_classifier.streaming import score_clip
 from preprocessing.clips import load_clip
 from preprocessing.errors import InputError
-from preprocessing.manifest import read_manifest
+from preprocessing.manifest import known_durations, read_manifest
 
 EVERY_SPLIT = "all"
 
@@ -98,12 +98,19 @@ def score_run(
     _check_size(run, wanted)
     training = [trailer for trailer in trailers if splits[trailer.trailer_id] == "train"]
     fingerprint = _fingerprint(run, wanted, training, config.seed)
-    if not again and read_fingerprint(out) == fingerprint:
-        kept = read_score_folder(out)
-        if set(kept.baselines) == set(baselines.FEATURES if training else ()):
-            kept = dataclasses.replace(kept, thresholds=run.thresholds, temperatures=run.temperatures)
-            write_index(out, kept)
-            return kept
+    durations = known_durations(read_manifest(clips))
+    kept = None if again else _whole(out, fingerprint)
+    if kept and set(kept.baselines) == set(baselines.FEATURES if training else ()):
+        kept = dataclasses.replace(
+            kept,
+            thresholds=run.thresholds,
+            temperatures=run.temperatures,
+            trailers=tuple(
+                dataclasses.replace(trailer, duration=durations.get(trailer.source)) for trailer in kept.trailers
+            ),
+        )
+        write_index(out, kept)
+        return kept
     under_way = ScoringUnderWay(out, fingerprint, again=again)
     found = {trailer.source: under_way.find(trailer.trailer_id) for trailer in wanted}
     if on_start:
@@ -128,7 +135,9 @@ def score_run(
         thresholds=run.thresholds,
         temperatures=run.temperatures,
         training_prevalence=_prevalence(training),
-        trailers=tuple(_describe(trailer, splits[trailer.trailer_id], sizes) for trailer in wanted),
+        trailers=tuple(
+            _describe(trailer, splits[trailer.trailer_id], sizes, durations.get(trailer.source)) for trailer in wanted
+        ),
         scores=scores,
         baselines={
             name: _baseline_scores(name, training, wanted, config.seed, under_way) for name in baselines.FEATURES
@@ -138,6 +147,16 @@ def score_run(
     )
     under_way.finish(folder)
     return folder
+
+
+def _whole(out: Path, fingerprint: str) -> ScoreFolder | None:
+    """Return the scores folder at `out` if it is of this fingerprint, and undamaged."""
+    if read_fingerprint(out) != fingerprint:
+        return None
+    try:
+        return read_score_folder(out)
+    except InputError:
+        return None
 
 
 def _wanted(
@@ -221,7 +240,11 @@ def _video_sizes(clips: Path) -> dict[int, tuple[int, int]]:
     }
 
 
-def _describe(trailer: Trailer, split: str | None, sizes: dict[int, tuple[int, int]]) -> ScoredTrailer:
+def _describe(
+    trailer: Trailer, split: str | None, sizes: dict[int, tuple[int, int]], duration: float | None
+) -> ScoredTrailer:
     width, height = sizes.get(trailer.trailer_id, (trailer.cols, trailer.rows))
     cuts = find_cuts(load_clip(trailer.clip), trailer.times)
-    return ScoredTrailer(trailer.trailer_id, trailer.source, split, tuple(float(cut) for cut in cuts), width, height)
+    return ScoredTrailer(
+        trailer.trailer_id, trailer.source, split, tuple(float(cut) for cut in cuts), width, height, duration
+    )

@@ -17,6 +17,7 @@ from preprocessing.video import check_file
 STAMP = "tags.json"
 INDEX = "index.html"
 SUMMARY = "summary.csv"
+SEGMENTS = "segments.json"
 SCHEMA = 1
 _LONGEST_NAME_BYTES = 200
 
@@ -105,7 +106,7 @@ def run_digest(path: Path) -> str:
 def _folder_name(stem: str) -> str:
     name = re.sub(r"[\x00-\x1f\x7f]", "_", stem)
     name = name.encode("utf-8")[:_LONGEST_NAME_BYTES].decode("utf-8", "ignore")
-    return f"_{name}" if name.startswith(".") or name in ("", INDEX, SUMMARY) else name
+    return f"_{name}" if name.startswith(".") or name in ("", INDEX, SUMMARY, SEGMENTS) else name
 
 
 def _text(name: str | Path) -> str:

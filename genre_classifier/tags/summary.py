@@ -1,22 +1,23 @@
-"""`summary.csv` and `index.html` over every video of a tags folder."""
+"""`summary.csv`, `segments.json` and `index.html` over every video of a tags folder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from genre_classifier.genres import GENRES
 from genre_classifier.tags.index_page import index_html
-from genre_classifier.tags.jobs import INDEX, SCHEMA, STAMP, SUMMARY, read_stamp
-from genre_classifier.tags.segment_files import read_segments
+from genre_classifier.tags.jobs import INDEX, SCHEMA, SEGMENTS, STAMP, SUMMARY, read_stamp
+from genre_classifier.tags.segment_files import activitynet, read_segments
 from preprocessing.errors import InputError
 from preprocessing.files import write_atomically
 
 
 def write_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataFrame:
-    """Write `summary.csv` and `index.html` over every video that is done in the folder, and the failures.
+    """Write `summary.csv`, `segments.json` and `index.html` over every video done in the folder, and the failures.
 
     Parameters
     ----------
@@ -43,6 +44,7 @@ def write_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataFrame:
         row = {"source": stamp["source"], "folder": name, "status": "ok", "error": ""}
         row |= {"duration": stamp["duration"], "frames": stamp["frames"], "segments": stamp["segments_found"]}
         rows.append(row | {f"{genre}_share": stamp["shares"][genre] for genre in GENRES})
+    write_atomically(out / SEGMENTS, activitynet({_name(row, rows): segments[row["folder"]] for row in rows}))
     rows += [{"source": source, "folder": "", "status": "failed", "error": error} for source, error in failures]
     columns = ["source", "folder", "status", "error", "duration", "frames", "segments"]
     summary = pd.DataFrame(rows, columns=[*columns, *(f"{genre}_share" for genre in GENRES)])
@@ -50,3 +52,9 @@ def write_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataFrame:
     write_atomically(out / SUMMARY, summary.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     write_atomically(out / INDEX, index_html(summary, segments))
     return summary
+
+
+def _name(row: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    """Return what labels call a video; where two videos share that name, it is told apart by its folder."""
+    shared = sum(other["source"] == row["source"] for other in rows) > 1
+    return str(row["folder"] if shared else row["source"])
