@@ -104,6 +104,6 @@ def command(
         progress.close()
     if len(failures) == len(jobs):
         return 2
-    write_index(out, failures)
+    write_index(out, failures, on_note=lambda note: click.echo(one_line(f"genre-classifier: {note}"), err=True))
     click.echo(one_line(str(out / "index.html")))
     return 1 if failures and strict else 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterable
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from preprocessing.errors import InputError
+from preprocessing.files import read_json
 from preprocessing.video import check_file
 
 STAMP = "tags.json"
@@ -88,8 +88,8 @@ def make_stamp(job: Job, made_with: dict[str, Any]) -> dict[str, Any]:
 def read_stamp(folder: Path) -> dict[str, Any]:
     """Return the stamp of a folder, empty where there is none or it cannot be read."""
     try:
-        stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        stamp = read_json(folder / STAMP, "what `tag` records of a video")
+    except InputError:
         return {}
     return stamp if isinstance(stamp, dict) else {}
 
