@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from genre_classifier.genres import GENRES
 from genre_classifier.labels import write_labels
 from genre_classifier.scores import write_scores
 from genre_classifier.streaming import score_clip
+from preprocessing.errors import InputError
 from tests.evaluation_cases import made_up
 
 SIZE = 12
@@ -164,6 +166,90 @@ def test_a_broken_index_is_named(stored, capsys, content):
     code, _, err = run_command(capsys, "--scores", path / "scores", path / "labels.csv", "--out", path / "out")
     assert code == 2
     assert "evaluation.json" in err
+
+
+DAMAGES = [
+    *((key, None) for key in ("run", "split", "clips", "fingerprint", "trailers", "genres", "baselines")),
+    ("run", ["a"]),
+    ("clips", 7),
+    ("trailers", {}),
+    ("trailers.0", "a"),
+    ("trailers.0.source", None),
+    ("trailers.0.source", ["a"]),
+    ("trailers.0.source", "trailer_001.mp4"),  # twice
+    ("trailers.0.trailer_id", "../3"),
+    ("trailers.0.trailer_id", True),
+    ("trailers.0.trailer_id", -1),
+    ("trailers.0.trailer_id", 4),  # twice
+    ("trailers.0.split", 3),
+    ("trailers.0.cuts", 3),
+    ("trailers.0.cuts", ["1"]),
+    ("trailers.0.cuts", [None]),
+    ("trailers.0.width", "64"),
+    ("trailers.0.height", -1),
+    ("trailers.0.duration", "10"),
+    ("genres", []),
+    ("genres.comedy", 0.5),
+    ("genres.comedy.threshold", None),
+    ("genres.comedy.threshold", 1.5),
+    ("genres.comedy.threshold", True),
+    ("genres.comedy.temperature", 0),
+    ("genres.comedy.temperature", -1.0),
+    ("genres.comedy.temperature", "warm"),
+    ("genres.comedy.training_prevalence", 2),
+    ("baselines", "movement"),
+    ("baselines", [3]),
+    ("baselines", ["../elsewhere"]),
+    ("baselines", [["movement"]]),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), DAMAGES)
+def test_whatever_is_wrong_in_an_index_is_one_line(stored, key, value):
+    index = stored[0] / "scores" / "evaluation.json"
+    document = json.loads(index.read_text())
+    *outer, last = (int(part) if part.isdigit() else part for part in key.split("."))
+    place = document
+    for part in outer:
+        place = place[part]
+    place[last] = value
+    index.write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"evaluation\.json: expected") as caught:
+        read_score_folder(stored[0])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["temperature", "threshold", "training_prevalence"])
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "9" * 5000])
+def test_a_number_that_is_none_in_an_index_is_one_line(stored, name, number):
+    index = stored[0] / "scores" / "evaluation.json"
+    text = index.read_text()
+    index.write_text(re.sub(rf'"{name}": [\d.]+', f'"{name}": {number}', text, count=1))
+    with pytest.raises(InputError, match=r"evaluation\.json: expected"):
+        read_score_folder(stored[0])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff\xfe", b"time\n", b"a,b\n1,2\n", "{head}\n0,0", "{head}\n0,0,1,1,1,1,1,2", "{head}\n0,x,1,1,1,1,1,1",
+     "{head}\n0,0,True,1,1,1,1,1", "{head}\n0,0,,1,1,1,1,1", "{head}\n0,0,1e999,1,1,1,1,1", "{head}\n0,nan,1,1,1,1,1,1",
+     "{head}\n0,1,1,1,1,1,1,1\n1,0,1,1,1,1,1,1", '{head}\n0,0,"1,1,1,1,1,1'],
+)  # fmt: skip
+def test_a_damaged_table_of_scores_is_one_line(stored, content):
+    head = "frame,time," + ",".join(GENRES)
+    damaged = stored[0] / "scores" / "scores_4.csv"
+    damaged.write_bytes(content.format(head=head).encode() if isinstance(content, str) else content)
+    with pytest.raises(InputError, match=r"scores_4\.csv: expected") as caught:
+        read_score_folder(stored[0])
+    assert "\n" not in str(caught.value).rstrip()
+
+
+def test_what_a_later_version_adds_to_an_index_is_passed_over(stored):
+    index = stored[0] / "scores" / "evaluation.json"
+    document = json.loads(index.read_text())
+    document["trailers"][0]["new"] = 1
+    index.write_text(json.dumps(document | {"new": {}}))
+    assert read_score_folder(stored[0]).trailers == stored[1].trailers
 
 
 def make_run(folder: Path, splits: list[tuple[int, str]]) -> None:
