@@ -314,3 +314,21 @@ class SegmentConfig(_Config):
             seconds = getattr(self, name)
             _require(0 <= seconds < float("inf"), f"{name} must be 0 seconds or more, got {seconds}")
         _require(0 < self.off_ratio <= 1, f"off_ratio must be above 0 and at most 1, got {self.off_ratio}")
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportConfig:
+    """What files for other programs say beside labels and segments.
+
+    Attributes
+    ----------
+    subset : str
+        ActivityNet's subset of the trailers in a file of labels.
+    label_studio_prefix : str
+        What comes before a trailer's name in the address from which Label Studio plays it; empty: the bare name.
+    """
+
+    # What ActivityNet's evaluator takes unless told otherwise.
+    subset: str = "validation"
+    # Where Label Studio serves the files below LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT.
+    label_studio_prefix: str = "/data/local-files/?d="

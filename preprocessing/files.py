@@ -1,48 +1,121 @@
-"""Writing files so that a reader never sees half of one, and reading JSON files of a known schema."""
+"""The border to the disk: files read whole into text, JSON or tables, and written so that nobody sees half of one.
+
+Whatever a file holds, and whatever stands in its place, its reader gives a value or one line: what it should be, and
+what was found. Nothing here hangs on a pipe, follows a file that never ends, or goes on with a number that is none.
+"""
 
 from __future__ import annotations
 
+import csv
 import json
+import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import secrets
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from preprocessing.errors import InputError, WorkError
 
+if TYPE_CHECKING:  # reader processes need no pandas: it is imported where a table is read
+    import pandas as pd
+
 TEMPORARY_SUFFIX = ".part"
+# Of a file read into memory: in Python's objects it takes up to forty times its size.
+MOST_BYTES = 64_000_000
+_LONGEST_SHOWN = 60  # characters of a file's content in a message
+_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
-def not_written(path: Path, error: OSError) -> WorkError:
-    """Return the error to raise when the operating system refuses to write `path`."""
-    return WorkError(f"{path}: could not be written: {error.strerror or error}")
+def shown(value: Any) -> str:
+    """Return a value that a file held for a message: on one line, and not longer than that."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
 
 
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary path in the same folder; move it to `path` when the block ends well, else remove it.
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def read_text(path: Path, expected: str, *, most_bytes: int = MOST_BYTES) -> str:
+    """Read a regular file of UTF-8 text; a byte order mark is dropped.
+
+    Parameters
+    ----------
+    path : Path
+    expected : str
+        For the message: what the file should be ("a manifest").
+    most_bytes : int
+        A larger file is refused unread.
 
     Raises
     ------
-    WorkError
-        If the operating system refuses the writing (a full disk, no permission).
+    InputError
+        If it is missing, no regular file, not allowed to be read, too large, or no UTF-8 text (NUL is none).
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+
+    def refuse(found: str) -> NoReturn:
+        raise InputError(f"{path}: expected {expected}, found {found}")
+
     try:
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise not_written(path, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        _refuse_special(path, refuse)  # before it is opened: opening a pipe waits for its writer
+        with path.open("rb") as file:
+            data = file.read(most_bytes + 1)
+            size = max(len(data), os.fstat(file.fileno()).st_size)
+    except FileNotFoundError:
+        refuse("no such file")
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        refuse(_reason(error))
+    if size > most_bytes:
+        refuse(f"{size / 1e6:.1f} MB; at most {most_bytes / 1e6:g} MB are read")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        refuse(f"no UTF-8 text (byte {error.start})")
+    if "\0" in text:
+        refuse(f"no UTF-8 text (a NUL, character {text.index(chr(0))})")
+    return text
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write text (UTF-8) or bytes to `path`, whole or not at all."""
-    data = content.encode("utf-8") if isinstance(content, str) else content
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data)
+def read_json(path: Path, expected: str, *, most_bytes: int = MOST_BYTES) -> Any:
+    """Read a JSON file.
+
+    Numbers are finite, and whole ones fit into 64 bits; strings can be written again as UTF-8.
+
+    Parameters
+    ----------
+    path, expected, most_bytes
+        As for `read_text`.
+
+    Raises
+    ------
+    InputError
+        As `read_text`; and if it is no JSON, holds numbers or strings that are none, or is nested too deeply.
+    """
+    text = read_text(path, expected, most_bytes=most_bytes)
+    try:
+        document = json.loads(text, parse_constant=_no_number, parse_float=_finite, parse_int=_whole)
+        if re.search(r"\\u[dD][89a-fA-F]", text):  # maybe half of a surrogate pair
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
+    except RecursionError:
+        raise InputError(f"{path}: expected {expected}, found JSON that is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise InputError(f"{path}: expected {expected}, found half of a surrogate pair in a string") from None
+    except ValueError as error:
+        found = "an empty file" if not text.strip() else f"no JSON ({error})"
+        raise InputError(f"{path}: expected {expected}, found {found}") from error
+    return document
 
 
 def read_document(path: Path, schema: int, expected: str, remedy: str) -> dict[str, Any]:
@@ -59,13 +132,205 @@ def read_document(path: Path, schema: int, expected: str, remedy: str) -> dict[s
     Raises
     ------
     InputError
-        If it cannot be read, or is of another schema.
+        If it cannot be read (see `read_json`), or is of another schema.
     """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected {expected}, found: {error}") from error
+    document = read_json(path, expected)
     if not isinstance(document, dict) or document.get("schema") != schema:
-        found = document.get("schema") if isinstance(document, dict) else type(document).__name__
-        raise InputError(f"{path}: expected schema {schema}, found {found!r}; {remedy}")
+        found = shown(document.get("schema")) if isinstance(document, dict) else f"a {type(document).__name__}"
+        raise InputError(f"{path}: expected schema {schema}, found {found}; {remedy}")
     return document
+
+
+def read_table(
+    path: Path, expected: str, *, columns: Sequence[str] = (), separator: str = ",", most_bytes: int = MOST_BYTES
+) -> pd.DataFrame:
+    """Read a table with a header line; every cell is text, an empty one the empty string.
+
+    Blank lines are skipped. Row `i` of the result is called row `i + 2` in messages: the header is row 1.
+
+    Parameters
+    ----------
+    path, expected, most_bytes
+        As for `read_text`.
+    columns : sequence of str
+        Those that must be there; others are kept.
+    separator : str
+        Between cells.
+
+    Raises
+    ------
+    InputError
+        As `read_text`; and if a quote is not closed, a row has more or fewer cells than the header, a column is
+        missing or there twice.
+    """
+    text = read_text(path, expected, most_bytes=most_bytes)
+    try:
+        # newline="": line breaks inside quotes stay as they are.
+        rows = [row for row in csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True) if row]
+    except csv.Error as error:
+        raise InputError(f"{path}: expected {expected}, found no table ({error})") from error
+    if not rows:
+        raise InputError(f"{path}: expected {expected}, found an empty file")
+    header = rows.pop(0)
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise InputError(f"{path}, row {number}: expected {len(header)} cells, found {len(row)}")
+    if missing := [name for name in columns if name not in header]:
+        names, found = ",".join(columns), shown(",".join(header))
+        raise InputError(f"{path}: expected the columns {names}; missing {','.join(missing)}, found {found}")
+    if twice := next((name for name in header if header.count(name) > 1), None):
+        raise InputError(f"{path}: expected each column once, found {shown(twice)} twice")
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=header, dtype=str)
+
+
+def read_numbers(
+    path: Path,
+    table: pd.DataFrame,
+    name: str,
+    *,
+    whole: bool = False,
+    empty: bool = False,
+    least: float = -math.inf,
+    most: float = math.inf,
+) -> pd.Series:
+    """Return a column of `read_table` as numbers.
+
+    Parameters
+    ----------
+    path : Path
+        For the message.
+    table : DataFrame
+    name : str
+        Of the column.
+    whole : bool
+        Whole numbers of 64 bits only.
+    empty : bool
+        Take an empty cell for an unknown number.
+    least, most : float
+        Limits, both included.
+
+    Returns
+    -------
+    Series
+        float64 with NaN for unknown, every digit read; or, if `whole`, Int64 with NA.
+
+    Raises
+    ------
+    InputError
+        If a cell is empty without `empty`, no finite number, not whole, or beyond the limits; names its row.
+    """
+    import pandas as pd
+
+    kind = "a whole number" if whole else "a number"
+    limits = "" if math.isinf(least) and math.isinf(most) else f" from {least:g} to {most:g}"
+    values: list[float | None] = []
+    for row, cell in enumerate(table[name], start=2):
+        try:
+            value = None if empty and not cell.strip() else (_whole if whole else _finite)(cell)
+            if value is not None and not least <= value <= most:
+                raise ValueError
+        except ValueError:
+            raise InputError(
+                f"{path}, row {row}: expected {kind}{limits} in column {name}, found {shown(cell)}"
+            ) from None
+        values.append(value)
+    return pd.Series(values, index=table.index, dtype="Int64" if whole else "float64", name=name)
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{shown(text)} is no finite number")
+    return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > 40:  # int() takes time that grows with the square of the digits
+        raise ValueError(f"{shown(text)} does not fit into 64 bits")
+    try:
+        value = int(text)
+    except ValueError:
+        value = int(_finite(text))  # 3.0, as pandas writes whole numbers beside unknown ones
+        if value != _finite(text):
+            raise
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"{shown(text)} does not fit into 64 bits")
+    return value
+
+
+def _refuse_special(path: Path, refuse: Callable[[str], NoReturn]) -> None:
+    """Call `refuse` with what stands at `path`, unless it is a regular file."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        refuse(next((name for is_kind, name in _KINDS if is_kind(mode)), "no regular file"))
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def not_written(path: Path, error: OSError) -> WorkError:
+    """Return the error to raise when the operating system refuses to write `path`."""
+    return WorkError(f"{path}: could not be written: {error.strerror or error}")
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path in the same folder; move it to `path` when the block ends well, else remove it.
+
+    A symbolic link stays one, and what it points to is written. The temporary path has the ending of `path`, by which
+    some writers choose the format.
+
+    Raises
+    ------
+    InputError
+        If something stands at `path` that is no regular file: a folder, a device, a pipe.
+    WorkError
+        If the operating system refuses the writing (a full disk, no permission).
+    """
+    target = _target(path)
+    # Short, whatever the length of the name: a folder's entries have at most 255 bytes.
+    temporary = target.with_name(f".{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY_SUFFIX}{target.suffix[:16]}")
+    try:
+        yield temporary
+        temporary.replace(target)
+    except OSError as error:
+        raise not_written(path, error) from error
+    finally:
+        with suppress(OSError):  # a read-only disk, say: the error that led here is the one to tell
+            temporary.unlink(missing_ok=True)
+
+
+def _target(path: Path) -> Path:
+    """Return the file that writing to `path` is about, behind every symbolic link; it may be missing."""
+
+    def refuse(found: str) -> NoReturn:
+        raise InputError(f"{path}: expected the name of a file to write, found {found}")
+
+    try:
+        target = Path(os.path.realpath(path))
+        with suppress(FileNotFoundError):
+            _refuse_special(target, refuse)
+    except InputError:
+        raise
+    except ValueError as error:  # a NUL in the name
+        refuse(_reason(error))
+    except OSError as error:
+        raise not_written(path, error) from error
+    return target
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write text (UTF-8) or bytes to `path`, whole or not at all: see `atomic_path`."""
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)

@@ -44,7 +44,7 @@ def take(staged: Path, clips: Path, trailer_id: int) -> None:
 def clean(clips: Path, *, keep: set[Path]) -> None:
     """Remove what interrupted runs left, except the staged clips in `keep`."""
     stems = {path.stem for path in keep}
-    for pattern in (f"{STAGED_PREFIX}*", f".*{TEMPORARY_SUFFIX}"):
+    for pattern in (f"{STAGED_PREFIX}*", f".*{TEMPORARY_SUFFIX}", f".*{TEMPORARY_SUFFIX}.*"):
         for path in clips.glob(pattern):
             if path.stem not in stems:
                 path.unlink(missing_ok=True)

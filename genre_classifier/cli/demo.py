@@ -93,7 +93,8 @@ def summary_lines(document: dict[str, Any]) -> list[str]:
         `metrics.json`.
     """
     columns = {"model": document["figures"]} | {
-        name: document["baselines"][name]["figures"] for name in ("colour_histogram", "colour_and_motion", "prevalence")
+        name: document["baselines"][name]["figures"]
+        for name in ("colour_histogram", "colour_and_motion", "movement", "prevalence")
     }
     trailers = document["evaluated"]["trailers"]
     lines = [

@@ -39,7 +39,8 @@ def command(
 ) -> None:
     """Say how far to trust a run: report.html, metrics.json, per_genre.csv, summary.md and plots in OUT.
 
-    Scores are kept in OUT/scores, so that the figures can be made again from scores and labels alone.
+    Scores are kept in OUT/scores, so that the figures can be made again from scores and labels alone, and so that an
+    interrupted scoring goes on where it stopped.
 
     \b
     Example:

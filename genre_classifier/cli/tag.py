@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from genre_classifier.cli.preprocess import one_line
-from genre_classifier.config import Precision, SegmentConfig
+from genre_classifier.config import ExportConfig, Precision, SegmentConfig
 from preprocessing.config import TIMEOUT_SECONDS
 
 _RULES = SegmentConfig()
@@ -24,6 +24,8 @@ _RULES = SegmentConfig()
 @click.option("--overlay", is_flag=True, help="Also write overlay.mp4, a copy with the scores drawn on each frame.")
 @click.option("--embed", is_flag=True, help="Put a small copy of the video inside viewer.html.")
 @click.option("--label-studio", is_flag=True, help="Also write label_studio.json, predictions to correct there.")
+@click.option("--label-studio-prefix", default=ExportConfig.label_studio_prefix, show_default=True, metavar="TEXT",
+              help="What Label Studio needs before a video's name to play it.")  # fmt: skip
 @click.option("--smooth", type=float, default=_RULES.smooth_seconds, show_default=True,
               help="Seconds of the median filter over the scores.")  # fmt: skip
 @click.option("--off-ratio", type=float, default=_RULES.off_ratio, show_default=True,
@@ -44,6 +46,7 @@ def command(
     overlay: bool,
     embed: bool,
     label_studio: bool,
+    label_studio_prefix: str,
     smooth: float,
     off_ratio: float,
     min_segment: float,
@@ -54,7 +57,7 @@ def command(
     """Tag videos, or folders of them: which genre each shows when.
 
     Each video gets a folder in OUT with scores.csv, segments.csv, segments.vtt, segments.json, timeline.png and
-    viewer.html; OUT gets index.html and summary.csv. What is done already is not done again.
+    viewer.html; OUT gets index.html, summary.csv and segments.json. What is done already is not done again.
 
     \b
     Example:
@@ -93,7 +96,7 @@ def command(
     try:
         failures = tag_videos(
             loaded, jobs, precision=precision, timeout=timeout, segment_config=rules,
-            extras=Extras(overlay, embed, label_studio),
+            extras=Extras(overlay, embed, label_studio, label_studio_prefix),
             on_start=lambda job: progress.start(str(job.video), one_line(job.source)), on_progress=progress.step,
             on_done=on_done, **({} if chunk is None else {"chunk": chunk}),
         )  # fmt: skip
@@ -101,6 +104,6 @@ def command(
         progress.close()
     if len(failures) == len(jobs):
         return 2
-    write_index(out, failures)
+    write_index(out, failures, on_note=lambda note: click.echo(one_line(f"genre-classifier: {note}"), err=True))
     click.echo(one_line(str(out / "index.html")))
     return 1 if failures and strict else 0
