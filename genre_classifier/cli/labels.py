@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from genre_classifier.cli.output import note, say
+
 FORMATS = ("labels", "wide", "activitynet", "labelstudio", "dcase")
 
 
@@ -31,9 +33,6 @@ def command(
     from genre_classifier.genres import GENRE_MAP
     from genre_classifier.labels import read_genre_map, read_labels, write_labels
 
-    def note(text: str) -> None:
-        click.echo(text, err=True)
-
     table = read_labels(
         source,
         genre_map=read_genre_map(genre_map) if genre_map else GENRE_MAP,
@@ -41,4 +40,4 @@ def command(
         on_note=note,
     )
     write_labels(target, table, file_format=file_format, on_note=note)
-    click.echo(f"{len(table)} labels of {table['trailer'].nunique()} trailers in {target}")
+    say(f"{len(table)} labels of {table['trailer'].nunique()} trailers in {target}")
