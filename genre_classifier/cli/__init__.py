@@ -8,6 +8,7 @@ its function, so that `--help` stays instant.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from contextlib import nullcontext
@@ -15,7 +16,7 @@ from typing import Any
 
 import click
 
-from genre_classifier.cli.output import note, one_line
+from genre_classifier.cli.output import note
 from genre_classifier.cli.streams import give_up_stdout, native_messages_aside, open_standard_streams
 from preprocessing.errors import InputError, WorkError
 
@@ -76,8 +77,10 @@ def _run(arguments: list[str]) -> int:
         click.echo(error.format_message())
         return 2
     except click.ClickException as error:
-        error.message = one_line(error.message)
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        for line in shown.getvalue().splitlines():
+            note(line)
         return 2
     except (InputError, WorkError) as error:
         if debug:
