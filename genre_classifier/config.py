@@ -18,6 +18,7 @@ Schedule = Literal["constant", "cosine"]
 Weak = Literal["pool", "broadcast"]
 Keep = Literal["best", "last"]
 Head = Literal["flat", "pooled"]
+PoolPadding = Literal["same", "valid"]
 Inputs = Literal["rgb", "difference", "rgb+difference", "motion"]
 
 INPUT_CHANNELS: dict[str, int] = {"rgb": 3, "difference": 3, "rgb+difference": 6, "motion": 1}  # by `inputs`
@@ -77,6 +78,9 @@ class ModelConfig(_Config):
         Filters of the ConvLSTM of each genre's branch.
     branch_pool : int
         Spatial max pooling in the branch.
+    pool_padding : {"same", "valid"}
+        What becomes of rows and columns that fill no window of a pooling: "same" keeps them, as the article's published
+        code does (400 -> 200 -> 67 -> 34), "valid" drops them.
     dense_units : tuple of int
         Hidden Dense layers of the branch, before its single output.
     kernel_size : int
@@ -101,6 +105,7 @@ class ModelConfig(_Config):
     trunk_pools: tuple[int, ...] = (2, 3)
     branch_filters: int = 5
     branch_pool: int = 2
+    pool_padding: PoolPadding = "same"
     dense_units: tuple[int, ...] = (512, 32)
     kernel_size: int = 3
     head: Head = "flat"
@@ -114,7 +119,7 @@ class ModelConfig(_Config):
         _require(self.genres == GENRES, f"genres must be {GENRES}, got {self.genres}")
         sizes = (*self.trunk_filters, *self.trunk_pools, self.branch_filters, self.branch_pool, *self.dense_units)
         _require(all(size >= 1 for size in sizes), f"layer sizes must be at least 1, got {self}")
-        _require_choices(self, head=Head, inputs=Inputs)
+        _require_choices(self, head=Head, inputs=Inputs, pool_padding=PoolPadding)
         _require(0 <= self.norm_momentum < 1, f"norm_momentum must be in [0, 1), got {self.norm_momentum}")
         _require(self.norm_epsilon > 0, f"norm_epsilon must be positive, got {self.norm_epsilon}")
         shrink = self.branch_pool
@@ -124,6 +129,11 @@ class ModelConfig(_Config):
             min(self.rows, self.cols) >= shrink,
             f"frames of {self.rows}x{self.cols} are too small: this network pools {shrink} pixels into one",
         )
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> ModelConfig:
+        """Rebuild from `to_dict`; what was written before there was `pool_padding` is "valid"."""
+        return super().from_dict({"pool_padding": "valid", **fields})
 
 
 @dataclasses.dataclass(frozen=True)

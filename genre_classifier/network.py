@@ -76,8 +76,8 @@ class GenreModel(keras.Model):
         states: list[Any] = [self.get_layer("prepare").initial_state((batch, None, channels, rows, cols))]
         for number in range(1, self._stages + 1):
             states.append(self.get_layer(f"trunk_{number}").initial_state(batch, rows, cols))
-            pool = self.get_layer(f"trunk_{number}_pool").pool
-            rows, cols = rows // pool, cols // pool
+            pool = self.get_layer(f"trunk_{number}_pool").windows
+            rows, cols = pool.windows(rows), pool.windows(cols)
         filters = sum(self.get_layer(f"{genre}_convlstm").filters for genre in self.output_names)
         zeros = ops.zeros((batch, rows, cols, filters), dtype="float32")
         return (*states, (zeros, zeros))
@@ -111,7 +111,7 @@ class GenreModel(keras.Model):
                 scores, states, _ = programs.step_through(self.network(precision), pixels, states)
                 return scores, states
 
-            self._programs[precision] = program(score)
+            self._programs[precision] = program(score, self.variables)
         return self._programs[precision](ops.convert_to_tensor(pixels), states)
 
     def network(self, precision: str) -> programs.Network:
@@ -119,7 +119,7 @@ class GenreModel(keras.Model):
         cells = [self.get_layer(f"{genre}_convlstm").weights_for_run(precision) for genre in self.output_names]
         branches = programs.Branches(
             programs.fuse_cells(cells),
-            self.get_layer(f"{self.output_names[0]}_pool").pool,
+            self.get_layer(f"{self.output_names[0]}_pool").windows,
             [functools.partial(self._run_head, genre) for genre in self.output_names],
         )
         stages = [self._stage(f"trunk_{number}", precision) for number in range(1, self._stages + 1)]
@@ -134,7 +134,7 @@ class GenreModel(keras.Model):
             moving_mean=ops.copy(norm.moving_mean),
             moving_variance=ops.copy(norm.moving_variance),
             epsilon=norm.epsilon,
-            pool=self.get_layer(f"{name}_pool").pool,
+            pool=self.get_layer(f"{name}_pool").windows,
         )
 
     def _run_head(self, genre: str, maps: Any) -> Any:
@@ -150,6 +150,11 @@ class GenreModel(keras.Model):
     def _stages(self) -> int:
         names = {layer.name for layer in self.layers}
         return next(number for number in range(len(names)) if f"trunk_{number + 1}" not in names)
+
+    def export(self, filepath: Any, format: str = "tf_saved_model", **options: Any) -> None:
+        """Write the network for programs without this package, as `keras.Model.export`; outputs bear their genres."""
+        named = keras.Model(self.inputs, dict(zip(self.output_names, self.outputs, strict=True)))
+        named.export(filepath, format, **options)
 
     # What Keras calls, on TensorFlow; other backends run the functional model.
 

@@ -17,6 +17,7 @@ from genre_classifier import checkpoints, history, provenance, runs, splits
 from genre_classifier.augmentation import Augmentation
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset import Trailer, TrailerSequence, load_trailers
+from genre_classifier.epochs import fit_epochs
 from genre_classifier.evaluation.calibration import apply_temperature, best_f1_thresholds, fit_temperatures
 from genre_classifier.genres import GENRES
 from genre_classifier.losses import TrailerLoss
@@ -141,12 +142,11 @@ def train(
     keeper = _EpochKeeper(run, parts["validation"], training_config, rows)
     try:
         if not history.should_stop(rows, training_config.patience) and len(rows) < training_config.epochs:
-            model.fit(
+            fit_epochs(
+                model,
                 sequence,
                 epochs=training_config.epochs,
                 initial_epoch=len(rows),
-                shuffle=False,  # the sequence shuffles, in a way that can be repeated
-                verbose=0,
                 callbacks=[keeper, keras.callbacks.TensorBoard(run / "tensorboard", write_graph=False), *callbacks],
             )
     finally:
