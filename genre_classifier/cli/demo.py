@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from genre_classifier.cli.output import say
 from genre_classifier.config import TrainingConfig
 from genre_classifier.genres import GENRES
 
@@ -66,7 +67,7 @@ def command(out: Path, seed: int) -> None:
 
     def run(commands: list[list[str]]) -> None:
         for arguments in commands:
-            click.secho(f"$ genre-classifier {shlex.join(arguments)}", bold=True)
+            say(f"$ genre-classifier {shlex.join(arguments)}", bold=True)
             group.main(arguments, prog_name="genre-classifier", standalone_mode=False)
 
     started = time.monotonic()
@@ -74,14 +75,13 @@ def command(out: Path, seed: int) -> None:
     commands = judging_commands(out)
     run(commands)
     document = json.loads((out / "report" / "metrics.json").read_text(encoding="utf-8"))
-    click.echo()
-    for line in summary_lines(document):
-        click.echo(line)
+    for line in ["", *summary_lines(document), ""]:
+        say(line)
     tagged = out / "tags" / Path(commands[0][2]).stem
-    click.echo(f"\nreport     {out / 'report' / 'report.html'}")
-    click.echo(f"timeline   {tagged / 'timeline.png'}")
-    click.echo(f"to watch   {tagged / 'viewer.html'}")
-    click.echo(f"{time.monotonic() - started:.0f} s in all")
+    say(f"report     {out / 'report' / 'report.html'}")
+    say(f"timeline   {tagged / 'timeline.png'}")
+    say(f"to watch   {tagged / 'viewer.html'}")
+    say(f"{time.monotonic() - started:.0f} s in all")
 
 
 def summary_lines(document: dict[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from genre_classifier.cli.output import note, say
 from genre_classifier.config import ExportConfig
 
 _EXPORT = ExportConfig()
@@ -50,9 +51,6 @@ def command(
     from genre_classifier.genres import GENRE_MAP
     from genre_classifier.labels import read_genre_map, read_labels, write_labels
 
-    def note(text: str) -> None:
-        click.echo(text, err=True)
-
     table = read_labels(
         source,
         genre_map=read_genre_map(genre_map) if genre_map else GENRE_MAP,
@@ -64,4 +62,4 @@ def command(
         table, spans = judged_labels(table, clips, on_note=note)
     config = ExportConfig(subset, label_studio_prefix)
     write_labels(target, table, file_format=file_format, spans=spans, config=config, on_note=note)
-    click.echo(f"{len(table)} labels of {table['trailer'].nunique()} trailers in {target}")
+    say(f"{len(table)} labels of {table['trailer'].nunique()} trailers in {target}")

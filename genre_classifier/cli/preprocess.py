@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from genre_classifier.cli.output import note, say
 from genre_classifier.cli.progress import progress_bar
 from preprocessing.config import FITS, TIMEOUT_SECONDS, ClipConfig
 
@@ -64,7 +64,8 @@ def command(
             nonlocal failed, decoded
             if row["status"] == "failed":
                 failed += 1
-                bar.write(one_line(f"{row['source']}: {row['error']}"), file=sys.stderr)
+                with bar.external_write_mode():
+                    note(f"{row['source']}: {row['error']}")
             decoded += (row.get("decoded_frames") or 0) if fresh else 0
             bar.set_postfix_str(f"{decoded / max(bar.format_dict['elapsed'], 1e-9):.0f} frames/s, {failed} failed")
             bar.update()
@@ -72,10 +73,5 @@ def command(
         preprocess_directory(
             trailers, clips, config=config, jobs=jobs, scheduler=scheduler, timeout=timeout, on_progress=show
         )
-    click.echo(f"{clips}: {total - failed} of {total} videos ready, {failed} failed")
+    say(f"{clips}: {total - failed} of {total} videos ready, {failed} failed")
     return int(failed > 0 and strict)
-
-
-def one_line(text: str) -> str:
-    """Return text that may name a file with any characters, fit for one line of a terminal."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from genre_classifier.cli.preprocess import one_line
+from genre_classifier.cli.output import note, say
 from genre_classifier.config import ExportConfig, Precision, SegmentConfig
 from preprocessing.config import TIMEOUT_SECONDS
 
@@ -88,22 +87,23 @@ def command(
 
     def on_done(job: Job, error: InputError | None) -> None:
         progress.finish(str(job.video))
-        if error:
-            progress.bar.write(one_line(f"genre-classifier: {error}"), file=sys.stderr)
-        else:
-            progress.bar.write(one_line(str(job.folder / "viewer.html")), file=sys.stdout)
+        with progress.bar.external_write_mode():
+            if error:
+                note(f"genre-classifier: {error}")
+            else:
+                say(str(job.folder / "viewer.html"))
 
     try:
         failures = tag_videos(
             loaded, jobs, precision=precision, timeout=timeout, segment_config=rules,
             extras=Extras(overlay, embed, label_studio, label_studio_prefix),
-            on_start=lambda job: progress.start(str(job.video), one_line(job.source)), on_progress=progress.step,
+            on_start=lambda job: progress.start(str(job.video), job.source), on_progress=progress.step,
             on_done=on_done, **({} if chunk is None else {"chunk": chunk}),
         )  # fmt: skip
     finally:
         progress.close()
     if len(failures) == len(jobs):
         return 2
-    write_index(out, failures, on_note=lambda note: click.echo(one_line(f"genre-classifier: {note}"), err=True))
-    click.echo(one_line(str(out / "index.html")))
+    write_index(out, failures, on_note=note)
+    say(str(out / "index.html"))
     return 1 if failures and strict else 0

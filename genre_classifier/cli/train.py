@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from genre_classifier.cli.config_options import config_options, given
+from genre_classifier.cli.output import note, say
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.presets import PRESETS
 
@@ -65,9 +66,6 @@ def command(
     from genre_classifier.training import train
     from preprocessing.errors import InputError
 
-    def note(text: str) -> None:
-        click.echo(text, err=True)
-
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")
     if resume and not (run / CONFIG).is_file():
@@ -100,4 +98,4 @@ def command(
             command=shlex.join(["genre-classifier", *sys.argv[1:]]),
             on_note=note,
         )
-    click.echo(str(trained.path))
+    say(str(trained.path))
