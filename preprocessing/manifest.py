@@ -18,12 +18,12 @@ MANIFEST_NAME = "manifest.csv"
 
 # Column -> pandas type. Empty cells mean unknown.
 COLUMNS: dict[str, Any] = {
-    "trailer_id": "Int64",  # only of rows that are ok
+    "trailer_id": "Int64",  # of rows that are ok, and of those that were and may be again
     "source": "str",  # relative to the trailers folder, / between parts
     "sha256": "str",  # of the source file
     "bytes": "Int64",  # of the source file
     "status": "str",  # ok, failed
-    "error": "str",  # why it failed, one line
+    "error": "str",  # why it failed, one line; of an ok row: why it could not be read again, its clip being kept
     "frames": "Int64",  # of the clip
     "rows": "Int64",  # of the clip
     "cols": "Int64",  # of the clip
@@ -114,7 +114,7 @@ def _check(path: Path, table: pd.DataFrame) -> None:
         (f"a status among {', '.join(STATUSES)}", ~table["status"].isin(STATUSES)),
         ("each source once", table["source"].duplicated()),
         ("a trailer_id in every ok row", ok & table["trailer_id"].isna()),
-        ("each trailer_id once", ok & table["trailer_id"].duplicated()),
+        ("each trailer_id once", table["trailer_id"].notna() & table["trailer_id"].duplicated()),
     ):
         if rows.any():
             row = int(rows.to_numpy().argmax())

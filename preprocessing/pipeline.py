@@ -86,8 +86,9 @@ def preprocess_directory(
 ) -> pd.DataFrame:
     """Turn a folder of videos into a folder of clips with a manifest.
 
-    Videos that are done (same size and digest) are skipped, those that failed are tried again, new ones get the next
-    ids. Ids and bytes do not depend on how many work at once, where, and how often they were interrupted.
+    Videos that are done (same digest) are skipped, those that failed are tried again, new ones get the next ids. Ids
+    and bytes do not depend on how many work at once, where, and how often they were interrupted. A video that cannot be
+    read any more keeps its clip, and its row says why; one that became another and fails loses it, but not its id.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ def preprocess_directory(
     timeout : float
         Seconds without a new frame after which a video is given up.
     on_progress : callable, optional
-        Gets each source's row as it becomes known, in the order of the manifest, and whether it was read just now.
+        Gets each source's row as it becomes known, in the order of the manifest, and whether its clip is a new one.
 
     Returns
     -------
@@ -129,7 +130,7 @@ def preprocess_directory(
                 for video, answer in zip(videos, results, strict=True):
                     row = folder.settle(source_name(video), answer)
                     if on_progress is not None:
-                        on_progress(row, "unchanged" not in answer)
+                        on_progress(row, "done" in answer)
         except WorkError:
             staging.clean(clips, keep=set())
             with suppress(WorkError):  # the disk may be full, which is being told
@@ -150,7 +151,9 @@ class _Folder:
         self._clips = clips
         self._config = config
         self._rows = self._earlier_rows()
-        self._next_id = 1 + max((row["trailer_id"] for row in self._rows.values() if row["status"] == "ok"), default=-1)
+        # A video that lost its clip keeps its id in its row, so that no other video gets it.
+        taken = [row["trailer_id"] for row in self._rows.values() if row["trailer_id"] is not None]
+        self._next_id = 1 + max(taken, default=-1)
         self._saved = time.monotonic()
 
     def _earlier_rows(self) -> dict[str, Row]:
@@ -176,44 +179,53 @@ class _Folder:
         """Return the reader's job for one video."""
         source = source_name(video)
         row = self._rows.get(source)
-        known = row["sha256"] if row is not None and self._intact(trailers / video, row) else None
+        known = row["sha256"] if row is not None and self._has_clip(row) else None
         # Readers may run elsewhere, with another working folder.
         staged = staging.staged_path(self._clips.absolute(), source)
         return job((trailers / video).absolute(), self._config, clip=staged, known=known)
 
-    def _intact(self, video: Path, row: Row) -> bool:
+    def _has_clip(self, row: Row) -> bool:
+        """Return whether the clip of a row is there, as the row says."""
+        if row["status"] != "ok":
+            return False
         try:
             clip = load_clip(clip_path(self._clips, row["trailer_id"]))
             times = load_times(times_path(self._clips, row["trailer_id"]))
-            return (
-                clip.shape == (row["frames"], 3, row["rows"], row["cols"])
-                and len(times) == row["frames"]
-                and (video.stat().st_size == row["bytes"])
-            )
-        except (InputError, OSError):
+        except InputError:
             return False
+        return clip.shape == (row["frames"], 3, row["rows"], row["cols"]) and len(times) == row["frames"]
 
     def settle(self, source: str, answer: dict[str, Any]) -> Row:
         """Number what was read, put it in place, and return its row."""
         earlier = self._rows.get(source)
         if earlier is not None and "unchanged" in answer:
-            return earlier
-        trailer_id = earlier["trailer_id"] if earlier is not None else None
-        row: Row = {"trailer_id": None, "source": source}
-        if "failed" in answer:
-            row |= {"status": "failed", "error": " ".join(answer["failed"].split()), **answer["facts"]}
-            if trailer_id is not None:  # a good video was replaced by a bad one
-                clip_path(self._clips, trailer_id).unlink(missing_ok=True)
-                times_path(self._clips, trailer_id).unlink(missing_ok=True)
+            row = earlier | {"error": ""}
+        elif "failed" in answer:
+            row = self._failed(source, " ".join(answer["failed"].split()), answer["facts"])
         else:
+            trailer_id = earlier["trailer_id"] if earlier is not None else None
             if trailer_id is None:
                 trailer_id, self._next_id = self._next_id, self._next_id + 1
             staging.take(staging.staged_path(self._clips, source), self._clips, trailer_id)
-            row |= {"trailer_id": trailer_id, "status": "ok", "error": "", **answer["done"]}
+            row = {"trailer_id": trailer_id, "source": source, "status": "ok", "error": "", **answer["done"]}
         self._rows[source] = row
         if time.monotonic() - self._saved >= MANIFEST_SECONDS:
             self.save()
         return row
+
+    def _failed(self, source: str, reason: str, facts: Row) -> Row:
+        """Return the row of a video that could not be read; its clip goes only if it shows other bytes than these."""
+        earlier = self._rows.get(source)
+        trailer_id = earlier["trailer_id"] if earlier is not None else None
+        if earlier is not None and trailer_id is not None:
+            # Away, not to be read, too slow, a reader that died: all of that may pass, and says nothing about the clip.
+            replaced = bool(facts and earlier["sha256"]) and facts["sha256"] != earlier["sha256"]
+            if not replaced and self._has_clip(earlier):
+                return earlier | {"error": reason}
+            if replaced:
+                clip_path(self._clips, trailer_id).unlink(missing_ok=True)
+                times_path(self._clips, trailer_id).unlink(missing_ok=True)
+        return {"trailer_id": trailer_id, "source": source, "status": "failed", "error": reason, **facts}
 
     def save(self) -> pd.DataFrame:
         """Write the manifest of all that is settled."""

@@ -68,13 +68,76 @@ def test_a_rerun_does_only_what_is_new(trailers: Path, tmp_path: Path) -> None:
 def test_a_video_that_turned_bad_loses_its_clip_and_nobody_gets_its_id(trailers: Path, tmp_path: Path) -> None:
     clips = tmp_path / "clips"
     preprocess_directory(trailers, clips, config=CONFIG)
-    (trailers / "c.mkv").write_bytes(b"now broken")
+    (trailers / "d" / "e.mkv").write_bytes(b"now broken")  # the one with the highest id
+    for _ in range(2):
+        manifest = preprocess_directory(trailers, clips, config=CONFIG).set_index("source")
+        assert manifest.loc["d/e.mkv", "status"] == "failed"
+        assert not clip_path(clips, 2).exists()
+        assert not times_path(clips, 2).exists()
     write_media(trailers / "z.mkv", flat_frames(5, seed=5))
     manifest = preprocess_directory(trailers, clips, config=CONFIG).set_index("source")
-    assert manifest.loc["c.mkv", "status"] == "failed"
     assert manifest.loc["z.mkv", "trailer_id"] == 3
-    assert not clip_path(clips, 1).exists()
-    assert not times_path(clips, 1).exists()
+    write_media(trailers / "d" / "e.mkv", flat_frames(6, seed=6))
+    manifest = preprocess_directory(trailers, clips, config=CONFIG).set_index("source")
+    assert manifest.loc["d/e.mkv", ["trailer_id", "status", "error"]].tolist() == [2, "ok", ""]
+    assert len(load_clip(clip_path(clips, 2))) == 6
+
+
+@pytest.mark.parametrize("trouble", ["away", "a folder now", "too slow", "the reader dies", "no permission"])
+def test_a_video_that_cannot_be_read_again_keeps_its_clip_and_its_id(
+    trailers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    clips, stored, hidden = tmp_path / "clips", tmp_path / "stored.mkv", tmp_path / "hidden.mkv"
+    (trailers / "c.mkv").rename(stored)
+    (trailers / "c.mkv").symlink_to(stored)
+    preprocess_directory(trailers, clips, config=CONFIG)
+    before = contents(clips)
+    timeout = 60.0
+    with monkeypatch.context() as patch:
+        if trouble in ("away", "a folder now"):
+            stored.rename(hidden)
+            if trouble == "a folder now":
+                stored.mkdir()
+        elif trouble == "too slow":
+            timeout = 1e-6
+        elif trouble == "the reader dies":
+            patch.setattr("preprocessing.readers.sys.executable", "/bin/false")
+        elif os.geteuid() == 0:
+            pytest.skip("root may read everything")
+        else:
+            stored.chmod(0)
+        manifest = preprocess_directory(trailers, clips, config=CONFIG, timeout=timeout).set_index("source")
+    row = manifest.loc["c.mkv"]
+    assert (row["status"], row["trailer_id"], row["frames"]) == ("ok", 1, 12)
+    assert row["error"]
+    assert read_manifest(clips).set_index("source").loc["c.mkv"].equals(row)
+    after = contents(clips)
+    del after["manifest.csv"]
+    assert after.items() <= before.items()
+    assert len(after) == len(before) - 1
+    if hidden.exists():
+        if stored.exists():
+            stored.rmdir()
+        hidden.rename(stored)
+    stored.chmod(0o600)
+    preprocess_directory(trailers, clips, config=CONFIG)
+    assert contents(clips) == before  # the trouble is over, as if it had never been
+
+
+def test_a_clip_that_is_lost_while_its_video_is_away_comes_back_under_its_id(trailers: Path, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    preprocess_directory(trailers, clips, config=CONFIG)
+    before = contents(clips)
+    clip_path(clips, 2).unlink()
+    (trailers / "d" / "e.mkv").rename(tmp_path / "e.mkv")
+    (trailers / "d" / "e.mkv").symlink_to(tmp_path / "nowhere.mkv")
+    manifest = preprocess_directory(trailers, clips, config=CONFIG).set_index("source")
+    assert manifest.loc["d/e.mkv", ["trailer_id", "status"]].tolist() == [2, "failed"]
+    write_media(trailers / "z.mkv", flat_frames(5, seed=5))
+    assert preprocess_directory(trailers, clips, config=CONFIG).set_index("source").loc["z.mkv", "trailer_id"] == 3
+    (tmp_path / "e.mkv").replace(trailers / "d" / "e.mkv")
+    preprocess_directory(trailers, clips, config=CONFIG)
+    assert clip_path(clips, 2).read_bytes() == before["trailer_2.npy"]
 
 
 def test_other_options_or_foreign_clips_are_refused(trailers: Path, tmp_path: Path) -> None:

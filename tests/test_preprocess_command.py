@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from genre_classifier.cli import main
+from preprocessing import preprocess_directory
+from preprocessing.config import ClipConfig
 from preprocessing.manifest import read_manifest
 from tests.media import flat_frames, write_media
 
@@ -33,6 +35,26 @@ def test_results_failures_and_exit_codes(trailers: Path, tmp_path: Path, capfd: 
     assert out == f"{tmp_path / 'clips'}: 1 of 2 videos ready, 1 failed\n"
     assert err.splitlines() == ["bad\\x0aname.mp4: expected a video, found a file that no decoder opens"]
     assert read_manifest(tmp_path / "clips")["frames"].dropna().tolist() == [5]
+    assert run(trailers, tmp_path / "clips", *options, "--strict") == 1
+
+
+def test_a_video_that_is_away_is_told_and_keeps_its_clip(
+    trailers: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (trailers / "bad\nname.mp4").unlink()
+    (trailers / "good.mkv").rename(tmp_path / "stored.mkv")
+    (trailers / "good.mkv").symlink_to(tmp_path / "stored.mkv")
+    preprocess_directory(trailers, tmp_path / "clips", config=ClipConfig(frames=5, size=16))
+    (tmp_path / "stored.mkv").rename(tmp_path / "away.mkv")
+    options = ["--frames", 5, "--size", 16, "--jobs", 1]
+    assert run(trailers, tmp_path / "clips", *options) == 0
+    out, err = capfd.readouterr()
+    assert out == f"{tmp_path / 'clips'}: 1 of 1 videos ready, 0 failed\n"
+    assert err.splitlines() == [
+        "good.mkv: expected a video file, found a link to nothing (its clip is kept)",
+        "1 of them could not be read again; their clips are kept",
+    ]
+    assert (tmp_path / "clips" / "trailer_0.npy").exists()
     assert run(trailers, tmp_path / "clips", *options, "--strict") == 1
 
 

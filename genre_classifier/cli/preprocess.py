@@ -34,7 +34,7 @@ DEFAULTS = ClipConfig()
     show_default=True,
     help="Give a video up after so many seconds without a new frame.",
 )
-@click.option("--strict", is_flag=True, help="Exit with 1 when any video failed.")
+@click.option("--strict", is_flag=True, help="Exit with 1 when any video could not be read.")
 def command(
     trailers: Path,
     clips: Path,
@@ -57,15 +57,17 @@ def command(
 
     config = ClipConfig(**options)
     total = len(find_videos(trailers))
-    failed = decoded = 0
+    failed = kept = decoded = 0
     with progress_bar(total, "preprocess", "video") as bar:
 
         def show(row: dict[str, Any], fresh: bool) -> None:
-            nonlocal failed, decoded
-            if row["status"] == "failed":
-                failed += 1
+            nonlocal failed, kept, decoded
+            failed += row["status"] == "failed"
+            if row["error"]:
+                still = row["status"] == "ok"  # from an earlier run
+                kept += still
                 with bar.external_write_mode():
-                    note(f"{row['source']}: {row['error']}")
+                    note(f"{row['source']}: {row['error']}{' (its clip is kept)' if still else ''}")
             decoded += (row.get("decoded_frames") or 0) if fresh else 0
             bar.set_postfix_str(f"{decoded / max(bar.format_dict['elapsed'], 1e-9):.0f} frames/s, {failed} failed")
             bar.update()
@@ -74,4 +76,6 @@ def command(
             trailers, clips, config=config, jobs=jobs, scheduler=scheduler, timeout=timeout, on_progress=show
         )
     say(f"{clips}: {total - failed} of {total} videos ready, {failed} failed")
-    return int(failed > 0 and strict)
+    if kept:
+        note(f"{kept} of them could not be read again; their clips are kept")
+    return int(failed + kept > 0 and strict)
