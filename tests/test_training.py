@@ -23,7 +23,7 @@ from genre_classifier.genres import GENRES
 from genre_classifier.runs import load_run
 from genre_classifier.splits import read_splits
 from genre_classifier.training import balance_weights, compile_model, learning_rate_at, train
-from genre_classifier.validation import validate
+from genre_classifier.validation import score_trailers, validate
 from preprocessing.errors import InputError, WorkError
 from tests.trailers import TINY, write_clips
 
@@ -138,7 +138,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(finished, data, tmp_p
     newest.write_bytes(newest.read_bytes()[:-1000])
     notes: list[str] = []
     train(*data, run, resume=True, on_note=notes.append)
-    assert any("epoch_4.keras: the checkpoint is damaged" in note for note in notes)
+    assert any("epoch 4 is damaged" in note for note in notes)
     assert f"{run}: resumed after epoch 3" in notes
     assert_same_bits(finished, run)
 
@@ -146,7 +146,10 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(finished, data, tmp_p
 def test_a_full_disk_leaves_the_last_checkpoint_good(finished, tmp_path, monkeypatch):
     run = tmp_path / "full"
     shutil.copytree(finished, run)
-    model, rows = checkpoints.load_checkpoint(run, on_note=print)
+    model, state = checkpoints.load_checkpoint(run, on_note=print)
+    rows = state.rows
+    before = sorted(path.name for path in (run / "checkpoints").iterdir())
+    assert {"epoch_3.json", "epoch_3.keras", "epoch_4.json", "epoch_4.keras"} <= set(before)
 
     def no_space(path):
         Path(path).write_bytes(b"half")
@@ -155,9 +158,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_good(finished, tmp_path, monkeyp
     monkeypatch.setattr(model, "save", no_space)
     with pytest.raises(WorkError, match=r"epoch_5.keras: could not be written: No space left"):
         checkpoints.save_checkpoint(run, model, [*rows, rows[-1]])
-    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == [
-        "epoch_3.json", "epoch_3.keras", "epoch_4.json", "epoch_4.keras",
-    ]  # fmt: skip
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == before
     assert checkpoints.load_checkpoint(run, on_note=print) is not None
 
 
@@ -165,8 +166,10 @@ def test_resuming_with_other_options_or_data_is_refused(finished, data, tmp_path
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
-    with pytest.raises(InputError, match=r"found epochs = 9 where it has 4"):
-        train(*data, run, training_config=dataclasses.replace(CONFIG, epochs=9), resume=True)
+    with pytest.raises(InputError, match=r"found seed = 9 where it has 5"):
+        train(*data, run, training_config=dataclasses.replace(CONFIG, seed=9), resume=True)
+    with pytest.raises(InputError, match=r"at least the 4 epochs that are done, found epochs = 3"):
+        train(*data, run, training_config=dataclasses.replace(CONFIG, epochs=3), resume=True)
     labels = pd.read_csv(data[1], dtype={"trailer": str})
     labels.loc[0, "genre"] = "musical"
     with pytest.raises(InputError, match="expected the clips and labels of the run"):
@@ -215,7 +218,7 @@ def test_validation_figures_go_to_their_own_genre(data):
     from genre_classifier.model import build_model
 
     model = build_model(TINY)
-    figures = validate(model, trailers, CONFIG)
+    figures = validate(score_trailers(model, trailers, CONFIG), CONFIG)
     scores = np.concatenate(
         [np.concatenate(model.predict(np.load(t.clip)[None], verbose=0), axis=-1)[0] for t in trailers]
     )
