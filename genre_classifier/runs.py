@@ -64,9 +64,7 @@ class Run:
         path = self.path / MODEL
         model = model_file.read_model(path, limit=model_file.most_bytes(self.model_config))
         if model_file.digest(path) != self.sha256:
-            raise InputError(
-                f"{path}: expected the network of a moment ago; is it being trained? Try again"
-            )
+            raise InputError(f"{path}: expected the network of a moment ago; is it being trained? Try again")
         expected, found = (self.model_config.rows, self.model_config.cols), tuple(model.input_shape[-2:])
         if found != expected:
             raise InputError(
