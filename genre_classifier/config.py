@@ -23,6 +23,8 @@ Inputs = Literal["rgb", "difference", "rgb+difference", "motion"]
 
 INPUT_CHANNELS: dict[str, int] = {"rgb": 3, "difference": 3, "rgb+difference": 6, "motion": 1}  # by `inputs`
 
+LARGEST_KERNEL = 31  # pixels: ten times the article's, a hundred times its work
+
 ConfigT = TypeVar("ConfigT", bound="_Config")
 
 
@@ -119,6 +121,10 @@ class ModelConfig(_Config):
         _require(self.genres == GENRES, f"genres must be {GENRES}, got {self.genres}")
         sizes = (*self.trunk_filters, *self.trunk_pools, self.branch_filters, self.branch_pool, *self.dense_units)
         _require(all(size >= 1 for size in sizes), f"layer sizes must be at least 1, got {self}")
+        _require(
+            1 <= self.kernel_size <= LARGEST_KERNEL,
+            f"kernel_size must be from 1 to {LARGEST_KERNEL} pixels, got {self.kernel_size}",
+        )
         _require_choices(self, head=Head, inputs=Inputs, pool_padding=PoolPadding)
         _require(0 <= self.norm_momentum < 1, f"norm_momentum must be in [0, 1), got {self.norm_momentum}")
         _require(self.norm_epsilon > 0, f"norm_epsilon must be positive, got {self.norm_epsilon}")
@@ -229,13 +235,17 @@ class TrainingConfig(_Config):
         for name in ("epochs", "batch_size", "patience", "chunk", "crop_frames", "stride"):
             value = getattr(self, name)
             _require(value is None or value >= 1, f"{name} must be at least 1, got {value}")
+        _require(0 <= self.seed < 2**32, f"seed must be from 0 to {2**32 - 1}, got {self.seed}")
         for name in ("learning_rate", "clip_norm"):
             value = getattr(self, name)
             _require(value is None or 0 < value < float("inf"), f"{name} must be positive, got {value}")
         for name in ("label_smoothing", "zoom", "shift", "brightness", "contrast", "validation_share", "test_share"):
             value = getattr(self, name)
             _require(0 <= value < 1, f"{name} must be at least 0 and below 1, got {value}")
-        _require(self.weight_decay >= 0, f"weight_decay must be at least 0, got {self.weight_decay}")
+        _require(
+            0 <= self.weight_decay < float("inf"),
+            f"weight_decay must be at least 0 and finite, got {self.weight_decay}",
+        )
         _require(
             self.validation_share + self.test_share < 1,
             f"validation_share and test_share must leave trailers for training, got {self.validation_share} and "

@@ -1,79 +1,146 @@
-"""Epochs of a training whose clips are longer than memory: Keras's `fit`, but for how frames reach the network.
-
-`fit` turns every batch into tensors, two or three of them ahead: gigabytes where a clip has a thousand frames of
-400x400. Here a batch whose clips are trained in chunks stays on disk, and each chunk is read when it is its turn.
-Callbacks, losses and the order of things are those of `fit`.
-"""
+"""After each epoch: what is saved, what the run folder offers its users, and how a resumed training finds it again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from genre_classifier.dataset import TrailerSequence
-from genre_classifier.network import GenreModel
-from genre_classifier.prefetch import prefetch
+from genre_classifier import checkpoints, history, model_file, provenance, runs
+from genre_classifier.config import TrainingConfig
+from genre_classifier.dataset import Trailer
+from genre_classifier.validation import calibrate, score_trailers, validate
+from preprocessing.errors import InputError, WorkError
+from preprocessing.files import write_atomically
 
 
-def fit_epochs(
-    model: GenreModel,
-    sequence: TrailerSequence,
-    *,
-    epochs: int,
-    initial_epoch: int = 0,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> None:
-    """Train on all batches of a sequence, epoch by epoch, until the last one or until a callback says stop.
+def learning_rate_at(epoch: int, config: TrainingConfig) -> float:
+    """Return the learning rate of an epoch, counted from 0."""
+    if config.schedule == "constant":
+        return config.learning_rate
+    share = epoch / max(config.epochs - 1, 1)
+    return config.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
 
-    Parameters
-    ----------
-    model : GenreModel
-        Compiled; a batch takes the memory of one chunk, as `model.configure` says.
-    sequence : TrailerSequence
-        At the epoch to begin with; it moves on by itself.
-    epochs, initial_epoch : int
-        Number of the last epoch, counted from 1, and how many of them are done.
-    callbacks : sequence of keras Callback
-        As for `fit`; `logs` holds means over the trailers of the epoch so far.
+
+class TensorBoard(keras.callbacks.TensorBoard):
+    """Epochs count from 1, as in `history.csv`."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        super().on_epoch_end(epoch + 1, logs)
+
+
+class EpochKeeper(keras.callbacks.Callback):
+    """After each epoch: validate, save, publish the network that the run keeps, and stop when it is time.
+
+    The epoch is done when its checkpoint is in place, with everything that the run folder will hold of it. Publishing
+    follows, and is done again by a resumed training that finds it half done.
     """
-    listeners = keras.callbacks.CallbackList(
-        list(callbacks),
-        add_history=False,
-        add_progbar=False,
-        model=model,
-        epochs=epochs,
-        steps=len(sequence),
-        verbose=0,
-    )
-    model.stop_training = False
-    listeners.on_train_begin()
-    logs: dict[str, Any] = {}
-    for epoch in range(initial_epoch, epochs):
-        listeners.on_epoch_begin(epoch)
-        totals: dict[str, float] = {}
-        trailers = 0
-        with closing(prefetch(_batches(model, sequence), ahead=1)) as batches:
-            for step, (frames, targets, weights) in enumerate(batches):
-                listeners.on_train_batch_begin(step)
-                measured = model.train_on_batch(frames, targets, weights, return_dict=True)
-                trailers += frames.shape[0]
-                totals = {name: totals.get(name, 0.0) + value * frames.shape[0] for name, value in measured.items()}
-                logs = {name: float(total / trailers) for name, total in totals.items()}
-                listeners.on_train_batch_end(step, logs)
-        sequence.on_epoch_end()
-        listeners.on_epoch_end(epoch, logs)
-        if model.stop_training:
-            break
-    listeners.on_train_end(logs)
+
+    def __init__(
+        self,
+        run: Path,
+        validation: Sequence[Trailer],
+        config: TrainingConfig,
+        rows: checkpoints.Rows,
+        kept: checkpoints.Kept | None,
+        started: float,
+    ) -> None:
+        super().__init__()
+        self.run, self.validation, self.config, self.rows, self.kept = run, validation, config, rows, kept
+        self._started = started
+        self._seconds_before = float(provenance.read_card(run).get("seconds", 0.0))
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.began = time.monotonic()
+        self.model.optimizer.learning_rate = learning_rate_at(epoch, self.config)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = {} if logs is None else logs
+        if broken := model_file.not_finite(self.model):
+            raise WorkError(
+                f"{self.run}: after epoch {epoch + 1} the weights are no finite numbers ({broken}), and are not kept; "
+                f"a smaller --learning-rate or --clip-norm may help"
+            )
+        scored = score_trailers(self.model, self.validation, self.config)
+        logs |= validate(scored, self.config)  # callbacks after this one see these figures
+        row = {"epoch": float(epoch + 1), "learning_rate": learning_rate_at(epoch, self.config)}
+        row |= {name: float(logs[name]) for name in history.COLUMNS if name in logs}
+        row["seconds"] = time.monotonic() - self.began
+        self.rows.append(row)
+        keeps = history.kept_row(self.rows, self.config.keep) == len(self.rows) - 1
+        self.kept = checkpoints.save_checkpoint(
+            self.run, self.model, self.rows, kept=self.kept, calibration=calibrate(scored) if keeps else None
+        )
+        self.publish()
+        if history.should_stop(self.rows, self.config.patience):
+            self.model.stop_training = True
+
+    def publish(self) -> None:
+        """Bring what users read up to the last finished epoch.
+
+        Thresholds come before the network that they belong to: `runs.load_run` gives neither with another's.
+        """
+        kept = self.kept
+        if kept is None:
+            return
+        history.write_history(self.run / "history.csv", self.rows)
+        model, thresholds = self.run / runs.MODEL, self.run / runs.THRESHOLDS
+        stale = not model.is_file() or model_file.digest(model) != kept.sha256
+        if stale or not _belong(thresholds, kept):  # a person may have changed those that do
+            runs.write_thresholds(thresholds, *kept.calibration, model_sha256=kept.sha256)
+        if stale:
+            model_file.copy_model(checkpoints.network_path(self.run, kept.epoch), model)
+        row = self.rows[kept.epoch - 1]
+        card = provenance.read_card(self.run)
+        card |= {
+            "epochs": len(self.rows),
+            "kept_epoch": kept.epoch,
+            "kept": {name: value for name, value in row.items() if math.isfinite(value)},
+            "seconds": round(self._seconds_before + time.monotonic() - self._started, 3),
+        }
+        provenance.write_card(self.run, card)
+
+    def draw_curves(self) -> None:
+        """Draw `curves.png`."""
+        if self.kept:
+            write_atomically(self.run / "curves.png", history.curves_png(self.rows, self.kept.epoch))
 
 
-def _batches(model: GenreModel, sequence: TrailerSequence) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield the batches of an epoch; what is trained whole is read here, ahead of its turn."""
-    for index in range(len(sequence)):
-        frames, targets, weights = sequence.batch(index)
-        chunked = model.chunk is not None and model.chunk < frames.shape[1]
-        yield frames if chunked else np.asarray(frames), targets, weights
+def _belong(thresholds: Path, kept: checkpoints.Kept) -> bool:
+    try:
+        return runs.read_thresholds(thresholds)[1] == kept.sha256
+    except InputError:
+        return False
+
+
+def recover(
+    run: Path,
+    model: Any,
+    state: checkpoints.State,
+    validation: Sequence[Trailer],
+    config: TrainingConfig,
+    on_note: Callable[[str], None],
+) -> checkpoints.Kept:
+    """Return the network that a resumed run keeps, of which there is a file.
+
+    Version 0.1.0 did not record it: its thresholds may be another epoch's, so they are fitted again.
+    """
+    if kept := state.kept:
+        places = (run / runs.MODEL, checkpoints.network_path(run, kept.epoch))
+        if any(path.is_file() and model_file.digest(path) == kept.sha256 for path in places):
+            return kept
+    epoch, sha256 = len(state.rows), state.sha256
+    best = history.kept_row(state.rows, config.keep) + 1
+    if not state.kept and best < epoch and (run / runs.MODEL).is_file():
+        epoch, sha256 = best, model_file.digest(run / runs.MODEL)
+        model = model_file.read_model(run / runs.MODEL)
+    elif epoch != best:
+        on_note(f"{run}: the network of epoch {best}, which was kept, is gone; that of epoch {epoch} takes its place")
+    kept = checkpoints.Kept(epoch, sha256, calibrate(score_trailers(model, validation, config)))
+    checkpoints.write_state(run, dataclasses.replace(state, kept=kept))
+    return kept

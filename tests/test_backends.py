@@ -23,7 +23,7 @@ def test_equality_checks_hold_on_jax():
         "tests/test_model.py::test_scores_follow_the_weights",
         "tests/test_model.py::test_one_import_is_enough_to_load_a_run",
         "tests/test_model.py::test_an_accelerator_of_jax_has_bfloat16",
-        "tests/test_epochs.py::test_validation_moves_with_the_training",
+        "tests/test_training_loop.py::test_validation_moves_with_the_training",
         "tests/test_streaming.py::test_a_stream_takes_frames_as_they_come_and_starts_anew[motion]",
     ]
     result = subprocess.run(

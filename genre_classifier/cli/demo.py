@@ -50,7 +50,13 @@ def judging_commands(out: Path) -> list[list[str]]:
 
 @click.command("demo")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder to fill.")
-@click.option("--seed", type=int, default=TrainingConfig().seed, show_default=True, help="Of trailers and training.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=TrainingConfig().seed,
+    show_default=True,
+    help="Of trailers and training.",
+)
 def command(out: Path, seed: int) -> None:
     """Synthesize trailers, preprocess them, train, tag a trailer that was not trained on, and report.
 

@@ -10,17 +10,26 @@ error); Brier, "Verification of forecasts expressed in terms of probability", Mo
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 from scipy import optimize, special
 
 from genre_classifier.evaluation import counts, frame_metrics
+from genre_classifier.genres import GENRES
 
 ECE_BINS = 15
 DEFAULT_THRESHOLD = 0.5
 # Beyond these a fit on few frames has run away: the score says nothing, or is already a yes or a no.
 TEMPERATURE_RANGE = (0.2, 5.0)
 _EPSILON = 1e-7  # logits of exact 0 and 1 stay finite
+
+
+class Calibration(NamedTuple):
+    """What turns raw scores into decisions, per genre."""
+
+    thresholds: dict[str, float]  # on calibrated scores, in [0, 1]
+    temperatures: dict[str, float]  # positive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +126,29 @@ def best_f1_thresholds(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
     labels, scores = np.asarray(y_true) > 0.5, np.asarray(y_score)
     thresholds = [frame_metrics.best_f1(labels[:, genre], scores[:, genre])[1] for genre in range(labels.shape[1])]
     return np.clip(np.nan_to_num(np.array(thresholds), nan=DEFAULT_THRESHOLD), _EPSILON, 1.0)
+
+
+def no_calibration() -> Calibration:
+    """Return what leaves the scores as they are, with 0.5 to decide."""
+    return Calibration(dict.fromkeys(GENRES, DEFAULT_THRESHOLD), dict.fromkeys(GENRES, 1.0))
+
+
+def fit_calibration(y_true: np.ndarray, raw_scores: np.ndarray) -> Calibration:
+    """Find the temperatures, and on the scores they give the thresholds with the highest F1.
+
+    Parameters
+    ----------
+    y_true : ndarray, shape (frames, 6)
+        Bools, or 0 and 1; genres in the order of `GENRES`.
+    raw_scores : ndarray, shape (frames, 6)
+        Of the same frames, which the network has not learnt from; without frames, nothing is changed.
+    """
+    if not len(y_true):
+        return no_calibration()
+    temperatures = fit_temperatures(y_true, raw_scores)
+    thresholds = best_f1_thresholds(y_true, apply_temperature(raw_scores, temperatures))
+    named = [dict(zip(GENRES, map(float, values), strict=True)) for values in (thresholds, temperatures)]
+    return Calibration(*named)
 
 
 def brier(y_true: np.ndarray, y_score: np.ndarray) -> float:

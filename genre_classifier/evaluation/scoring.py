@@ -29,7 +29,7 @@ from genre_classifier.scores import scores_table
 from genre_classifier.splits import SPLITS as SPLIT_NAMES
 from genre_classifier.splits import read_splits
 from genre_classifier.streaming import score_clip
-from preprocessing.clips import load_clip
+from preprocessing.clips import load_clip, read_clip_config
 from preprocessing.errors import InputError
 from preprocessing.manifest import known_durations, read_manifest
 
@@ -96,6 +96,8 @@ def score_run(
     splits = split_of_trailers(run, trailers)
     wanted = _wanted(run, clips, trailers, splits, split, only)
     _check_size(run, wanted)
+    if on_note:
+        _note_other_preprocessing(run, clips, on_note)
     training = [trailer for trailer in trailers if splits[trailer.trailer_id] == "train"]
     fingerprint = _fingerprint(run, wanted, training, config.seed)
     durations = known_durations(read_manifest(clips))
@@ -192,6 +194,22 @@ def _check_size(run: Run, trailers: Sequence[Trailer]) -> None:
                 f"{trailer.clip}: expected frames of {expected[0]}x{expected[1]} pixels, as the run {run.path} was "
                 f"trained on, found {trailer.rows}x{trailer.cols}; preprocess with --size {expected[0]}"
             )
+
+
+def _note_other_preprocessing(run: Run, clips: Path, on_note: Callable[[str], None]) -> None:
+    """Say where the clips were made otherwise than those that the run learned from."""
+    recorded = read_clip_config(clips)
+    differ = (
+        []
+        if recorded is None
+        else [
+            f"{name} {found}, not {run.clip_config.to_dict()[name]}"
+            for name, found in recorded.to_dict().items()
+            if found != run.clip_config.to_dict()[name]
+        ]
+    )
+    if differ:
+        on_note(f"{clips}: made otherwise than the clips of the run {run.path}: {'; '.join(differ)}")
 
 
 def _fingerprint(run: Run, wanted: Sequence[Trailer], training: Sequence[Trailer], seed: int) -> str:

@@ -9,9 +9,9 @@ import pytest
 from genre_classifier.augmentation import Augmentation
 from genre_classifier.config import TrainingConfig
 from genre_classifier.dataset import BatchFrames, TrailerSequence, load_trailers
-from genre_classifier.epochs import fit_epochs
 from genre_classifier.model import build_model
 from genre_classifier.training import compile_model, train
+from genre_classifier.training_loop import fit_epochs
 from tests.trailers import TINY, write_clips
 
 tensorflow_only = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="chunks need TensorFlow")
