@@ -103,7 +103,7 @@ def _read_stamp(path: Path) -> dict[str, Any]:
     shares = shares if isinstance(shares, dict) else {}
 
     def number(value: Any, kinds: type | tuple[type, ...], most: float) -> bool:
-        return isinstance(value, kinds) and not isinstance(value, bool) and 0 <= value <= most
+        return isinstance(value, kinds) and not isinstance(value, bool) and 0 <= float(value) <= most  # type: ignore[arg-type]
 
     whole = {name: number(stamp.get(name), int, math.inf) for name in ("frames", "segments_found")}
     checks = whole | {
