@@ -114,6 +114,8 @@ def reliability_diagram(axes: Axes, before: Reliability, after: Reliability) -> 
     axes.bar(after.edges[:-1], shares, width=np.diff(after.edges), align="edge", color="#dcdcdc", linewidth=0, zorder=0)
     for what, marker, colour, fill in ((before, "o", FAINT, "white"), (after, "s", MODEL, MODEL)):
         used = what.frames >= LEAST_BIN_FRAMES
+        if not used.any():
+            continue
         axes.plot(
             what.mean_score[used], what.frequency[used], marker=marker, markersize=4, color=colour,
             markerfacecolor=fill, linewidth=1.2, clip_on=False,

@@ -102,14 +102,16 @@ def _read_stamp(path: Path) -> dict[str, Any]:
     shares = stamp.get("shares")
     shares = shares if isinstance(shares, dict) else {}
 
-    def number(value: Any, kinds: type | tuple[type, ...], most: float) -> bool:
-        return isinstance(value, kinds) and not isinstance(value, bool) and 0 <= float(value) <= most  # type: ignore[arg-type]
+    def number(value: Any, *, whole: bool = False, most: float = math.inf) -> bool:
+        kinds = (int,) if whole else (int, float)
+        return isinstance(value, kinds) and not isinstance(value, bool) and 0 <= value <= most
 
-    whole = {name: number(stamp.get(name), int, math.inf) for name in ("frames", "segments_found")}
-    checks = whole | {
+    checks = {
         "source": isinstance(stamp.get("source"), str),
-        "duration": number(stamp.get("duration"), (int, float), math.inf),
-        "shares": all(number(shares.get(genre), (int, float), 1) for genre in GENRES),
+        "duration": number(stamp.get("duration")),
+        "frames": number(stamp.get("frames"), whole=True),
+        "segments_found": number(stamp.get("segments_found"), whole=True),
+        "shares": all(number(shares.get(genre), most=1) for genre in GENRES),
     }
     if wrong := next((name for name, right in checks.items() if not right), None):
         raise InputError(f"{path}: expected what `tag` records of a video, found {wrong} {shown(stamp.get(wrong))}")
