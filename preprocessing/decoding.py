@@ -12,7 +12,7 @@ import os
 import queue
 import re
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,12 +23,14 @@ from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError
 from preprocessing.fitting import Box, fit_frame, picture_box
 from preprocessing.sampling import Timing, frame_duration, pick_frames, true_times
-from preprocessing.video import CONVERT_HINT, Declared, Video, open_video
+from preprocessing.video import CONVERT_HINT, DECODER_THREADS, PACKET_ATTEMPTS, Declared, Video, open_video
 
 # Decoded pictures that wait for fitting; enough to smooth out, few enough for 8K.
 QUEUE_FRAMES = 3
 # Frames, spread over the video, that must all show a bar for it to be one.
 BAR_FRAMES = 60
+# Finer than any time base: within it two reported times are the same.
+SAME_SECONDS = 1e-6
 
 
 class Sink(Protocol):
@@ -49,6 +51,7 @@ class Decoded:
     times: np.ndarray
     timing: Timing
     decoded_frames: int
+    skipped_packets: int
     duration: float
 
     def fields(self) -> dict[str, Any]:
@@ -57,9 +60,73 @@ class Decoded:
             **dataclasses.asdict(self.declared),
             "frames": len(self.times),
             "decoded_frames": self.decoded_frames,
+            "skipped_packets": self.skipped_packets,
             "duration": self.duration,
             "timing": self.timing,
         }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Packets:
+    """The packets of a video, as far as they can be told without decoding them."""
+
+    count: int
+    times: np.ndarray  # seconds as reported, sorted: they come in the order of decoding
+
+
+class _DamageError(Exception):
+    """The video is damaged, which asks for a decoder of one thread."""
+
+
+class _Reading:
+    """One decoding of a video: the frames' reported times, and the broken packets between them.
+
+    Parameters
+    ----------
+    packets : _Packets
+        Of the same video: only their number tells the end from a broken packet.
+    threads : int
+        Of the decoder.
+    stop_at_damage : bool
+        Raise `_DamageError` at the first sign of it.
+    """
+
+    def __init__(self, packets: _Packets, *, threads: int, stop_at_damage: bool) -> None:
+        self.threads = threads
+        self.times: list[float] = []
+        self.places: list[int] = []  # of each frame, among frames and broken packets
+        self.skipped = 0
+        self._packets = packets
+        self._stop_at_damage = stop_at_damage
+
+    def frames(self, video: Video, alive: Callable[[], None]) -> Iterator[int]:
+        """Grab frame after frame, and yield the index of each, until all packets are used up."""
+        messages = os.fstat(2).st_size  # the decoder's; a reader process keeps them
+        failed = 0  # grabs since the last frame: at broken packets, or at the end
+        while True:
+            time = video.grab()
+            alive()
+            if time is None:
+                failed += 1
+                left = self._packets.count - len(self.times) - self.skipped
+                if failed < left:
+                    continue
+                # In any video there may be packets that give no frame of their own: no later ones, no loss.
+                later = np.count_nonzero(self._packets.times > max(self.times, default=-np.inf) + SAME_SECONDS)
+                failed = min(failed, max(left, 0), int(later))
+            self.skipped += failed
+            if self._stop_at_damage and (self.skipped or os.fstat(2).st_size > messages):
+                raise _DamageError
+            if time is None:
+                return
+            failed = 0
+            self.places.append(len(self.times) + self.skipped)
+            self.times.append(time)
+            yield len(self.times) - 1
+
+    def clock(self, declared: Declared) -> tuple[np.ndarray, Timing]:
+        """Return the true time of every frame, in seconds."""
+        return true_times(np.array(self.times), declared.fps or 0.0, np.array(self.places, dtype=np.intp))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,13 +136,15 @@ class _Plan:
     picks: np.ndarray
 
     @classmethod
-    def of(cls, reported: list[float], declared: Declared, config: ClipConfig) -> _Plan:
-        times, timing = true_times(np.array(reported), declared.fps or 0.0)
-        return cls(times, timing, pick_frames(times, config))
+    def of(cls, clock: tuple[np.ndarray, Timing], config: ClipConfig) -> _Plan:
+        return cls(*clock, pick_frames(clock[0], config))
 
 
 def decode(path: Path, config: ClipConfig, sink: Sink, *, exact: bool, alive: Callable[[], None]) -> Decoded:
     """Deliver the frames of a video's clip to `sink`.
+
+    Broken packets are skipped. A video that shows damage is decoded again by one thread: several hide it behind
+    whatever the others have got ready by then, so that the same file would give other pixels in each run.
 
     Parameters
     ----------
@@ -84,7 +153,7 @@ def decode(path: Path, config: ClipConfig, sink: Sink, *, exact: bool, alive: Ca
     config : ClipConfig
         Which frames, and of what size.
     sink : Sink
-        Takes the frames; `begin` may come twice unless `exact`.
+        Takes the frames; `begin` may come several times unless `exact`.
     exact : bool
         Know the times for sure before the first frame is delivered, at the price of decoding twice.
     alive : callable
@@ -96,24 +165,38 @@ def decode(path: Path, config: ClipConfig, sink: Sink, *, exact: bool, alive: Ca
         With the reason alone.
     """
     exact = exact or config.trim_bars  # the bars must be sought in the same frames either way
-    reported = _reported_times(path, packets=not exact, alive=alive)
-    if exact and not reported:
-        raise InputError(_nothing_decoded(path))
-    with open_video(path) as video:
-        declared = video.declared
-    plan = _Plan.of(reported, declared, config)
+    packets = _read_packets(path, alive)
+    try:
+        return _decode(path, config, sink, packets, exact=exact, threads=DECODER_THREADS, alive=alive)
+    except _DamageError:
+        return _decode(path, config, sink, packets, exact=exact, threads=1, alive=alive)
+
+
+def _decode(
+    path: Path, config: ClipConfig, sink: Sink, packets: _Packets, *, exact: bool, threads: int,
+    alive: Callable[[], None],
+) -> Decoded:  # fmt: skip
+    if exact:
+        declared, clock = _all_times(path, packets, threads, alive)
+    else:
+        with open_video(path) as video:
+            declared = video.declared
+        clock = true_times(packets.times, declared.fps or 0.0)
+    plan = _Plan.of(clock, config)
     while True:
-        box = _find_bars(path, plan, alive) if config.trim_bars else None
+        box = None
+        if config.trim_bars:
+            box = _find_bars(path, plan, _Reading(packets, threads=threads, stop_at_damage=False), alive)
         sink.begin(plan.times[plan.picks])
-        reported = []
+        reading = _Reading(packets, threads=threads, stop_at_damage=threads > 1 and not exact)
         delivered = 0
-        with closing(_pictures(path, plan.picks, reported, alive)) as pictures:
+        with closing(_pictures(path, plan.picks, reading, alive)) as pictures:
             for image, pixel_aspect in pictures:
                 sink.add(fit_frame(image, config, pixel_aspect=pixel_aspect, box=box), image, pixel_aspect)
                 delivered += 1
-        if not reported:
-            raise InputError(_nothing_decoded(path))
-        found = _Plan.of(reported, declared, config)
+        if not reading.times:
+            raise InputError(_nothing_decoded(packets, declared))
+        found = _Plan.of(reading.clock(declared), config)
         if np.array_equal(found.picks, plan.picks[:delivered]):
             break
         if exact or np.array_equal(found.times, plan.times):
@@ -124,24 +207,46 @@ def decode(path: Path, config: ClipConfig, sink: Sink, *, exact: bool, alive: Ca
         declared=declared,
         times=found.times[found.picks],
         timing=found.timing,
-        decoded_frames=len(reported),
+        decoded_frames=len(reading.times),
+        skipped_packets=reading.skipped,
         duration=float(found.times[-1] - found.times[0] + frame_duration(found.times, declared.fps)),
     )
 
 
-def _reported_times(path: Path, *, packets: bool, alive: Callable[[], None]) -> list[float]:
-    times = []
-    with open_video(path, packets=packets) as video:
-        while (time := video.grab()) is not None:
-            times.append(time)
+def _read_packets(path: Path, alive: Callable[[], None]) -> _Packets:
+    times: list[float] = []
+    count = failed = 0
+    with open_video(path, packets=True) as video:
+        while failed < PACKET_ATTEMPTS:
+            time = video.grab()
             alive()
-    return sorted(times) if packets else times  # packets come in the order of decoding
+            if time is None:
+                failed += 1
+                continue
+            times.append(time)
+            count += failed + 1
+            failed = 0
+    return _Packets(count, np.sort(times))
+
+
+def _all_times(
+    path: Path, packets: _Packets, threads: int, alive: Callable[[], None]
+) -> tuple[Declared, tuple[np.ndarray, Timing]]:
+    """Decode all frames for their true times."""
+    reading = _Reading(packets, threads=threads, stop_at_damage=threads > 1)
+    with open_video(path, threads=threads) as video:
+        declared = video.declared
+        for _ in reading.frames(video, alive):
+            pass
+    if not reading.times:
+        raise InputError(_nothing_decoded(packets, declared))
+    return declared, reading.clock(declared)
 
 
 def _pictures(
-    path: Path, picks: np.ndarray, reported: list[float], alive: Callable[[], None]
+    path: Path, picks: np.ndarray, reading: _Reading, alive: Callable[[], None]
 ) -> Generator[tuple[np.ndarray, float], None, None]:
-    """Decode on a thread; yield the picked pictures and append every frame's reported time to `reported`."""
+    """Decode on a thread; yield the picked pictures and the shape of their pixels."""
     ready: queue.Queue[Any] = queue.Queue(maxsize=QUEUE_FRAMES)
     stopped = threading.Event()
 
@@ -149,13 +254,13 @@ def _pictures(
         try:
             wanted = iter(picks.tolist())
             pick = next(wanted, -1)
-            with open_video(path) as video:
-                while (time := video.grab()) is not None and not stopped.is_set():
-                    if len(reported) == pick:
+            with open_video(path, threads=reading.threads) as video:
+                for index in reading.frames(video, alive):
+                    if stopped.is_set():
+                        return
+                    if index == pick:
                         ready.put((_checked_picture(video), video.pixel_aspect))
                         pick = next(wanted, -1)
-                    reported.append(time)
-                    alive()
             ready.put(None)
         except Exception as error:  # noqa: BLE001  # carried to the consumer's thread, and raised there
             ready.put(error)
@@ -177,10 +282,10 @@ def _pictures(
         producer.join()
 
 
-def _find_bars(path: Path, plan: _Plan, alive: Callable[[], None]) -> Box | None:
+def _find_bars(path: Path, plan: _Plan, reading: _Reading, alive: Callable[[], None]) -> Box | None:
     some = plan.picks[np.unique(np.linspace(0, len(plan.picks) - 1, BAR_FRAMES).astype(int))] if len(plan.picks) else []
     brightest: np.ndarray | None = None
-    with closing(_pictures(path, np.asarray(some, dtype=np.intp), [], alive)) as pictures:
+    with closing(_pictures(path, np.asarray(some, dtype=np.intp), reading, alive)) as pictures:
         for image, _ in pictures:
             if brightest is not None and brightest.shape != image.shape:
                 return None  # the size changes on the way, and with it where the bars would be
@@ -204,13 +309,10 @@ def _checked_picture(video: Video) -> np.ndarray:
     return image
 
 
-def _nothing_decoded(path: Path) -> str:
-    with open_video(path) as video:
-        codec = video.declared.codec or "unknown"
-    packets = len(_reported_times(path, packets=True, alive=lambda: None))
-    if not packets:
+def _nothing_decoded(packets: _Packets, declared: Declared) -> str:
+    if not packets.count:
         return "expected a video, found one without a single frame"
     return (
-        f"none of its {packets} packets could be decoded: they are damaged or encrypted, or this OpenCV has no decoder "
-        f"for their codec ({codec}); {CONVERT_HINT}"
+        f"none of its {packets.count} packets could be decoded: they are damaged or encrypted, or this OpenCV has no "
+        f"decoder for their codec ({declared.codec or 'unknown'}); {CONVERT_HINT}"
     )

@@ -29,13 +29,14 @@ COLUMNS: dict[str, Any] = {
     "cols": "Int64",  # of the clip
     "declared_frames": "Int64",  # what the file says; never trusted
     "decoded_frames": "Int64",  # what came out of it
+    "skipped_packets": "Int64",  # broken ones, that gave no frame
     "fps": "float64",  # what the file says; never trusted
     "duration": "float64",  # seconds from the first decoded frame to the end of the last
     "declared_duration": "float64",  # seconds by what the file says; never trusted
     "timing": "str",  # where the times come from: timestamps, repaired, frame rate
     "width": "Int64",  # pixels, as shown (rotated)
     "height": "Int64",  # pixels, as shown (rotated)
-    "rotation": "Int64",  # degrees clockwise that the file asks for; already applied to the clip
+    "rotation": "Int64",  # degrees clockwise, 0, 90, 180 or 270, that the file asks for; already applied to the clip
     "codec": "str",  # four characters
 }
 STATUSES = ("ok", "failed")

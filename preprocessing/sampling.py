@@ -26,7 +26,9 @@ FALLBACK_FPS = 25.0
 LOWEST_FPS, HIGHEST_FPS = 0.01, 480.0
 
 
-def true_times(reported: np.ndarray, declared_fps: float) -> tuple[np.ndarray, Timing]:
+def true_times(
+    reported: np.ndarray, declared_fps: float, places: np.ndarray | None = None
+) -> tuple[np.ndarray, Timing]:
     """Return the strictly increasing time of every decoded frame.
 
     Frames whose reported time fits no increasing sequence (the complement of a longest increasing subsequence) get a
@@ -38,6 +40,8 @@ def true_times(reported: np.ndarray, declared_fps: float) -> tuple[np.ndarray, T
         Seconds as the reader reports them, in the order of showing; NaN where it reports none.
     declared_fps : float
         The stream's own frame rate, used only where there are no times.
+    places : ndarray of int, shape (frames,), optional
+        The number of each frame in the undamaged stream, where some were lost; by default none was.
 
     Returns
     -------
@@ -50,18 +54,19 @@ def true_times(reported: np.ndarray, declared_fps: float) -> tuple[np.ndarray, T
     count = len(reported)
     if count and np.isfinite(reported).all() and reported[0] >= 0 and (np.diff(reported) > 0).all():
         return reported, "timestamps"
+    places = np.arange(count) if places is None else np.asarray(places)
     # A tenth of a microsecond, finer than any time base: leaves room between two times for those of frames between.
     unwrapped = _unwrap(np.round(reported, 7))
     known = _longest_increasing(unwrapped)
     if len(known) < max(2, count / 2):
-        return np.arange(count) / _believable(declared_fps), "frame rate"
-    step = _usual_step(unwrapped[known], known)
+        return places / _believable(declared_fps), "frame rate"
+    values, positions = unwrapped[known], places[known]
+    step = _usual_step(values, positions)
     # Two more known frames, one usual step per frame beyond the ends, make interpolation extrapolate.
-    before, after = known[0] + 1, count - known[-1]
-    positions = np.concatenate([[known[0] - before], known, [known[-1] + after]])
-    values = unwrapped[known]
+    before, after = positions[0] - places[0] + 1, places[-1] - positions[-1] + 1
+    positions = np.concatenate([[positions[0] - before], positions, [positions[-1] + after]])
     values = np.concatenate([[values[0] - before * step], values, [values[-1] + after * step]])
-    times = np.interp(np.arange(count), positions, values)
+    times = np.interp(places, positions, values)
     # Where frames at the end have no time, the reader gives each frame the time of the packet that came in when it
     # came out: late by as many frames. And no time lies before the start.
     late = after - 1

@@ -26,8 +26,10 @@ __all__ = ["SampledFrames", "Video", "check_file", "open_video", "sampled_frames
 
 # 8192 x 8192: twice 8K cinema. Decoding a larger picture would take more memory than a worker may have.
 MOST_PIXELS = 8192 * 8192
-# One number everywhere: a damaged stream may decode differently with another number of threads.
+# One number everywhere: a damaged stream decodes differently with another number of threads.
 DECODER_THREADS = 2
+# From a packet that its filter refuses the reader comes back as from the end; at the end so many tries cost nothing.
+PACKET_ATTEMPTS = 1000
 CONVERT_HINT = "convert it first, for example: ffmpeg -i IN -vf yadif=deint=1 -c:v libx264 -pix_fmt yuv420p OUT.mp4"
 
 # What every OpenCV wheel can write; others than MPEG-4 by the ending.
@@ -49,7 +51,7 @@ class Declared:
     width, height : int
         Pixels, as shown: after the rotation.
     rotation : int
-        Degrees clockwise that the file asks for; the reader applies them.
+        Degrees clockwise that the file asks for, and the reader applies: 0, 90, 180 or 270.
     codec : str
         Four characters.
     """
@@ -114,6 +116,10 @@ class Video:
         get = self._capture.get
         frames, fps = get(cv2.CAP_PROP_FRAME_COUNT), get(cv2.CAP_PROP_FPS)
         counted, rated = 0 < frames < 2**53, 0 < fps < float("inf")
+        rotation = int(get(cv2.CAP_PROP_ORIENTATION_META)) % 360
+        if rotation % 90:  # OpenCV turns by quarters only; some versions give another size all the same
+            self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
+            rotation = 0
         code = int(get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
         codec = code.to_bytes(4, "little").decode("latin-1").strip("\0 ")
         return Declared(
@@ -122,12 +128,12 @@ class Video:
             declared_duration=frames / fps if counted and rated else None,
             width=int(get(cv2.CAP_PROP_FRAME_WIDTH)),
             height=int(get(cv2.CAP_PROP_FRAME_HEIGHT)),
-            rotation=int(get(cv2.CAP_PROP_ORIENTATION_META)) % 360,
+            rotation=rotation,
             codec=codec if re.fullmatch(r"[\w .-]+", codec, re.ASCII) else "",
         )
 
     def grab(self) -> float | None:
-        """Decode the next frame; return its reported time in seconds, or None at the end."""
+        """Decode the next frame; return its reported time in seconds, or None: a broken packet, or the end."""
         if not self._capture.grab():
             return None
         return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
@@ -141,8 +147,10 @@ class Video:
 
 
 @contextmanager
-def open_video(path: Path, *, packets: bool = False) -> Iterator[Video]:
+def open_video(path: Path, *, packets: bool = False, threads: int = DECODER_THREADS) -> Iterator[Video]:
     """Open a video with FFmpeg's decoders; with `packets`, `grab` steps through its packets without decoding them.
+
+    Where a packet is broken, `grab` returns None as at the end; going on grabbing goes on behind it.
 
     Raises
     ------
@@ -150,7 +158,7 @@ def open_video(path: Path, *, packets: bool = False) -> Iterator[Video]:
         With the reason alone, if no decoder opens it.
     """
     with _openable_name(path) as name:
-        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, DECODER_THREADS])
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
     try:
         if not capture.isOpened():
             raise InputError("expected a video, found a file that no decoder opens")

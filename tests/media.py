@@ -61,20 +61,37 @@ def write_media(
 
 
 def decode_media(path: Path) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Decode with PyAV: times in seconds from the start of the stream, and RGB pictures, up to the first error."""
+    """Decode with PyAV: times in seconds from the start of the stream, and RGB pictures; broken packets are skipped."""
     import av
 
     times, pictures = [], []
     with av.open(str(path), metadata_errors="replace") as container:
         stream = container.streams.video[0]
+        stream.codec_context.thread_type = "NONE"
         start = float((stream.start_time or 0) * (stream.time_base or 0))
-        try:
-            for frame in container.decode(stream):
-                times.append(np.nan if frame.time is None else frame.time - start)
-                pictures.append(frame.to_ndarray(format="rgb24"))
-        except av.FFmpegError:
-            pass
+        for packet in container.demux(stream):
+            try:
+                for frame in packet.decode():
+                    times.append(np.nan if frame.time is None else frame.time - start)
+                    pictures.append(frame.to_ndarray(format="rgb24"))
+            except av.FFmpegError:
+                continue
     return np.array(times), pictures
+
+
+def damage(path: Path, packets: Sequence[int], *, seed: int = 0, offset: int = 0) -> Path:
+    """Overwrite 16 bytes of some of a video's packets with noise; their container stays whole."""
+    import av
+
+    with av.open(str(path)) as container:
+        contents = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    data, rng = bytearray(path.read_bytes()), np.random.default_rng(seed)
+    for index in packets:
+        start = data.index(contents[index]) + min(offset, max(0, len(contents[index]) - 16))
+        length = min(16, len(contents[index]))
+        data[start : start + length] = rng.bytes(length)
+    path.write_bytes(data)
+    return path
 
 
 def reader_processes() -> list[psutil.Process]:

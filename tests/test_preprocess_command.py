@@ -10,7 +10,7 @@ from genre_classifier.cli import main
 from preprocessing import preprocess_directory
 from preprocessing.config import ClipConfig
 from preprocessing.manifest import read_manifest
-from tests.media import flat_frames, write_media
+from tests.media import damage, flat_frames, write_media
 
 
 def run(*arguments: object) -> int:
@@ -36,6 +36,17 @@ def test_results_failures_and_exit_codes(trailers: Path, tmp_path: Path, capfd: 
     assert err.splitlines() == ["bad\\x0aname.mp4: expected a video, found a file that no decoder opens"]
     assert read_manifest(tmp_path / "clips")["frames"].dropna().tolist() == [5]
     assert run(trailers, tmp_path / "clips", *options, "--strict") == 1
+
+
+def test_lost_frames_are_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "trailers").mkdir()
+    path = write_media(tmp_path / "trailers" / "a.mov", flat_frames(8), codec="prores", pix_fmt="yuv422p10le")
+    damage(path, [3])
+    assert run(tmp_path / "trailers", tmp_path / "clips", "--size", 16, "--strict") == 0
+    assert capfd.readouterr().err.splitlines() == [
+        "1 of them lost frames to broken packets (skipped_packets in the manifest)"
+    ]
+    assert read_manifest(tmp_path / "clips")["frames"].tolist() == [7]
 
 
 def test_a_video_that_is_away_is_told_and_keeps_its_clip(

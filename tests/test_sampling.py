@@ -155,3 +155,15 @@ def test_duration_of_a_frame() -> None:
     assert frame_duration(np.array([0.0, 0.5, 1.0, 9.0]), 25.0) == 0.5
     assert frame_duration(np.array([0.0]), 10.0) == 0.1
     assert frame_duration(np.array([0.0]), None) == 1 / FALLBACK_FPS
+
+
+def test_lost_frames_leave_their_time_free() -> None:
+    places = np.array([0, 1, 2, 5, 6, 9])
+    times, timing = true_times(np.full(6, np.nan), 10.0, places)
+    assert timing == "frame rate"
+    np.testing.assert_allclose(times, places / 10)
+    reported = places / 10.0
+    reported[2] = reported[-1] = np.nan
+    times, timing = true_times(reported, 10.0, places)
+    assert timing == "repaired"
+    np.testing.assert_allclose(np.diff(times), np.diff(places) / 10)

@@ -114,20 +114,31 @@ def test_streaming_gives_the_bytes_of_the_clip(real_trailers: Path, tmp_path: Pa
     ],
 )
 def test_rotation_is_applied_once(tmp_path: Path, turn: int, expected: list[str]) -> None:
-    plain = write_media(tmp_path / "p.mp4", gradient(64, 96), codec="libx264", pix_fmt="yuv420p")
-    turned = bytearray(plain.read_bytes())
-    sine, cosine = {0: (0, 1), 90: (1, 0), 180: (0, -1), 270: (-1, 0)}[turn]
-    # The track's display matrix, 16.16 fixed point: the picture turns anticlockwise by `turn` degrees.
-    identity = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0x4000]], ">i4") * [[0x10000], [0x10000], [0x10000]]
-    matrix = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 0x4000]], ">i4") * 0x10000
-    track = turned.index(identity.astype(">i4").tobytes(), turned.index(b"tkhd"))
-    turned[track : track + 36] = matrix.astype(">i4").tobytes()
-    path = tmp_path / "turned.mp4"
-    path.write_bytes(turned)
+    path = turned_media(tmp_path, *{0: (0, 1), 90: (1, 0), 180: (0, -1), 270: (-1, 0)}[turn])
     _, frames, fields = read(path)
     assert fields["rotation"] == (360 - turn) % 360
     assert (fields["width"], fields["height"]) == ((64, 96) if turn % 180 else (96, 64))
     assert corners(frames[0]) == expected
+
+
+def test_a_rotation_that_makes_no_sense_turns_nothing_and_says_so(tmp_path: Path) -> None:
+    _, frames, fields = read(turned_media(tmp_path, 0.7, -0.6))
+    assert (fields["rotation"], fields["width"], fields["height"]) == (0, 96, 64)
+    assert corners(frames[0]) == ["red", "green", "grey", "blue"]
+
+
+def turned_media(folder: Path, sine: float, cosine: float) -> Path:
+    """Write a picture of 64 rows and 96 columns whose display matrix turns it anticlockwise."""
+    plain = write_media(folder / "p.mp4", gradient(64, 96), codec="libx264", pix_fmt="yuv420p")
+    turned = bytearray(plain.read_bytes())
+    # The track's display matrix, 16.16 fixed point.
+    identity = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0x4000]]) * 0x10000
+    matrix = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 0x4000]]) * 0x10000
+    track = turned.index(identity.astype(">i4").tobytes(), turned.index(b"tkhd"))
+    turned[track : track + 36] = matrix.astype(">i4").tobytes()
+    path = folder / "turned.mp4"
+    path.write_bytes(turned)
+    return path
 
 
 def test_fit(tmp_path: Path) -> None:

@@ -57,17 +57,18 @@ def command(
 
     config = ClipConfig(**options)
     total = len(find_videos(trailers))
-    failed = kept = decoded = 0
+    failed = kept = lossy = decoded = 0
     with progress_bar(total, "preprocess", "video") as bar:
 
         def show(row: dict[str, Any], fresh: bool) -> None:
-            nonlocal failed, kept, decoded
+            nonlocal failed, kept, lossy, decoded
             failed += row["status"] == "failed"
             if row["error"]:
                 still = row["status"] == "ok"  # from an earlier run
                 kept += still
                 with bar.external_write_mode():
                     note(f"{row['source']}: {row['error']}{' (its clip is kept)' if still else ''}")
+            lossy += (row.get("skipped_packets") or 0) > 0
             decoded += (row.get("decoded_frames") or 0) if fresh else 0
             bar.set_postfix_str(f"{decoded / max(bar.format_dict['elapsed'], 1e-9):.0f} frames/s, {failed} failed")
             bar.update()
@@ -78,4 +79,6 @@ def command(
     say(f"{clips}: {total - failed} of {total} videos ready, {failed} failed")
     if kept:
         note(f"{kept} of them could not be read again; their clips are kept")
+    if lossy:
+        note(f"{lossy} of them lost frames to broken packets (skipped_packets in the manifest)")
     return int(failed + kept > 0 and strict)
