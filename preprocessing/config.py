@@ -61,3 +61,20 @@ class ClipConfig:
         if unknown := sorted(set(fields) - known):
             raise InputError(f"preprocessing options {unknown} are not known to this version; expected {sorted(known)}")
         return cls(**fields)
+
+
+@dataclasses.dataclass(frozen=True)
+class CopyConfig:
+    """Which pictures a copy of a whole video is made of.
+
+    Attributes
+    ----------
+    most_fps : float
+        Frames per second: the video's usual rate, and at most this. Players take none above 60 for granted.
+    fewest_rows, most_rows : int
+        Smaller pictures are enlarged to the one, larger ones reduced to the other, in their own proportions.
+    """
+
+    most_fps: float = 60.0
+    fewest_rows: int = 2
+    most_rows: int = 4096

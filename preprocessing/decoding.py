@@ -19,10 +19,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from preprocessing.config import ClipConfig
+from preprocessing.config import ClipConfig, CopyConfig
 from preprocessing.errors import InputError
-from preprocessing.fitting import Box, fit_frame, picture_box
-from preprocessing.sampling import Timing, frame_duration, pick_frames, true_times
+from preprocessing.fitting import Box, fit_frame, fit_whole, picture_box
+from preprocessing.sampling import Timing, frame_duration, pick_frames, pick_steadily, true_times
 from preprocessing.video import CONVERT_HINT, DECODER_THREADS, PACKET_ATTEMPTS, Declared, Video, open_video
 
 # Decoded pictures that wait for fitting; enough to smooth out, few enough for 8K.
@@ -31,6 +31,9 @@ QUEUE_FRAMES = 3
 BAR_FRAMES = 60
 # Finer than any time base: within it two reported times are the same.
 SAME_SECONDS = 1e-6
+# Encoders and players take no lower rate for granted.
+LOWEST_COPY_FPS = 1.0
+CHANGED = "gave other frames on the second reading than on the first; is it being written?"
 
 
 class Sink(Protocol):
@@ -41,6 +44,16 @@ class Sink(Protocol):
 
     def add(self, frame: np.ndarray, image: np.ndarray, pixel_aspect: float) -> None:
         """Take the next frame, uint8 (3, size, size), and the picture behind it: uint8 (rows, cols, 3), BGR."""
+
+
+class CopySink(Protocol):
+    """Where the pictures of a copy go."""
+
+    def begin(self, start: float, fps: float) -> None:
+        """Start a copy of so many frames per second, the first of them at `start` (seconds)."""
+
+    def add(self, picture: np.ndarray, ticks: int) -> None:
+        """Take the next picture, uint8 (rows, cols, 3), RGB, and for how many frames of the copy it is shown."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,6 +185,34 @@ def decode(path: Path, config: ClipConfig, sink: Sink, *, exact: bool, alive: Ca
         return _decode(path, config, sink, packets, exact=exact, threads=1, alive=alive)
 
 
+def decode_copy(path: Path, config: CopyConfig, sink: CopySink, *, alive: Callable[[], None]) -> None:
+    """Deliver every picture of a video at a constant rate to `sink`, decoding it twice; see `decode`.
+
+    Raises
+    ------
+    InputError
+        With the reason alone.
+    """
+    packets = _read_packets(path, alive)
+    threads = DECODER_THREADS
+    try:
+        _, (times, _) = _all_times(path, packets, threads, alive)
+    except _DamageError:
+        threads = 1
+        _, (times, _) = _all_times(path, packets, threads, alive)
+    fps = min(max(1 / frame_duration(times, None), LOWEST_COPY_FPS), config.most_fps)
+    picks, ticks = pick_steadily(times, fps)
+    sink.begin(float(times[0]), fps)
+    reading = _Reading(packets, threads=threads, stop_at_damage=False)
+    shown = iter(ticks.tolist())
+    with closing(_pictures(path, picks, reading, alive)) as pictures:
+        for image, pixel_aspect in pictures:
+            rows = {"fewest_rows": config.fewest_rows, "most_rows": config.most_rows}
+            sink.add(fit_whole(image, pixel_aspect=pixel_aspect, **rows), next(shown))
+    if next(shown, None) is not None:
+        raise InputError(CHANGED)
+
+
 def _decode(
     path: Path, config: ClipConfig, sink: Sink, packets: _Packets, *, exact: bool, threads: int,
     alive: Callable[[], None],
@@ -200,7 +241,7 @@ def _decode(
         if np.array_equal(found.picks, plan.picks[:delivered]):
             break
         if exact or np.array_equal(found.times, plan.times):
-            raise InputError("gave other frames on the second reading than on the first; is it being written?")
+            raise InputError(CHANGED)
         plan = found
         exact = True
     return Decoded(

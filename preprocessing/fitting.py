@@ -21,6 +21,9 @@ FEW_SAMPLES_SIZE = 256
 # Down to about half the size one bilinear sample is the mean of the 2 x 2 pixels that there are.
 ONE_SAMPLE_SHRINK = 2.2
 
+# Of a picture for a copy of the video: what the encoders take.
+LONGEST_SIDE = 4096
+
 
 class Box(NamedTuple):
     """A part of a picture, in pixels; `bottom` and `right` are exclusive."""
@@ -74,6 +77,33 @@ def fit_frame(
     frame = np.empty((3, size, size), np.uint8)
     cv2.split(square, [frame[2], frame[1], frame[0]])
     return frame
+
+
+def fit_whole(image: np.ndarray, *, pixel_aspect: float, fewest_rows: int, most_rows: int) -> np.ndarray:
+    """Make one picture for a copy of the video, in its own proportions.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (rows, cols, 3)
+        BGR, as OpenCV decodes.
+    pixel_aspect : float
+        Width of a pixel over its height.
+    fewest_rows, most_rows : int
+        Smaller pictures are enlarged to the one, larger ones reduced to the other; no side gets longer than
+        `LONGEST_SIDE`.
+
+    Returns
+    -------
+    ndarray of uint8, shape (rows, cols, 3)
+        RGB, C order; rows and cols are even, as encoders want them.
+    """
+    rows, cols = image.shape[0], image.shape[1] * pixel_aspect
+    scale = max(fewest_rows / rows, min(1.0, most_rows / rows))
+    scale = min(scale, LONGEST_SIDE / max(rows, cols))
+    size = (max(2, 2 * round(cols * scale / 2)), max(2, 2 * round(rows * scale / 2)))
+    if size != image.shape[1::-1]:
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return np.ascontiguousarray(image[:, :, ::-1])
 
 
 def _resize(image: np.ndarray, cols: int, rows: int) -> np.ndarray:

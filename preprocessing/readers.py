@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import json
 import os
 import select
@@ -17,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from preprocessing.config import ClipConfig
+from preprocessing.config import ClipConfig, CopyConfig
 from preprocessing.errors import InputError, WorkError
 
 PIPE_BYTES = 1 << 20
@@ -51,12 +52,18 @@ def job(
     """
     return {
         "video": str(video),
+        "copy": None,
         "config": config.to_dict(),
         "clip": clip and str(clip),
         "known": known,
         "thumbnails": thumbnails,
         "exact": exact,
     }
+
+
+def copy_job(video: Path, config: CopyConfig) -> dict[str, Any]:
+    """Return a job for a reader process that streams the pictures of a copy of the video."""
+    return {"video": str(video), "copy": dataclasses.asdict(config)}
 
 
 class Reader:
@@ -116,7 +123,7 @@ class Reader:
             if "frame" in answer:
                 answer["bytes"] = self._read(answer["frame"], deadline, timeout)
             else:
-                self._answered = not answer.keys() & {"times", "facts"}
+                self._answered = not answer.keys() & {"times", "facts", "fps"}
             if "failed" in answer:
                 raise InputError(answer["failed"])
             if "stopped" in answer:

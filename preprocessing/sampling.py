@@ -159,6 +159,29 @@ def pick_frames(times: np.ndarray, config: ClipConfig) -> np.ndarray:
     return _pick_evenly(times, config.frames)
 
 
+def pick_steadily(times: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
+    """Choose the frame that is shown at each tick of a clock that starts with the first frame.
+
+    Parameters
+    ----------
+    times : ndarray of float64, shape (frames,)
+        Seconds, strictly increasing.
+    fps : float
+        Ticks per second.
+
+    Returns
+    -------
+    picks, ticks : ndarray of int, shape (picked,)
+        Positions in `times`, strictly increasing, and for how many ticks each of these frames is shown.
+    """
+    # The last frame stays for half a tick, so that it is shown once.
+    until = np.append(times[1:], times[-1] + 0.5 / fps) - times[0]
+    # As in _pick_at_rate, a millionth of a second against the rounding of k / fps.
+    ticks = np.diff(np.ceil((until - 1e-6) * fps).astype(np.intp), prepend=0)
+    picks = np.flatnonzero(ticks)
+    return picks, ticks[picks]
+
+
 def _pick_at_rate(times: np.ndarray, fps: float) -> np.ndarray:
     """Pick each frame that is shown at some k / fps, counted from 0."""
     if not len(times):

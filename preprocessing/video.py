@@ -214,9 +214,8 @@ def write_video(path: Path | str, frames: Iterable[np.ndarray], fps: float, *, c
     fourcc = cv2.VideoWriter.fourcc(*(codec or WRITTEN_CODECS.get(path.suffix.lower(), "mp4v")))
     writer = None
     shape: tuple[int, ...] = ()
-    with atomic_path(path) as temporary:
-        # The container is chosen by the ending, so the name while writing keeps it.
-        part = temporary.with_name(temporary.name + path.suffix)
+    written = 0
+    with atomic_path(path) as part:
         try:
             for frame in frames:
                 if writer is None:
@@ -227,11 +226,20 @@ def write_video(path: Path | str, frames: Iterable[np.ndarray], fps: float, *, c
                 if frame.shape != shape:
                     raise InputError(f"{path}: expected frames of shape {shape}, found {frame.shape}")
                 writer.write(np.ascontiguousarray(frame[:, :, ::-1]))
-            if writer is None:
-                raise InputError(f"{path}: expected frames to write, found none")
-            writer.release()
-            part.replace(temporary)
+                written += 1
         finally:
             if writer is not None:
                 writer.release()
-            part.unlink(missing_ok=True)
+        if writer is None:
+            raise InputError(f"{path}: expected frames to write, found none")
+        # OpenCV says nothing when the disk takes no more.
+        if (found := _count_packets(part)) < written:
+            raise WorkError(f"{path}: could not be written: only {found} of {written} frames are there; disk full?")
+
+
+def _count_packets(path: Path) -> int:
+    try:
+        with open_video(path, packets=True) as video:
+            return sum(1 for _ in iter(video.grab, None))
+    except InputError:
+        return 0

@@ -4,7 +4,7 @@ Decoders crash, hang and eat memory, and they report through stderr. In a proces
 
 Each job is a line of JSON, and so is each answer. While it works it says `{"alive": frames}` every now and then. A job
 without a `clip` streams: after an answer with the times comes, for each frame, one line with its number of bytes and
-then those bytes.
+then those bytes. A job with a `copy` streams whole pictures in the same way, after an answer with their rate.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ import cv2
 import numpy as np
 
 from preprocessing.clips import ClipWriter
-from preprocessing.config import ClipConfig
-from preprocessing.decoding import decode
+from preprocessing.config import ClipConfig, CopyConfig
+from preprocessing.decoding import decode, decode_copy
 from preprocessing.errors import InputError, WorkError
 from preprocessing.files import not_written
 from preprocessing.thumbnails import thumbnail
@@ -101,6 +101,10 @@ def _answer(job: dict[str, Any], answers: _Answers) -> None:
 
 def _work(job: dict[str, Any], answers: _Answers) -> dict[str, Any]:
     path = Path(job["video"])
+    if job["copy"] is not None:
+        check_file(path)
+        decode_copy(path, CopyConfig(**job["copy"]), _CopySink(answers), alive=answers.alive)
+        return {"done": {}}
     config = ClipConfig.from_dict(job["config"])
     check_file(path)
     if job["clip"] is None:
@@ -216,6 +220,19 @@ class _StreamSink:
             self._answers.say({"frame": small.nbytes, "thumbnail": small.shape}, small.data)
         self._added += 1
         self._answers.say({"frame": frame.nbytes}, frame.data)
+
+
+class _CopySink:
+    """Sends whole pictures to the parent, each once for all the frames that show it."""
+
+    def __init__(self, answers: _Answers) -> None:
+        self._answers = answers
+
+    def begin(self, start: float, fps: float) -> None:
+        self._answers.say({"start": start, "fps": fps})
+
+    def add(self, picture: np.ndarray, ticks: int) -> None:
+        self._answers.say({"frame": picture.nbytes, "shape": picture.shape, "ticks": ticks}, picture.data)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from preprocessing import load_clip, preprocess_trailer
 from preprocessing.clips import clip_path, load_times, times_path
 from preprocessing.config import ClipConfig
-from preprocessing.errors import InputError
+from preprocessing.errors import InputError, WorkError
 from preprocessing.video import sampled_frames, write_video
 from tests.media import decode_media, flat_frames, read, reader_processes, write_media
 
@@ -237,3 +238,18 @@ def test_nothing_half_written_stays(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected frames of shape"):
         write_video(tmp_path / "v.mp4", [np.zeros((64, 64, 3), np.uint8), np.zeros((32, 64, 3), np.uint8)], 20.0)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".avi", ".webm"])
+def test_frames_that_do_not_reach_the_disk_are_noticed(
+    tmp_path: Path, ending: str, request: pytest.FixtureRequest
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 96, 96, 3), dtype=np.uint8)
+    write_video(tmp_path / f"whole{ending}", noise, 25.0)
+    size = (tmp_path / f"whole{ending}").stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    request.addfinalizer(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, limits[1]))
+    with pytest.raises(WorkError, match=rf"v\{ending}: could not be written: only \d+ of 40 frames"):
+        write_video(tmp_path / f"v{ending}", noise, 25.0)
+    assert [item.name for item in tmp_path.iterdir()] == [f"whole{ending}"]

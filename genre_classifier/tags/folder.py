@@ -124,7 +124,7 @@ def tag_videos(
                     run, job.video, chunk=chunk, precision=precision, timeout=timeout, segment_config=config,
                     on_progress=on_progress,
                 )  # fmt: skip
-                write_tags(job, tags, stamp, extras)
+                write_tags(job, tags, stamp, extras, timeout=timeout)
             except InputError as caught:
                 error = caught
         if error is not None:
@@ -134,7 +134,9 @@ def tag_videos(
     return failures
 
 
-def write_tags(job: Job, tags: Tags, stamp: dict[str, Any], extras: Extras) -> None:
+def write_tags(
+    job: Job, tags: Tags, stamp: dict[str, Any], extras: Extras, *, timeout: float = TIMEOUT_SECONDS
+) -> None:
     """Write all files of one video, `tags.json` last."""
     folder = job.folder
     make_folder(folder)
@@ -150,8 +152,8 @@ def write_tags(job: Job, tags: Tags, stamp: dict[str, Any], extras: Extras) -> N
         write_atomically(folder / LABEL_STUDIO, label_studio(tags.segments, job.source, model=model, prefix=prefix))
     write_timeline(folder / "timeline.png", tags)
     if extras.overlay:
-        write_overlay(folder / OVERLAY, tags)
-    copy = embedded_copy(tags.video) if extras.embed else None
+        write_overlay(folder / OVERLAY, tags, timeout=timeout)
+    copy = embedded_copy(tags.video, timeout=timeout) if extras.embed else None
     write_atomically(folder / "viewer.html", viewer_html(tags, folder, embedded=copy))
     facts = {
         "duration": tags.duration, "frames": len(tags.scores), "segments_found": len(tags.segments),

@@ -12,7 +12,8 @@ from genre_classifier.genres import GENRES
 from genre_classifier.palette import GENRE_COLOURS
 from genre_classifier.segments import frame_borders
 from genre_classifier.tags.result import Tags
-from genre_classifier.tags.whole_video import steady_pictures
+from genre_classifier.tags.whole_video import Pictures, steady_pictures
+from preprocessing.config import TIMEOUT_SECONDS, CopyConfig
 from preprocessing.video import write_video
 
 # Text is unreadable on smaller frames: those are enlarged.
@@ -22,8 +23,15 @@ _WHITE, _GREY = (255, 255, 255), (165, 165, 165)
 _COLOURS = {genre: tuple(bytes.fromhex(colour[1:])) for genre, colour in GENRE_COLOURS.items()}
 
 
-def write_overlay(path: Path, tags: Tags) -> None:
+def write_overlay(path: Path, tags: Tags, *, timeout: float = TIMEOUT_SECONDS) -> None:
     """Write the copy, at a constant frame rate and in the video's own size. Atomic.
+
+    Parameters
+    ----------
+    path : Path
+    tags : Tags
+    timeout : float
+        Seconds without a new frame after which the video is given up.
 
     Raises
     ------
@@ -32,11 +40,11 @@ def write_overlay(path: Path, tags: Tags) -> None:
     WorkError
         If the copy cannot be written.
     """
-    fps, pictures = steady_pictures(tags.video, fewest_rows=_FEWEST_ROWS)
-    write_video(path, _drawn(tags, pictures), fps)
+    with steady_pictures(tags.video, CopyConfig(fewest_rows=_FEWEST_ROWS), timeout=timeout) as (fps, pictures):
+        write_video(path, _drawn(tags, pictures), fps)
 
 
-def _drawn(tags: Tags, pictures: Iterator[tuple[float, np.ndarray]]) -> Iterator[np.ndarray]:
+def _drawn(tags: Tags, pictures: Pictures) -> Iterator[np.ndarray]:
     borders = frame_borders(tags.scores.index.to_numpy(), duration=tags.duration)
     values = tags.scores[list(GENRES)].to_numpy()
     spans = {genre: rows[["start", "end"]].to_numpy() for genre, rows in tags.segments.groupby("genre")}
