@@ -20,6 +20,7 @@ from genre_classifier.config import TrainingConfig
 from genre_classifier.dataset import TrailerSequence, load_trailers
 from genre_classifier.evaluation.frame_metrics import average_precision
 from genre_classifier.genres import GENRES
+from genre_classifier.network import GenreModel
 from genre_classifier.runs import load_run
 from genre_classifier.splits import read_splits
 from genre_classifier.training import balance_weights, compile_model, learning_rate_at, train
@@ -92,7 +93,7 @@ def tensorboard_epochs(run: Path) -> list[int]:
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
     events = [event for path in (run / "tensorboard").rglob("events*") for event in EventFileLoader(str(path)).Load()]
-    return sorted(event.step for event in events if any(v.tag == "epoch_loss" for v in event.summary.value))
+    return sorted({event.step for event in events if any(v.tag == "epoch_loss" for v in event.summary.value)})
 
 
 def test_a_finished_run_is_given_more_epochs(finished, data, tmp_path):
@@ -135,15 +136,15 @@ def test_ctrl_c_scores_nothing_and_leaves_the_run_as_it_was(finished, data, tmp_
     shutil.copytree(finished, run)
     longer = dataclasses.replace(CONFIG, epochs=5)
 
-    class Stop(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            raise KeyboardInterrupt
+    def stop(model, *_, **__):
+        raise KeyboardInterrupt
 
     scored = []
+    monkeypatch.setattr(GenreModel, "fit", stop)
     monkeypatch.setattr("genre_classifier.epochs.score_trailers", lambda *_: scored.append(1))
     (run / "curves.png").unlink()
     with pytest.raises(KeyboardInterrupt):
-        train(*data, run, training_config=longer, resume=True, callbacks=[Stop()])
+        train(*data, run, training_config=longer, resume=True)
     assert not scored
     assert (run / "curves.png").exists()
     assert load_run(run).thresholds == load_run(finished).thresholds
@@ -153,8 +154,14 @@ def test_a_full_disk_in_the_first_epoch_is_said_and_does_not_block_the_next_try(
     def no_space(path, model):
         raise WorkError(f"{path}: could not be written: No space left on device")
 
+    def one_epoch(model, *_, callbacks, **__):
+        callbacks[0].set_model(model)
+        callbacks[0].on_epoch_begin(0)
+        callbacks[0].on_epoch_end(0, {"loss": 1.0})
+
     run = tmp_path / "full"
     with monkeypatch.context() as patched:
+        patched.setattr(GenreModel, "fit", one_epoch)
         patched.setattr(checkpoints, "save_model", no_space)
         with pytest.raises(WorkError, match=r"epoch_1.keras: could not be written: No space left on device"):
             train(*data, run, model_config=TINY, training_config=CONFIG)
