@@ -5,8 +5,8 @@
 Five folds that keep every source video on one side, once per seed. On each fold's training clips, with their genres as
 weak labels: logistic regressions on colours and on frame differences, the article's network as it is, and the preset
 `small-data`, all on the same clips. What a run decides by validation it decides on a split of those training clips.
-A clip's score is the mean of its frames' scores for `action`; accuracy calls it a fight above 0.5. Beside it stands what
-the best threshold would reach, chosen on the judged clips themselves: one for all, and one for each fold.
+A clip's score is the mean of its frames' scores for `action`; accuracy calls it a fight above 0.5. Beside it stands
+what the best threshold would reach, chosen on the judged clips themselves: one for all, and one for each fold.
 
 Prints a table with intervals over the source videos, what a fold costs, and JSON. Clips and finished folds in `--out`
 are used again: after a change of settings, name another folder.

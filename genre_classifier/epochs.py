@@ -96,9 +96,7 @@ class EpochKeeper(keras.callbacks.Callback):
         moved = {genre: -offset for genre, offset in offsets.items() if offset}
         provenance.write_card(self.run, provenance.read_card(self.run) | {"moved_biases": moved})
         listed = ", ".join(f"{genre} {value:+.2f}" for genre, value in moved.items())
-        self._on_note(
-            f"moved, so that mean scores match how many training trailers show a genre: {listed or 'nothing'}"
-        )
+        self._on_note(f"output biases moved, so that mean scores match the shares of genres: {listed or 'none'}")
 
     def publish(self) -> None:
         """Bring what users read up to the last finished epoch.

@@ -236,10 +236,8 @@ def _note_gaps(parts: dict[str, list[Trailer]], config: TrainingConfig, on_note:
     if not parts["validation"] and config.keep == "best":
         on_note("no validation split: the epoch is chosen by the training loss")
     if not parts["validation"]:
-        fitted = (
-            "no more than matched to the training trailers' genres" if config.match_prevalence else "not calibrated"
-        )
-        on_note(f"no validation split: the thresholds are 0.5, and the scores are {fitted}")
+        scores = "only matched to the shares of genres" if config.match_prevalence else "not calibrated"
+        on_note(f"no validation split: the thresholds are 0.5, and the scores are {scores}")
 
 
 def _note_schedule(
