@@ -179,6 +179,10 @@ class TrainingConfig(_Config):
         Weigh each genre's frames so that those with and without it count alike.
     label_smoothing : float
         Targets become target * (1 - s) + s / 2.
+    match_prevalence : bool
+        After the last epoch, move the output bias of each genre so that the mean score of the training trailers, whole
+        and unchanged, is the share of them that show the genre. Crops, which count long trailers more often, and random
+        changes leave scores that lean. Needs keep = "last" and weak = "broadcast".
     crop_frames : int or None
         Train on crops of this many consecutive frames from random places, as many per epoch as fit into each trailer
         side by side; None takes each trailer whole.
@@ -218,6 +222,7 @@ class TrainingConfig(_Config):
     weak: Weak = "pool"
     balance: bool = False
     label_smoothing: float = 0.0
+    match_prevalence: bool = False
     crop_frames: int | None = None
     flip: bool = False
     zoom: float = 0.0
@@ -245,6 +250,11 @@ class TrainingConfig(_Config):
         _require(
             0 <= self.weight_decay < float("inf"),
             f"weight_decay must be at least 0 and finite, got {self.weight_decay}",
+        )
+        _require(
+            not self.match_prevalence or (self.keep == "last" and self.weak == "broadcast"),
+            f"match_prevalence needs keep = last and weak = broadcast, got {self.keep} and {self.weak}; "
+            f"--no-match-prevalence trains without it",
         )
         _require(
             self.validation_share + self.test_share < 1,

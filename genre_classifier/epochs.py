@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import keras
 from genre_classifier import checkpoints, history, model_file, provenance, runs
 from genre_classifier.config import TrainingConfig
 from genre_classifier.dataset import Trailer
-from genre_classifier.validation import calibrate, score_trailers, validate
+from genre_classifier.validation import calibrate, lean, score_trailers, validate
 from preprocessing.errors import InputError, WorkError
 from preprocessing.files import write_atomically
 
@@ -44,15 +44,17 @@ class EpochKeeper(keras.callbacks.Callback):
     def __init__(
         self,
         run: Path,
-        validation: Sequence[Trailer],
+        parts: Mapping[str, Sequence[Trailer]],
         config: TrainingConfig,
         rows: checkpoints.Rows,
         kept: checkpoints.Kept | None,
         started: float,
+        on_note: Callable[[str], None],
     ) -> None:
         super().__init__()
-        self.run, self.validation, self.config, self.rows, self.kept = run, validation, config, rows, kept
-        self._started = started
+        self.run, self.training, self.validation = run, parts["train"], parts["validation"]
+        self.config, self.rows, self.kept = config, rows, kept
+        self._started, self._on_note = started, on_note
         self._seconds_before = float(provenance.read_card(run).get("seconds", 0.0))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -72,13 +74,29 @@ class EpochKeeper(keras.callbacks.Callback):
         row |= {name: float(logs[name]) for name in history.COLUMNS if name in logs}
         row["seconds"] = time.monotonic() - self.began
         self.rows.append(row)
+        last = len(self.rows) == self.config.epochs or history.should_stop(self.rows, self.config.patience)
+        if last and self.config.match_prevalence:
+            self._match_prevalence()
+            scored = score_trailers(self.model, self.validation, self.config)
         keeps = history.kept_row(self.rows, self.config.keep) == len(self.rows) - 1
         self.kept = checkpoints.save_checkpoint(
             self.run, self.model, self.rows, kept=self.kept, calibration=calibrate(scored) if keeps else None
         )
         self.publish()
-        if history.should_stop(self.rows, self.config.patience):
+        if last:
             self.model.stop_training = True
+
+    def _match_prevalence(self) -> None:
+        """Move the output biases; see `TrainingConfig.match_prevalence`.
+
+        Before the checkpoint, which holds the moved ones: killed in between, the epoch is done again, and so is this.
+        """
+        offsets = lean(score_trailers(self.model, self.training, self.config))
+        self.model.lower_logits(offsets)
+        moved = {genre: -offset for genre, offset in offsets.items() if offset}
+        provenance.write_card(self.run, provenance.read_card(self.run) | {"moved_biases": moved})
+        listed = ", ".join(f"{genre} {value:+.2f}" for genre, value in moved.items())
+        self._on_note(f"output biases moved, so that mean scores match the shares of genres: {listed or 'none'}")
 
     def publish(self) -> None:
         """Bring what users read up to the last finished epoch.

@@ -135,7 +135,7 @@ def train(
         elif stored and stored[1] != training_config:
             _note_schedule(rows, stored[1], training_config, on_note)
             runs.write_config(run, model_config, training_config, clip_config)
-        keeper = EpochKeeper(run, parts["validation"], training_config, rows, kept, started)
+        keeper = EpochKeeper(run, parts, training_config, rows, kept, started, on_note)
         keeper.publish()
         if not history.should_stop(rows, training_config.patience) and len(rows) < training_config.epochs:
             sequence = training_sequence(parts["train"], training_config)
@@ -236,7 +236,8 @@ def _note_gaps(parts: dict[str, list[Trailer]], config: TrainingConfig, on_note:
     if not parts["validation"] and config.keep == "best":
         on_note("no validation split: the epoch is chosen by the training loss")
     if not parts["validation"]:
-        on_note("no validation split: the thresholds are 0.5, and the scores are not calibrated")
+        scores = "only matched to the shares of genres" if config.match_prevalence else "not calibrated"
+        on_note(f"no validation split: the thresholds are 0.5, and the scores are {scores}")
 
 
 def _note_schedule(

@@ -14,7 +14,12 @@ import numpy as np
 
 from genre_classifier.config import TrainingConfig
 from genre_classifier.dataset import Trailer
-from genre_classifier.evaluation.calibration import Calibration, fit_calibration, no_calibration
+from genre_classifier.evaluation.calibration import (
+    Calibration,
+    fit_calibration,
+    no_calibration,
+    prevalence_offsets,
+)
 from genre_classifier.evaluation.frame_metrics import average_precision
 from genre_classifier.genres import GENRES
 from genre_classifier.losses import TrailerLoss
@@ -44,6 +49,15 @@ def calibrate(scored: Sequence[Scored]) -> Calibration:
     if not scored:
         return no_calibration()
     return fit_calibration(*_pooled(scored))
+
+
+def lean(scored: Sequence[Scored]) -> dict[str, float]:
+    """Return per genre how far the logits are too high for the share of the trailers; each trailer counts alike.
+
+    See `genre_classifier.evaluation.calibration.prevalence_offsets`.
+    """
+    weights = np.concatenate([np.full(len(scores), 1 / len(scores)) for _, scores in scored])
+    return dict(zip(GENRES, map(float, prevalence_offsets(*_pooled(scored), weights)), strict=True))
 
 
 def validate(scored: Sequence[Scored], config: TrainingConfig) -> dict[str, float]:

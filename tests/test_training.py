@@ -207,6 +207,47 @@ def test_the_last_epoch_is_kept_when_asked(data, tmp_path):
     assert json.loads((run.path / "card.json").read_text())["kept_epoch"] == 3
 
 
+MATCHED = dataclasses.replace(
+    CONFIG, keep="last", weak="broadcast", match_prevalence=True, crop_frames=3, epochs=2, patience=None,
+    validation_share=0.0,
+)  # fmt: skip
+
+
+class Stop(keras.callbacks.Callback):
+    """Interrupts the last epoch."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.model.optimizer.iterations.numpy() == self.params["steps"] * MATCHED.epochs:
+            raise KeyboardInterrupt
+
+
+def test_mean_scores_of_training_trailers_are_the_shares_of_genres(tmp_path):
+    """Long trailers give most crops and are of two genres: without matching, the network learns these shares."""
+    labels = write_clips(tmp_path / "clips", [24, 6, 24, 6, 6, 6, 6, 6], weak=tuple(range(8)))
+    data = (tmp_path / "clips", labels.drop(columns=["start", "end"]).assign(start=np.nan, end=np.nan))
+    with pytest.raises(KeyboardInterrupt):
+        train(*data, tmp_path / "run", model_config=TINY, training_config=MATCHED, callbacks=[Stop()])
+    assert "moved_biases" not in json.loads((tmp_path / "run" / "card.json").read_text())
+    notes: list[str] = []
+    run = train(*data, tmp_path / "run", resume=True, on_note=notes.append)
+    train_ids = read_splits(run.path / "splits.csv").query("split == 'train'")["trailer_id"].tolist()
+    trailers = [trailer for trailer in load_trailers(*data) if trailer.trailer_id in train_ids]
+    means = np.mean([scores.mean(axis=0) for _, scores in score_trailers(run.model, trailers, MATCHED)], axis=0)
+    shares = np.mean([trailer.genres for trailer in trailers], axis=0)
+    shown = shares > 0
+    assert shown.sum() > 2
+    np.testing.assert_allclose(means[shown], shares[shown], atol=1e-5)
+    moved = json.loads((run.path / "card.json").read_text())["moved_biases"]
+    assert set(moved) == {genre for genre, one in zip(GENRES, shown, strict=True) if one}
+    assert f"{next(iter(moved))} {next(iter(moved.values())):+.2f}" in notes[-1]
+
+
+def test_prevalence_is_matched_only_where_that_means_something():
+    for options in ({"keep": "best"}, {"weak": "pool"}):
+        with pytest.raises(InputError, match="match_prevalence needs keep = last and weak = broadcast"):
+            dataclasses.replace(MATCHED, **options)
+
+
 def test_one_seed_is_one_run_and_another_is_another(finished, data, tmp_path):
     train(*data, tmp_path / "again", model_config=TINY, training_config=CONFIG)
     assert_same_bits(finished, tmp_path / "again")

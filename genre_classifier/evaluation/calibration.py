@@ -109,6 +109,41 @@ def fit_temperatures(y_true: np.ndarray, raw_scores: np.ndarray) -> np.ndarray:
     return temperatures
 
 
+def prevalence_offsets(y_true: np.ndarray, raw_scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Find per genre what to take off the logits so that the mean score is the share of positive frames.
+
+    That is the best intercept of a logistic regression on the scores: where the log loss is smallest, its derivative,
+    the mean of score less truth, is zero. The order of the scores stays.
+
+    Parameters
+    ----------
+    y_true : ndarray, shape (frames, genres)
+        Bools, or 0 and 1.
+    raw_scores : ndarray, shape (frames, genres)
+    weights : ndarray, shape (frames,)
+        Of the frames, 0 or more, with a positive sum.
+
+    Returns
+    -------
+    ndarray of float64, shape (genres,)
+        Above 0 where the scores are too high; 0 for a genre that is present in no frame or in all of them, where no
+        finite number would do.
+    """
+    labels = np.asarray(y_true) > 0.5
+    logits = special.logit(np.clip(np.asarray(raw_scores, dtype=np.float64), _EPSILON, 1 - _EPSILON))
+    shares = np.average(labels, axis=0, weights=weights)
+    offsets = np.zeros(labels.shape[1])
+    for genre in np.flatnonzero((shares > 0) & (shares < 1)):
+        own, share = logits[:, genre], shares[genre]
+        # With the smallest logit at the share every score is at or above it, with the largest at or below.
+        offsets[genre] = optimize.brentq(
+            lambda offset, own=own, share=share: np.average(special.expit(own - offset), weights=weights) - share,
+            own.min() - special.logit(share) - 1,
+            own.max() - special.logit(share) + 1,
+        )
+    return offsets
+
+
 def best_f1_thresholds(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
     """Find per genre the threshold with the highest F1, on the scale of `y_score`.
 
