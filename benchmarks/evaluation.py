@@ -11,12 +11,12 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import resource
 import time
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.peaks import peak_bytes
 from genre_classifier.config import EvaluationConfig
 from genre_classifier.genres import GENRES
 from genre_classifier.metrics import evaluate
@@ -52,7 +52,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=1000)
     options = parser.parse_args()
     labels, scores = made_up(options.trailers, options.frames)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    before = peak_bytes() / 1e9
     figures = {}
     for name, draws in (("one draw", 1), (f"{options.draws} draws", options.draws)):
         started, cpu = time.perf_counter(), time.process_time()
@@ -60,7 +60,7 @@ def main() -> None:
         figures[name] = {
             "seconds": round(time.perf_counter() - started, 1),
             "cpu_seconds": round(time.process_time() - cpu, 1),
-            "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2, 2),
+            "peak_gb": round(peak_bytes() / 1e9, 2),
         }
     headline = found.figure("frame_pooled", "macro", "average_precision")
     print(f"{options.trailers} trailers x {options.frames} frames x {len(GENRES)} genres; data alone {before:.2f} GB")

@@ -6,7 +6,7 @@ Speed: all sides in one process, in turn, the median of several rounds; ratios a
 convolutions" are the convolutions of the network and nothing else, the limit of what a prediction can reach. CPU time
 (of all cores) stands beside wall time, since it depends less on what else the machine does. Memory: the peak of a
 process of its own per row, beside what `genre_classifier.memory` says beforehand. `--full` adds the article's scale:
-tagging 100, 1000 and 4000 frames, and one training step on 1000 frames, of 3 x 400 x 400.
+scoring 100, 1000 and 4000 frames, and `genre-classifier train` on one trailer of 1000 frames, of 3 x 400 x 400.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from __future__ import annotations
 import argparse
 import collections
 import json
+import math
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -31,6 +31,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.peaks import peak_bytes, run_and_measure
 from benchmarks.plain_network import build_plain_model, copy_weights
 from genre_classifier.acceleration import has_bfloat16
 from genre_classifier.config import ModelConfig
@@ -41,7 +42,7 @@ from genre_classifier.streaming import DEFAULT_CHUNK, score_clip
 PLAIN = ("channels_first", "channels_last")
 PRECISIONS = ("float32", "bfloat16") if has_bfloat16() else ("float32",)
 FRAMES = 8  # what a training step of plain Keras can hold at 400x400
-FULL_CHUNK = 8
+FULL_CHUNK, FULL_TRAINED, FULL_SCORED = 8, 1000, (100, 1000, 4000)
 
 Side = Callable[[], Any]
 
@@ -80,9 +81,9 @@ def make_sides(size: int) -> dict[str, dict[str, Side]]:
 def bare_convolutions(config: ModelConfig, precision: str) -> Side:
     """Return a call that runs the convolutions of the network's ConvLSTMs on `FRAMES` frames."""
     inputs = []
-    for maps, shrink in zip(layer_maps(config), (1, 2, 6), strict=True):
-        channels = maps.inputs + maps.filters
-        joined = tf.random.normal((1, config.rows // shrink, config.cols // shrink, channels))
+    for maps in layer_maps(config):
+        channels, side = maps.inputs + maps.filters, math.isqrt(maps.pixels)
+        joined = tf.random.normal((1, side, side, channels))
         kernel = tf.random.normal((3, 3, channels, 4 * maps.filters))
         inputs.append((tf.cast(joined, precision), tf.cast(kernel, precision)))
 
@@ -176,15 +177,44 @@ def memory_rows(size: int, full: bool) -> list[dict[str, Any]]:
     work = [("predict", side, FRAMES) for side in (*PLAIN, *PRECISIONS)]
     work += [("train", side, FRAMES) for side in (*PLAIN, *PRECISIONS)]
     if full:
-        work += [("tag", "float32", frames) for frames in (100, 1000, 4000)]
-        work += [("full step", "float32", 1000)]
+        work += [("score", "float32", frames) for frames in FULL_SCORED]
     rows = []
     for task, side, frames in work:
         arguments = [sys.executable, "-m", "benchmarks.network", "--one", task, side, str(frames), str(size)]
         output = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
         rows.append(json.loads(output.splitlines()[-1]))
         print(_memory_line(rows[-1]), flush=True)
+    if full:
+        rows.append(measure_train_command(FULL_TRAINED, size))
+        print(_memory_line(rows[-1]), flush=True)
     return rows
+
+
+def write_clip(path: Path, frames: int, size: int) -> None:
+    """Write noise as a clip; not through a memory map, whose pages would count."""
+    with path.open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (frames, 3, size, size)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, frames, FRAMES):
+            file.write(pixels_of(FRAMES, size)[0][: frames - start].tobytes())
+
+
+def measure_train_command(frames: int, size: int) -> dict[str, Any]:
+    """Train the article's network on one trailer for one epoch, by the command that a user runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        clips, labels, run = (str(Path(folder) / name) for name in ("clips", "labels.csv", "run"))
+        Path(clips).mkdir()
+        write_clip(Path(clips) / "trailer_0.npy", frames, size)
+        np.save(Path(clips) / "times_0.npy", np.arange(frames) / 8)
+        Path(labels).write_text(f"trailer,start,end,genre\n0,0,{frames / 16},action\n0,{frames / 16},{frames},comedy\n")
+        options = f"--epochs 1 --chunk {FULL_CHUNK} --bptt full --validation-share 0 --test-share 0".split()
+        command = [sys.executable, "-m", "genre_classifier", "train", clips, labels, run, *options]
+        seconds, peak = run_and_measure(command)
+    estimate = training_bytes(ModelConfig(rows=size, cols=size), frames, chunk=FULL_CHUNK)
+    return {
+        "task": "train command", "side": "float32", "frames": frames, "size": size, "seconds": seconds,
+        "peak_gb": peak / 1e9, "estimate_gb": estimate / 1e9,
+    }  # fmt: skip
 
 
 def measure_one(task: str, side: str, frames: int, size: int) -> dict[str, Any]:
@@ -202,23 +232,12 @@ def measure_one(task: str, side: str, frames: int, size: int) -> dict[str, Any]:
     else:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "clip.npy"
-            with path.open("wb") as file:  # not through a memory map, whose pages would count
-                header = {"descr": "|u1", "fortran_order": False, "shape": (frames, 3, size, size)}
-                np.lib.format.write_array_header_1_0(file, header)
-                for start in range(0, frames, FRAMES):
-                    file.write(pixels_of(FRAMES, size)[0][: frames - start].tobytes())
-            clip = np.load(path, mmap_mode="r")
-            if task == "tag":
-                score_clip(model, clip, precision=side)
-                estimate = scoring_bytes(config, DEFAULT_CHUNK, precision=side)
-            else:
-                model.configure(chunk=FULL_CHUNK, bptt="full", precision=side)
-                model.train_on_batch(clip[None], [np.ones((1, frames, 1), np.float32)] * 6)
-                estimate = training_bytes(config, frames, chunk=FULL_CHUNK, precision=side)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            write_clip(path, frames, size)
+            score_clip(model, np.load(path, mmap_mode="r"), precision=side)
+            estimate = scoring_bytes(config, DEFAULT_CHUNK, precision=side)
     seconds = time.perf_counter() - wall
     return {
-        "task": task, "side": side, "frames": frames, "size": size, "seconds": seconds, "peak_gb": peak / 1e9,
+        "task": task, "side": side, "frames": frames, "size": size, "seconds": seconds, "peak_gb": peak_bytes() / 1e9,
         "estimate_gb": None if estimate is None else estimate / 1e9,
     }  # fmt: skip
 
@@ -234,7 +253,7 @@ def _speed_line(row: dict[str, Any]) -> str:
 def _memory_line(row: dict[str, Any]) -> str:
     estimate = "" if row["estimate_gb"] is None else f"{row['estimate_gb']:8.2f}"
     return (
-        f"{row['task']:10} {row['side']:15} {row['frames']:6} {row['peak_gb']:8.2f} {estimate:>8} {row['seconds']:8.1f}"
+        f"{row['task']:13} {row['side']:15} {row['frames']:6} {row['peak_gb']:8.2f} {estimate:>8} {row['seconds']:8.1f}"
     )
 
 
@@ -270,7 +289,7 @@ def main() -> None:
                 for name, share in found.items():
                     print(f"  {share:6.1%}  {name}", flush=True)
     if options.only in (None, "memory"):
-        print(f"\n{'task':10} {'side':15} {'frames':>6} {'peak GB':>8} {'said':>8} {'seconds':>8}")
+        print(f"\n{'task':13} {'side':15} {'frames':>6} {'peak GB':>8} {'said':>8} {'seconds':>8}")
         results["memory"] = memory_rows(options.sizes[0], options.full)
     print(json.dumps(results))
     if options.json:

@@ -38,8 +38,9 @@ def build_plain_model(config: ModelConfig, data_format: str, *, stateful_batch: 
 
     def pooled(values: Any, size: int) -> Any:
         if last:
-            return keras.layers.MaxPooling3D((1, size, size), data_format="channels_last")(values)
-        return keras.layers.TimeDistributed(keras.layers.MaxPooling2D(size, data_format="channels_first"))(values)
+            return keras.layers.MaxPooling3D((1, size, size), padding=config.pool_padding)(values)
+        pooling = keras.layers.MaxPooling2D(size, padding=config.pool_padding, data_format="channels_first")
+        return keras.layers.TimeDistributed(pooling)(values)
 
     pixels = keras.Input(batch_shape=(stateful_batch, None, 3, config.rows, config.cols), name="frames")
     values = keras.layers.Rescaling(1 / 255)(pixels)

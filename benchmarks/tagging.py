@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from benchmarks.peaks import peak_bytes
 from genre_classifier.config import ModelConfig, TrainingConfig
 from preprocessing.config import ClipConfig
 
@@ -103,8 +103,9 @@ def print_peak(run: Path, video: Path) -> None:
             reader = max([reader, *(child.memory_info().rss for child in me.children())])
 
     frames = len(tag_trailer(load_run(run), video, on_progress=look).scores)
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"frames": frames, "megabytes": round(own), "reader_megabytes": round(reader / 2**20)}))
+    print(
+        json.dumps({"frames": frames, "megabytes": round(peak_bytes() / 1e6), "reader_megabytes": round(reader / 1e6)})
+    )
 
 
 def measure_memory(folder: Path) -> dict[str, dict[str, float]]:

@@ -6,7 +6,12 @@ The names below are imported on first use, so that `import genre_classifier` loa
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
+
+# TensorFlow turns oneDNN on by itself only where the CPU has AVX-512 or better. Without it a training step takes a
+# sixth more CPU time on AVX2, and convolutions with channels first do not run on a CPU at all.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 _HOMES = {
     "GENRES": "genre_classifier.genres",

@@ -29,8 +29,15 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled
 
 
-def program(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function of tensors, once per shape and type of its arguments, whatever the number of frames."""
+def program(function: Callable[..., Any], variables: Sequence[keras.Variable] = ()) -> Callable[..., Any]:
+    """Compile a function of tensors, once per shape and type of its arguments, whatever the number of frames.
+
+    Parameters
+    ----------
+    function : callable
+    variables : sequence of keras.Variable
+        What the function reads besides its arguments: it sees their present values at every call.
+    """
     if TENSORFLOW:
         import tensorflow as tf
 
@@ -39,8 +46,13 @@ def program(function: Callable[..., Any]) -> Callable[..., Any]:
     if keras.backend.backend() == "jax":
         import jax
 
-        compiled: Callable[..., Any] = jax.jit(function)
-        return compiled
+        # A value that the function takes from anywhere but its arguments would be compiled in as a constant.
+        def of_values(values: list[Any], *arguments: Any) -> Any:
+            with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
+                return function(*arguments)
+
+        compiled = jax.jit(of_values)
+        return lambda *arguments: compiled([variable.value for variable in variables], *arguments)
     return function
 
 
@@ -101,7 +113,7 @@ def require_precision(precision: str) -> None:
 
 @functools.cache
 def has_bfloat16() -> bool:
-    """Return whether the machine multiplies bfloat16 in hardware (Linux; elsewhere only GPUs are recognised)."""
+    """Return whether the machine multiplies bfloat16 in hardware (CPUs on Linux alone; GPUs everywhere)."""
     try:
         with Path("/proc/cpuinfo").open(encoding="ascii", errors="replace") as file:
             flags = next((line for line in file if line.startswith("flags")), "").split()
@@ -113,4 +125,8 @@ def has_bfloat16() -> bool:
         import tensorflow as tf
 
         return bool(tf.config.list_physical_devices("GPU"))
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return str(jax.default_backend()) != "cpu"
     return False

@@ -58,44 +58,59 @@ class Augmentation:
         return lengths
 
 
-def augment(
-    clip: np.ndarray, targets: np.ndarray, augmentation: Augmentation, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Change one clip.
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """What happens to one clip: which frames are kept, and what every one of them goes through.
 
-    Parameters
+    Attributes
     ----------
-    clip : ndarray of uint8, shape (frames, 3, rows, cols)
-        May be a memory map; it is not written to.
-    targets : ndarray, shape (frames, genres)
-    augmentation : Augmentation
-    rng : Generator
-
-    Returns
-    -------
-    clip : ndarray of uint8, shape (kept frames, 3, rows, cols)
-    targets : ndarray, shape (kept frames, genres)
+    kept : range
+        Numbers of the clip's frames.
+    flip : bool
+    cut, place : ndarray of float, shape (2,), or None
+        Of rows and columns: the share that is cut off, and where, from 0 to 1.
+    shares : ndarray of float, shape (2,), or None
+        How far the picture moves down and right, as shares of its size.
+    greys : ndarray of uint8, shape (256,), or None
+        New value of each grey value.
     """
+
+    kept: range
+    flip: bool = False
+    cut: np.ndarray | None = None
+    place: np.ndarray | None = None
+    shares: np.ndarray | None = None
+    greys: np.ndarray | None = None
+
+    def apply(self, frames: np.ndarray) -> np.ndarray:
+        """Change some of the kept frames, uint8 (frames, 3, rows, cols); the result is another such array."""
+        if self.flip:
+            frames = frames[..., ::-1]
+        if self.cut is not None and self.place is not None:
+            frames = _zoom(frames, self.cut, self.place)
+        if self.shares is not None:
+            frames = _shift(frames, self.shares)
+        return frames if self.greys is None else self.greys[frames]
+
+
+def draw_change(frames: int, augmentation: Augmentation, rng: np.random.Generator) -> Change:
+    """Draw what happens to a clip of so many frames."""
     stride = int(rng.integers(1, augmentation.stride + 1))
-    start = int(rng.integers(0, min(stride, len(clip))))
-    changed, targets = clip[start::stride], targets[start::stride]
+    kept = range(int(rng.integers(0, min(stride, frames))), frames, stride)
     if augmentation.crop_frames is not None:
-        first = int(rng.integers(0, max(len(changed) - augmentation.crop_frames, 0) + 1))
-        kept = slice(first, first + augmentation.crop_frames)
-        changed, targets = changed[kept], targets[kept]
-    changed = np.asarray(changed)
-    if augmentation.flip and rng.random() < 0.5:
-        changed = changed[..., ::-1]
+        first = int(rng.integers(0, max(len(kept) - augmentation.crop_frames, 0) + 1))
+        kept = kept[first : first + augmentation.crop_frames]
+    flip = bool(augmentation.flip and rng.random() < 0.5)
+    cut = place = shares = greys = None
     if augmentation.zoom:
-        changed = _zoom(changed, rng.uniform(0, augmentation.zoom, size=2), rng.random(2))
+        cut, place = rng.uniform(0, augmentation.zoom, size=2), rng.random(2)
     if augmentation.shift:
-        changed = _shift(changed, rng.uniform(-augmentation.shift, augmentation.shift, size=2))
+        shares = rng.uniform(-augmentation.shift, augmentation.shift, size=2)
     if augmentation.brightness or augmentation.contrast:
         gain = 1 + rng.uniform(-augmentation.contrast, augmentation.contrast)
         offset = 255 * rng.uniform(-augmentation.brightness, augmentation.brightness)
-        table = np.clip((np.arange(256) - 127.5) * gain + 127.5 + offset, 0, 255).astype(np.uint8)
-        changed = table[changed]
-    return np.ascontiguousarray(changed), targets
+        greys = np.clip((np.arange(256) - 127.5) * gain + 127.5 + offset, 0, 255).astype(np.uint8)
+    return Change(kept, flip, cut, place, shares, greys)
 
 
 def _zoom(clip: np.ndarray, cut: np.ndarray, place: np.ndarray) -> np.ndarray:

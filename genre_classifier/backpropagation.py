@@ -12,7 +12,7 @@ from typing import Any
 
 from genre_classifier import convlstm
 from genre_classifier.acceleration import TENSORFLOW, frames_first, fused
-from genre_classifier.convlstm import Cell, Moments, State, gates, join, measure
+from genre_classifier.convlstm import WHOLE, Cell, Moments, Pool, State, gates, join, measure
 
 if TENSORFLOW:
     import tensorflow as tf
@@ -24,7 +24,7 @@ def run(
     state: State,
     weights: Any,
     *,
-    pool: int = 1,
+    pool: Pool = WHOLE,
     signs: Any = 1.0,
     input_gradient: bool = True,
 ) -> tuple[Any, State, Moments]:
@@ -37,8 +37,8 @@ def run(
     state : tuple
     weights : float tensor, shape (batch, frames)
         1 for real frames, 0 for padded ones, which the moments leave out.
-    pool : int
-        Size of the windows over which h is pooled.
+    pool : Pool
+        The windows over which h is pooled.
     signs : tensor, shape (filters,)
         1 or -1: h is multiplied by it before pooling. It gets no gradient.
     input_gradient : bool
@@ -46,7 +46,7 @@ def run(
 
     Returns
     -------
-    outputs : tensor, shape (batch, frames, rows // pool, cols // pool, filters)
+    outputs : tensor, shape (batch, frames, rows of windows, columns of windows, filters)
     state : tuple
     moments : Moments
         Of h before pooling; differentiable like the outputs.
@@ -75,7 +75,7 @@ class _Loop:
     """One chunk's way forward, what it keeps, and its way back. Sequences have frames first."""
 
     def __init__(
-        self, cell: Cell, kernel: Any, bias: Any, frames: Any, state: State, weights: Any, signs: Any, pool: int
+        self, cell: Cell, kernel: Any, bias: Any, frames: Any, state: State, weights: Any, signs: Any, pool: Pool
     ) -> None:
         self.cell, self.kernel, self.bias, self.state, self.signs, self.pool = cell, kernel, bias, state, signs, pool
         self.frames, self.weights = frames_first(frames), frames_first(weights)
@@ -84,7 +84,7 @@ class _Loop:
     def forward(self) -> tuple[State, Moments]:
         """Return the last state and the moments."""
         batch, rows, cols, filters = self.state[0].shape
-        pooled = (batch, rows // self.pool, cols // self.pool, filters)
+        pooled = (batch, self.pool.windows(rows), self.pool.windows(cols), filters)
         maps = (batch, rows, cols, filters)
         shapes = [pooled, pooled, maps, maps, (batch, rows, cols, 4 * filters)]
         types = ["float32", "uint8", "float32", "float32", self.cell.dtype]
@@ -155,7 +155,7 @@ class _Loop:
 
 
 @functools.cache
-def _pool(pool: int) -> Callable[..., Any]:
+def _pool(pool: Pool) -> Callable[..., Any]:
     """Return the pooled maps, and where in its window each maximum came from."""
 
     def pooled(h: Any, signs: Any) -> Any:
@@ -170,16 +170,18 @@ def _pool(pool: int) -> Callable[..., Any]:
 
 
 @functools.cache
-def _unpool(pool: int) -> Callable[..., Any]:
+def _unpool(pool: Pool) -> Callable[..., Any]:
     """Return the gradient of `_pool` with respect to h."""
 
     def unpooled(d_pooled: Any, place: Any, h: Any, signs: Any) -> Any:
         _, rows, cols, filters = d_pooled.shape
-        numbers = tf.cast(tf.reshape(tf.range(pool * pool), (1, 1, pool, 1, pool, 1)), tf.uint8)
+        size = pool.size
+        numbers = tf.cast(tf.reshape(tf.range(size * size), (1, 1, size, 1, size, 1)), tf.uint8)
         windows = tf.where(place[:, :, None, :, None] == numbers, (d_pooled * signs)[:, :, None, :, None], 0.0)
-        d_h = tf.reshape(windows, (-1, rows * pool, cols * pool, filters))
-        left = [[0, 0], [0, h.shape[1] - rows * pool], [0, h.shape[2] - cols * pool], [0, 0]]
-        return tf.pad(d_h, left)
+        d_h = tf.reshape(windows, (-1, rows * size, cols * size, filters))
+        (top, bottom), (left, right) = (pool.margins(pixels) for pixels in h.shape[1:3])
+        d_h = d_h[:, top : top + h.shape[1], left : left + h.shape[2]]  # what lies outside was never there
+        return tf.pad(d_h, [[0, 0], [0, max(-bottom, 0)], [0, max(-right, 0)], [0, 0]])
 
     return fused(unpooled)
 

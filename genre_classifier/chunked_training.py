@@ -45,6 +45,7 @@ class ChunkedTraining:
         """Take the next batch of an iterator through one step of the optimizer; return Keras's logs."""
         data = next(iterator)
         x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
+        self._model.require_size(x)
         if self._model.chunk is None or x.shape[1] <= self._model.chunk:
             return self._train_whole(data)
         return self._train_in_chunks(x, y, weights, self._model.chunk)

@@ -18,9 +18,12 @@ Schedule = Literal["constant", "cosine"]
 Weak = Literal["pool", "broadcast"]
 Keep = Literal["best", "last"]
 Head = Literal["flat", "pooled"]
+PoolPadding = Literal["same", "valid"]
 Inputs = Literal["rgb", "difference", "rgb+difference", "motion"]
 
 INPUT_CHANNELS: dict[str, int] = {"rgb": 3, "difference": 3, "rgb+difference": 6, "motion": 1}  # by `inputs`
+
+LARGEST_KERNEL = 31  # pixels: ten times the article's, a hundred times its work
 
 ConfigT = TypeVar("ConfigT", bound="_Config")
 
@@ -77,6 +80,9 @@ class ModelConfig(_Config):
         Filters of the ConvLSTM of each genre's branch.
     branch_pool : int
         Spatial max pooling in the branch.
+    pool_padding : {"same", "valid"}
+        What becomes of rows and columns that fill no window of a pooling: "same" keeps them, as the article's published
+        code does (400 -> 200 -> 67 -> 34), "valid" drops them.
     dense_units : tuple of int
         Hidden Dense layers of the branch, before its single output.
     kernel_size : int
@@ -101,6 +107,7 @@ class ModelConfig(_Config):
     trunk_pools: tuple[int, ...] = (2, 3)
     branch_filters: int = 5
     branch_pool: int = 2
+    pool_padding: PoolPadding = "same"
     dense_units: tuple[int, ...] = (512, 32)
     kernel_size: int = 3
     head: Head = "flat"
@@ -114,7 +121,11 @@ class ModelConfig(_Config):
         _require(self.genres == GENRES, f"genres must be {GENRES}, got {self.genres}")
         sizes = (*self.trunk_filters, *self.trunk_pools, self.branch_filters, self.branch_pool, *self.dense_units)
         _require(all(size >= 1 for size in sizes), f"layer sizes must be at least 1, got {self}")
-        _require_choices(self, head=Head, inputs=Inputs)
+        _require(
+            1 <= self.kernel_size <= LARGEST_KERNEL,
+            f"kernel_size must be from 1 to {LARGEST_KERNEL} pixels, got {self.kernel_size}",
+        )
+        _require_choices(self, head=Head, inputs=Inputs, pool_padding=PoolPadding)
         _require(0 <= self.norm_momentum < 1, f"norm_momentum must be in [0, 1), got {self.norm_momentum}")
         _require(self.norm_epsilon > 0, f"norm_epsilon must be positive, got {self.norm_epsilon}")
         shrink = self.branch_pool
@@ -124,6 +135,11 @@ class ModelConfig(_Config):
             min(self.rows, self.cols) >= shrink,
             f"frames of {self.rows}x{self.cols} are too small: this network pools {shrink} pixels into one",
         )
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> ModelConfig:
+        """Rebuild from `to_dict`; what was written before there was `pool_padding` is "valid"."""
+        return super().from_dict({"pool_padding": "valid", **fields})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,6 +179,10 @@ class TrainingConfig(_Config):
         Weigh each genre's frames so that those with and without it count alike.
     label_smoothing : float
         Targets become target * (1 - s) + s / 2.
+    match_prevalence : bool
+        After the last epoch, move the output bias of each genre so that the mean score of the training trailers, whole
+        and unchanged, is the share of them that show the genre. Crops, which count long trailers more often, and random
+        changes leave scores that lean. Needs keep = "last" and weak = "broadcast".
     crop_frames : int or None
         Train on crops of this many consecutive frames from random places, as many per epoch as fit into each trailer
         side by side; None takes each trailer whole.
@@ -202,6 +222,7 @@ class TrainingConfig(_Config):
     weak: Weak = "pool"
     balance: bool = False
     label_smoothing: float = 0.0
+    match_prevalence: bool = False
     crop_frames: int | None = None
     flip: bool = False
     zoom: float = 0.0
@@ -219,13 +240,22 @@ class TrainingConfig(_Config):
         for name in ("epochs", "batch_size", "patience", "chunk", "crop_frames", "stride"):
             value = getattr(self, name)
             _require(value is None or value >= 1, f"{name} must be at least 1, got {value}")
+        _require(0 <= self.seed < 2**32, f"seed must be from 0 to {2**32 - 1}, got {self.seed}")
         for name in ("learning_rate", "clip_norm"):
             value = getattr(self, name)
             _require(value is None or 0 < value < float("inf"), f"{name} must be positive, got {value}")
         for name in ("label_smoothing", "zoom", "shift", "brightness", "contrast", "validation_share", "test_share"):
             value = getattr(self, name)
             _require(0 <= value < 1, f"{name} must be at least 0 and below 1, got {value}")
-        _require(self.weight_decay >= 0, f"weight_decay must be at least 0, got {self.weight_decay}")
+        _require(
+            0 <= self.weight_decay < float("inf"),
+            f"weight_decay must be at least 0 and finite, got {self.weight_decay}",
+        )
+        _require(
+            not self.match_prevalence or (self.keep == "last" and self.weak == "broadcast"),
+            f"match_prevalence needs keep = last and weak = broadcast, got {self.keep} and {self.weak}; "
+            f"--no-match-prevalence trains without it",
+        )
         _require(
             self.validation_share + self.test_share < 1,
             f"validation_share and test_share must leave trailers for training, got {self.validation_share} and "
@@ -304,3 +334,21 @@ class SegmentConfig(_Config):
             seconds = getattr(self, name)
             _require(0 <= seconds < float("inf"), f"{name} must be 0 seconds or more, got {seconds}")
         _require(0 < self.off_ratio <= 1, f"off_ratio must be above 0 and at most 1, got {self.off_ratio}")
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportConfig:
+    """What files for other programs say beside labels and segments.
+
+    Attributes
+    ----------
+    subset : str
+        ActivityNet's subset of the trailers in a file of labels.
+    label_studio_prefix : str
+        What comes before a trailer's name in the address from which Label Studio plays it; empty: the bare name.
+    """
+
+    # What ActivityNet's evaluator takes unless told otherwise.
+    subset: str = "validation"
+    # Where Label Studio serves the files below LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT.
+    label_studio_prefix: str = "/data/local-files/?d="

@@ -14,9 +14,11 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 from keras import ops
 
 from genre_classifier.acceleration import fused, scan
+from genre_classifier.memory import pooled_size
 
 RECURRENT_ACTIVATIONS = ("hard_sigmoid", "sigmoid")
 
@@ -59,6 +61,33 @@ class Cell(NamedTuple):
     dtype: str = "float32"
 
 
+class Pool(NamedTuple):
+    """Max pooling over space, in windows side by side.
+
+    Attributes
+    ----------
+    size : int
+        Rows and columns of a window, in pixels.
+    padding : {"same", "valid"}
+        Whether windows that the picture fills only in part count ("same": what they lack is split between both sides,
+        the odd pixel going to the end, as Keras does) or are left out ("valid").
+    """
+
+    size: int
+    padding: str = "valid"
+
+    def windows(self, pixels: int) -> int:
+        """Return how many windows an axis of so many pixels has."""
+        return pooled_size(pixels, self.size, self.padding)
+
+    def margins(self, pixels: int) -> tuple[int, int]:
+        """Return how many pixels the windows reach beyond the axis at its start and its end; negative: fall short."""
+        over = self.windows(pixels) * self.size - pixels
+        before = max(over, 0) // 2
+        return before, over - before
+
+
+WHOLE = Pool(1)  # every pixel is a window of its own
 State = tuple[Any, Any]  # h and c, each (batch, rows, cols, filters)
 
 
@@ -87,7 +116,7 @@ def run(cell: Cell, frames: Any, state: State) -> tuple[Any, State]:
 
 
 def run_and_pool(
-    cell: Cell, frames: Any, state: State, weights: Any, *, pool: int = 1, signs: Any = 1.0
+    cell: Cell, frames: Any, state: State, weights: Any, *, pool: Pool = WHOLE, signs: Any = 1.0
 ) -> tuple[Any, State, Moments]:
     """Run, measure h and pool it.
 
@@ -98,14 +127,14 @@ def run_and_pool(
     state : tuple
     weights : float tensor, shape (batch, frames)
         1 for real frames, 0 for padded ones, which the moments leave out.
-    pool : int
-        Size of the windows over which h is pooled; rows and columns that fill no window are dropped.
+    pool : Pool
+        The windows over which h is pooled.
     signs : tensor, shape (filters,)
         1 or -1: h is multiplied by it before it is pooled.
 
     Returns
     -------
-    outputs : tensor, shape (batch, frames, rows // pool, cols // pool, filters)
+    outputs : tensor, shape (batch, frames, rows of windows, columns of windows, filters)
     state : tuple
     moments : Moments
         Of h before pooling.
@@ -117,17 +146,23 @@ def run_and_pool(
         return ((h, c), moments + measure(h, frame[1])), (max_pool(h * signs, pool),)
 
     batch, rows, cols, filters = state[0].shape
-    shape = (batch, rows // pool, cols // pool, filters)
+    shape = (batch, pool.windows(rows), pool.windows(cols), filters)
     zeros = ops.zeros((filters,))
     start = (tuple(state), Moments(ops.zeros(()), zeros, zeros))
     (outputs,), (state, moments) = scan(one, start, (frames, weights), [(shape, "float32")])
     return outputs, state, moments
 
 
-def corners(frames: Any, pool: int) -> list[Any]:
+def corners(frames: Any, pool: Pool) -> list[Any]:
     """Cut `(n, rows, cols, channels)` into the windows' first pixels, second pixels, ..., row by row."""
-    rows, cols = frames.shape[1] // pool * pool, frames.shape[2] // pool * pool
-    return [frames[:, i:rows:pool, j:cols:pool] for i in range(pool) for j in range(pool)]
+    _, rows, cols, _ = frames.shape
+    margins = [pool.margins(rows), pool.margins(cols)]
+    if any(side > 0 for both in margins for side in both):
+        # What a window lacks is never its maximum.
+        lacking = [(0, 0), *((max(before, 0), max(after, 0)) for before, after in margins), (0, 0)]
+        frames = ops.pad(frames, lacking, constant_values=-np.inf)
+    size, rows, cols = pool.size, pool.windows(rows) * pool.size, pool.windows(cols) * pool.size
+    return [frames[:, i:rows:size, j:cols:size] for i in range(size) for j in range(size)]
 
 
 def measure(frames: Any, weights: Any) -> Moments:
@@ -141,9 +176,11 @@ def measure(frames: Any, weights: Any) -> Moments:
     return Moments(ops.sum(weights) * (rows * cols), total, squares)
 
 
-def max_pool(frames: Any, pool: int) -> Any:
-    """Pool `(n, rows, cols, channels)`; rows and columns that fill no window are dropped."""
-    return ops.max_pool(frames, pool, pool, data_format="channels_last") if pool > 1 else frames
+def max_pool(frames: Any, pool: Pool) -> Any:
+    """Pool `(n, rows, cols, channels)`."""
+    if pool.size == 1:
+        return frames
+    return ops.max_pool(frames, pool.size, pool.size, padding=pool.padding, data_format="channels_last")
 
 
 def _convolve(cell: Cell, joined: Any) -> Any:

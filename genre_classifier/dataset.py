@@ -14,10 +14,11 @@ import keras
 import numpy as np
 import pandas as pd
 
-from genre_classifier.augmentation import Augmentation, augment
+from genre_classifier.augmentation import Augmentation, Change, draw_change
 from genre_classifier.genres import GENRES
 from genre_classifier.labels import frame_targets, is_weak, labels_for_trailers, read_labels
 from genre_classifier.layers import PADDING
+from genre_classifier.memory import let_go
 from preprocessing.clips import clip_path, load_clip, load_times, times_path
 from preprocessing.errors import InputError
 from preprocessing.manifest import read_manifest
@@ -123,6 +124,47 @@ def load_trailers(
     return trailers
 
 
+class BatchFrames:
+    """The frames of a batch, read from the clips when asked for: `batch[:, start:stop]`, or all by `np.asarray`.
+
+    Parameters
+    ----------
+    clips : sequence of (memmap, Change)
+        uint8 (frames, 3, rows, cols) each, and what happens to it.
+    frames : int
+        Of the batch; what a clip lacks is padded at its end.
+    dtype : numpy dtype
+        int16 where frames are padded, since no uint8 can hold the padding.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (batch, frames, 3, rows, cols)
+    dtype : numpy dtype
+    """
+
+    def __init__(self, clips: Sequence[tuple[np.ndarray, Change]], frames: int, dtype: np.dtype) -> None:
+        self._clips = clips
+        self.shape = (len(clips), frames, *clips[0][0].shape[1:])
+        self.dtype = dtype
+
+    def __getitem__(self, key: tuple[slice, slice]) -> np.ndarray:
+        """Read frames of some clips: `[clips, frames]`, both slices, the second with a step of 1."""
+        chosen, stretch = key
+        clips, places = self._clips[chosen], range(self.shape[1])[stretch]
+        frames = np.empty((len(clips), len(places), *self.shape[2:]), self.dtype)
+        for row, (clip, change) in zip(frames, clips, strict=True):
+            kept = change.kept[places.start : places.stop]
+            row[: len(kept)] = change.apply(clip[kept.start : kept.stop : kept.step])
+            row[len(kept) :] = PADDING if len(kept) < len(row) else 0
+            let_go(clip)
+        return frames
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Read all of it."""
+        return self[:, :].astype(dtype or self.dtype, copy=False)
+
+
 class TrailerSequence(keras.utils.PyDataset):
     """Batches of trailers for `model.fit`: one trailer (or a few, padded) at a time, shuffled anew each epoch.
 
@@ -213,39 +255,40 @@ class TrailerSequence(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
         """Load batch `index` of the epoch."""
-        order = self._order[index * self.batch_size : (index + 1) * self.batch_size]
-        chosen = [self._crops[which] for which in order]
-        loaded = [self._load(which, crop) for which, crop in chosen]
-        longest = max(len(clip) for clip, _ in loaded)
+        frames, targets, weights = self.batch(index)
+        return np.asarray(frames), targets, weights
+
+    def batch(self, index: int) -> tuple[BatchFrames, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+        """Return batch `index` of the epoch, its frames still on disk."""
+        chosen = [self._crops[which] for which in self._order[index * self.batch_size : (index + 1) * self.batch_size]]
+        clips = [self._open(which, crop) for which, crop in chosen]
+        longest = max(len(change.kept) for _, change in clips)
         if self._padded:
             # An odd number of frames in the second batch, even ones elsewhere: see the note on Keras above.
             longest += (longest + (index == 1)) % 2
-            frames = np.full((len(loaded), longest, *loaded[0][0].shape[1:]), PADDING, dtype=np.int16)
-        else:
-            frames = np.stack([clip for clip, _ in loaded])  # (batch, frames, 3, rows, cols)
         channels = 2 if self.weak == "pool" else 1
-        targets = np.zeros((len(GENRES), len(loaded), longest, channels), dtype=np.float32)
-        weights = np.zeros((len(GENRES), len(loaded), longest), dtype=np.float32)
-        for row, ((clip, target), (which, _)) in enumerate(zip(loaded, chosen, strict=True)):
-            if self._padded:
-                frames[row, : len(clip)] = clip
-            targets[:, row, : len(clip), 0] = target.T
+        targets = np.zeros((len(GENRES), len(clips), longest, channels), dtype=np.float32)
+        weights = np.zeros((len(GENRES), len(clips), longest), dtype=np.float32)
+        for row, ((which, _), (_, change)) in enumerate(zip(chosen, clips, strict=True)):
+            target, real = self.trailers[which].targets[change.kept], slice(len(change.kept))
+            targets[:, row, real, 0] = target.T
             if self.weak == "pool":
                 targets[:, row, :, 1] = self.trailers[which].weak
-            weights[:, row, : len(clip)] = np.where(target > 0, self.balance[1], self.balance[0]).T
-        return frames, tuple(targets), tuple(weights)
+            weights[:, row, real] = np.where(target > 0, self.balance[1], self.balance[0]).T
+        dtype = np.dtype(np.int16 if self._padded else np.uint8)
+        return BatchFrames(clips, longest, dtype), tuple(targets), tuple(weights)
 
     def on_epoch_end(self) -> None:
         """Move to the next epoch's order; called by Keras."""
         self.epoch += 1
 
-    def _load(self, which: int, crop: int) -> tuple[np.ndarray, np.ndarray]:
+    def _open(self, which: int, crop: int) -> tuple[np.ndarray, Change]:
         trailer = self.trailers[which]
-        clip: Any = load_clip(trailer.clip)
+        clip = load_clip(trailer.clip)
         if self.augmentation is None:
-            return np.asarray(clip), trailer.targets
+            return clip, Change(range(len(clip)))
         rng = np.random.default_rng([self.seed, self.epoch, trailer.trailer_id, 1 + crop])
-        return augment(clip, trailer.targets, self.augmentation, rng)
+        return clip, draw_change(len(clip), self.augmentation, rng)
 
 
 def _crops_per_epoch(frames: int, augmentation: Augmentation | None) -> int:

@@ -75,7 +75,7 @@ def draw_precision(axis: Axes, rows: Sequence[dict[str, float]]) -> None:
     axis.set(xlabel="epoch", ylabel="validation average precision", ylim=(0, 1))
 
 
-def curves_png(rows: Sequence[dict[str, float]], keep: Keep) -> bytes:
+def curves_png(rows: Sequence[dict[str, float]], kept_epoch: int) -> bytes:
     """Return `curves.png`: the losses, and the average precisions where there is a validation split."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -85,8 +85,7 @@ def curves_png(rows: Sequence[dict[str, float]], keep: Keep) -> bytes:
     figure = Figure(figsize=(5 * len(drawings), 4), layout="constrained")
     for draw, axis in zip(drawings, figure.subplots(1, len(drawings), squeeze=False)[0], strict=True):
         draw(axis, rows)
-        kept = rows[kept_row(rows, keep)]["epoch"]
-        axis.axvline(kept, color="grey", linewidth=0.8, linestyle=":", label=f"{keep} epoch, kept")
+        axis.axvline(kept_epoch, color="grey", linewidth=0.8, linestyle=":", label="epoch kept")
         axis.legend(fontsize="small", frameon=False)
         axis.spines[["top", "right"]].set_visible(False)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -223,17 +223,24 @@ class FrameNormalization(keras.layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class FramePooling(keras.layers.Layer):
-    """Max pooling over the space of every frame: `(batch, frames, rows, cols, channels)`, windows side by side."""
+    """Max pooling over the space of every frame: `(batch, frames, rows, cols, channels)`, windows side by side.
 
-    def __init__(self, pool: int, **kwargs: Any) -> None:
+    Parameters
+    ----------
+    pool : int
+        Rows and columns of a window.
+    padding : {"valid", "same"}
+        Whether windows that the picture fills only in part are dropped or kept, as in Keras.
+    """
+
+    def __init__(self, pool: int, padding: str = "valid", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.pool = pool
+        self.windows = convlstm.Pool(pool, padding)
 
     def call(self, frames: Any) -> Any:
-        """Pool; rows and columns that fill no window are dropped."""
+        """Pool."""
         _, steps, rows, cols, channels = frames.shape
-        merged = ops.reshape(frames, (-1, rows, cols, channels))
-        pooled = ops.max_pool(merged, self.pool, self.pool, data_format="channels_last")
+        pooled = convlstm.max_pool(ops.reshape(frames, (-1, rows, cols, channels)), self.windows)
         if steps is None:
             steps = ops.shape(frames)[1]
         return ops.reshape(pooled, (-1, steps, *pooled.shape[1:]))
@@ -241,7 +248,7 @@ class FramePooling(keras.layers.Layer):
     def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the shape of the output."""
         batch, frames, rows, cols, channels = input_shape
-        return batch, frames, rows // self.pool, cols // self.pool, channels
+        return batch, frames, self.windows.windows(rows), self.windows.windows(cols), channels
 
     def compute_output_spec(self, frames: Any) -> Any:
         """Return what `call` gives for a symbolic input."""
@@ -249,7 +256,7 @@ class FramePooling(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {**super().get_config(), "pool": self.pool}
+        return {**super().get_config(), "pool": self.windows.size, "padding": self.windows.padding}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

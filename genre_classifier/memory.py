@@ -10,11 +10,12 @@ import dataclasses
 import itertools
 import math
 import mmap
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import psutil
 
 from genre_classifier.config import INPUT_CHANNELS, ModelConfig, Precision
 from preprocessing.errors import InputError, WorkError
@@ -37,25 +38,32 @@ class Maps:
         Rows times columns.
     inputs, filters : int
         Channels that it sees, and that it gives.
-    pool : int
-        Size of the windows of the pooling after it.
+    pooled : int
+        Pixels after the pooling that follows it.
     """
 
     pixels: int
     inputs: int
     filters: int
-    pool: int
+    pooled: int
 
 
 def layer_maps(config: ModelConfig) -> list[Maps]:
     """Return the sizes of the shared stages, then of all branches side by side."""
     rows, cols, inputs = config.rows, config.cols, INPUT_CHANNELS[config.inputs]
+    branches = config.branch_filters * len(config.genres)
     maps = []
-    for filters, pool in zip(config.trunk_filters, config.trunk_pools, strict=True):
-        maps.append(Maps(rows * cols, inputs, filters, pool))
-        rows, cols, inputs = rows // pool, cols // pool, filters
-    maps.append(Maps(rows * cols, inputs, config.branch_filters * len(config.genres), config.branch_pool))
+    for filters, size in zip((*config.trunk_filters, branches), (*config.trunk_pools, config.branch_pool), strict=True):
+        before = rows * cols
+        rows, cols = (pooled_size(pixels, size, config.pool_padding) for pixels in (rows, cols))
+        maps.append(Maps(before, inputs, filters, rows * cols))
+        inputs = filters
     return maps
+
+
+def pooled_size(pixels: int, window: int, padding: str) -> int:
+    """Return how many windows a pooling lays along an axis, as Keras counts them: "valid" or "same"."""
+    return pixels // window if padding == "valid" else math.ceil(pixels / window)
 
 
 def weight_bytes(config: ModelConfig) -> float:
@@ -63,10 +71,7 @@ def weight_bytes(config: ModelConfig) -> float:
     *shared, branches = layer_maps(config)
     total = sum(config.kernel_size**2 * (one.inputs + one.filters) * 4 * one.filters for one in shared)
     total += config.kernel_size**2 * (branches.inputs + config.branch_filters) * 4 * branches.filters
-    pooled_rows, pooled_cols = config.rows, config.cols
-    for pool in (*config.trunk_pools, config.branch_pool):
-        pooled_rows, pooled_cols = pooled_rows // pool, pooled_cols // pool
-    maps = 2 if config.head == "pooled" else pooled_rows * pooled_cols
+    maps = 2 if config.head == "pooled" else branches.pooled
     units = (config.branch_filters * maps, *config.dense_units, 1)
     total += len(config.genres) * sum(a * b for a, b in itertools.pairwise(units))
     return total * FLOAT
@@ -107,15 +112,17 @@ def training_bytes(
         # Per frame: input and its gradient, h, c and what the convolution gave, the pooled maps, them normalised,
         # and the gradients of both.
         channels = 2 * FLOAT * one.inputs + 2 * FLOAT * one.filters + low * 4 * one.filters
-        kept += one.pixels * (channels + 4 * FLOAT * one.filters / one.pool**2)
+        kept += one.pixels * channels + 4 * FLOAT * one.filters * one.pooled
     first = layer_maps(config)[0]
     working = first.pixels * (low * (first.inputs + 5 * first.filters) + FLOAT * first.filters * TRAINING_COPIES)
     chunks = math.ceil(frames / length)
     borders = 0 if chunks == 1 else math.ceil(chunks / GROUP) + min(GROUP, chunks)
-    clip = 3 * config.rows * config.cols * frames
+    # Frames as read (int16 where they are padded) and as given to the backend; where clips are trained whole, the next
+    # batch waits too.
+    pixels = (3 if chunks == 1 else 2) * 2 * 3 * config.rows * config.cols * length
     # Weights, their gradients (two sets while they are added up) and Adam's two moments.
     fixed = BASE_BYTES + weight_bytes(config) * (5 if chunks == 1 else 6)
-    return fixed + batch * (length * kept + working + borders * _state_bytes(config) + clip)
+    return fixed + batch * (length * kept + working + borders * _state_bytes(config) + pixels)
 
 
 def require_training_memory(
@@ -164,15 +171,53 @@ def require_training_memory(
     raise WorkError(f"{message}no chunk is short enough; " + (" or ".join(remedies) or "it needs a larger machine"))
 
 
-def available_bytes() -> float:
-    """Return the memory that the machine could give a process now; infinity where it does not say (not Linux)."""
+def available_bytes(*, root: Path = Path("/")) -> float:
+    """Return the memory that this process could still be given: by the machine, its container, its `ulimit -v`.
+
+    Pages of files count as free: the system takes them back when memory is asked for.
+
+    Parameters
+    ----------
+    root : Path
+        Where `proc/self/cgroup` and `sys/fs/cgroup` are looked up.
+    """
+    me = psutil.Process()
+    limits = [float(psutil.virtual_memory().available), *_cgroup_bytes(root)]
+    if hasattr(me, "rlimit") and (most := me.rlimit(psutil.RLIMIT_AS)[0]) != psutil.RLIM_INFINITY:
+        limits.append(most - me.memory_info().vms)
+    return max(0.0, min(limits))
+
+
+def _cgroup_bytes(root: Path) -> Iterator[float]:
+    """Yield what each control group around this process has left, of version 1 or 2 (Linux: admin-guide/cgroup-v2)."""
+    base = root / "sys/fs/cgroup"
+    mounts: tuple[Path, ...]
+    names: tuple[str, ...]
+    for line in _words(root / "proc/self/cgroup"):
+        _, controllers, group = line.split(":", 2)
+        if not controllers:  # in the second, other controllers are of version 1
+            mounts, names = (base, base / "unified"), ("memory.max", "memory.high", "memory.current")
+        elif "memory" in controllers.split(","):
+            mounts, names = (base / "memory",), ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        else:
+            continue
+        # Limits hold for all groups below. A container may be told the machine's name of its group, and see only its
+        # own as the root.
+        inner = PurePosixPath(group.lstrip("/"))
+        for folder in (mount / part for mount in mounts for part in (inner, *inner.parents)):
+            *limits, used = ([int(word) for word in _words(folder / name) if word.isdigit()] for name in names)
+            stat = dict(entry.split(" ", 1) for entry in _words(folder / "memory.stat"))
+            total = "total_" if "total_active_file" in stat else ""  # version 1: with the groups below
+            cached = sum(int(stat.get(f"{total}{kind}_file", 0)) for kind in ("active", "inactive"))
+            if used:
+                yield from (most - max(0, used[0] - cached) for limit in limits for most in limit)
+
+
+def _words(path: Path) -> list[str]:
     try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return float(line.split()[1]) * 1024
+        return path.read_text(encoding="utf-8").splitlines()
     except OSError:
-        pass
-    return math.inf
+        return []
 
 
 def let_go(clip: Any) -> None:

@@ -27,6 +27,7 @@ from genre_classifier.evaluation import (
     counts,
     failures,
     frame_metrics,
+    glossary,
     resampling,
     trailer_metrics,
 )
@@ -36,7 +37,7 @@ from genre_classifier.evaluation.resampling import Table
 from genre_classifier.genres import GENRES
 from preprocessing.errors import InputError
 
-_TRAILER_LEVELS = ("trailer_maximum", "trailer_linear_softmax")
+_TRAILER_LEVELS = ("trailer_mean", "trailer_maximum", "trailer_linear_softmax")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Baseline:
     Attributes
     ----------
     levels : dict of str to Table
-        `frame_pooled` and `trailer_maximum`: ranking figures; `probability_after`: Brier and calibration error.
+        `frame_pooled` and `trailer_maximum`: ranking figures; `trailer_mean`: these and accuracy; `probability_after`:
+        Brier and calibration error.
     """
 
     levels: dict[str, Table]
@@ -83,6 +85,16 @@ class Evaluation:
     cut_distance: list[dict[str, float]] | None
     by_trailer: list[dict[str, Any]]
 
+    @property
+    def headline(self) -> tuple[tuple[str, str, str], ...]:
+        """What is shown first, as (level, scope, metric): at the level at which trailers are labelled."""
+        return glossary.WHOLE_TRAILER_HEADLINE if self.data.timed_by_weak_labels else glossary.HEADLINE
+
+    @property
+    def judged_level(self) -> str:
+        """The level at which the network is compared with baselines."""
+        return self.headline[0][0]
+
     def trailers_at(self, level: str) -> int:
         """Return how many trailers take part at a level."""
         return len(self.data.trailers) if level in _TRAILER_LEVELS else int(self.data.timed.sum())
@@ -100,10 +112,9 @@ class Evaluation:
         """Return one figure of a baseline."""
         return self._figure(level, self.baselines[name].levels[level][scope][metric])
 
-    def lead(
-        self, name: str, level: str = "frame_pooled", scope: str = "macro", metric: str = "average_precision"
-    ) -> Estimate:
-        """Return the model's figure less that of a baseline, on the same draws."""
+    def lead(self, name: str, scope: str = "macro", metric: str = "average_precision") -> Estimate:
+        """Return the model's figure at `judged_level` less that of a baseline, on the same draws."""
+        level = self.judged_level
         return self._figure(
             level, self.levels[level][scope][metric] - self.baselines[name].levels[level][scope][metric]
         )
@@ -121,6 +132,7 @@ def evaluate(
     baselines: Mapping[str, Mapping[str, pd.DataFrame]] | None = None,
     training_prevalence: Mapping[str, float] | None = None,
     cuts: Mapping[str, np.ndarray] | None = None,
+    durations: Mapping[str, float] | None = None,
     segments: SegmentConfig | None = None,
     config: EvaluationConfig | None = None,
 ) -> Evaluation:
@@ -140,8 +152,10 @@ def evaluate(
         Per genre, for the prevalence baseline; taken from the evaluated labels where not given.
     cuts : mapping of str to ndarray, optional
         Seconds of each trailer's cuts.
+    durations : mapping of str to float, optional
+        Seconds of each trailer, as the manifest has them; see `align`.
     segments : SegmentConfig, optional
-        How scores become segments.
+        How scores become segments; by default as `tag` makes them.
     config : EvaluationConfig, optional
 
     Raises
@@ -150,7 +164,9 @@ def evaluate(
         If no trailer has both labels and scores, or a baseline's frames are not those of the scores.
     """
     config = config or EvaluationConfig()
-    data = align(labels, scores, thresholds=thresholds, temperatures=temperatures, segments=segments)
+    data = align(
+        labels, scores, thresholds=thresholds, temperatures=temperatures, durations=durations, segments=segments
+    )
     weights = bootstrap.draw_weights(len(data.trailers), draws=config.draws, seed=config.seed)
     per_trailer = resampling.per_trailer_values(data)
     keep = data.timed_frames
@@ -162,7 +178,7 @@ def evaluate(
         "event": resampling.events(data, weights, config),
         "detection": resampling.detection(data, weights, config),
     }
-    pools = (trailer_metrics.pool_maximum, trailer_metrics.pool_linear_softmax)
+    pools = (trailer_metrics.pool_mean, trailer_metrics.pool_maximum, trailer_metrics.pool_linear_softmax)
     for level, pool in zip(_TRAILER_LEVELS, pools, strict=True):
         levels[level] = resampling.trailers(truth, pool(data.y_score, data.trailer), data.thresholds, weights)
     for level, scored in (("probability_before", data.y_raw), ("probability_after", data.y_score)):
@@ -208,7 +224,8 @@ def _baseline_scores(
                 )
         stacked = [of_trailer[trailer][list(GENRES)].to_numpy(dtype=np.float32) for trailer in data.trailers]
         found[name] = np.concatenate(stacked)
-    found["trailer_average"] = simple.trailer_average(data.y_score, data.trailer)
+    if not data.timed_by_weak_labels:  # of whole trailers the model says nothing but its average
+        found["trailer_average"] = simple.trailer_average(data.y_score, data.trailer)
     return found
 
 

@@ -22,7 +22,11 @@ import keras
 
 from genre_classifier.config import ModelConfig
 from genre_classifier.layers import FastConvLSTM2D, FrameFeatures, FrameNormalization, FramePooling, Frames
+from genre_classifier.losses import TrailerLoss
 from genre_classifier.network import GenreModel
+
+# Importing this module is enough for `keras.saving.load_model` to read a run's `model.keras`, its loss included.
+__all__ = ["GenreModel", "TrailerLoss", "build_branch", "build_model", "build_trunk"]
 
 
 def build_model(config: ModelConfig | None = None) -> GenreModel:
@@ -65,7 +69,7 @@ def build_trunk(frames: Any, mask: Any, config: ModelConfig) -> Any:
         frames = FrameNormalization(
             momentum=config.norm_momentum, epsilon=config.norm_epsilon, name=f"trunk_{number}_norm"
         )(frames, real=mask)
-        frames = FramePooling(pool, name=f"trunk_{number}_pool")(frames)
+        frames = FramePooling(pool, config.pool_padding, name=f"trunk_{number}_pool")(frames)
     return frames
 
 
@@ -86,7 +90,7 @@ def build_branch(shared: Any, genre: str, config: ModelConfig) -> Any:
         Scores in [0, 1].
     """
     maps = _convlstm(config.branch_filters, config, name=f"{genre}_convlstm")(shared)
-    maps = FramePooling(config.branch_pool, name=f"{genre}_pool")(maps)
+    maps = FramePooling(config.branch_pool, config.pool_padding, name=f"{genre}_pool")(maps)
     features = FrameFeatures(config.head, name=f"{genre}_features")(maps)
     for number, units in enumerate(config.dense_units, start=1):
         features = keras.layers.Dense(units, activation="relu", name=f"{genre}_dense_{number}")(features)

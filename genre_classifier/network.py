@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -76,8 +76,8 @@ class GenreModel(keras.Model):
         states: list[Any] = [self.get_layer("prepare").initial_state((batch, None, channels, rows, cols))]
         for number in range(1, self._stages + 1):
             states.append(self.get_layer(f"trunk_{number}").initial_state(batch, rows, cols))
-            pool = self.get_layer(f"trunk_{number}_pool").pool
-            rows, cols = rows // pool, cols // pool
+            pool = self.get_layer(f"trunk_{number}_pool").windows
+            rows, cols = pool.windows(rows), pool.windows(cols)
         filters = sum(self.get_layer(f"{genre}_convlstm").filters for genre in self.output_names)
         zeros = ops.zeros((batch, rows, cols, filters), dtype="float32")
         return (*states, (zeros, zeros))
@@ -102,8 +102,9 @@ class GenreModel(keras.Model):
         Raises
         ------
         InputError
-            If the machine has no bfloat16 arithmetic and `precision` asks for it.
+            If the machine has no bfloat16 arithmetic and `precision` asks for it, or the frames have another size.
         """
+        self.require_size(pixels)
         if precision not in self._programs:
             require_precision(precision)
 
@@ -111,19 +112,35 @@ class GenreModel(keras.Model):
                 scores, states, _ = programs.step_through(self.network(precision), pixels, states)
                 return scores, states
 
-            self._programs[precision] = program(score)
+            self._programs[precision] = program(score, self.variables)
         return self._programs[precision](ops.convert_to_tensor(pixels), states)
+
+    def require_size(self, pixels: Any) -> None:
+        """Refuse frames of another size than the network's (InputError)."""
+        expected, found = self.input_shape[2:], tuple(pixels.shape[2:])
+        if found != expected:
+            shapes = ("x".join(map(str, shape)) for shape in (expected, found))
+            raise InputError(
+                "expected frames of {}, which this network was built for, found {}; build it with rows and cols of the "
+                "clips (ModelConfig), or preprocess with its --size".format(*shapes)
+            )
 
     def network(self, precision: str) -> programs.Network:
         """Return the layers' present weights as the programs take them."""
         cells = [self.get_layer(f"{genre}_convlstm").weights_for_run(precision) for genre in self.output_names]
         branches = programs.Branches(
             programs.fuse_cells(cells),
-            self.get_layer(f"{self.output_names[0]}_pool").pool,
+            self.get_layer(f"{self.output_names[0]}_pool").windows,
             [functools.partial(self._run_head, genre) for genre in self.output_names],
         )
         stages = [self._stage(f"trunk_{number}", precision) for number in range(1, self._stages + 1)]
         return programs.Network(self.get_layer("prepare"), stages, branches)
+
+    def lower_logits(self, offsets: Mapping[str, float]) -> None:
+        """Take a number off the logit of a genre's every score, for good: its output bias moves."""
+        for genre, offset in offsets.items():
+            bias = self.get_layer(genre).bias
+            bias.assign(bias - offset)
 
     def _stage(self, name: str, precision: str) -> programs.Stage:
         norm = self.get_layer(f"{name}_norm")
@@ -134,7 +151,7 @@ class GenreModel(keras.Model):
             moving_mean=ops.copy(norm.moving_mean),
             moving_variance=ops.copy(norm.moving_variance),
             epsilon=norm.epsilon,
-            pool=self.get_layer(f"{name}_pool").pool,
+            pool=self.get_layer(f"{name}_pool").windows,
         )
 
     def _run_head(self, genre: str, maps: Any) -> Any:
@@ -150,6 +167,11 @@ class GenreModel(keras.Model):
     def _stages(self) -> int:
         names = {layer.name for layer in self.layers}
         return next(number for number in range(len(names)) if f"trunk_{number + 1}" not in names)
+
+    def export(self, filepath: Any, format: str = "tf_saved_model", **options: Any) -> None:
+        """Write the network for programs without this package, as `keras.Model.export`; outputs bear their genres."""
+        named = keras.Model(self.inputs, dict(zip(self.output_names, self.outputs, strict=True)))
+        named.export(filepath, format, **options)
 
     # What Keras calls, on TensorFlow; other backends run the functional model.
 
@@ -184,5 +206,6 @@ class GenreModel(keras.Model):
         return ops.split(scores, len(self.output_names), axis=-1)
 
     def _score_batch(self, pixels: Any) -> Any:
+        self.require_size(pixels)
         states = self.initial_states(ops.shape(pixels)[0])
         return programs.step_through(self.network(self.precision), pixels, states)[0]

@@ -25,12 +25,14 @@ from genre_classifier.genres import GENRES
 from genre_classifier.palette import GENRE_COLOURS
 
 INK = "#1a1a1a"
+# On a cell of a heat map, whose colour no page changes.
+ON_LIGHT, ON_DARK = "#1b1b1b", "#fefefe"
 FAINT = "#b0b0b0"
 MODEL = "#0072B2"
 # The share of fewer frames jumps about and says nothing.
 LEAST_BIN_FRAMES = 10
 _CURVE_POINTS = 200
-_MARKERS = ("s", "D", "^", "v")
+_MARKERS = ("s", "D", "^", "v", "P")
 _STYLE: Any = {  # any: Matplotlib's own type lists every setting by name
     "svg.fonttype": "none",  # text stays text: searchable, small
     "font.family": "sans-serif",
@@ -39,6 +41,10 @@ _STYLE: Any = {  # any: Matplotlib's own type lists every setting by name
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#808080",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
     "axes.titlesize": 10,
 }
 
@@ -108,6 +114,8 @@ def reliability_diagram(axes: Axes, before: Reliability, after: Reliability) -> 
     axes.bar(after.edges[:-1], shares, width=np.diff(after.edges), align="edge", color="#dcdcdc", linewidth=0, zorder=0)
     for what, marker, colour, fill in ((before, "o", FAINT, "white"), (after, "s", MODEL, MODEL)):
         used = what.frames >= LEAST_BIN_FRAMES
+        if not used.any():
+            continue
         axes.plot(
             what.mean_score[used], what.frequency[used], marker=marker, markersize=4, color=colour,
             markerfacecolor=fill, linewidth=1.2, clip_on=False,
@@ -141,7 +149,7 @@ def genre_dots(axes: Axes, model: Mapping[str, Estimate], baselines: Mapping[str
         axes.plot(list(drawn.values()), [height[row] for row in drawn], marker, markerfacecolor="white",
                   markeredgecolor="#404040", markersize=6, label=name)  # fmt: skip
     axes.set_yticks(range(len(rows)), rows)
-    axes.set(xlim=(0, 1.02), ylim=(-0.6, len(rows) - 0.4), xlabel="average precision over frames")
+    axes.set(xlim=(0, 1.02), ylim=(-0.6, len(rows) - 0.4))
     axes.grid(axis="x", color="#e6e6e6", linewidth=0.8)
     axes.set_axisbelow(True)
 
@@ -152,7 +160,9 @@ def co_occurrence(axes: Axes, shares: np.ndarray) -> None:
     for (row, column), share in np.ndenumerate(shares):
         text = "n/d" if np.isnan(share) else f"{share:.0%}"
         weight = "bold" if row == column else "normal"
-        axes.text(column, row, text, ha="center", va="center", color="white" if share > 0.55 else INK, weight=weight)
+        axes.text(
+            column, row, text, ha="center", va="center", color=ON_DARK if share > 0.55 else ON_LIGHT, weight=weight
+        )
     axes.set_xticks(range(len(GENRES) + 1), [*GENRES, "nothing"])
     axes.set_yticks(range(len(GENRES)), GENRES)
     axes.set(xlabel="predicted", ylabel="labelled")

@@ -42,6 +42,7 @@ PRESETS: dict[str, Preset] = {
             patience=None,
             weak="broadcast",
             label_smoothing=0.1,
+            match_prevalence=True,  # long trailers give more crops; without, 0.5 is no middle
             crop_frames=12,
             flip=True,
             zoom=0.2,

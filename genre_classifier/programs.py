@@ -15,7 +15,7 @@ from keras import ops
 
 from genre_classifier import backpropagation, convlstm
 from genre_classifier.acceleration import fused, scan
-from genre_classifier.convlstm import Moments
+from genre_classifier.convlstm import Moments, Pool
 from genre_classifier.layers import Frames
 
 
@@ -28,14 +28,14 @@ class Stage(NamedTuple):
     moving_mean: Any
     moving_variance: Any
     epsilon: float
-    pool: int
+    pool: Pool
 
 
 class Branches(NamedTuple):
     """All branches, ready for use: one ConvLSTM as wide as all of theirs, and each one's layers after it."""
 
     cell: convlstm.Cell
-    pool: int
+    pool: Pool
     heads: Sequence[Callable[[Any], Any]]
 
 
@@ -94,7 +94,7 @@ def step_through(
 
     zero = tuple(_no_moments(stage) for stage in stages) if measure else ()
     batch, rows, cols, channels = states[-1][0].shape
-    shape = (batch, rows // branches.pool, cols // branches.pool, channels)
+    shape = (batch, branches.pool.windows(rows), branches.pool.windows(cols), channels)
     (maps,), (states, moments) = scan(one, (states, zero), pixels, [(shape, "float32")])
     return run_heads(branches, maps), states, moments
 
@@ -198,7 +198,7 @@ def _no_moments(stage: Stage) -> Moments:
 
 
 @functools.cache
-def _pool_and_join(pool: int, dtype: str) -> Callable[..., Any]:
+def _pool_and_join(pool: Pool, dtype: str) -> Callable[..., Any]:
     def apply(frames: Any, scale: Any, shift: Any, h: Any) -> Any:
         pooled = functools.reduce(ops.maximum, convlstm.corners(frames * scale + shift, pool))
         return convlstm.join(pooled, h, dtype)

@@ -6,6 +6,7 @@ The page holds everything it shows, pictures and thumbnails included; all text f
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,13 @@ from genre_classifier.evaluation.bootstrap import Estimate
 from genre_classifier.evaluation.comparison import Comparison
 from genre_classifier.evaluation.document import NOT_DEFINED, About
 from genre_classifier.evaluation.failures import WorstSegment
-from genre_classifier.evaluation.glossary import BASELINES, HEADLINE, LEVELS, METRICS, SCOPES
+from genre_classifier.evaluation.glossary import BASELINES, LEVELS, METRICS, SCOPES
 from genre_classifier.evaluation.report_plots import report_plots
 from genre_classifier.genres import GENRES
 from genre_classifier.metrics import Evaluation
 from genre_classifier.pages import data_url, render
-from genre_classifier.plots import LEAST_BIN_FRAMES
+from genre_classifier.palette import GENRE_COLOURS
+from genre_classifier.plots import FAINT, INK, LEAST_BIN_FRAMES, MODEL
 from genre_classifier.tags.result import clock
 from preprocessing.files import write_atomically
 
@@ -32,6 +34,20 @@ REPORT, METRICS_FILE, PER_GENRE, SUMMARY, PLOTS = (
     "per_genre.csv",
     "summary.md",
     "plots",
+)
+# What the table of baselines shows: title, level, metric, scope; the lead is taken in the first.
+_BASELINE_COLUMNS = (
+    ("Frame AP, macro", "frame_pooled", "average_precision", "macro"),
+    ("Frame AP, micro", "frame_pooled", "average_precision", "micro"),
+    ("ROC-AUC, macro", "frame_pooled", "roc_auc", "macro"),
+    ("Trailer AP, macro", "trailer_maximum", "average_precision", "macro"),
+    ("Brier, macro", "probability_after", "brier", "macro"),
+)
+_WHOLE_TRAILER_COLUMNS = (
+    ("Trailer AP, macro", "trailer_mean", "average_precision", "macro"),
+    ("Trailer AP, micro", "trailer_mean", "average_precision", "micro"),
+    ("ROC-AUC, macro", "trailer_mean", "roc_auc", "macro"),
+    ("Accuracy, macro", "trailer_mean", "accuracy", "macro"),
 )
 
 
@@ -122,12 +138,12 @@ def report_html(
             genre for genre in GENRES if evaluation.genres[genre]["trailers"] == len(evaluation.data.trailers)
         ],
         "verdicts": document.baseline_verdicts(evaluation),
-        "headline": HEADLINE,
+        "baseline_columns": _WHOLE_TRAILER_COLUMNS if evaluation.data.timed_by_weak_labels else _BASELINE_COLUMNS,
         "METRICS": METRICS,
         "LEVELS": LEVELS,
         "SCOPES": SCOPES,
         "BASELINES": BASELINES,
-        "plots": {name: Markup(markup) for name, markup in plots.items()},
+        "plots": {name: Markup(_with_page_colours(markup)) for name, markup in plots.items()},
         "comparison": comparison,
         "thumbnails": thumbnails,
         "viewers": viewers,
@@ -139,6 +155,27 @@ def report_html(
         "estimate": _estimate_cell,
     }
     return render("report.html", **context)
+
+
+# What the colours of a picture become where the page can be dark.
+_PAGE_COLOURS = {
+    INK.lower(): "var(--ink)",
+    "#ffffff": "var(--back)",
+    FAINT.lower(): "var(--soft)",
+    "#606060": "var(--soft)",
+    "#404040": "var(--ink)",
+    "#e6e6e6": "var(--line)",
+    "#dcdcdc": "var(--bar)",
+    MODEL.lower(): "var(--model)",
+} | {colour.lower(): f"color-mix(in oklab, {colour}, white var(--lift))" for colour in GENRE_COLOURS.values()}
+
+
+def _with_page_colours(markup: str) -> str:
+    return re.sub(
+        r"((?:fill|stroke): )(#[0-9a-f]{6})\b",
+        lambda found: found[1] + _PAGE_COLOURS.get(found[2], found[2]),
+        markup,
+    )
 
 
 def _value_cell(value: float, digits: int = 3) -> Markup:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from genre_classifier import model_file
+from genre_classifier.checkpoints import find_kept
 from genre_classifier.config import ModelConfig, TrainingConfig
-from genre_classifier.evaluation.calibration import DEFAULT_THRESHOLD, apply_temperature
+from genre_classifier.evaluation.calibration import Calibration, apply_temperature, no_calibration
 from genre_classifier.genres import GENRES
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError
@@ -36,6 +39,8 @@ class Run:
         How its clips were made, and so how a video is to be read for it.
     thresholds, temperatures : dict
         Per genre; thresholds are on the calibrated scale.
+    sha256 : str
+        Of the `model.keras` that the thresholds belong to.
     """
 
     path: Path
@@ -44,6 +49,7 @@ class Run:
     clip_config: ClipConfig
     thresholds: dict[str, float]
     temperatures: dict[str, float]
+    sha256: str
 
     @cached_property
     def model(self) -> Any:
@@ -52,20 +58,20 @@ class Run:
         Raises
         ------
         InputError
-            If `model.keras` cannot be loaded.
+            If `model.keras` cannot be loaded, is not the network that `config.json` describes, or has been replaced
+            since the run was read.
         """
-        import keras
-
-        import genre_classifier.model  # noqa: F401  registers the layers
-
         path = self.path / MODEL
-        try:
-            return keras.saving.load_model(path, compile=False)
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            reason = str(error).strip().split("\n")[0]
+        model = model_file.read_model(path, limit=model_file.most_bytes(self.model_config))
+        if model_file.digest(path) != self.sha256:
+            raise InputError(f"{path}: expected the network of a moment ago; is it being trained? Try again")
+        expected, found = (self.model_config.rows, self.model_config.cols), tuple(model.input_shape[-2:])
+        if found != expected:
             raise InputError(
-                f"{path}: expected a model of this version of genre-classifier, found: {reason}"
-            ) from error
+                f"{path}: expected a network for frames of {_by(expected)} pixels, as {CONFIG} beside it says, found "
+                f"one for {_by(found)}"
+            )
+        return model
 
     def calibrate(self, scores: np.ndarray | pd.DataFrame) -> Any:
         """Apply the temperatures to raw scores `(frames, 6)`; a DataFrame gives a DataFrame."""
@@ -89,8 +95,39 @@ def load_run(path: Path | str) -> Run:
         found = "no such folder" if not path.is_dir() else "none in this folder"
         raise InputError(f"{path}: expected a run folder with a {MODEL} (`train` makes one), found {found}")
     model_config, training_config, clip_config = read_config(path)
-    thresholds, temperatures = read_thresholds(path / THRESHOLDS)
-    return Run(path, model_config, training_config, clip_config, thresholds, temperatures)
+    if model_config.rows != clip_config.size:
+        raise InputError(
+            f"{path / CONFIG}: expected one size of frames, found {model_config.rows} for the network and "
+            f"{clip_config.size} from preprocessing"
+        )
+    sha256 = model_file.digest(path / MODEL)
+    thresholds, temperatures = _calibration(path, sha256)
+    return Run(path, model_config, training_config, clip_config, thresholds, temperatures, sha256)
+
+
+def _by(size: tuple[int, ...]) -> str:
+    return "x".join(map(str, size))
+
+
+def _calibration(path: Path, sha256: str) -> Calibration:
+    """Return the calibration of the network with this digest: never that of another one.
+
+    `thresholds.json` and `model.keras` are replaced one after the other; between the two, the checkpoints know what
+    belongs to the network.
+    """
+    found = path / THRESHOLDS
+    missing = not os.path.lexists(found)
+    calibration, of = (no_calibration(), None) if missing else read_thresholds(found)
+    if of == sha256 or (of is None and not missing):  # None: by hand, or by version 0.1.0
+        return calibration
+    if kept := find_kept(path, sha256):
+        return kept.calibration
+    if missing:
+        return calibration
+    raise InputError(
+        f"{found}: expected the thresholds of {MODEL} beside it, found those of another network; `train --resume` "
+        f"makes them anew, and without its line model_sha256 the file is used as it is"
+    )
 
 
 def write_config(path: Path, model: ModelConfig, training: TrainingConfig, clips: ClipConfig) -> None:
@@ -118,24 +155,44 @@ def read_config(path: Path) -> tuple[ModelConfig, TrainingConfig, ClipConfig]:
         raise InputError(f"{path / CONFIG}: {error}; was the run made by another version?") from error
 
 
-def write_thresholds(path: Path, thresholds: dict[str, float], temperatures: dict[str, float]) -> None:
-    """Write `thresholds.json`."""
+def write_thresholds(
+    path: Path, thresholds: dict[str, float], temperatures: dict[str, float], *, model_sha256: str | None = None
+) -> None:
+    """Write `thresholds.json`, with the digest of the `model.keras` that they belong to."""
     genres = {
         genre: {"threshold": float(thresholds[genre]), "temperature": float(temperatures[genre])} for genre in GENRES
     }
-    write_atomically(path, json.dumps({"schema": SCHEMA, "genres": genres}, indent=2) + "\n")
+    belongs = {"model_sha256": model_sha256} if model_sha256 else {}
+    write_atomically(path, json.dumps({"schema": SCHEMA, **belongs, "genres": genres}, indent=2) + "\n")
 
 
-def read_thresholds(path: Path) -> tuple[dict[str, float], dict[str, float]]:
-    """Read `thresholds.json`; where there is none yet, thresholds are 0.5 and temperatures 1."""
-    if not path.exists():
-        return dict.fromkeys(GENRES, DEFAULT_THRESHOLD), dict.fromkeys(GENRES, 1.0)
+def read_thresholds(path: Path) -> tuple[Calibration, str | None]:
+    """Read `thresholds.json`.
+
+    Returns
+    -------
+    (Calibration, str or None)
+        And the digest of the `model.keras` that it belongs to, where it says so.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or a threshold is not in [0, 1] or a temperature not a positive number.
+    """
     document = read_document(path, SCHEMA, "a JSON file of a run", _REMEDY)
     try:
         genres = document["genres"]
-        return (
+        calibration = Calibration(
             {genre: float(genres[genre]["threshold"]) for genre in GENRES},
             {genre: float(genres[genre]["temperature"]) for genre in GENRES},
         )
+        of = document.get("model_sha256")
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: expected a threshold and a temperature per genre, found {error!r}") from error
+    for genre in GENRES:
+        threshold, temperature = calibration.thresholds[genre], calibration.temperatures[genre]
+        if not 0 <= threshold <= 1:
+            raise InputError(f"{path}: expected a threshold from 0 to 1 for {genre}, found {threshold}")
+        if not 0 < temperature < float("inf"):
+            raise InputError(f"{path}: expected a positive temperature for {genre}, found {temperature}")
+    return calibration, None if of is None else str(of)

@@ -5,6 +5,7 @@ Pure pandas; never imports Keras.
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 
 from genre_classifier.genres import GENRES
 from preprocessing.errors import InputError
-from preprocessing.files import write_atomically
+from preprocessing.files import read_text, write_atomically
 
 
 def scores_table(times: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
@@ -53,23 +54,25 @@ def read_scores(path: Path) -> pd.DataFrame:
     InputError
         If the file is missing, lacks a column, holds a score outside [0, 1] or times that do not increase.
     """
+    expected = f"a scores table (frame,time,{','.join(GENRES)})"
+    text = read_text(path, expected)
     try:
-        table = pd.read_csv(path, dtype={"time": str})
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected a scores table (frame,time,{','.join(GENRES)}), found: {error}") from error
+        table = pd.read_csv(StringIO(text), dtype={"time": str})
+    except ValueError as error:
+        raise InputError(f"{path}: expected {expected}, found no table ({error})") from error
     missing = [name for name in ("time", *GENRES) if name not in table.columns]
     if missing:
         raise InputError(f"{path}: expected columns time,{','.join(GENRES)}; missing {', '.join(missing)}")
     for name in GENRES:
-        if not pd.api.types.is_numeric_dtype(table[name]):
+        if not pd.api.types.is_numeric_dtype(table[name]) or pd.api.types.is_bool_dtype(table[name]):
             raise InputError(f"{path}: expected numbers in column {name}, found text")
     try:  # NumPy reads every digit; pandas' own parser rounds
         times = table["time"].to_numpy(dtype=object).astype(np.float64)
     except ValueError as error:
         raise InputError(f"{path}: expected numbers in column time, found text") from error
     values = table[list(GENRES)].to_numpy(dtype=np.float32)
-    if not ((values >= 0) & (values <= 1)).all():
-        raise InputError(f"{path}: expected scores between 0 and 1, found {np.nanmin(values)} to {np.nanmax(values)}")
+    if (wrong := ~((values >= 0) & (values <= 1))).any():
+        raise InputError(f"{path}: expected scores between 0 and 1, found {values[wrong][0]}")
     if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
         raise InputError(f"{path}: expected strictly increasing seconds in column time")
     return scores_table(times, values)

@@ -51,6 +51,20 @@ def frame_borders(times: np.ndarray, *, duration: float | None = None) -> np.nda
     return borders
 
 
+def video_end(times: np.ndarray, duration: float) -> float:
+    """Return the second at which a video ends: what `frame_borders` and `to_segments` take as its `duration`.
+
+    Parameters
+    ----------
+    times : ndarray of float, shape (frames,)
+        Strictly increasing seconds of frames, at least one. A clip starts with the video's first frame, wherever its
+        clock starts.
+    duration : float
+        Seconds from the video's first frame to the end of its last, as the manifest has it.
+    """
+    return max(float(times[-1]), float(times[0]) + duration)
+
+
 def to_segments(
     scores: pd.DataFrame,
     thresholds: Mapping[str, float],

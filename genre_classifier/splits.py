@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from preprocessing.errors import InputError
-from preprocessing.files import write_atomically
+from preprocessing.files import read_numbers, read_table, shown, write_atomically
 
 if TYPE_CHECKING:
     from genre_classifier.dataset import Trailer
@@ -97,16 +97,16 @@ def read_splits(path: Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        For a missing column, an unknown split, or a trailer or group in two splits.
+        If it is no such table, or for an id that is none, an unknown split, or a trailer or group in two splits.
     """
-    try:
-        table = pd.read_csv(path, dtype={"source": str, "group": str})
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected a table with columns trailer_id,split, found: {error}") from error
-    if not {"trailer_id", "split"} <= set(table.columns):
-        raise InputError(f"{path}: expected columns trailer_id,split, found {','.join(map(str, table.columns))}")
-    if unknown := sorted(set(table["split"].astype(str)) - set(SPLITS)):
-        raise InputError(f"{path}: expected a split of {', '.join(SPLITS)}, found {unknown[0]!r}")
+    table = read_table(path, "a table with columns trailer_id,split", columns=("trailer_id", "split"))
+    table["trailer_id"] = read_numbers(path, table, "trailer_id", whole=True, least=0)
+    for row, split in enumerate(table["split"], start=2):
+        if split not in SPLITS:
+            raise InputError(f"{path}, row {row}: expected a split of {', '.join(SPLITS)}, found {shown(split)}")
+    for name in ("source", "group"):
+        if name in table:
+            table[name] = table[name].replace("", None)
     check_leakage(table, str(path))
     return table
 

@@ -38,6 +38,10 @@ from preprocessing.video import write_video
 CODEC = "vp09"  # browsers play it, so that the viewer shows the trailer; MPEG-4 they refuse
 
 
+# Beyond these it is a slip of the keyboard: two weeks of film, or a trailer of a day.
+MOST_TRAILERS, LONGEST_SECONDS = 100_000, 86_400.0
+
+
 @dataclasses.dataclass(frozen=True)
 class SyntheticConfig:
     """What the synthetic trailers are like. The only home of their defaults.
@@ -73,10 +77,12 @@ class SyntheticConfig:
     split_share: float = 0.15
 
     def __post_init__(self) -> None:
-        if self.trailers < 1:
-            raise InputError(f"trailers must be at least 1, got {self.trailers}")
-        if self.duration < self.shot_seconds[1]:
-            raise InputError(f"duration must be at least {self.shot_seconds[1]} seconds, got {self.duration}")
+        if not 1 <= self.trailers <= MOST_TRAILERS:
+            raise InputError(f"trailers must be from 1 to {MOST_TRAILERS}, got {self.trailers}")
+        if not self.shot_seconds[1] <= self.duration <= LONGEST_SECONDS:
+            raise InputError(
+                f"duration must be from {self.shot_seconds[1]:g} to {LONGEST_SECONDS:g} seconds, got {self.duration}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,9 +172,20 @@ def synthesize(
     -------
     DataFrame
         The labels, as `genre_classifier.labels.read_labels` gives them.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be made, or the seed is negative.
     """
     config = config or SyntheticConfig()
-    folder.mkdir(parents=True, exist_ok=True)
+    if seed < 0:
+        raise InputError(f"seed must be at least 0, got {seed}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        found = (error.strerror or str(error)).lower()
+        raise InputError(f"{folder}: expected a folder to write trailers to, found: {found}") from error
 
     def write(index: int, seeds: np.random.SeedSequence) -> tuple[Path, pd.DataFrame]:
         rng = np.random.default_rng(seeds)

@@ -16,7 +16,7 @@ import numpy as np
 from genre_classifier.config import Precision, SegmentConfig
 from genre_classifier.prefetch import prefetch
 from genre_classifier.scores import scores_table
-from genre_classifier.segments import to_segments
+from genre_classifier.segments import to_segments, video_end
 from genre_classifier.streaming import DEFAULT_CHUNK, ScoreStream, score_clip
 from genre_classifier.tags.result import Tags
 from genre_classifier.tags.thumbnails import Thumbnail
@@ -136,8 +136,7 @@ def tag_trailer(
             rows.append(row)
             if on_progress:
                 on_progress(row.time, float(frames.times[-1]))
-        # A clip starts with the video's first frame, wherever its clock starts.
-        duration = max(float(frames.times[-1]), float(frames.times[0]) + float(frames.fields["duration"]))
+        duration = video_end(frames.times, float(frames.fields["duration"]))
         scores = scores_table(frames.times, np.array([row.scores for row in rows]))
         thumbnails = tuple(Thumbnail(*one) for one in frames.thumbnails)
     config = segment_config or SegmentConfig()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,20 +12,21 @@ import keras
 import numpy as np
 import pandas as pd
 
-from genre_classifier import checkpoints, history, provenance, runs, splits
+from genre_classifier import checkpoints, history, model_file, provenance, runs, splits
 from genre_classifier.augmentation import Augmentation
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset import Trailer, TrailerSequence, load_trailers
-from genre_classifier.evaluation.calibration import apply_temperature, best_f1_thresholds, fit_temperatures
+from genre_classifier.epochs import EpochKeeper, TensorBoard, learning_rate_at, recover
 from genre_classifier.genres import GENRES
 from genre_classifier.losses import TrailerLoss
 from genre_classifier.memory import require_training_memory
 from genre_classifier.model import build_model
-from genre_classifier.validation import raw_scores, validate
-from preprocessing.clips import read_clip_config
+from genre_classifier.training_loop import fit_epochs
+from preprocessing.clips import CONFIG_NAME, read_clip_config
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError
-from preprocessing.files import write_atomically
+
+_CHANGEABLE = ("epochs", "patience")  # by a resumed run: what was trained stays the same
 
 
 def train(
@@ -62,9 +62,10 @@ def train(
     skip_unknown : bool
         Count labels of trailers without a clip instead of refusing them.
     resume : bool
-        Go on from the last finished epoch of the run; options that are not given are those of the run.
+        Go on from the last finished epoch of the run; options that are not given are those of the run. Epochs and
+        patience may change.
     overwrite : bool
-        Replace a run folder that exists.
+        Replace a run folder that exists; files in it that no training writes stay.
     callbacks : sequence of keras Callback
         Added to the project's own.
     command : str
@@ -81,78 +82,77 @@ def train(
     Raises
     ------
     InputError
-        For unusable input; a run folder that exists without `resume` or `overwrite`; a resume with other data or other
-        options.
+        For unusable input; a run folder that exists without `resume` or `overwrite`, or that another training works
+        in; a resume with other data or other options.
     WorkError
-        When the machine has too little memory for it, or the run folder cannot be written.
+        When the machine has too little memory for it, the run folder cannot be written, or the weights run away.
     """
-    run = Path(run)
-    clips = Path(clips)
+    run, clips = Path(run), Path(clips)
     started = time.monotonic()
-    exists = run.exists() and any(run.iterdir()) if run.is_dir() else run.exists()
     if resume and not (run / runs.CONFIG).is_file():
         raise InputError(f"{run}: expected a run to resume, found no {runs.CONFIG} in it")
-    if exists and not (resume or overwrite):
-        raise InputError(
-            f"{run}: the run folder exists; resume it (--resume), replace it (--overwrite) or name another"
+    with provenance.held(run):
+        if not resume:
+            provenance.require_free(run, overwrite=overwrite)
+        trailers = load_trailers(clips, labels, skip_unknown=skip_unknown, on_note=on_note)
+        stored = runs.read_config(run) if resume else None
+        training_config = training_config or (stored[1] if stored else TrainingConfig())
+        model_config = dataclasses.replace(
+            model_config or (stored[0] if stored else ModelConfig()), rows=trailers[0].rows, cols=trailers[0].cols
         )
-    trailers = load_trailers(clips, labels, skip_unknown=skip_unknown, on_note=on_note)
-    stored = runs.read_config(run) if resume else None
-    training_config = training_config or (stored[1] if stored else TrainingConfig())
-    model_config = dataclasses.replace(
-        model_config or (stored[0] if stored else ModelConfig()), rows=trailers[0].rows, cols=trailers[0].cols
-    )
-    clip_config = read_clip_config(clips) or ClipConfig(
-        frames=max(len(trailer.times) for trailer in trailers), size=trailers[0].rows
-    )
-    digest = provenance.data_digest(trailers)
-    if stored:
-        _refuse_changes(run, stored, (model_config, training_config, clip_config), digest)
-    table = _split(trailers, training_config, splits_file or (run / runs.SPLITS if resume else None))
-    where = str(splits_file or run / runs.SPLITS)
-    parts = splits.apply_splits(trailers, table, where)
-    _note_gaps(parts, training_config, on_note)
-    longest = max(len(trailer.times) for trailer in parts["train"])
-    require_training_memory(
-        model_config,
-        min(longest, training_config.crop_frames or longest),
-        chunk=training_config.chunk,
-        batch=training_config.batch_size,
-        precision=training_config.precision,
-    )
-
-    if not resume:
-        provenance.start_run_folder(run, overwrite=overwrite)
-        runs.write_config(run, model_config, training_config, clip_config)
-        splits.write_splits(run / runs.SPLITS, table)
-        card = provenance.new_card(command=command, seed=training_config.seed, data_digest=digest, parts=parts)
-        provenance.write_card(run, card)
-    loaded = checkpoints.load_checkpoint(run, on_note=on_note) if resume else None
-    _seed(training_config)
-    if loaded:
-        model, rows = loaded
-        on_note(f"{run}: resumed after epoch {len(rows)}")
-    else:
-        model, rows = build_model(model_config), []
-        compile_model(model, training_config)
-    model.configure(chunk=training_config.chunk, bptt=training_config.bptt, precision=training_config.precision)
-    sequence = training_sequence(parts["train"], training_config)
-    sequence.epoch = len(rows)
-    keeper = _EpochKeeper(run, parts["validation"], training_config, rows)
-    try:
+        clip_config = _clip_config(clips, trailers)
+        digest = provenance.data_digest(trailers)
+        if stored:
+            _refuse_changes(run, stored, (model_config, training_config, clip_config), digest)
+        table = _split(trailers, training_config, splits_file or (run / runs.SPLITS if resume else None))
+        parts = splits.apply_splits(trailers, table, str(splits_file or run / runs.SPLITS))
+        _note_gaps(parts, training_config, on_note)
+        longest = max(len(trailer.times) for trailer in parts["train"])
+        require_training_memory(
+            model_config,
+            min(longest, training_config.crop_frames or longest),
+            chunk=training_config.chunk,
+            batch=training_config.batch_size,
+            precision=training_config.precision,
+        )
+        loaded = _load(run, model_config, training_config, on_note) if resume else None
+        _seed(training_config)
+        if loaded:
+            model, state = loaded
+            rows, kept = state.rows, recover(run, model, state, parts["validation"], training_config, on_note)
+        else:
+            model, rows, kept = build_model(model_config), [], None
+            compile_model(model, training_config)
+        model.configure(chunk=training_config.chunk, bptt=training_config.bptt, precision=training_config.precision)
+        # Only now, when all that can be wrong with the input has been found.
+        if not resume:
+            if stays := provenance.empty_run_folder(run):
+                on_note(f"{run}: left as they are, being no files of a run: {', '.join(stays)}")
+            runs.write_config(run, model_config, training_config, clip_config)
+            splits.write_splits(run / runs.SPLITS, table)
+            card = provenance.new_card(command=command, seed=training_config.seed, data_digest=digest, parts=parts)
+            provenance.write_card(run, card)
+        elif stored and stored[1] != training_config:
+            _note_schedule(rows, stored[1], training_config, on_note)
+            runs.write_config(run, model_config, training_config, clip_config)
+        keeper = EpochKeeper(run, parts, training_config, rows, kept, started, on_note)
+        keeper.publish()
         if not history.should_stop(rows, training_config.patience) and len(rows) < training_config.epochs:
-            model.fit(
-                sequence,
-                epochs=training_config.epochs,
-                initial_epoch=len(rows),
-                shuffle=False,  # the sequence shuffles, in a way that can be repeated
-                verbose=0,
-                callbacks=[keeper, keras.callbacks.TensorBoard(run / "tensorboard", write_graph=False), *callbacks],
-            )
-    finally:
-        if rows:
-            _finish(run, parts["validation"], rows, training_config, time.monotonic() - started, on_note)
-    return runs.load_run(run)
+            sequence = training_sequence(parts["train"], training_config)
+            sequence.epoch = len(rows)
+            try:
+                fit_epochs(
+                    model,
+                    sequence,
+                    epochs=training_config.epochs,
+                    initial_epoch=len(rows),
+                    callbacks=[keeper, TensorBoard(run / "tensorboard", write_graph=False), *callbacks],
+                )
+            except KeyboardInterrupt:
+                keeper.draw_curves()
+                raise
+        keeper.draw_curves()
+        return runs.load_run(run)
 
 
 def compile_model(model: keras.Model, config: TrainingConfig) -> None:
@@ -190,74 +190,24 @@ def balance_weights(trailers: Sequence[Trailer]) -> np.ndarray:
     return np.where(sides > 0, frames / (2 * np.maximum(sides, 1)), 1.0).astype(np.float32)
 
 
-def learning_rate_at(epoch: int, config: TrainingConfig) -> float:
-    """Return the learning rate of an epoch, counted from 0."""
-    if config.schedule == "constant":
-        return config.learning_rate
-    share = epoch / max(config.epochs - 1, 1)
-    return config.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
-
-
-class _EpochKeeper(keras.callbacks.Callback):
-    """After each epoch: validate, record, keep the best model, save a checkpoint, and stop when it is time."""
-
-    def __init__(
-        self, run: Path, validation: Sequence[Trailer], config: TrainingConfig, rows: list[dict[str, float]]
-    ) -> None:
-        super().__init__()
-        self.run, self.validation, self.config, self.rows = run, validation, config, rows
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.began = time.monotonic()
-        self.model.optimizer.learning_rate = learning_rate_at(epoch, self.config)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        logs = {} if logs is None else logs
-        logs |= validate(self.model, self.validation, self.config)  # callbacks after this one see these figures
-        row = {"epoch": float(epoch + 1), "learning_rate": learning_rate_at(epoch, self.config)}
-        row |= {name: float(logs[name]) for name in history.COLUMNS if name in logs}
-        row["seconds"] = time.monotonic() - self.began
-        self.rows.append(row)
-        if history.kept_row(self.rows, self.config.keep) == len(self.rows) - 1:
-            checkpoints.save_model(self.run / runs.MODEL, self.model)
-        # The checkpoint comes last: killed before it, the epoch is done again.
-        checkpoints.save_checkpoint(self.run, self.model, self.rows)
-        history.write_history(self.run / "history.csv", self.rows)
-        if history.should_stop(self.rows, self.config.patience):
-            self.model.stop_training = True
-
-
-def _finish(
-    run: Path,
-    validation: Sequence[Trailer],
-    rows: list[dict[str, float]],
-    config: TrainingConfig,
-    seconds: float,
-    on_note: Callable[[str], None],
-) -> None:
-    """Write what the run folder owes its reader once training has ended, or was stopped."""
-    write_atomically(run / "curves.png", history.curves_png(rows, config.keep))
-    ones = dict.fromkeys(GENRES, 1.0)
-    if validation:
-        model = runs.load_run(run).model
-        raw = np.concatenate([raw_scores(model, trailer, config) for trailer in validation])
-        y_true = np.concatenate([trailer.targets for trailer in validation]) > 0
-        temperatures = fit_temperatures(y_true, raw)
-        thresholds = best_f1_thresholds(y_true, apply_temperature(raw, temperatures))
-        named = [dict(zip(GENRES, map(float, values), strict=True)) for values in (thresholds, temperatures)]
-        runs.write_thresholds(run / runs.THRESHOLDS, *named)
-    else:
-        on_note("no validation split: the thresholds are 0.5, and the scores are not calibrated")
-        runs.write_thresholds(run / runs.THRESHOLDS, dict.fromkeys(GENRES, 0.5), ones)
-    kept = rows[history.kept_row(rows, config.keep)]
-    card = provenance.read_card(run)
-    card |= {
-        "epochs": len(rows),
-        "kept_epoch": int(kept["epoch"]),
-        "kept": {name: value for name, value in kept.items() if not math.isnan(value)},
-        "seconds": round(card.get("seconds", 0.0) + seconds, 3),
-    }
-    provenance.write_card(run, card)
+def _load(
+    run: Path, model_config: ModelConfig, config: TrainingConfig, on_note: Callable[[str], None]
+) -> tuple[Any, checkpoints.State] | None:
+    """Return the network and state to go on from; None where the first epoch was not finished."""
+    provenance.clean(run)
+    loaded = checkpoints.load_checkpoint(run, limit=model_file.most_bytes(model_config), on_note=on_note)
+    if loaded is None:
+        if (run / runs.MODEL).exists():
+            raise InputError(
+                f"{run / checkpoints.FOLDER}: expected a checkpoint to resume from, found none that is good; "
+                f"--overwrite trains anew"
+            )
+        return None
+    done = len(loaded[1].rows)
+    if config.epochs < done:
+        raise InputError(f"{run}: expected at least the {done} epochs that are done, found epochs = {config.epochs}")
+    on_note(f"{run}: resumed after epoch {done}")
+    return loaded
 
 
 def _seed(config: TrainingConfig) -> None:
@@ -285,12 +235,50 @@ def _note_gaps(parts: dict[str, list[Trailer]], config: TrainingConfig, on_note:
         on_note(f"no training trailer shows {', '.join(missing)}: scores for it are defined, but mean nothing")
     if not parts["validation"] and config.keep == "best":
         on_note("no validation split: the epoch is chosen by the training loss")
+    if not parts["validation"]:
+        scores = "only matched to the shares of genres" if config.match_prevalence else "not calibrated"
+        on_note(f"no validation split: the thresholds are 0.5, and the scores are {scores}")
+
+
+def _note_schedule(
+    rows: checkpoints.Rows, old: TrainingConfig, new: TrainingConfig, on_note: Callable[[str], None]
+) -> None:
+    """Say what more epochs do to the learning rate, and why there may be none."""
+    if rows and new.schedule == "cosine" and old.epochs != new.epochs > len(rows):
+        before, after = learning_rate_at(len(rows) - 1, old), learning_rate_at(len(rows), new)
+        on_note(
+            f"the learning rate falls along a cosine over all {new.epochs} epochs: it goes on at {after:.2g}, after "
+            f"{before:.2g} in epoch {len(rows)}"
+        )
+    if len(rows) < new.epochs and history.should_stop(rows, new.patience):
+        on_note(f"no epoch is trained: none was better for {new.patience} epochs; --patience none goes on")
+
+
+def _clip_config(clips: Path, trailers: Sequence[Trailer]) -> ClipConfig:
+    """Return how the clips were made; of clips made by hand, what can be said of them."""
+    rows, cols = trailers[0].rows, trailers[0].cols
+    if rows != cols:
+        raise InputError(f"{trailers[0].clip}: expected square frames, found {rows}x{cols}")
+    recorded = read_clip_config(clips)
+    if recorded is None:
+        return ClipConfig(frames=max(len(trailer.times) for trailer in trailers), size=rows)
+    if recorded.size != rows:
+        raise InputError(
+            f"{clips / CONFIG_NAME}: expected the size of the clips, found {recorded.size} where "
+            f"{trailers[0].clip.name} has {rows}"
+        )
+    if longest := next((trailer for trailer in trailers if len(trailer.times) > recorded.frames), None):
+        raise InputError(
+            f"{clips / CONFIG_NAME}: expected clips of at most the {recorded.frames} frames recorded, found "
+            f"{len(longest.times)} in {longest.clip.name}"
+        )
+    return recorded
 
 
 def _refuse_changes(run: Path, stored: tuple[Any, ...], given: tuple[Any, ...], digest: str) -> None:
     for old, new in zip(stored, given, strict=True):
         for name, value in old.to_dict().items():
-            if value != new.to_dict()[name]:
+            if name not in _CHANGEABLE and value != new.to_dict()[name]:
                 raise InputError(
                     f"{run}: expected the options of the run to resume, found {name} = {new.to_dict()[name]!r} "
                     f"where it has {value!r}"

@@ -143,6 +143,12 @@ def _manifest_of_clips(clips_dir: Path) -> pd.DataFrame:
     return manifest_table(rows)
 
 
+def known_durations(manifest: pd.DataFrame) -> dict[str, float]:
+    """Return seconds per source, from the first decoded frame to the end of the last, of the clips that have them."""
+    known = ok_rows(manifest).dropna(subset=["duration"])
+    return dict(zip(known["source"].astype(str), known["duration"].astype(float), strict=True))
+
+
 def ok_rows(manifest: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that have a clip, in the order of their ids."""
     return manifest[manifest["status"] == "ok"].sort_values("trailer_id", ignore_index=True)

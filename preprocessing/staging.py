@@ -6,15 +6,13 @@ whole. A clip with its `.json` survives an interruption: the next run takes it i
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from preprocessing import locks
 from preprocessing.clips import clip_path, times_path
-from preprocessing.errors import InputError
 from preprocessing.files import TEMPORARY_SUFFIX, not_written
 
 STAGED_PREFIX = ".staged-"
@@ -59,21 +57,6 @@ def locked(clips: Path) -> Iterator[None]:
     InputError
         If it cannot be made or written to, or another run works in it.
     """
-    try:
-        clips.mkdir(parents=True, exist_ok=True)
-        handle = os.open(clips, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        found = (error.strerror or str(error)).lower()
-        raise InputError(f"{clips}: expected a folder to write clips to, found: {found}") from error
-    try:
-        if not os.access(clips, os.W_OK):
-            raise InputError(f"{clips}: expected a folder to write clips to, found: permission denied")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"{clips}: another run is writing clips there; wait for it, or use another folder"
-            ) from None
+    busy = "another run is writing clips there; wait for it, or use another folder"
+    with locks.locked(clips, purpose="clips", busy=busy):
         yield
-    finally:
-        os.close(handle)

@@ -51,6 +51,35 @@ def test_temperature_one_changes_no_bit():
     np.testing.assert_array_equal(calibration.apply_temperature(raw, np.ones(6)), raw)
 
 
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.booleans(), st.floats(0, 1, width=32), st.floats(0.01, 1)), min_size=2, max_size=30
+    )
+)
+def test_lowered_logits_have_the_mean_of_the_truth_and_need_no_more(rows):
+    y_true, y_score = np.array([row[:2] for row in rows]), np.array([[row[2], 1 - row[2]] for row in rows])
+    weights = np.array([row[3] for row in rows])
+    shares = np.average(y_true, axis=0, weights=weights)
+    logits = logit(np.clip(y_score, 1e-7, 1 - 1e-7))
+    matched = expit(logits - calibration.prevalence_offsets(y_true, y_score, weights))
+    learnable = y_true.any(axis=0) & ~y_true.all(axis=0)
+    np.testing.assert_allclose(np.average(matched, axis=0, weights=weights)[learnable], shares[learnable], atol=1e-9)
+    np.testing.assert_allclose(matched[:, ~learnable], expit(logits)[:, ~learnable])  # nothing to learn
+
+
+def test_the_offset_is_the_intercept_of_a_logistic_regression():
+    rng = np.random.default_rng(2)
+    logits, weights = rng.normal(1, 2, size=400), rng.uniform(0.1, 1, size=400)
+    y_true = rng.random(400) < expit(logits - 0.8)
+    offset = calibration.prevalence_offsets(y_true[:, None], expit(logits)[:, None], weights)[0]
+
+    def log_loss(offset):
+        return np.average(np.logaddexp(0, np.where(y_true, -1, 1) * (logits - offset)), weights=weights)
+
+    assert min((-0.01, 0, 0.01), key=lambda step: log_loss(offset + step)) == 0
+    assert offset == pytest.approx(0.8, abs=0.3)
+
+
 def test_brier_agrees_with_scikit_learn():
     rng = np.random.default_rng(1)
     y_true, y_score = rng.random(300) < 0.3, rng.random(300)

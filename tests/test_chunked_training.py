@@ -19,6 +19,7 @@ from tests.test_model import SMALL, clip_of, with_random_statistics
 tf = pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="chunked training needs TensorFlow")
 
+# Halved, 14 x 13 pixels are 7 x 7; pooled by three, their windows lack a pixel on each side.
 CONFIG = ModelConfig(rows=14, cols=13, norm_momentum=0.5, **SMALL)
 FRAMES = 7
 STEP = 1e4  # so large that the difference of the weights is the gradient without rounding

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,21 @@ def test_every_field_is_described_once_and_becomes_an_option(config_class):
     assert result.exit_code == 0, result.output
 
 
+def test_none_can_be_said():
+    @click.command()
+    @config_options(TrainingConfig)
+    def command(**options):
+        config = dataclasses.replace(TrainingConfig(chunk=8, crop_frames=9), **given(options, TrainingConfig))
+        assert (config.patience, config.chunk, config.crop_frames, config.clip_norm) == (None, None, 5, None)
+
+    arguments = ["--patience", "none", "--chunk", "None", "--crop-frames", "5", "--clip-norm", "none"]
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    shown = CliRunner().invoke(command, ["--help"]).output
+    assert "--patience INTEGER|NONE" in shown
+    assert "[default: none]" in shown
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("work")
@@ -97,6 +113,22 @@ BAD = {
     "unknown option": ("train clips labels.csv out --epoch 3", "--epoch"),
     "bad option value": ("train clips labels.csv out --epochs 0", "epochs must be at least 1"),
     "too small for the network": ("train clips labels.csv out --trunk-pools 9,9", "12x12 are too small"),
+    "negative seed": ("train clips labels.csv out --seed -1", "seed must be from 0 to 4294967295, got -1"),
+    "seed of 33 bits": ("train clips labels.csv out --seed 4294967296", "seed must be from 0 to 4294967295"),
+    "no kernel": ("train clips labels.csv out --kernel-size 0", "kernel_size must be from 1 to 31 pixels, got 0"),
+    "huge kernel": ("train clips labels.csv out --kernel-size 999", "kernel_size must be from 1 to 31 pixels"),
+    "endless decay": ("train clips labels.csv out --weight-decay inf", "weight_decay must be at least 0 and finite"),
+    "neither number nor none": ("train clips labels.csv out --patience nun", "'nun' is not a valid integer"),
+    "none where a number must be": ("train clips labels.csv out --epochs none", "'none' is not a valid integer"),
+    "a file for a run folder": ("train clips labels.csv labels.csv --overwrite", "expected a folder to write a run to"),
+    "endless trailers": ("synthesize out --duration inf", "duration must be from 3 to 86400 seconds, got inf"),
+    "trailers of no length": ("synthesize out --duration nan", "duration must be from 3 to 86400 seconds, got nan"),
+    "no trailers": ("synthesize out --trailers 0", "trailers must be from 1 to 100000, got 0"),
+    "fewer trailers than none": ("synthesize out --trailers -1", "trailers must be from 1 to 100000, got -1"),
+    "negative seed of trailers": ("synthesize out --seed -1", "seed must be at least 0, got -1"),
+    "a file for a trailers folder": ("synthesize labels.csv", "labels.csv: expected a folder to write trailers to"),
+    "negative seed of the demo": ("demo --out out --seed -1", "-1"),
+    "resume with a preset": ("train clips labels.csv out --resume --preset article", "leave --preset out"),
     "unknown command": ("tran clips", "tran"),
     "labels of no known ending": ("labels labels.csv out.xml", "out.xml: expected a file ending"),
 }
@@ -126,8 +158,11 @@ def test_a_preset_is_where_options_start_from(folder, tmp_path, monkeypatch, cap
     preset = PRESETS["small-data"]
     assert model == dataclasses.replace(preset.model, rows=12, cols=12, trunk_filters=(2, 2), branch_filters=2)
     assert training == dataclasses.replace(preset.training, epochs=1)
-    assert _run(["train", "clips", "labels.csv", str(run), "--resume", "--preset", "article"]) == 2
-    assert "expected the options of the run to resume" in capsys.readouterr().err
+    # As typed, also where another program gives the command line, such as the demo.
+    card = json.loads((run / "card.json").read_text())
+    assert card["command"] == f"genre-classifier train clips labels.csv {run} --preset small-data {' '.join(sizes)}"
+    assert _run(["train", "clips", "labels.csv", str(run), "--resume", "--seed", "1"]) == 2
+    assert "expected the options of the run to resume, found seed = 1" in capsys.readouterr().err
 
 
 def test_the_article_is_the_default():

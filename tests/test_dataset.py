@@ -5,10 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genre_classifier.augmentation import Augmentation, augment
+from genre_classifier.augmentation import Augmentation, draw_change
 from genre_classifier.dataset import TrailerSequence, load_trailers
 from preprocessing.errors import InputError
 from tests.trailers import write_clips
+
+
+def augment(clip, targets, augmentation, rng):
+    """Return the changed clip, and the targets of the frames that were kept."""
+    change = draw_change(len(clip), augmentation, rng)
+    return change.apply(clip[change.kept]), targets[change.kept]
 
 
 @pytest.fixture(scope="module")

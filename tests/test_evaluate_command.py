@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,15 @@ import pandas as pd
 import pytest
 
 from genre_classifier import cli
+from genre_classifier.config import EvaluationConfig
+from genre_classifier.evaluation import score_folder, scoring
+from genre_classifier.evaluation.pipeline import Request, run_evaluation
 from genre_classifier.evaluation.score_folder import ScoredTrailer, ScoreFolder, read_score_folder, write_score_folder
 from genre_classifier.genres import GENRES
 from genre_classifier.labels import write_labels
 from genre_classifier.scores import write_scores
+from genre_classifier.streaming import score_clip
+from preprocessing.errors import InputError
 from tests.evaluation_cases import made_up
 
 SIZE = 12
@@ -162,6 +168,90 @@ def test_a_broken_index_is_named(stored, capsys, content):
     assert "evaluation.json" in err
 
 
+DAMAGES = [
+    *((key, None) for key in ("run", "split", "clips", "fingerprint", "trailers", "genres", "baselines")),
+    ("run", ["a"]),
+    ("clips", 7),
+    ("trailers", {}),
+    ("trailers.0", "a"),
+    ("trailers.0.source", None),
+    ("trailers.0.source", ["a"]),
+    ("trailers.0.source", "trailer_001.mp4"),  # twice
+    ("trailers.0.trailer_id", "../3"),
+    ("trailers.0.trailer_id", True),
+    ("trailers.0.trailer_id", -1),
+    ("trailers.0.trailer_id", 4),  # twice
+    ("trailers.0.split", 3),
+    ("trailers.0.cuts", 3),
+    ("trailers.0.cuts", ["1"]),
+    ("trailers.0.cuts", [None]),
+    ("trailers.0.width", "64"),
+    ("trailers.0.height", -1),
+    ("trailers.0.duration", "10"),
+    ("genres", []),
+    ("genres.comedy", 0.5),
+    ("genres.comedy.threshold", None),
+    ("genres.comedy.threshold", 1.5),
+    ("genres.comedy.threshold", True),
+    ("genres.comedy.temperature", 0),
+    ("genres.comedy.temperature", -1.0),
+    ("genres.comedy.temperature", "warm"),
+    ("genres.comedy.training_prevalence", 2),
+    ("baselines", "movement"),
+    ("baselines", [3]),
+    ("baselines", ["../elsewhere"]),
+    ("baselines", [["movement"]]),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), DAMAGES)
+def test_whatever_is_wrong_in_an_index_is_one_line(stored, key, value):
+    index = stored[0] / "scores" / "evaluation.json"
+    document = json.loads(index.read_text())
+    *outer, last = (int(part) if part.isdigit() else part for part in key.split("."))
+    place = document
+    for part in outer:
+        place = place[part]
+    place[last] = value
+    index.write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"evaluation\.json: expected") as caught:
+        read_score_folder(stored[0])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["temperature", "threshold", "training_prevalence"])
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "9" * 5000])
+def test_a_number_that_is_none_in_an_index_is_one_line(stored, name, number):
+    index = stored[0] / "scores" / "evaluation.json"
+    text = index.read_text()
+    index.write_text(re.sub(rf'"{name}": [\d.]+', f'"{name}": {number}', text, count=1))
+    with pytest.raises(InputError, match=r"evaluation\.json: expected"):
+        read_score_folder(stored[0])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff\xfe", b"time\n", b"a,b\n1,2\n", "{head}\n0,0", "{head}\n0,0,1,1,1,1,1,2", "{head}\n0,x,1,1,1,1,1,1",
+     "{head}\n0,0,True,1,1,1,1,1", "{head}\n0,0,,1,1,1,1,1", "{head}\n0,0,1e999,1,1,1,1,1", "{head}\n0,nan,1,1,1,1,1,1",
+     "{head}\n0,1,1,1,1,1,1,1\n1,0,1,1,1,1,1,1", '{head}\n0,0,"1,1,1,1,1,1'],
+)  # fmt: skip
+def test_a_damaged_table_of_scores_is_one_line(stored, content):
+    head = "frame,time," + ",".join(GENRES)
+    damaged = stored[0] / "scores" / "scores_4.csv"
+    damaged.write_bytes(content.format(head=head).encode() if isinstance(content, str) else content)
+    with pytest.raises(InputError, match=r"scores_4\.csv: expected") as caught:
+        read_score_folder(stored[0])
+    assert "\n" not in str(caught.value).rstrip()
+
+
+def test_what_a_later_version_adds_to_an_index_is_passed_over(stored):
+    index = stored[0] / "scores" / "evaluation.json"
+    document = json.loads(index.read_text())
+    document["trailers"][0]["new"] = 1
+    index.write_text(json.dumps(document | {"new": {}}))
+    assert read_score_folder(stored[0]).trailers == stored[1].trailers
+
+
 def make_run(folder: Path, splits: list[tuple[int, str]]) -> None:
     """Write a run folder with an untrained network."""
     from genre_classifier.config import ModelConfig, TrainingConfig
@@ -177,16 +267,110 @@ def make_run(folder: Path, splits: list[tuple[int, str]]) -> None:
     pd.DataFrame(splits, columns=["trailer_id", "split"]).to_csv(folder / "splits.csv", index=False)
 
 
-def test_a_run_is_scored_once_and_evaluated(tmp_path, capsys):
+def make_clips(folder: Path) -> Path:
+    """Write five clips of noise into `clips`, and `labels.csv`."""
     rng = np.random.default_rng(0)
-    clips = tmp_path / "clips"
+    clips = folder / "clips"
     clips.mkdir()
     rows = []
     for number in range(5):
         np.save(clips / f"trailer_{number}.npy", rng.integers(0, 256, (30, 3, SIZE, SIZE), dtype=np.uint8))
         np.save(clips / f"times_{number}.npy", np.arange(30) / 3)
         rows += [(number, 0.0, 5.0, "comedy"), (number, 5.0, 8.0, GENRES[number])]
-    pd.DataFrame(rows, columns=["trailer", "start", "end", "genre"]).to_csv(tmp_path / "labels.csv", index=False)
+    pd.DataFrame(rows, columns=["trailer", "start", "end", "genre"]).to_csv(folder / "labels.csv", index=False)
+    return clips
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_interrupted_scoring_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    clips = make_clips(tmp_path)
+    make_run(tmp_path / "run", [(0, "train"), (1, "train")])
+    scored = []
+
+    def evaluate_into(out, *, break_at=None, **options):
+        scored.clear()
+
+        def score(model, clip):
+            if len(scored) == break_at:
+                raise KeyboardInterrupt
+            scored.append(int(clip[0, 0, 0, 0]))
+            return score_clip(model, clip)
+
+        monkeypatch.setattr(scoring, "score_clip", score)
+        request = Request(tmp_path / "run", clips, tmp_path / "labels.csv", out, split="all", **options)
+        run_evaluation(request, config=EvaluationConfig(draws=5), on_note=lambda note: None, on_start=totals.append)
+
+    totals: list[int] = []
+    evaluate_into(tmp_path / "undisturbed" / "report")
+    everything = list(scored)
+    assert totals == [5 * 30]
+
+    out = tmp_path / "disturbed" / "report"
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_into(out, break_at=2)
+    assert not (out / "scores" / "evaluation.json").exists()
+    damaged = min((out / "scores").rglob("scores_1.csv"))
+    damaged.write_text(damaged.read_text()[:100])  # half a file, as a power failure leaves it, is no score
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_into(out, break_at=2)
+    assert scored == [everything[1], everything[2]]
+    evaluate_into(out)
+    assert scored == everything[3:]
+    assert totals[-1] == 2 * 30  # what is left to do
+    assert contents(out) == contents(tmp_path / "undisturbed" / "report")
+
+    # Scored anew when asked, also after an interruption; what is half done then is not taken for whole.
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_into(out, break_at=2, rescore=True)
+    assert contents(out / "scores").items() >= contents(tmp_path / "undisturbed" / "report" / "scores").items()
+    evaluate_into(out, rescore=True)
+    assert scored == everything
+    assert contents(out) == contents(tmp_path / "undisturbed" / "report")
+
+    # Another network takes nothing of the old one's.
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_into(out, break_at=2, rescore=True)
+    with (tmp_path / "run" / "model.keras").open("ab") as file:
+        file.write(b"\n")
+    evaluate_into(out)
+    assert scored == everything
+    assert {path.name for path in (out / "scores").iterdir() if path.is_dir()} == set(read_score_folder(out).baselines)
+
+
+def test_scores_that_lack_a_baseline_get_it_without_the_model(tmp_path, monkeypatch):
+    clips = make_clips(tmp_path)
+    make_run(tmp_path / "run", [(0, "train"), (1, "train"), (2, "test"), (3, "test")])
+    request = Request(tmp_path / "run", clips, tmp_path / "labels.csv", tmp_path / "out")
+
+    def score():
+        run_evaluation(request, config=EvaluationConfig(draws=5), on_note=lambda note: None)
+
+    score()
+    expected = contents(tmp_path / "out")
+    index = tmp_path / "out" / "scores" / "evaluation.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"baselines": ["colour_histogram"]}))
+    monkeypatch.setattr(scoring, "score_clip", lambda model, clip: pytest.fail("scored again"))
+    score()
+    assert contents(tmp_path / "out") == expected
+
+
+def test_a_scores_folder_that_is_half_written_is_not_taken_for_whole(stored, monkeypatch):
+    path, folder = stored
+
+    def full_disk(file, table):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(score_folder, "write_scores", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        write_score_folder(path / "scores", folder)
+    assert score_folder.read_fingerprint(path / "scores") is None
+
+
+def test_a_run_is_scored_once_and_evaluated(tmp_path, capsys):
+    clips = make_clips(tmp_path)
     make_run(tmp_path / "run", [(0, "train"), (1, "train"), (2, "test"), (3, "test")])
     out = tmp_path / "out"
     arguments = (tmp_path / "run", clips, tmp_path / "labels.csv", "--out", out, "--draws", 10)
@@ -196,7 +380,7 @@ def test_a_run_is_scored_once_and_evaluated(tmp_path, capsys):
     assert text.startswith("On 2 trailers")
     folder = read_score_folder(out)
     assert [trailer.trailer_id for trailer in folder.trailers] == [2, 3]
-    assert set(folder.baselines) == {"colour_histogram", "colour_and_motion"}
+    assert set(folder.baselines) == {"colour_histogram", "colour_and_motion", "movement"}
     assert folder.training_prevalence is not None
     assert folder.training_prevalence["comedy"] == pytest.approx(1 / 2 + 1 / 2 * 9 / 30)
     assert "data:image/jpeg" in (out / "report.html").read_text()
@@ -227,6 +411,13 @@ def test_a_run_is_scored_once_and_evaluated(tmp_path, capsys):
     assert code == 2
     assert "no labelled clip" in err
     assert "train 2, validation 0, test 2, never seen by the run 1" in err.replace("labelled clips: ", "")
+
+    make_run(tmp_path / "elsewhere", [(7, "train"), (0, "test")])
+    away = (tmp_path / "elsewhere", *arguments[1:3], "--out", tmp_path / "away", "--draws", 10, "--split", "all")
+    for _ in range(2):  # when scored, and when the scores are there already
+        text = run_command(capsys, *away)[1]
+        assert "The baselines of colours and movement are missing" in text
+    assert "baselines of colours and movement are missing" in (tmp_path / "away" / "report.html").read_text()
 
     make_run(tmp_path / "other", [(2, "train"), (0, "test")])
     code, text, _ = run_command(capsys, *arguments, "--compare", tmp_path / "other")

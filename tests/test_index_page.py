@@ -44,6 +44,22 @@ def test_everything_is_listed_and_escaped() -> None:
     assert "No video has been tagged" in index_html(empty, {})
 
 
+def test_colours_are_explained_where_the_table_is_wider_than_the_screen(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text(page_text(), encoding="utf-8")
+    with chromium() as browser:
+        for width in (390, 1280):
+            tab = Tab(browser.new_page(viewport={"width": width, "height": 800}))
+            page = tab.open(tmp_path / "index.html")
+            shown = page.evaluate(
+                "[...document.querySelectorAll('th .swatch, .legend .swatch')].map(one => one.getBoundingClientRect())"
+                ".filter(box => box.width > 0 && box.right < innerWidth).length"
+            )
+            assert shown == len(GENRES)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.evaluate("[...document.body.children].map(one => one.tagName).join()") == "HEADER,MAIN,SCRIPT"
+            tab.check()
+
+
 def test_sorting_and_filtering(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text(page_text(), encoding="utf-8")
     with chromium() as browser:

@@ -76,7 +76,7 @@ def test_a_genre_map_adds_and_overrides(tmp_path):
         ("", "expected a label table"),
         ("trailer,start,end,genre\n", "found no label"),
         ('{"nothing": 1}', "JSON of another kind"),
-        ('[{"data": {}}]', "a field is missing"),
+        ('[{"data": {}}]', "task 0: expected a name as data.trailer"),
         ("trailer,start,end,genre,group\na,0,1,action,x\na,1,2,action,y\n", "one group for each trailer"),
     ],
 )

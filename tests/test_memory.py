@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
+import psutil
 import pytest
 
 from genre_classifier.config import ModelConfig
-from genre_classifier.memory import require_training_memory, scoring_bytes, training_bytes, weight_bytes
+from genre_classifier.memory import (
+    available_bytes,
+    require_training_memory,
+    scoring_bytes,
+    training_bytes,
+    weight_bytes,
+)
 from preprocessing.errors import WorkError
 
 ARTICLE = ModelConfig()
@@ -55,3 +64,84 @@ def test_where_no_chunk_fits_size_and_frames_are_advised():
     frames = int(re.search(r"--frames (\d+)", str(caught.value))[1])
     assert require_training_memory(ModelConfig(rows=size, cols=size), 1000, chunk=1, free=free) <= free
     assert require_training_memory(ARTICLE, frames, chunk=1, free=free) <= free
+
+
+GB = 10**9
+FAR = 9223372036854771712  # version 1's "no limit"
+
+
+def control_groups(root, membership, groups):
+    """Write a tree of control groups: `groups` maps a folder to its files."""
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/self/cgroup").write_text(membership)
+    for folder, files in groups.items():
+        (root / "sys/fs/cgroup" / folder).mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (root / "sys/fs/cgroup" / folder / name).write_text(f"{content}\n")
+
+
+def version_1(limit, used, stat="total_active_file 0"):
+    return {"memory.limit_in_bytes": limit, "memory.usage_in_bytes": used, "memory.stat": stat}
+
+
+def version_2(most, used, high="max", stat="anon 5"):
+    return {"memory.max": most, "memory.high": high, "memory.current": used, "memory.stat": stat}
+
+
+GROUPS = {
+    "none": ("", {}, 100 * GB),
+    "version 2": ("0::/a/b\n", {"a/b": version_2(4 * GB, GB)}, 3 * GB),
+    "version 2, no limit": ("0::/a/b\n", {"a/b": version_2("max", GB)}, 100 * GB),
+    "version 2, a softer limit": ("0::/a\n", {"a": version_2(4 * GB, GB, high=2 * GB)}, GB),
+    "version 2, pages of files": (
+        "0::/a\n",
+        {"a": version_2(4 * GB, 3 * GB, stat=f"anon 5\nactive_file {GB}\ninactive_file {GB}\nfile {3 * GB}")},
+        3 * GB,
+    ),
+    "version 2, the limit is further up": (
+        "0::/a/b/c\n",
+        {"a/b/c": version_2("max", 0), "a/b": version_2(9 * GB, GB), "a": version_2(8 * GB, 6 * GB)},
+        2 * GB,
+    ),
+    "version 2, another group": ("0::/a\n", {"a": version_2("max", 0), "b": version_2(GB, 0)}, 100 * GB),
+    "version 2, a container's own root": ("0::/\n", {"": version_2(4 * GB, GB)}, 3 * GB),
+    "version 2, the machine's name": ("0::/docker/123\n", {"": version_2(4 * GB, GB)}, 3 * GB),
+    "version 2, outside": ("0::/../other\n", {"": version_2(4 * GB, GB)}, 3 * GB),
+    "version 1": ("5:cpu:/x\n4:memory:/a/b\n", {"memory/a/b": version_1(4 * GB, GB)}, 3 * GB),
+    "version 1, two controllers": ("4:cpu,memory:/a\n", {"memory/a": version_1(4 * GB, GB)}, 3 * GB),
+    "version 1, no limit": ("4:memory:/a\n", {"memory/a": version_1(FAR, GB)}, 100 * GB),
+    "version 1, pages of files": (
+        "4:memory:/a\n",
+        {"memory/a": version_1(4 * GB, 3 * GB, f"active_file 1\ntotal_active_file {GB}\ntotal_inactive_file {GB}")},
+        3 * GB,
+    ),
+    "version 1, the limit is further up": (
+        "4:memory:/a/b\n",
+        {"memory/a/b": version_1(FAR, GB), "memory/a": version_1(2 * GB, GB), "memory": version_1(FAR, 50 * GB)},
+        GB,
+    ),
+    "version 1, the machine's name": ("4:memory:/docker/1\n", {"memory": version_1(4 * GB, GB)}, 3 * GB),
+    "both": ("4:memory:/a\n0::/\n", {"memory/a": version_1(4 * GB, GB), "unified": {}}, 3 * GB),
+    "version 2 beside version 1": ("4:cpu:/a\n0::/u\n", {"unified/u": version_2(4 * GB, GB)}, 3 * GB),
+    "above the limit": ("0::/a\n", {"a": version_2(GB, 2 * GB)}, 0),
+    "more than the machine has": ("0::/a\n", {"a": version_2(500 * GB, GB)}, 100 * GB),
+}
+
+
+@pytest.mark.parametrize("case", GROUPS)
+def test_the_limit_of_a_container_is_seen(tmp_path, monkeypatch, case):
+    membership, groups, expected = GROUPS[case]
+    machine = psutil.virtual_memory()._replace(available=100 * GB)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: machine)
+    control_groups(tmp_path, membership, groups)
+    assert available_bytes(root=tmp_path) == expected
+
+
+def test_the_limit_of_ulimit_is_seen():
+    code = (
+        "import psutil\nfrom genre_classifier.memory import available_bytes\n"
+        "me = psutil.Process()\nme.rlimit(psutil.RLIMIT_AS, (me.memory_info().vms + 10**8, -1))\n"
+        "print(available_bytes())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 0 < float(done.stdout) <= 1e8

@@ -66,6 +66,57 @@ def test_weak_labels_alone_are_spread_and_said_to_be():
     assert found.genres["comedy"]["prevalence"] == 1
 
 
+def test_trailers_labelled_as_wholes_are_judged_as_wholes():
+    """Ranking and decisions of mean scores, for the model and for baselines; scikit-learn judges."""
+    _, scores = made_up(trailers=12, frames=20, seed=3)
+    names = sorted(scores)
+    pairs = [(name, GENRES[number % 3]) for number, name in enumerate(names)] + [(names[0], "other")]
+    labels = label_table([(name, None, None, genre) for name, genre in pairs])
+    truth = np.array([[(name, genre) in pairs for genre in GENRES] for name in names])
+    rng = np.random.default_rng(0)
+    # Means that know the genre somewhat; single frames far from them.
+    level = np.clip(0.35 + 0.3 * truth + rng.normal(0, 0.2, truth.shape), 0.05, 0.95)
+    scores = {
+        name: scores[name] * 0 + np.clip(own + np.where(np.arange(20) % 2, 0.4, -0.4)[:, None], 0, 1)
+        for name, own in zip(names, level, strict=True)
+    }
+    other = {name: 1 - table for name, table in scores.items()}
+    found = evaluate(labels, scores, baselines={"movement": other}, thresholds=dict.fromkeys(GENRES, 0.45), config=FEW)
+    assert found.judged_level == "trailer_mean"
+    assert list(found.baselines) == ["prevalence", "movement"]  # not the model's own average
+    mean = np.array([scores[name].to_numpy().astype(float).mean(axis=0) for name in names])
+    shown = [index for index in range(len(GENRES)) if truth[:, index].any()]
+    assert len(shown) == 4
+
+    def expected(y_score, threshold):
+        return {
+            "average_precision": np.mean([sk.average_precision_score(truth[:, g], y_score[:, g]) for g in shown]),
+            "roc_auc": np.mean([sk.roc_auc_score(truth[:, g], y_score[:, g]) for g in shown]),
+            "accuracy": np.mean([sk.accuracy_score(truth[:, g], y_score[:, g] >= threshold) for g in shown]),
+        }
+
+    for metric, value in expected(mean, 0.45).items():
+        estimate = found.figure("trailer_mean", "macro", metric)
+        assert estimate.value == pytest.approx(value)
+        assert estimate.low < value < estimate.high
+        assert np.isnan(found.figure("trailer_mean", "thriller", metric).value)  # no trailer shows it
+    for metric, value in expected(1 - mean, 0.5).items():
+        assert found.baseline_figure("movement", "trailer_mean", "macro", metric).value == pytest.approx(value)
+    lead = expected(mean, 0.45)["average_precision"] - expected(1 - mean, 0.5)["average_precision"]
+    assert found.lead("movement").value == pytest.approx(lead)
+    assert [row["error_rate"] for row in found.by_trailer] == sorted(
+        (row["error_rate"] for row in found.by_trailer), reverse=True
+    )
+
+
+def test_a_genre_that_all_trailers_show_or_none_has_no_accuracy():
+    _, scores = made_up(trailers=4, frames=10)
+    labels = label_table([(name, None, None, "comedy") for name in scores])
+    found = evaluate(labels, scores, config=FEW)
+    for scope in ("comedy", "action", "macro"):
+        assert np.isnan(found.figure("trailer_mean", scope, "accuracy").value)
+
+
 def test_frame_figures_are_those_of_scikit_learn():
     labels, scores = made_up()
     found = evaluate(labels, scores, thresholds=dict.fromkeys(GENRES, 0.4), config=FEW)
@@ -98,6 +149,7 @@ def test_trailer_figures_are_those_of_scikit_learn():
     data = found.data
     y_true = np.array([data.y_true[data.trailer == number].any(axis=0) for number in range(12)])
     pools = {
+        "trailer_mean": lambda own: own.astype(float).mean(axis=0),
         "trailer_maximum": lambda own: own.max(axis=0),
         "trailer_linear_softmax": lambda own: (own.astype(float) ** 2).sum(axis=0) / own.astype(float).sum(axis=0),
     }

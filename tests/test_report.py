@@ -136,6 +136,21 @@ def test_the_page_works_in_a_browser_without_a_network(folder):
         assert last_three == ["macro", "weighted", "micro"]  # totals stay below
         head.locator("button").click()
         assert head.get_attribute("aria-sort") == "ascending"
+        # A picture keeps its size, and is moved in its box.
+        assert page.evaluate("[...document.querySelectorAll('.chart svg')].every(one => one.clientWidth >= 600)")
+
+        page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="dark")
+        page.goto((folder / "report.html").as_uri())
+        too_wide = "[...document.querySelectorAll('.scroll, .chart')].filter(one => one.scrollWidth > one.clientWidth)"
+        assert page.evaluate(f"{too_wide}.map(one => one.textContent.slice(0, 80))") == []
+        dark = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).every(one => one < 60)"
+        assert page.evaluate(dark)
+        light = "getComputedStyle(one).fill.match(/\\d+/g).every(value => value > 150)"
+        assert page.evaluate(f"[...document.querySelectorAll('.chart text')].filter(one => {light}).length") > 50
+        outside = "[...document.body.children].map(one => one.tagName).sort().join()"
+        assert page.evaluate(outside) == "HEADER,MAIN,NAV,SCRIPT"
+        page.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: 'window.ran = 1'}))")
+        assert page.evaluate("window.ran") is None  # no script runs but the page's own
         browser.close()
 
 
@@ -151,6 +166,18 @@ def test_pictures_are_the_same_bytes_each_time(evaluation):
     from genre_classifier.evaluation.report_plots import report_plots
 
     assert report_plots(evaluation) == report_plots(evaluation)
+
+
+def test_every_baseline_is_drawn():
+    from genre_classifier.evaluation.baselines import FEATURES
+    from genre_classifier.evaluation.glossary import BASELINES
+    from genre_classifier.evaluation.report_plots import report_plots
+
+    labels, scores = made_up(trailers=2, frames=20)
+    found = evaluate(labels, scores, baselines=dict.fromkeys(FEATURES, scores), config=FEW)
+    assert set(found.baselines) == set(BASELINES)
+    drawn = report_plots(found)["baselines"]
+    assert [name for name, entry in BASELINES.items() if entry.title not in drawn] == []
 
 
 def test_the_first_paragraph_admits_a_baseline_that_is_better():
@@ -175,6 +202,35 @@ def test_the_first_paragraph_says_what_to_mind():
     text = " ".join(summary.lead_sentences(weak, ABOUT))
     assert "No trailer has labels in time" in text
     assert "averaged over the 1 of six genres that the labels show" in text
+    assert "With only 1 trailer there are no intervals." in text
+
+
+def test_trailers_labelled_as_wholes_lead_the_report(tmp_path):
+    _, scores = made_up(trailers=10, frames=20)
+    labels = label_table([(name, None, None, GENRES[i % 2]) for i, name in enumerate(sorted(scores))])
+    for i, name in enumerate(sorted(scores)):  # right on average, wrong on half of the frames
+        scores[name].loc[:, :] = 0.0
+        scores[name].iloc[::2, i % 2] = 0.9
+    found = evaluate(
+        labels, scores, baselines={"movement": {name: 0 * one for name, one in scores.items()}}, config=FEW
+    )
+    write_report(tmp_path, found, ABOUT)
+    text = " ".join(summary.lead_sentences(found, ABOUT))
+    assert "labelled as wholes" in text
+    assert "average precision over trailers of 1.000" in text
+    assert "ROC-AUC: 1.000" in text
+    assert "Accuracy of the yes or no at the stored thresholds: 0.500" in text
+    assert "It beats every simple baseline: “Prevalence” (0.500), “Movement alone” (0.500)" in text
+    page = (tmp_path / "report.html").read_text()
+    assert "The model, averaged over the trailer" not in page
+    assert page.index('id="trailers"') < page.index('id="genres"')
+    assert "average precision over trailers" in page
+    document = json.loads((tmp_path / "metrics.json").read_text())
+    assert [row["metric"] for row in document["headline"][:3]] == ["average_precision", "roc_auc", "accuracy"]
+    assert {row["level"] for row in document["headline"][:3]} == {"trailer_mean"}
+    table = pd.read_csv(tmp_path / "per_genre.csv", dtype=str).set_index("genre")
+    assert table.loc["comedy", "trailer_accuracy"] == "0.5"
+    assert "| comedy | 5 | 0.500 | 1.000" in (tmp_path / "summary.md").read_text()
 
 
 def test_the_schema_is_documented(evaluation):

@@ -15,15 +15,18 @@ import pandas as pd
 import psutil
 import pytest
 
-from genre_classifier import checkpoints, history
+from genre_classifier import checkpoints, history, provenance
 from genre_classifier.config import TrainingConfig
 from genre_classifier.dataset import TrailerSequence, load_trailers
 from genre_classifier.evaluation.frame_metrics import average_precision
 from genre_classifier.genres import GENRES
+from genre_classifier.network import GenreModel
 from genre_classifier.runs import load_run
 from genre_classifier.splits import read_splits
 from genre_classifier.training import balance_weights, compile_model, learning_rate_at, train
-from genre_classifier.validation import validate
+from genre_classifier.validation import score_trailers, validate
+from preprocessing.clips import write_clip_config
+from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError, WorkError
 from tests.trailers import TINY, write_clips
 
@@ -73,7 +76,7 @@ def test_the_run_folder_holds_every_file(finished, data):
         "model.keras", "config.json", "thresholds.json", "splits.csv", "history.csv", "card.json", "curves.png",
         "tensorboard", "checkpoints",
     }  # fmt: skip
-    assert any((finished / "tensorboard").rglob("events*"))
+    assert tensorboard_epochs(finished) == [1, 2, 3, 4]  # as in history.csv
     card = json.loads((finished / "card.json").read_text())
     assert {"versions", "seed", "data_digest", "command", "seconds", "kept_epoch", "splits"} <= set(card)
     run = load_run(finished)
@@ -86,6 +89,114 @@ def test_the_run_folder_holds_every_file(finished, data):
     assert card["kept_epoch"] == rows.loc[rows["val_macro_ap"].idxmax(), "epoch"]
 
 
+def tensorboard_epochs(run: Path) -> list[int]:
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    events = [event for path in (run / "tensorboard").rglob("events*") for event in EventFileLoader(str(path)).Load()]
+    return sorted({event.step for event in events if any(v.tag == "epoch_loss" for v in event.summary.value)})
+
+
+def test_a_finished_run_is_given_more_epochs(finished, data, tmp_path):
+    run = tmp_path / "longer"
+    shutil.copytree(finished, run)
+    longer = dataclasses.replace(CONFIG, epochs=5, patience=None)
+    notes: list[str] = []
+    train(*data, run, training_config=longer, resume=True, on_note=notes.append)
+    assert any("a cosine over all 5 epochs: it goes on at 0.0001, after 0.0001 in epoch 4" in note for note in notes)
+    assert load_run(run).training_config == longer
+    rows, before = pd.read_csv(run / "history.csv"), pd.read_csv(finished / "history.csv")
+    pd.testing.assert_frame_equal(rows.iloc[:4], before, check_exact=True)
+    assert rows["learning_rate"].iloc[4] == pytest.approx(learning_rate_at(4, longer))
+
+
+def test_a_finished_run_without_its_network_is_rebuilt(finished, data, tmp_path):
+    run = tmp_path / "rebuilt"
+    shutil.copytree(finished, run)
+    names = ("model.keras", "thresholds.json", "history.csv", "curves.png")
+    expected = {name: (run / name).read_bytes() for name in names}
+    for name in names:
+        (run / name).unlink()
+    train(*data, run, resume=True)
+    assert {name: (run / name).read_bytes() for name in names[:-1]} == {name: expected[name] for name in names[:-1]}
+    assert (run / "curves.png").exists()
+
+
+def test_without_a_checkpoint_nothing_is_begun_again_over_a_finished_network(finished, data, tmp_path):
+    run = tmp_path / "bare"
+    shutil.copytree(finished, run)
+    shutil.rmtree(run / "checkpoints")
+    before = (run / "model.keras").read_bytes()
+    with pytest.raises(InputError, match="expected a checkpoint to resume from"):
+        train(*data, run, resume=True)
+    assert (run / "model.keras").read_bytes() == before
+
+
+def test_ctrl_c_scores_nothing_and_leaves_the_run_as_it_was(finished, data, tmp_path, monkeypatch):
+    run = tmp_path / "stopped"
+    shutil.copytree(finished, run)
+    longer = dataclasses.replace(CONFIG, epochs=5)
+
+    def stop(model, *_, **__):
+        raise KeyboardInterrupt
+
+    scored = []
+    monkeypatch.setattr(GenreModel, "fit", stop)
+    monkeypatch.setattr("genre_classifier.epochs.score_trailers", lambda *_: scored.append(1))
+    (run / "curves.png").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        train(*data, run, training_config=longer, resume=True)
+    assert not scored
+    assert (run / "curves.png").exists()
+    assert load_run(run).thresholds == load_run(finished).thresholds
+
+
+def test_a_full_disk_in_the_first_epoch_is_said_and_does_not_block_the_next_try(data, tmp_path, monkeypatch):
+    def no_space(path, model):
+        raise WorkError(f"{path}: could not be written: No space left on device")
+
+    def one_epoch(model, *_, callbacks, **__):
+        callbacks[0].set_model(model)
+        callbacks[0].on_epoch_begin(0)
+        callbacks[0].on_epoch_end(0, {"loss": 1.0})
+
+    run = tmp_path / "full"
+    with monkeypatch.context() as patched:
+        patched.setattr(GenreModel, "fit", one_epoch)
+        patched.setattr(checkpoints, "save_model", no_space)
+        with pytest.raises(WorkError, match=r"epoch_1.keras: could not be written: No space left on device"):
+            train(*data, run, model_config=TINY, training_config=CONFIG)
+    assert (run / "config.json").exists()
+    provenance.require_free(run, overwrite=False)  # as for a folder that is empty
+    assert provenance.empty_run_folder(run) == []
+
+
+def test_two_trainings_in_one_folder_are_refused(finished, data, tmp_path):
+    run = tmp_path / "busy"
+    shutil.copytree(finished, run)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with provenance.held(run):
+        for how in ({"resume": True}, {"overwrite": True}, {}):
+            with pytest.raises(InputError, match="another training works in this run folder"):
+                train(*data, run, model_config=TINY, training_config=CONFIG, **how)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_clips_that_are_not_what_is_recorded_of_them_are_refused(data, tmp_path):
+    clips = tmp_path / "clips"
+    shutil.copytree(data[0], clips)
+    for recorded, expected in (
+        (
+            ClipConfig(size=48),
+            r"json: expected the size of the clips, found 48 where trailer_0.npy has 12",
+        ),
+        (ClipConfig(size=12, frames=6), r"at most the 6 frames recorded, found 8 in trailer_0.npy"),
+    ):
+        write_clip_config(clips, recorded)
+        with pytest.raises(InputError, match=expected):
+            train(clips, data[1], tmp_path / "run", model_config=TINY)
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_last_epoch_is_kept_when_asked(data, tmp_path):
     config = dataclasses.replace(CONFIG, keep="last", crop_frames=3, epochs=3)
     run = train(*data, tmp_path / "run", model_config=TINY, training_config=config)
@@ -94,6 +205,47 @@ def test_the_last_epoch_is_kept_when_asked(data, tmp_path):
     for one, other in zip(kept, last.weights, strict=True):
         np.testing.assert_array_equal(one, other.numpy())
     assert json.loads((run.path / "card.json").read_text())["kept_epoch"] == 3
+
+
+MATCHED = dataclasses.replace(
+    CONFIG, keep="last", weak="broadcast", match_prevalence=True, crop_frames=3, epochs=2, patience=None,
+    validation_share=0.0,
+)  # fmt: skip
+
+
+class Stop(keras.callbacks.Callback):
+    """Interrupts the last epoch."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.model.optimizer.iterations.numpy() == self.params["steps"] * MATCHED.epochs:
+            raise KeyboardInterrupt
+
+
+def test_mean_scores_of_training_trailers_are_the_shares_of_genres(tmp_path):
+    """Long trailers give most crops and are of two genres: without matching, the network learns these shares."""
+    labels = write_clips(tmp_path / "clips", [24, 6, 24, 6, 6, 6, 6, 6], weak=tuple(range(8)))
+    data = (tmp_path / "clips", labels.drop(columns=["start", "end"]).assign(start=np.nan, end=np.nan))
+    with pytest.raises(KeyboardInterrupt):
+        train(*data, tmp_path / "run", model_config=TINY, training_config=MATCHED, callbacks=[Stop()])
+    assert "moved_biases" not in json.loads((tmp_path / "run" / "card.json").read_text())
+    notes: list[str] = []
+    run = train(*data, tmp_path / "run", resume=True, on_note=notes.append)
+    train_ids = read_splits(run.path / "splits.csv").query("split == 'train'")["trailer_id"].tolist()
+    trailers = [trailer for trailer in load_trailers(*data) if trailer.trailer_id in train_ids]
+    means = np.mean([scores.mean(axis=0) for _, scores in score_trailers(run.model, trailers, MATCHED)], axis=0)
+    shares = np.mean([trailer.genres for trailer in trailers], axis=0)
+    shown = shares > 0
+    assert shown.sum() > 2
+    np.testing.assert_allclose(means[shown], shares[shown], atol=1e-5)
+    moved = json.loads((run.path / "card.json").read_text())["moved_biases"]
+    assert set(moved) == {genre for genre, one in zip(GENRES, shown, strict=True) if one}
+    assert f"{next(iter(moved))} {next(iter(moved.values())):+.2f}" in notes[-1]
+
+
+def test_prevalence_is_matched_only_where_that_means_something():
+    for options in ({"keep": "best"}, {"weak": "pool"}):
+        with pytest.raises(InputError, match="match_prevalence needs keep = last and weak = broadcast"):
+            dataclasses.replace(MATCHED, **options)
 
 
 def test_one_seed_is_one_run_and_another_is_another(finished, data, tmp_path):
@@ -138,7 +290,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(finished, data, tmp_p
     newest.write_bytes(newest.read_bytes()[:-1000])
     notes: list[str] = []
     train(*data, run, resume=True, on_note=notes.append)
-    assert any("epoch_4.keras: the checkpoint is damaged" in note for note in notes)
+    assert any("epoch 4 is damaged" in note for note in notes)
     assert f"{run}: resumed after epoch 3" in notes
     assert_same_bits(finished, run)
 
@@ -146,7 +298,10 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(finished, data, tmp_p
 def test_a_full_disk_leaves_the_last_checkpoint_good(finished, tmp_path, monkeypatch):
     run = tmp_path / "full"
     shutil.copytree(finished, run)
-    model, rows = checkpoints.load_checkpoint(run, on_note=print)
+    model, state = checkpoints.load_checkpoint(run, on_note=print)
+    rows = state.rows
+    before = sorted(path.name for path in (run / "checkpoints").iterdir())
+    assert {"epoch_3.json", "epoch_3.keras", "epoch_4.json", "epoch_4.keras"} <= set(before)
 
     def no_space(path):
         Path(path).write_bytes(b"half")
@@ -155,9 +310,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_good(finished, tmp_path, monkeyp
     monkeypatch.setattr(model, "save", no_space)
     with pytest.raises(WorkError, match=r"epoch_5.keras: could not be written: No space left"):
         checkpoints.save_checkpoint(run, model, [*rows, rows[-1]])
-    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == [
-        "epoch_3.json", "epoch_3.keras", "epoch_4.json", "epoch_4.keras",
-    ]  # fmt: skip
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == before
     assert checkpoints.load_checkpoint(run, on_note=print) is not None
 
 
@@ -165,8 +318,10 @@ def test_resuming_with_other_options_or_data_is_refused(finished, data, tmp_path
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
-    with pytest.raises(InputError, match=r"found epochs = 9 where it has 4"):
-        train(*data, run, training_config=dataclasses.replace(CONFIG, epochs=9), resume=True)
+    with pytest.raises(InputError, match=r"found seed = 9 where it has 5"):
+        train(*data, run, training_config=dataclasses.replace(CONFIG, seed=9), resume=True)
+    with pytest.raises(InputError, match=r"at least the 4 epochs that are done, found epochs = 3"):
+        train(*data, run, training_config=dataclasses.replace(CONFIG, epochs=3), resume=True)
     labels = pd.read_csv(data[1], dtype={"trailer": str})
     labels.loc[0, "genre"] = "musical"
     with pytest.raises(InputError, match="expected the clips and labels of the run"):
@@ -186,11 +341,28 @@ def test_too_little_memory_is_said_before_anything_is_written(data, tmp_path, mo
     assert not (tmp_path / "run").exists()
 
 
-def test_only_a_run_folder_is_overwritten(data, tmp_path):
+@pytest.mark.parametrize("config", [None, "{}", '{"schema": 1}', '{"name": "project", "version": "1.0.0"}', "[]"])
+def test_only_a_run_folder_is_overwritten(data, tmp_path, config):
     (tmp_path / "thesis.txt").write_text("years of work")
+    (tmp_path / "model.keras").write_text("somebody's")
+    if config:
+        (tmp_path / "config.json").write_text(config)
     with pytest.raises(InputError, match="not deleted"):
         train(*data, tmp_path, overwrite=True)
-    assert (tmp_path / "thesis.txt").exists()
+    assert len(list(tmp_path.iterdir())) == (3 if config else 2)
+
+
+def test_only_the_files_of_a_run_are_removed(finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    own = [run / "notes.txt", run / "checkpoints" / "best.keras", run / "tensorboard" / "train" / "mine.txt"]
+    for path in own:
+        path.write_text("mine")
+    (run / "folder").mkdir()
+    (run / ".7-0123abcd.part.keras").write_text("half a network")
+    provenance.require_free(run, overwrite=True)
+    assert provenance.empty_run_folder(run) == ["checkpoints", "folder", "notes.txt", "tensorboard"]
+    assert sorted(path for path in run.rglob("*") if path.is_file()) == sorted(own)
 
 
 def test_one_trailer_alone_trains_without_validation(data, tmp_path):
@@ -215,7 +387,7 @@ def test_validation_figures_go_to_their_own_genre(data):
     from genre_classifier.model import build_model
 
     model = build_model(TINY)
-    figures = validate(model, trailers, CONFIG)
+    figures = validate(score_trailers(model, trailers, CONFIG), CONFIG)
     scores = np.concatenate(
         [np.concatenate(model.predict(np.load(t.clip)[None], verbose=0), axis=-1)[0] for t in trailers]
     )

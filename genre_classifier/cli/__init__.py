@@ -8,12 +8,16 @@ its function, so that `--help` stays instant.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 import click
 
+from genre_classifier.cli.output import note
+from genre_classifier.cli.streams import give_up_stdout, native_messages_aside, open_standard_streams
 from preprocessing.errors import InputError, WorkError
 
 COMMANDS = ("demo", "preprocess", "train", "tag", "evaluate", "labels", "synthesize", "squares")
@@ -54,22 +58,13 @@ def group(debug: bool) -> None:
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit the process."""
     arguments = sys.argv[1:] if args is None else args
-    if "--debug" not in arguments:
-        _silence_native_logs()
-    sys.exit(_run(arguments))
-
-
-def _silence_native_logs() -> None:
-    """Keep stderr for this program's own words.
-
-    TensorFlow's start-up and FFmpeg's complaints go straight to file descriptor 2, and no setting of theirs silences
-    all of them: Python keeps the real stderr, and the descriptor leads nowhere.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+    open_standard_streams()
+    try:
+        with nullcontext() if "--debug" in arguments else native_messages_aside():
+            code = _run(arguments)
+    finally:
+        give_up_stdout()
+    sys.exit(code)
 
 
 def _run(arguments: list[str]) -> int:
@@ -81,21 +76,29 @@ def _run(arguments: list[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 2
-    except click.UsageError as error:
-        error.show()
-        return 2
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        for line in shown.getvalue().splitlines():
+            note(line)
         return 2
     except (InputError, WorkError) as error:
         if debug:
             raise
-        click.echo(f"genre-classifier: {error}", err=True)
+        note(f"genre-classifier: {error}")
         return 2 if isinstance(error, InputError) else 1
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("genre-classifier: stopped; what was finished is kept", err=True)
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()
+    except OSError as error:  # no disk, no handles, no permission, at a place that expects none of it
+        if debug:
+            raise
+        where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        note(f"genre-classifier: {where}{error.strerror or error}; --debug shows where")
         return 1
+    except MemoryError as error:
+        if debug:
+            raise
+        note(f"genre-classifier: out of memory{f': {error}' if str(error) else ''}; --debug shows where")
+        return 1
+    except (KeyboardInterrupt, click.Abort):
+        note("genre-classifier: stopped; what was finished is kept")
+        return 130
     return result if isinstance(result, int) else 0

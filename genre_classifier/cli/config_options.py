@@ -12,6 +12,8 @@ import click
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
+NONE = object()  # an option was given the word none
+
 
 class IntegerList(click.ParamType):
     """Whole numbers with commas between, such as 20,10."""
@@ -26,6 +28,20 @@ class IntegerList(click.ParamType):
             return tuple(int(part) for part in str(value).split(","))
         except ValueError:
             self.fail(f"expected whole numbers with commas between, such as 20,10; found {value!r}", param, ctx)
+
+
+class OrNone(click.ParamType):
+    """A value of another type, or the word none; it arrives as `NONE`, since None says that nothing was given."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = click.types.convert_type(inner)
+        self.name = f"{self._inner.name}|none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Turn the text into the value, or into `NONE`."""
+        if value is NONE or str(value).lower() == "none":
+            return NONE
+        return self._inner.convert(value, param, ctx)
 
 
 def attribute_help(config_class: type) -> dict[str, str]:
@@ -48,7 +64,7 @@ def _click_type(hint: Any) -> Any:
     if get_origin(hint) is tuple:
         return IntegerList()
     if get_origin(hint) in (Union, types.UnionType):
-        return _click_type(next(part for part in get_args(hint) if part is not type(None)))
+        return OrNone(_click_type(next(part for part in get_args(hint) if part is not type(None))))
     return hint
 
 
@@ -68,8 +84,8 @@ def config_options(config_class: Any, *, leave_out: Collection[str] = ()) -> Cal
             if isinstance(default, tuple):
                 default = ",".join(str(part) for part in default)
             text = texts[field.name]
-            if default is not None and not isinstance(default, bool):
-                text += f"  [default: {default}]"
+            if not isinstance(default, bool):
+                text += f"  [default: {'none' if default is None else default}]"
             if hints[field.name] is bool:
                 option = click.option(f"{flag}/--no-{flag[2:]}", default=None, help=text)
             else:
@@ -81,6 +97,8 @@ def config_options(config_class: Any, *, leave_out: Collection[str] = ()) -> Cal
 
 
 def given(options: dict[str, Any], config_class: Any) -> dict[str, Any]:
-    """Return the options that belong to a configuration and were given on the command line."""
+    """Return the options that belong to a configuration and were given on the command line; none becomes None."""
     names = {field.name for field in dataclasses.fields(config_class)}
-    return {name: value for name, value in options.items() if name in names and value is not None}
+    return {
+        name: None if value is NONE else value for name, value in options.items() if name in names and value is not None
+    }

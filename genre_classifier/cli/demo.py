@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from genre_classifier.cli.output import say
 from genre_classifier.config import TrainingConfig
 from genre_classifier.genres import GENRES
 
@@ -49,7 +50,13 @@ def judging_commands(out: Path) -> list[list[str]]:
 
 @click.command("demo")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder to fill.")
-@click.option("--seed", type=int, default=TrainingConfig().seed, show_default=True, help="Of trailers and training.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=TrainingConfig().seed,
+    show_default=True,
+    help="Of trailers and training.",
+)
 def command(out: Path, seed: int) -> None:
     """Synthesize trailers, preprocess them, train, tag a trailer that was not trained on, and report.
 
@@ -66,7 +73,7 @@ def command(out: Path, seed: int) -> None:
 
     def run(commands: list[list[str]]) -> None:
         for arguments in commands:
-            click.secho(f"$ genre-classifier {shlex.join(arguments)}", bold=True)
+            say(f"$ genre-classifier {shlex.join(arguments)}", bold=True)
             group.main(arguments, prog_name="genre-classifier", standalone_mode=False)
 
     started = time.monotonic()
@@ -74,14 +81,13 @@ def command(out: Path, seed: int) -> None:
     commands = judging_commands(out)
     run(commands)
     document = json.loads((out / "report" / "metrics.json").read_text(encoding="utf-8"))
-    click.echo()
-    for line in summary_lines(document):
-        click.echo(line)
+    for line in ["", *summary_lines(document), ""]:
+        say(line)
     tagged = out / "tags" / Path(commands[0][2]).stem
-    click.echo(f"\nreport     {out / 'report' / 'report.html'}")
-    click.echo(f"timeline   {tagged / 'timeline.png'}")
-    click.echo(f"to watch   {tagged / 'viewer.html'}")
-    click.echo(f"{time.monotonic() - started:.0f} s in all")
+    say(f"report     {out / 'report' / 'report.html'}")
+    say(f"timeline   {tagged / 'timeline.png'}")
+    say(f"to watch   {tagged / 'viewer.html'}")
+    say(f"{time.monotonic() - started:.0f} s in all")
 
 
 def summary_lines(document: dict[str, Any]) -> list[str]:
@@ -93,7 +99,8 @@ def summary_lines(document: dict[str, Any]) -> list[str]:
         `metrics.json`.
     """
     columns = {"model": document["figures"]} | {
-        name: document["baselines"][name]["figures"] for name in ("colour_histogram", "colour_and_motion", "prevalence")
+        name: document["baselines"][name]["figures"]
+        for name in ("colour_histogram", "colour_and_motion", "movement", "prevalence")
     }
     trailers = document["evaluated"]["trailers"]
     lines = [

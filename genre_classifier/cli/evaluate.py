@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from genre_classifier.cli.output import note, say
 from genre_classifier.config import EvaluationConfig
 
 _DEFAULTS = EvaluationConfig()
@@ -39,7 +40,8 @@ def command(
 ) -> None:
     """Say how far to trust a run: report.html, metrics.json, per_genre.csv, summary.md and plots in OUT.
 
-    Scores are kept in OUT/scores, so that the figures can be made again from scores and labels alone.
+    Scores are kept in OUT/scores, so that the figures can be made again from scores and labels alone, and so that an
+    interrupted scoring goes on where it stopped.
 
     \b
     Example:
@@ -56,9 +58,6 @@ def command(
     from genre_classifier.cli.progress import progress_bar
     from genre_classifier.evaluation.pipeline import Request, run_evaluation
 
-    def on_note(note: str) -> None:
-        click.echo(f"genre-classifier: {note}", err=True)
-
     run, clips, labels = (None, None, inputs[0]) if scores else inputs
     with progress_bar(0, "scoring", "frame") as bar:
 
@@ -68,9 +67,9 @@ def command(
         report, sentences = run_evaluation(
             Request(run, clips, labels, out, scores=scores, split=split, other=other, tags=tags, rescore=rescore),
             config=EvaluationConfig(draws=draws, seed=seed),
-            on_note=on_note,
+            on_note=lambda text: note(f"genre-classifier: {text}"),
             on_start=on_start,
             on_frames=bar.update,
         )
-    click.echo(sentences)
-    click.echo(str(report))
+    for line in [*sentences.splitlines(), str(report)]:
+        say(line)

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import click
 
+from genre_classifier.cli.output import note, say
+from genre_classifier.config import ExportConfig
+
+_EXPORT = ExportConfig()
 FORMATS = ("labels", "wide", "activitynet", "labelstudio", "dcase")
 
 
@@ -14,10 +18,24 @@ FORMATS = ("labels", "wide", "activitynet", "labelstudio", "dcase")
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--to", "file_format", type=click.Choice(FORMATS),
               help="Format of OUT; else its ending tells: .csv labels, .json activitynet, .tsv dcase.")  # fmt: skip
+@click.option("--clips", type=click.Path(path_type=Path),
+              help="Clips of the trailers: OUT then says for all of them what evaluate takes for true, `other` and the "
+              "videos' ends included.")  # fmt: skip
+@click.option("--subset", default=_EXPORT.subset, show_default=True, metavar="TEXT",
+              help="ActivityNet's subset of the trailers in OUT; its evaluator takes this unless told.")  # fmt: skip
+@click.option("--label-studio-prefix", default=_EXPORT.label_studio_prefix, show_default=True, metavar="TEXT",
+              help="What Label Studio needs before a trailer's name to play it.")  # fmt: skip
 @click.option("--genre-map", type=click.Path(path_type=Path), help="A table name,genre that adds to the known names.")
 @click.option("--unmapped-as-other", is_flag=True, help="Known genres outside the six become other.")
 def command(
-    source: Path, target: Path, file_format: str | None, genre_map: Path | None, unmapped_as_other: bool
+    source: Path,
+    target: Path,
+    file_format: str | None,
+    clips: Path | None,
+    subset: str,
+    label_studio_prefix: str,
+    genre_map: Path | None,
+    unmapped_as_other: bool,
 ) -> None:
     """Convert the label table IN to OUT; the format of IN is found out.
 
@@ -27,12 +45,11 @@ def command(
     Example:
       genre-classifier labels movies.csv labels.csv
       genre-classifier labels labels.csv tasks.json --to labelstudio
+      genre-classifier labels labels.csv truth.json --clips clips/
     """
+    from genre_classifier.evaluation.judged_labels import judged_labels
     from genre_classifier.genres import GENRE_MAP
     from genre_classifier.labels import read_genre_map, read_labels, write_labels
-
-    def note(text: str) -> None:
-        click.echo(text, err=True)
 
     table = read_labels(
         source,
@@ -40,5 +57,9 @@ def command(
         unmapped_as_other=unmapped_as_other,
         on_note=note,
     )
-    write_labels(target, table, file_format=file_format, on_note=note)
-    click.echo(f"{len(table)} labels of {table['trailer'].nunique()} trailers in {target}")
+    spans = None
+    if clips is not None:
+        table, spans = judged_labels(table, clips, on_note=note)
+    config = ExportConfig(subset, label_studio_prefix)
+    write_labels(target, table, file_format=file_format, spans=spans, config=config, on_note=note)
+    say(f"{len(table)} labels of {table['trailer'].nunique()} trailers in {target}")

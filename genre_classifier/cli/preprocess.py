@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from genre_classifier.cli.output import note, say
 from genre_classifier.cli.progress import progress_bar
 from preprocessing.config import FITS, TIMEOUT_SECONDS, ClipConfig
 
@@ -66,8 +66,8 @@ def command(
             if row["error"]:
                 still = row["status"] == "ok"  # from an earlier run
                 kept += still
-                message = f"{row['source']}: {row['error']}{' (its clip is kept)' if still else ''}"
-                bar.write(one_line(message), file=sys.stderr)
+                with bar.external_write_mode():
+                    note(f"{row['source']}: {row['error']}{' (its clip is kept)' if still else ''}")
             lossy += (row.get("skipped_packets") or 0) > 0
             decoded += (row.get("decoded_frames") or 0) if fresh else 0
             bar.set_postfix_str(f"{decoded / max(bar.format_dict['elapsed'], 1e-9):.0f} frames/s, {failed} failed")
@@ -76,14 +76,9 @@ def command(
         preprocess_directory(
             trailers, clips, config=config, jobs=jobs, scheduler=scheduler, timeout=timeout, on_progress=show
         )
-    click.echo(f"{clips}: {total - failed} of {total} videos ready, {failed} failed")
+    say(f"{clips}: {total - failed} of {total} videos ready, {failed} failed")
     if kept:
-        click.echo(f"{kept} of them could not be read again; their clips are kept", err=True)
+        note(f"{kept} of them could not be read again; their clips are kept")
     if lossy:
-        click.echo(f"{lossy} of them lost frames to broken packets (skipped_packets in the manifest)", err=True)
+        note(f"{lossy} of them lost frames to broken packets (skipped_packets in the manifest)")
     return int(failed + kept > 0 and strict)
-
-
-def one_line(text: str) -> str:
-    """Return text that may name a file with any characters, fit for one line of a terminal."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

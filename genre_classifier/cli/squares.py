@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from genre_classifier.cli.config_options import config_options, given
+from genre_classifier.cli.output import note, say
 from genre_classifier.squares.config import PRESETS, SquaresConfig
 
 
@@ -46,9 +47,9 @@ def command(out: Path, preset: str | None, resume: bool, **options: Any) -> None
             bar.total = total
             bar.update(done - bar.n)
 
-        metrics = run_squares(out, config, resume=resume, on_step=show, on_note=lambda text: click.echo(text, err=True))
-    click.echo("\n".join(summary(metrics)))
-    click.echo(str(out))
+        metrics = run_squares(out, config, resume=resume, on_step=show, on_note=note)
+    for line in [*summary(metrics), str(out)]:
+        say(line)
 
 
 def summary(metrics: dict[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ def command(folder: Path, trailers: int | None, duration: float | None, seed: in
     Example:
       genre-classifier synthesize trailers/ --trailers 30 --seed 0
     """
+    from genre_classifier.cli.output import say
     from genre_classifier.cli.progress import progress_bar
     from genre_classifier.synthetic import SyntheticConfig, synthesize
 
@@ -26,4 +27,4 @@ def command(folder: Path, trailers: int | None, duration: float | None, seed: in
     config = SyntheticConfig(**options)  # type: ignore[arg-type]
     with progress_bar(config.trailers, "synthesize", "trailer") as bar:
         synthesize(folder, config, seed=seed, on_trailer=lambda path: bar.update())
-    click.echo(f"{config.trailers} trailers and labels.csv in {folder}")
+    say(f"{config.trailers} trailers and labels.csv in {folder}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from genre_classifier.cli.preprocess import one_line
-from genre_classifier.config import Precision, SegmentConfig
+from genre_classifier.cli.output import note, say
+from genre_classifier.config import ExportConfig, Precision, SegmentConfig
 from preprocessing.config import TIMEOUT_SECONDS
 
 _RULES = SegmentConfig()
@@ -24,6 +23,8 @@ _RULES = SegmentConfig()
 @click.option("--overlay", is_flag=True, help="Also write overlay.mp4, a copy with the scores drawn on each frame.")
 @click.option("--embed", is_flag=True, help="Put a small copy of the video inside viewer.html.")
 @click.option("--label-studio", is_flag=True, help="Also write label_studio.json, predictions to correct there.")
+@click.option("--label-studio-prefix", default=ExportConfig.label_studio_prefix, show_default=True, metavar="TEXT",
+              help="What Label Studio needs before a video's name to play it.")  # fmt: skip
 @click.option("--smooth", type=float, default=_RULES.smooth_seconds, show_default=True,
               help="Seconds of the median filter over the scores.")  # fmt: skip
 @click.option("--off-ratio", type=float, default=_RULES.off_ratio, show_default=True,
@@ -44,6 +45,7 @@ def command(
     overlay: bool,
     embed: bool,
     label_studio: bool,
+    label_studio_prefix: str,
     smooth: float,
     off_ratio: float,
     min_segment: float,
@@ -54,7 +56,7 @@ def command(
     """Tag videos, or folders of them: which genre each shows when.
 
     Each video gets a folder in OUT with scores.csv, segments.csv, segments.vtt, segments.json, timeline.png and
-    viewer.html; OUT gets index.html and summary.csv. What is done already is not done again.
+    viewer.html; OUT gets index.html, summary.csv and segments.json. What is done already is not done again.
 
     \b
     Example:
@@ -85,22 +87,23 @@ def command(
 
     def on_done(job: Job, error: InputError | None) -> None:
         progress.finish(str(job.video))
-        if error:
-            progress.bar.write(one_line(f"genre-classifier: {error}"), file=sys.stderr)
-        else:
-            progress.bar.write(one_line(str(job.folder / "viewer.html")), file=sys.stdout)
+        with progress.bar.external_write_mode():
+            if error:
+                note(f"genre-classifier: {error}")
+            else:
+                say(str(job.folder / "viewer.html"))
 
     try:
         failures = tag_videos(
             loaded, jobs, precision=precision, timeout=timeout, segment_config=rules,
-            extras=Extras(overlay, embed, label_studio),
-            on_start=lambda job: progress.start(str(job.video), one_line(job.source)), on_progress=progress.step,
+            extras=Extras(overlay, embed, label_studio, label_studio_prefix),
+            on_start=lambda job: progress.start(str(job.video), job.source), on_progress=progress.step,
             on_done=on_done, **({} if chunk is None else {"chunk": chunk}),
         )  # fmt: skip
     finally:
         progress.close()
     if len(failures) == len(jobs):
         return 2
-    write_index(out, failures)
-    click.echo(one_line(str(out / "index.html")))
+    write_index(out, failures, on_note=note)
+    say(str(out / "index.html"))
     return 1 if failures and strict else 0

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from genre_classifier.cli.config_options import config_options, given
+from genre_classifier.cli.output import note, say
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.presets import PRESETS
 
+_LINE = f"{__name__}.line"
 
-@click.command("train")
+
+class _Command(click.Command):
+    """Remembers its command line, whoever gave it: a shell, or `demo`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_LINE] = shlex.join([*ctx.command_path.split(), *args])
+        return super().parse_args(ctx, args)
+
+
+@click.command("train", cls=_Command)
 @click.argument("clips", type=click.Path(path_type=Path))
 @click.argument("labels", type=click.Path(path_type=Path))
 @click.argument("run", type=click.Path(path_type=Path))
@@ -30,8 +40,12 @@ from genre_classifier.presets import PRESETS
 @click.option("--genre-map", type=click.Path(path_type=Path), help="A table name,genre that adds to the known names.")
 @click.option("--unmapped-as-other", is_flag=True, help="Known genres outside the six become other.")
 @click.option("--skip-unknown", is_flag=True, help="Count labels of unknown trailers instead of refusing them.")
-@click.option("--resume", is_flag=True, help="Go on from the last finished epoch, with the options of the run.")
-@click.option("--overwrite", is_flag=True, help="Replace the run folder if it exists.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on from the last finished epoch, with the options of the run; --epochs and --patience may change.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace the run in the folder if there is one.")
 def command(
     clips: Path,
     labels: Path,
@@ -48,13 +62,14 @@ def command(
     """Train a network on the folder CLIPS and the table LABELS, and write the folder RUN.
 
     LABELS is labels.csv, a wide table, ActivityNet or Label Studio JSON, or DCASE events. A run that was stopped goes
-    on with --resume, where it needs no other option.
+    on with --resume, where it needs no other option; one that is finished is given more epochs with --resume --epochs.
 
     \b
     Example:
       genre-classifier train clips/ labels.csv runs/mine --epochs 40
       genre-classifier train clips/ labels.csv runs/mine --preset small-data
       genre-classifier train clips/ labels.csv runs/mine --resume
+      genre-classifier train clips/ labels.csv runs/mine --resume --epochs 60 --patience none
     """
     import dataclasses
 
@@ -65,14 +80,13 @@ def command(
     from genre_classifier.training import train
     from preprocessing.errors import InputError
 
-    def note(text: str) -> None:
-        click.echo(text, err=True)
-
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")
+    if resume and preset:
+        raise click.UsageError("--resume goes on with the options of the run: leave --preset out")
     if resume and not (run / CONFIG).is_file():
         raise InputError(f"{run}: expected a run to resume, found no {CONFIG} in it")
-    if resume and preset is None:
+    if resume:
         model_config, training_config, _ = read_config(run)
     else:
         base = PRESETS[preset or "article"]
@@ -97,7 +111,7 @@ def command(
             resume=resume,
             overwrite=overwrite,
             callbacks=[progress.callback],
-            command=shlex.join(["genre-classifier", *sys.argv[1:]]),
+            command=click.get_current_context().meta[_LINE],
             on_note=note,
         )
-    click.echo(str(trained.path))
+    say(str(trained.path))

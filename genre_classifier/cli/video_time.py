@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from genre_classifier.cli.output import one_line
 from genre_classifier.cli.progress import progress_bar
 
 _FORMAT = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of video [{elapsed}, {remaining} left{postfix}]"
@@ -30,7 +31,7 @@ class VideoTime:
     def start(self, key: str, name: str) -> None:
         """Begin a video."""
         self._current, self._end = key, 0.0
-        self.bar.set_description_str(f"tag {name}")
+        self.bar.set_description_str(f"tag {one_line(name)}")
 
     def step(self, now: float, end: float) -> None:
         """Take the time of the frame that was just scored, and of the video's last one, in seconds."""

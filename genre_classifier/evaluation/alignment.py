@@ -20,7 +20,7 @@ from genre_classifier.config import SegmentConfig
 from genre_classifier.evaluation.calibration import DEFAULT_THRESHOLD, apply_temperature
 from genre_classifier.genres import GENRES
 from genre_classifier.labels import OTHER, frame_targets, is_weak
-from genre_classifier.segments import frame_borders, to_segments
+from genre_classifier.segments import frame_borders, to_segments, video_end
 from preprocessing.errors import InputError
 
 
@@ -112,13 +112,16 @@ class Aligned:
         return bool((self.timed & self.weak).any())
 
 
-def reference_intervals(trailer_labels: pd.DataFrame, times: np.ndarray) -> list[tuple[float, float, int]]:
+def reference_intervals(
+    trailer_labels: pd.DataFrame, times: np.ndarray, *, duration: float | None = None
+) -> list[tuple[float, float, int]]:
     """Return one trailer's labels as disjoint (start, end, genre index) in seconds, inside the trailer.
 
     Intervals of a genre that overlap or touch become one. As in `frame_targets`, what lies outside every interval is
-    `other`, but only where a frame falls into it; weak labels hold from the first frame to the end of the last.
+    `other`, but only where a frame falls into it; weak labels hold from the first frame to the end of the last. No
+    interval goes past `duration`, seconds (`video_end`).
     """
-    borders = frame_borders(times)
+    borders = frame_borders(times, duration=duration)
     first, end = float(borders[0]), float(borders[-1])
     if is_weak(trailer_labels):
         return [(first, end, GENRES.index(genre)) for genre in sorted(set(trailer_labels["genre"]), key=GENRES.index)]
@@ -168,6 +171,7 @@ def align(
     *,
     thresholds: Mapping[str, float] | None = None,
     temperatures: Mapping[str, float] | None = None,
+    durations: Mapping[str, float] | None = None,
     segments: SegmentConfig | None = None,
 ) -> Aligned:
     """Join labels and raw scores of the same trailers.
@@ -180,8 +184,11 @@ def align(
         From the trailer's name in the labels to its raw score table.
     thresholds, temperatures : mapping of str to float, optional
         Per genre; 0.5 and 1 where not given.
+    durations : mapping of str to float, optional
+        Trailer -> seconds from its first frame to the end of its last, as the manifest has them. A trailer without one
+        ends half a step after its last frame.
     segments : SegmentConfig, optional
-        How scores become segments.
+        How scores become segments; by default as `tag` makes them.
 
     Raises
     ------
@@ -210,7 +217,9 @@ def align(
         own_times = table.index.to_numpy(dtype=np.float64)
         raw = table[list(GENRES)].to_numpy(dtype=np.float32)
         own_scores = apply_temperature(raw, heats)
-        borders = frame_borders(own_times)
+        known = (durations or {}).get(name)
+        duration = None if known is None else video_end(own_times, known)
+        borders = frame_borders(own_times, duration=duration)
         times.append(own_times)
         seconds.append(np.diff(borders))
         ends.append(borders[-1])
@@ -218,11 +227,13 @@ def align(
         raws.append(raw)
         calibrated.append(own_scores)
         if timed[index]:
-            references += [(index, *row, 1.0) for row in reference_intervals(by_trailer[name], own_times)]
+            intervals = reference_intervals(by_trailer[name], own_times, duration=duration)
+            references += [(index, *row, 1.0) for row in intervals]
             found = to_segments(
                 pd.DataFrame(own_scores, index=table.index, columns=list(GENRES)),
                 dict(zip(GENRES, limits, strict=True)),
                 segments,
+                duration=duration,
             )
             detections += [
                 (index, start, end, GENRES.index(genre), score)

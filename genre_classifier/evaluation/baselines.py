@@ -1,8 +1,10 @@
 """Simple scorers that a network must beat to be worth its time, fitted on the same training trailers.
 
 - `prevalence_scores`: the share of each genre among the training frames, for every frame.
-- `fit_colour_baseline`: logistic regression on the colour histogram of the single frame.
-- `fit_motion_baseline`: the same, with statistics of the difference from the frame before.
+- `fit` of `colour_histogram`: logistic regression on the colour histogram of the single frame.
+- `fit` of `colour_and_motion`: the same, with statistics of the difference from the frame before.
+- `fit` of `movement`: logistic regression on the movement around the frame alone, a dozen numbers, which would drown
+  among a hundred about colours.
 - `trailer_average`: a model's own scores, averaged over each trailer; what remains above it is what time adds.
 """
 
@@ -22,7 +24,14 @@ from genre_classifier.evaluation import frame_features
 # Frames that a logistic regression is fitted on: enough for 116 features, few enough for seconds.
 TRAINING_FRAMES = 20_000
 
-Features = Callable[[np.ndarray, np.ndarray], np.ndarray]
+# (clip, its times in seconds, frame indices) -> (frames, features)
+Features = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+FEATURES: dict[str, Features] = {
+    "colour_histogram": lambda clip, times, frames: frame_features.colour_histograms(clip, frames),
+    "colour_and_motion": lambda clip, times, frames: frame_features.colours_and_differences(clip, frames),
+    "movement": frame_features.movement,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +41,7 @@ class FrameBaseline:
     Attributes
     ----------
     features : callable
-        (clip, frame indices) -> (frames, features).
+        One of `FEATURES`.
     classifiers : tuple
         Per genre a fitted classifier, or the constant score of a genre that training showed nowhere or everywhere.
     """
@@ -40,9 +49,9 @@ class FrameBaseline:
     features: Features
     classifiers: tuple[Any, ...]
 
-    def score(self, clip: np.ndarray) -> np.ndarray:
-        """Score every frame of a clip: float32, shape (frames, genres), in [0, 1]."""
-        described = self.features(clip, np.arange(len(clip)))
+    def score(self, clip: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Score every frame of a clip, shown at `times` (seconds): float32, shape (frames, genres), in [0, 1]."""
+        described = self.features(clip, times, np.arange(len(clip)))
         columns = [
             np.full(len(clip), classifier)
             if isinstance(classifier, float)
@@ -52,9 +61,33 @@ class FrameBaseline:
         return np.column_stack(columns).astype(np.float32)
 
 
-def _fit(
-    features: Features, clips: Sequence[np.ndarray], targets: Sequence[np.ndarray], seed: int, frames: int
+def fit(
+    name: str,
+    clips: Sequence[np.ndarray],
+    times: Sequence[np.ndarray],
+    targets: Sequence[np.ndarray],
+    *,
+    seed: int = 0,
+    frames: int = TRAINING_FRAMES,
 ) -> FrameBaseline:
+    """Fit logistic regressions, one per genre, on features of frames.
+
+    Parameters
+    ----------
+    name : str
+        A key of `FEATURES`.
+    clips : sequence of ndarray of uint8, each (frames, 3, rows, cols)
+        Training clips; memory-mapped ones are read only where needed.
+    times : sequence of ndarray, each (frames,)
+        Seconds of their frames.
+    targets : sequence of ndarray, each (frames, genres)
+        1 where the frame shows the genre; weak labels hold for every frame.
+    seed : int
+        Of the choice of frames.
+    frames : int
+        Most frames to fit on, drawn without replacement from all clips together.
+    """
+    features = FEATURES[name]
     if not clips or len(clips) != len(targets):
         raise ValueError(f"expected as many clips as targets, at least one; got {len(clips)} and {len(targets)}")
     lengths = np.array([len(clip) for clip in clips])
@@ -65,7 +98,7 @@ def _fit(
     for index, clip in enumerate(clips):
         own = taken[(taken >= starts[index]) & (taken < starts[index + 1])] - starts[index]
         if len(own):
-            described.append(features(clip, own))
+            described.append(features(clip, times[index], own))
             truth.append(np.asarray(targets[index])[own] > 0.5)
     x, y = np.concatenate(described), np.concatenate(truth)
     classifiers: list[Any] = []
@@ -77,32 +110,6 @@ def _fit(
             regression = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
             classifiers.append(regression.fit(x, y[:, genre]))
     return FrameBaseline(features, tuple(classifiers))
-
-
-def fit_colour_baseline(
-    clips: Sequence[np.ndarray], targets: Sequence[np.ndarray], *, seed: int = 0, frames: int = TRAINING_FRAMES
-) -> FrameBaseline:
-    """Fit logistic regressions on single-frame colour histograms.
-
-    Parameters
-    ----------
-    clips : sequence of ndarray of uint8, each (frames, 3, rows, cols)
-        Training clips; memory-mapped ones are read only where needed.
-    targets : sequence of ndarray, each (frames, genres)
-        1 where the frame shows the genre.
-    seed : int
-        Of the choice of frames.
-    frames : int
-        Most frames to fit on, drawn without replacement from all clips together.
-    """
-    return _fit(frame_features.colour_histograms, clips, targets, seed, frames)
-
-
-def fit_motion_baseline(
-    clips: Sequence[np.ndarray], targets: Sequence[np.ndarray], *, seed: int = 0, frames: int = TRAINING_FRAMES
-) -> FrameBaseline:
-    """Fit as `fit_colour_baseline`, on colour histograms and statistics of the difference from the frame before."""
-    return _fit(frame_features.colours_and_differences, clips, targets, seed, frames)
 
 
 def prevalence_scores(targets: Sequence[np.ndarray]) -> np.ndarray:

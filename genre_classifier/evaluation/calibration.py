@@ -10,17 +10,26 @@ error); Brier, "Verification of forecasts expressed in terms of probability", Mo
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 from scipy import optimize, special
 
 from genre_classifier.evaluation import counts, frame_metrics
+from genre_classifier.genres import GENRES
 
 ECE_BINS = 15
 DEFAULT_THRESHOLD = 0.5
 # Beyond these a fit on few frames has run away: the score says nothing, or is already a yes or a no.
 TEMPERATURE_RANGE = (0.2, 5.0)
 _EPSILON = 1e-7  # logits of exact 0 and 1 stay finite
+
+
+class Calibration(NamedTuple):
+    """What turns raw scores into decisions, per genre."""
+
+    thresholds: dict[str, float]  # on calibrated scores, in [0, 1]
+    temperatures: dict[str, float]  # positive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +109,41 @@ def fit_temperatures(y_true: np.ndarray, raw_scores: np.ndarray) -> np.ndarray:
     return temperatures
 
 
+def prevalence_offsets(y_true: np.ndarray, raw_scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Find per genre what to take off the logits so that the mean score is the share of positive frames.
+
+    That is the best intercept of a logistic regression on the scores: where the log loss is smallest, its derivative,
+    the mean of score less truth, is zero. The order of the scores stays.
+
+    Parameters
+    ----------
+    y_true : ndarray, shape (frames, genres)
+        Bools, or 0 and 1.
+    raw_scores : ndarray, shape (frames, genres)
+    weights : ndarray, shape (frames,)
+        Of the frames, 0 or more, with a positive sum.
+
+    Returns
+    -------
+    ndarray of float64, shape (genres,)
+        Above 0 where the scores are too high; 0 for a genre that is present in no frame or in all of them, where no
+        finite number would do.
+    """
+    labels = np.asarray(y_true) > 0.5
+    logits = special.logit(np.clip(np.asarray(raw_scores, dtype=np.float64), _EPSILON, 1 - _EPSILON))
+    shares = np.average(labels, axis=0, weights=weights)
+    offsets = np.zeros(labels.shape[1])
+    for genre in np.flatnonzero((shares > 0) & (shares < 1)):
+        own, share = logits[:, genre], shares[genre]
+        # With the smallest logit at the share every score is at or above it, with the largest at or below.
+        offsets[genre] = optimize.brentq(
+            lambda offset, own=own, share=share: np.average(special.expit(own - offset), weights=weights) - share,
+            own.min() - special.logit(share) - 1,
+            own.max() - special.logit(share) + 1,
+        )
+    return offsets
+
+
 def best_f1_thresholds(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
     """Find per genre the threshold with the highest F1, on the scale of `y_score`.
 
@@ -117,6 +161,29 @@ def best_f1_thresholds(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
     labels, scores = np.asarray(y_true) > 0.5, np.asarray(y_score)
     thresholds = [frame_metrics.best_f1(labels[:, genre], scores[:, genre])[1] for genre in range(labels.shape[1])]
     return np.clip(np.nan_to_num(np.array(thresholds), nan=DEFAULT_THRESHOLD), _EPSILON, 1.0)
+
+
+def no_calibration() -> Calibration:
+    """Return what leaves the scores as they are, with 0.5 to decide."""
+    return Calibration(dict.fromkeys(GENRES, DEFAULT_THRESHOLD), dict.fromkeys(GENRES, 1.0))
+
+
+def fit_calibration(y_true: np.ndarray, raw_scores: np.ndarray) -> Calibration:
+    """Find the temperatures, and on the scores they give the thresholds with the highest F1.
+
+    Parameters
+    ----------
+    y_true : ndarray, shape (frames, 6)
+        Bools, or 0 and 1; genres in the order of `GENRES`.
+    raw_scores : ndarray, shape (frames, 6)
+        Of the same frames, which the network has not learnt from; without frames, nothing is changed.
+    """
+    if not len(y_true):
+        return no_calibration()
+    temperatures = fit_temperatures(y_true, raw_scores)
+    thresholds = best_f1_thresholds(y_true, apply_temperature(raw_scores, temperatures))
+    named = [dict(zip(GENRES, map(float, values), strict=True)) for values in (thresholds, temperatures)]
+    return Calibration(*named)
 
 
 def brier(y_true: np.ndarray, y_score: np.ndarray) -> float:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from genre_classifier.evaluation import bootstrap
 from genre_classifier.evaluation.bootstrap import Estimate
-from genre_classifier.evaluation.glossary import HEADLINE, METRICS
+from genre_classifier.evaluation.glossary import METRICS
 from genre_classifier.genres import GENRES
 from genre_classifier.metrics import Evaluation
 from preprocessing.errors import InputError
@@ -52,7 +52,7 @@ class Comparison:
     other : str
         Name of the second run.
     differences : tuple of Difference
-        The headline figures, then average precision over frames per genre.
+        The headline figures, then average precision per genre.
     """
 
     other: str
@@ -90,7 +90,7 @@ def compare(first: Evaluation, second: Evaluation, *, other: str) -> Comparison:
         raise InputError(f"expected the same options for both runs, got {first.config} and {second.config}")
     if first.data.y_true.shape != second.data.y_true.shape or (first.data.y_true != second.data.y_true).any():
         raise InputError("expected the same frames and labels for both runs; score both from the same clips and labels")
-    keys = (*HEADLINE, *(("frame_pooled", genre, "average_precision") for genre in GENRES))
+    keys = (*first.headline, *((first.judged_level, genre, "average_precision") for genre in GENRES))
     return Comparison(other, tuple(_difference(first, second, *key) for key in keys))
 
 

@@ -15,7 +15,6 @@ import pandas as pd
 from genre_classifier.evaluation.bootstrap import Estimate
 from genre_classifier.evaluation.calibration import Reliability
 from genre_classifier.evaluation.comparison import Comparison, verdict
-from genre_classifier.evaluation.glossary import HEADLINE
 from genre_classifier.genres import GENRES
 from genre_classifier.metrics import Evaluation
 
@@ -84,7 +83,7 @@ def _plain(value: Any) -> Any:
 
 
 def baseline_verdicts(evaluation: Evaluation) -> dict[str, str]:
-    """Say for each baseline whether the network's macro frame AP is better, worse or not shown to be either."""
+    """Say for each baseline whether the network's macro AP is better, worse or not shown to be either."""
     return {name: verdict(evaluation.lead(name)) for name in evaluation.baselines}
 
 
@@ -112,7 +111,7 @@ def metrics_document(evaluation: Evaluation, about: About, comparison: Compariso
         "options": evaluation.config.to_dict(),
         "headline": [
             {"level": level, "scope": scope, "metric": metric, **evaluation.figure(level, scope, metric).to_json()}
-            for level, scope, metric in HEADLINE
+            for level, scope, metric in evaluation.headline
         ],
         "figures": {
             level: {
@@ -179,8 +178,8 @@ def per_genre_table(evaluation: Evaluation) -> pd.DataFrame:
     """Return the content of `per_genre.csv`: a row per genre, then macro, micro and weighted; text, "not defined" told.
 
     Columns: genre, frames (support), prevalence, trailers, threshold, the frame-level metrics pooled over frames with
-    their intervals, F1 of segments and events, AP averaged over trailers, mAP at temporal IoU, Brier score and
-    calibration error.
+    their intervals, F1 of segments and events, AP averaged over trailers, mAP at temporal IoU, AP, ROC-AUC and
+    accuracy of whole trailers' mean scores, Brier score and calibration error.
     """
     columns = (
         ("average_precision", "frame_pooled", "average_precision"),
@@ -192,6 +191,9 @@ def per_genre_table(evaluation: Evaluation) -> pd.DataFrame:
         ("segment_f1", "segment", "f1"),
         ("event_f1", "event", "f1"),
         ("detection_map", "detection", "mean_average_precision"),
+        ("trailer_average_precision", "trailer_mean", "average_precision"),
+        ("trailer_roc_auc", "trailer_mean", "roc_auc"),
+        ("trailer_accuracy", "trailer_mean", "accuracy"),
         ("brier", "probability_after", "brier"),
         ("expected_calibration_error", "probability_after", "expected_calibration_error"),
     )

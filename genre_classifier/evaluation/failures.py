@@ -150,7 +150,7 @@ def errors_by_cut_distance(data: Aligned, cuts: Mapping[str, np.ndarray]) -> lis
 
 
 def trailers_by_score(data: Aligned, per_trailer: Mapping[str, np.ndarray]) -> list[dict[str, object]]:
-    """Return one row per timed trailer, the lowest mean average precision first.
+    """Return one row per timed trailer, the lowest mean average precision first, then the most wrong decisions.
 
     Parameters
     ----------
@@ -167,7 +167,8 @@ def trailers_by_score(data: Aligned, per_trailer: Mapping[str, np.ndarray]) -> l
     f1 = counts.mean_of_defined(per_trailer["f1"])
     frames = np.bincount(data.trailer, minlength=len(data.trailers))
     wrong = np.bincount(data.trailer, weights=(data.y_pred != data.y_true).mean(axis=1), minlength=len(data.trailers))
-    order = np.argsort(precisions, kind="stable")
+    # Of trailers labelled as wholes, every average precision is 1.
+    order = np.lexsort((-wrong / np.maximum(frames, 1), precisions))
     labelled = [data.y_true[data.trailer == index].any(axis=0) for index in range(len(data.trailers))]
     return [
         {

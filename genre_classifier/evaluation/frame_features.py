@@ -12,6 +12,7 @@ PIXELS = 64
 CHANNEL_BINS = 16
 JOINT_BINS = 4  # per channel: 4 x 4 x 4 colours
 CHANGED_LEVELS = 16  # a pixel has changed when a channel moves by more than this, of 255
+MOVEMENT_SECONDS = 1.0  # of the window around a frame
 _BATCH_FRAMES = 256
 
 
@@ -78,3 +79,35 @@ def frame_differences(clip: np.ndarray, frames: np.ndarray) -> np.ndarray:
 def colours_and_differences(clip: np.ndarray, frames: np.ndarray) -> np.ndarray:
     """Join `colour_histograms` and `frame_differences`: shape (frames, 116)."""
     return np.hstack([colour_histograms(clip, frames), frame_differences(clip, frames)])
+
+
+def movement(clip: np.ndarray, times: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """Describe how much moves around frames, whatever the colours: `frame_differences` over `MOVEMENT_SECONDS`.
+
+    Parameters
+    ----------
+    clip : ndarray of uint8, shape (all frames, 3, rows, cols)
+    times : ndarray of float64, shape (all frames,)
+        Seconds.
+    frames : ndarray of int, shape (frames,)
+        Which frames, in increasing order.
+
+    Returns
+    -------
+    ndarray of float32, shape (frames, 12)
+        Mean, standard deviation and maximum of each of the four differences over the frames less than half the window
+        away. The first frame of the clip, which has none before it, is left out where there is another.
+    """
+    first = np.searchsorted(times, times[frames] - MOVEMENT_SECONDS / 2, side="left")
+    stop = np.searchsorted(times, times[frames] + MOVEMENT_SECONDS / 2, side="right")
+    first = np.clip(first, 1, max(1, len(clip) - 1))
+    stop = np.maximum(stop, first + 1)
+    inside = np.zeros(len(clip) + 2, dtype=np.int64)
+    np.add.at(inside, first, 1)
+    np.add.at(inside, stop, -1)
+    needed = np.flatnonzero(np.cumsum(inside)[: len(clip)])
+    changes = np.zeros((len(clip) + 1, 4), dtype=np.float32)  # one more: a clip of one frame changes by nothing
+    if len(needed):
+        changes[needed] = frame_differences(clip, needed)
+    windows = [changes[start:end] for start, end in zip(first, stop, strict=True)]
+    return np.stack([np.concatenate([one.mean(axis=0), one.std(axis=0), one.max(axis=0)]) for one in windows])

@@ -17,8 +17,8 @@ class Entry:
 METRICS: dict[str, Entry] = {
     "average_precision": Entry(
         "Average precision (AP)",
-        "How pure the frames are when taken from the highest score down, averaged over the frames of the genre; 1 is "
-        "perfect, and guessing gets the prevalence. The step-wise sum of scikit-learn.",
+        "How pure the frames (or trailers) are, taken from the highest score down, averaged over those of the genre: "
+        "1 is perfect, guessing gets the prevalence. The step-wise sum of scikit-learn.",
     ),
     "trapezoidal_area": Entry(
         "PR area (trapezoids)",
@@ -29,7 +29,13 @@ METRICS: dict[str, Entry] = {
         "Prevalence", "Share of the frames that show the genre: what average precision gets by guessing."
     ),
     "roc_auc": Entry(
-        "ROC-AUC", "Chance that a frame of the genre scores above one that is not; 0.5 is guessing, 1 is perfect."
+        "ROC-AUC",
+        "Chance that a frame (or trailer) of the genre scores above one that is not; 0.5 is guessing, 1 is perfect.",
+    ),
+    "accuracy": Entry(
+        "Accuracy",
+        "Share of the trailers for which the yes or no about the genre is right: at the stored threshold, baselines at "
+        "0.5. Over the genres that some of the trailers show and some do not.",
     ),
     "precision": Entry("Precision", "Of what was predicted, the share that is right."),
     "recall": Entry("Recall", "Of what is labelled, the share that was found."),
@@ -86,6 +92,7 @@ LEVELS: dict[str, Entry] = {
     "segment": Entry("Segments", "The timeline in cells of a fixed length, right or wrong cell by cell."),
     "event": Entry("Events", "Whole labelled intervals, found only when begin and end are close."),
     "detection": Entry("Detection", "Scored segments against labelled intervals by overlap, as ActivityNet does."),
+    "trailer_mean": Entry("Trailers, by mean", "A trailer's score is the mean of its frames."),
     "trailer_maximum": Entry("Trailers, by maximum", "A trailer's score is the highest of its frames."),
     "trailer_linear_softmax": Entry(
         "Trailers, by linear softmax", "A trailer's score is the mean of its frames' scores weighted by themselves."
@@ -103,6 +110,10 @@ BASELINES: dict[str, Entry] = {
     ),
     "colour_and_motion": Entry(
         "Colours and change", "The same with statistics of the difference from the frame before."
+    ),
+    "movement": Entry(
+        "Movement alone",
+        "Logistic regression on twelve numbers about how much moves within a second around the frame; no colours.",
     ),
     "trailer_average": Entry(
         "The model, averaged over the trailer", "The network's own scores without their course in time."
@@ -130,4 +141,16 @@ HEADLINE: tuple[tuple[str, str, str], ...] = (
     ("trailer_linear_softmax", "macro", "average_precision"),
     ("probability_after", "macro", "brier"),
     ("probability_after", "macro", "expected_calibration_error"),
+)
+
+# The same where every label is about a whole trailer.
+WHOLE_TRAILER_HEADLINE: tuple[tuple[str, str, str], ...] = (
+    ("trailer_mean", "macro", "average_precision"),
+    ("trailer_mean", "macro", "roc_auc"),
+    ("trailer_mean", "macro", "accuracy"),
+    ("trailer_mean", "macro", "f1"),
+    ("trailer_mean", "micro", "average_precision"),
+    ("trailer_mean", "all", "label_ranking_average_precision"),
+    ("trailer_maximum", "macro", "average_precision"),
+    ("trailer_linear_softmax", "macro", "average_precision"),
 )

@@ -19,6 +19,7 @@ from genre_classifier.evaluation.score_folder import FOLDER, ScoreFolder, find_s
 from genre_classifier.labels import labels_for_trailers, read_labels
 from genre_classifier.metrics import Evaluation, evaluate
 from genre_classifier.report import Thumbnail, write_report
+from genre_classifier.tags.summary import read_summary
 from genre_classifier.tags.thumbnails import as_jpeg
 from preprocessing.clips import clip_path, load_clip
 from preprocessing.errors import InputError
@@ -112,6 +113,10 @@ def run_evaluation(
         folder = scored(request.run, request.out / FOLDER, None)
     evaluation = _evaluate(folder, labels, config, on_note)
     notes, compared = [], None
+    if not folder.baselines:
+        notes.append(
+            "The baselines of colours and movement are missing: no training trailer was at hand to fit them on."
+        )
     if request.other is not None:
         if find_score_folder(request.other) is None:
             other = scored(request.other, request.out / _OTHER_FOLDER, [t.source for t in folder.trailers])
@@ -159,6 +164,7 @@ def _evaluate(
         baselines=folder.baselines,
         training_prevalence=folder.training_prevalence,
         cuts=folder.cuts,
+        durations=folder.durations,
         config=config,
     )
 
@@ -222,13 +228,11 @@ def _thumbnails(folder: ScoreFolder, evaluation: Evaluation) -> dict[WorstSegmen
 
 def _viewers(tags: Path, out: Path) -> dict[str, str]:
     """Return the URLs of the viewer pages in a tags folder, relative to the report, by source and by bare name."""
-    path = tags / "summary.csv"
-    try:
-        table = pd.read_csv(path, dtype=str).dropna(subset=["source", "folder"])
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: expected the summary of a folder that `tag` wrote, found: {error}") from error
+    table = read_summary(tags / "summary.csv")
     urls = {}
     for source, folder in zip(table["source"], table["folder"], strict=True):
+        if not folder:  # it could not be read
+            continue
         page = os.path.relpath(tags / folder / "viewer.html", out)
         urls[source] = quote(Path(page).as_posix())
     return urls

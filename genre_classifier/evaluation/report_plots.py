@@ -77,7 +77,7 @@ def timeline_trailers(evaluation: Evaluation) -> list[str]:
 
 def _baselines(figure: Figure, evaluation: Evaluation) -> None:
     axes = figure.subplots()
-    key = ("frame_pooled", "average_precision")
+    key = (evaluation.judged_level, "average_precision")
     rows = (*GENRES, "macro")
     plots.genre_dots(
         axes,
@@ -87,6 +87,7 @@ def _baselines(figure: Figure, evaluation: Evaluation) -> None:
             for name in evaluation.baselines
         },
     )
+    axes.set_xlabel(f"average precision over {'trailers' if evaluation.data.timed_by_weak_labels else 'frames'}")
     figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=8)
 
 

@@ -71,18 +71,18 @@ def _merged(*tables: Table) -> Table:
     return {scope: {name: v for table in tables for name, v in table.get(scope, {}).items()} for scope in scopes}
 
 
-def _ranking_table(
-    y_true: np.ndarray, y_score: np.ndarray, trailer: np.ndarray, weights: np.ndarray, *, with_auc: bool
-) -> Table:
-    """Average precision (and ROC-AUC) per genre, macro, weighted and micro."""
+def _ranking_table(y_true: np.ndarray, y_score: np.ndarray, trailer: np.ndarray, weights: np.ndarray) -> Table:
+    """Average precision and ROC-AUC per genre, macro, weighted and micro."""
     trailers = weights.shape[1]
 
     def ranked(true: np.ndarray, score: np.ndarray, of: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
         found, tried = ranking.level_counts(true, score, of, trailers).drawn(weights)
         exact_ap = frame_metrics.average_precision(true, score)
-        figures = {"average_precision": _anchored(exact_ap, ranking.average_precision(found, tried))}
-        if with_auc:
-            figures["roc_auc"] = _anchored(frame_metrics.roc_auc(true, score), ranking.roc_auc(found, tried))
+        exact_auc = frame_metrics.roc_auc(true, score)
+        figures = {
+            "average_precision": _anchored(exact_ap, ranking.average_precision(found, tried)),
+            "roc_auc": _anchored(exact_auc, ranking.roc_auc(found, tried)),
+        }
         return figures, found.sum(axis=1)
 
     per_genre, supports = zip(*(ranked(y_true[:, g], y_score[:, g], trailer) for g in range(len(GENRES))), strict=True)
@@ -97,7 +97,7 @@ def frames_pooled(data: Aligned, weights: np.ndarray) -> Table:
     keep = data.timed_frames
     truth, score, trailer = data.y_true[keep], data.y_score[keep], data.trailer[keep]
     return _merged(
-        _ranking_table(truth, score, trailer, weights, with_auc=True),
+        _ranking_table(truth, score, trailer, weights),
         _decision_table(_frame_confusion(data), weights),
     )
 
@@ -192,8 +192,15 @@ def detection(data: Aligned, weights: np.ndarray, config: EvaluationConfig) -> T
     return table
 
 
+def _accuracy_table(y_true: np.ndarray, y_pred: np.ndarray, weights: np.ndarray) -> Table:
+    """Share of the trailers decided rightly; not defined for a genre that all trailers show, or none."""
+    shares = counts.ratio(weights @ (y_true == y_pred).astype(np.float64), weights.sum(axis=1, keepdims=True))
+    shares[:, y_true.all(axis=0) | ~y_true.any(axis=0)] = np.nan
+    return _table({"accuracy": shares}, weights @ y_true.astype(np.float64))
+
+
 def trailers(y_true: np.ndarray, y_score: np.ndarray, thresholds: np.ndarray, weights: np.ndarray) -> Table:
-    """Whole trailers, scores pooled: ranking figures, F1, and in scope `all` those of each trailer's own ranking.
+    """Whole trailers, scores pooled: ranking, decisions, and in scope `all` figures of each trailer's own ranking.
 
     Parameters
     ----------
@@ -203,7 +210,8 @@ def trailers(y_true: np.ndarray, y_score: np.ndarray, thresholds: np.ndarray, we
     y_pred = y_score >= thresholds
     confusion = np.stack([y_true & y_pred, ~y_true & y_pred, y_true & ~y_pred], axis=1)
     table = _merged(
-        _ranking_table(y_true, y_score, np.arange(len(y_true)), weights, with_auc=False),
+        _ranking_table(y_true, y_score, np.arange(len(y_true)), weights),
+        _accuracy_table(y_true, y_pred, weights),
         _decision_table(confusion, weights),
     )
     per_trailer = {
@@ -242,7 +250,7 @@ def probability(
 
 
 def ranking_levels(data: Aligned, y_score: np.ndarray, weights: np.ndarray, *, bins: int) -> dict[str, Table]:
-    """Evaluate a scorer that has no thresholds, on all frames of `data`: frame and trailer ranking, probability.
+    """Evaluate a scorer that has no thresholds of its own: frames, whole trailers (accuracy at 0.5), probability.
 
     Parameters
     ----------
@@ -250,10 +258,15 @@ def ranking_levels(data: Aligned, y_score: np.ndarray, weights: np.ndarray, *, b
     """
     keep = data.timed_frames
     truth, score, trailer = data.y_true[keep], y_score[keep], data.trailer[keep]
-    pooled = trailer_metrics.pool_maximum(y_score, data.trailer)
-    of_trailers = trailer_metrics.true_genres(data.y_true, data.trailer)
+    mean = trailer_metrics.pool_mean(y_score, data.trailer)
+    maximum = trailer_metrics.pool_maximum(y_score, data.trailer)
+    of_trailers, numbers = trailer_metrics.true_genres(data.y_true, data.trailer), np.arange(len(mean))
     return {
-        "frame_pooled": _ranking_table(truth, score, trailer, weights, with_auc=True),
-        "trailer_maximum": _ranking_table(of_trailers, pooled, np.arange(len(pooled)), weights, with_auc=False),
+        "frame_pooled": _ranking_table(truth, score, trailer, weights),
+        "trailer_mean": _merged(
+            _ranking_table(of_trailers, mean, numbers, weights),
+            _accuracy_table(of_trailers, mean >= calibration.DEFAULT_THRESHOLD, weights),
+        ),
+        "trailer_maximum": _ranking_table(of_trailers, maximum, numbers, weights),
         "probability_after": probability(truth, score, trailer, weights, bins=bins),
     }

@@ -2,13 +2,17 @@
 
 `evaluation.json` names the trailers and copies thresholds and temperatures of the run; `scores_<id>.csv` holds the raw
 scores of one trailer, `<baseline>/scores_<id>.csv` those of a baseline. A folder of score tables made elsewhere,
-without `evaluation.json`, is read too: each `<trailer>.csv` is the trailer of that name.
+without `evaluation.json`, is read too: each `<trailer>.csv` is the trailer of that name. While scoring is under way,
+its tables lie in a folder `unfinished_<fingerprint>`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +20,16 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.evaluation.calibration import DEFAULT_THRESHOLD
+from genre_classifier.evaluation.glossary import BASELINES
 from genre_classifier.genres import GENRES
 from genre_classifier.scores import read_scores, write_scores
 from preprocessing.errors import InputError
-from preprocessing.files import read_document, write_atomically
+from preprocessing.files import read_document, shown, write_atomically
 
 SCHEMA = 1
 INDEX = "evaluation.json"
 FOLDER = "scores"  # inside a report folder
+_UNFINISHED = "unfinished_"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +48,8 @@ class ScoredTrailer:
         Seconds of its cuts; None where they are not known.
     width, height : int
         Of the video, in pixels; 0 where not known.
+    duration : float or None
+        Seconds from the video's first frame to the end of its last, as the manifest has it; None where not known.
     """
 
     trailer_id: int | None
@@ -50,6 +58,7 @@ class ScoredTrailer:
     cuts: tuple[float, ...] | None = None
     width: int = 0
     height: int = 0
+    duration: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +102,11 @@ class ScoreFolder:
         known = {trailer.source: np.array(trailer.cuts) for trailer in self.trailers if trailer.cuts is not None}
         return known or None
 
+    @property
+    def durations(self) -> dict[str, float]:
+        """Return the seconds of the trailers for which they are known."""
+        return {trailer.source: trailer.duration for trailer in self.trailers if trailer.duration is not None}
+
     def manifest(self) -> pd.DataFrame:
         """Return what joining labels needs of a manifest: trailer_id, source, status."""
         return pd.DataFrame(
@@ -107,12 +121,56 @@ class ScoreFolder:
         )
 
 
+class ScoringUnderWay:
+    """Tables of a scoring that is not done yet, each kept as soon as it is there, so that none is ever lost.
+
+    Parameters
+    ----------
+    out : Path
+        The scores folder that is to be.
+    fingerprint : str
+        Of all that scores depend on: tables of another fingerprint are not taken.
+    again : bool
+        Begin anew, whatever is there.
+    """
+
+    def __init__(self, out: Path, fingerprint: str, *, again: bool = False) -> None:
+        self._out = out
+        self._folder = out / f"{_UNFINISHED}{fingerprint[:16]}"
+        if again:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        # A whole folder may lack what a later version adds.
+        whole = not again and read_fingerprint(out) == fingerprint
+        self._places = (self._folder, *[out] * whole)
+
+    def find(self, trailer_id: int, *, baseline: str = "") -> pd.DataFrame | None:
+        """Return the scores of a trailer by the model, or by a baseline; None where there are none."""
+        for place in self._places:
+            try:
+                return read_scores(place / baseline / _file(trailer_id))
+            except InputError:
+                continue  # missing, or damaged by what interrupted it
+        return None
+
+    def keep(self, trailer_id: int, scores: pd.DataFrame, *, baseline: str = "") -> None:
+        """Write the scores of a trailer."""
+        (self._folder / baseline).mkdir(parents=True, exist_ok=True)
+        write_scores(self._folder / baseline / _file(trailer_id), scores)
+
+    def finish(self, folder: ScoreFolder) -> None:
+        """Write the whole folder, and remove what was unfinished, here or in an earlier scoring."""
+        write_score_folder(self._out, folder)
+        for leftover in self._out.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
 def _file(trailer_id: int | None) -> str:
     return f"scores_{trailer_id}.csv"
 
 
 def write_score_folder(path: Path, folder: ScoreFolder) -> None:
     """Write every table, then `evaluation.json`, so that a folder with it is whole."""
+    (path / INDEX).unlink(missing_ok=True)
     for name, tables in {"": folder.scores, **folder.baselines}.items():
         (path / name).mkdir(parents=True, exist_ok=True)
         for trailer in folder.trailers:
@@ -161,33 +219,91 @@ def read_score_folder(path: Path) -> ScoreFolder:
     found = find_score_folder(path)
     if found is None:
         return _read_bare_tables(path)
-    index = _read_index(found / INDEX)
-    try:
-        trailers = tuple(
-            ScoredTrailer(**{**row, "cuts": None if row["cuts"] is None else tuple(row["cuts"])})
-            for row in index["trailers"]
-        )
-        genres = index["genres"]
-        shares = {genre: genres[genre]["training_prevalence"] for genre in GENRES}
-        return ScoreFolder(
-            run=index["run"],
-            split=index["split"],
-            clips=index["clips"],
-            fingerprint=index["fingerprint"],
-            thresholds={genre: float(genres[genre]["threshold"]) for genre in GENRES},
-            temperatures={genre: float(genres[genre]["temperature"]) for genre in GENRES},
-            training_prevalence=None if None in shares.values() else shares,
-            trailers=trailers,
-            scores={trailer.source: read_scores(found / _file(trailer.trailer_id)) for trailer in trailers},
-            baselines={
-                name: {trailer.source: read_scores(found / name / _file(trailer.trailer_id)) for trailer in trailers}
-                for name in index["baselines"]
-            },
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{found / INDEX}: expected the index of a scores folder, found {error!r}") from error
+    path = found / INDEX
+    index = _read_index(path)
+    for name in ("run", "split", "clips", "fingerprint"):
+        _check(path, isinstance(index.get(name), str), name, index.get(name), "text")
+    trailers = _trailers(path, index.get("trailers"))
+    values = _genre_values(path, index.get("genres"))
+    names = index.get("baselines")
+    known = isinstance(names, list) and all(isinstance(name, str) and name in BASELINES for name in names)
+    _check(path, known, "baselines", names, "names of baselines")
+    return ScoreFolder(
+        run=index["run"],
+        split=index["split"],
+        clips=index["clips"],
+        fingerprint=index["fingerprint"],
+        thresholds=values["threshold"],
+        temperatures=values["temperature"],
+        training_prevalence=values.get("training_prevalence"),
+        trailers=trailers,
+        scores={trailer.source: read_scores(found / _file(trailer.trailer_id)) for trailer in trailers},
+        baselines={
+            name: {trailer.source: read_scores(found / name / _file(trailer.trailer_id)) for trailer in trailers}
+            for name in index["baselines"]
+        },
+    )
+
+
+def _check(path: Path, right: bool, name: str, value: Any, expected: str) -> None:
+    if not right:
+        raise InputError(f"{path}: expected {expected} as {name}, found {shown(value)}")
+
+
+def _is_number(value: Any, *, whole: bool = False, least: float = 0.0, most: float = math.inf) -> bool:
+    kinds = (int,) if whole else (int, float)
+    return isinstance(value, kinds) and not isinstance(value, bool) and least <= value <= most
+
+
+def _trailers(path: Path, rows: Any) -> tuple[ScoredTrailer, ...]:
+    """Return the trailers of an index; what a later version adds is passed over."""
+    _check(path, isinstance(rows, list), "trailers", rows, "a list")
+    fields = [field.name for field in dataclasses.fields(ScoredTrailer)]
+    trailers = []
+    for row in rows:
+        _check(path, isinstance(row, dict), "a trailer", row, "an object")
+        cuts = row.get("cuts")
+        checks = {
+            "source": (isinstance(row.get("source"), str), "text"),
+            "trailer_id": (row.get("trailer_id") is None or _is_number(row["trailer_id"], whole=True), "an id"),
+            "split": (row.get("split") is None or isinstance(row["split"], str), "text"),
+            "cuts": (cuts is None or (isinstance(cuts, list) and all(map(_is_number, cuts))), "a list of seconds"),
+            "width": (_is_number(row.get("width", 0), whole=True), "pixels"),
+            "height": (_is_number(row.get("height", 0), whole=True), "pixels"),
+            "duration": (row.get("duration") is None or _is_number(row["duration"]), "seconds"),
+        }
+        for name, (right, expected) in checks.items():
+            _check(path, right, name, row.get(name), expected)
+        known = {name: row[name] for name in fields if name in row}
+        trailers.append(ScoredTrailer(**known | {"cuts": None if cuts is None else tuple(cuts)}))
+    for name in ("source", "trailer_id"):  # one file, and one label, for each
+        found = [getattr(trailer, name) for trailer in trailers]
+        _check(path, len(set(found)) == len(found), name, found, "a different one for each trailer")
+    return tuple(trailers)
+
+
+def _genre_values(path: Path, genres: Any) -> dict[str, dict[str, float]]:
+    """Return thresholds, temperatures and, where known for all genres, training prevalences."""
+    _check(path, isinstance(genres, dict), "genres", genres, "an object")
+    values: dict[str, dict[str, float]] = {"threshold": {}, "temperature": {}, "training_prevalence": {}}
+    for genre in GENRES:
+        own = genres.get(genre)
+        _check(path, isinstance(own, dict), f"genre {genre}", own, "an object")
+        for name, least, most in (
+            ("threshold", 0.0, 1.0),
+            ("temperature", sys.float_info.min, math.inf),
+            ("training_prevalence", 0.0, 1.0),
+        ):
+            value = own.get(name)
+            if value is None and name == "training_prevalence":
+                continue
+            _check(
+                path, _is_number(value, least=least, most=most), f"{name} of {genre}", value, "a number in its range"
+            )
+            values[name][genre] = float(value)
+    if len(values["training_prevalence"]) < len(GENRES):
+        del values["training_prevalence"]
+    return values
 
 
 def read_fingerprint(path: Path) -> str | None:

@@ -18,10 +18,10 @@ from genre_classifier.evaluation.cuts import find_cuts
 from genre_classifier.evaluation.score_folder import (
     ScoredTrailer,
     ScoreFolder,
+    ScoringUnderWay,
     read_fingerprint,
     read_score_folder,
     write_index,
-    write_score_folder,
 )
 from genre_classifier.genres import GENRES
 from genre_classifier.runs import MODEL, SPLITS, Run
@@ -29,12 +29,11 @@ from genre_classifier.scores import scores_table
 from genre_classifier.splits import SPLITS as SPLIT_NAMES
 from genre_classifier.splits import read_splits
 from genre_classifier.streaming import score_clip
-from preprocessing.clips import load_clip
+from preprocessing.clips import load_clip, read_clip_config
 from preprocessing.errors import InputError
-from preprocessing.manifest import read_manifest
+from preprocessing.manifest import known_durations, read_manifest
 
 EVERY_SPLIT = "all"
-CHOICES = (*SPLIT_NAMES, EVERY_SPLIT)
 
 
 def split_of_trailers(run: Run, trailers: Sequence[Trailer]) -> dict[int, str | None]:
@@ -74,7 +73,8 @@ def score_run(
     labels : DataFrame
         Label table; decides which clips take part, and the baselines learn from it.
     out : Path
-        Scores folder. What lies there is used as it is when model, clips and split are the same.
+        Scores folder. What lies there is used as it is when model, clips and split are the same; a scoring of these
+        that was interrupted goes on with the next trailer.
     split : str
         train, validation, test, or all: every labelled clip, the run's own training trailers included.
     only : sequence of str, optional
@@ -96,23 +96,38 @@ def score_run(
     splits = split_of_trailers(run, trailers)
     wanted = _wanted(run, clips, trailers, splits, split, only)
     _check_size(run, wanted)
+    if on_note:
+        _note_other_preprocessing(run, clips, on_note)
     training = [trailer for trailer in trailers if splits[trailer.trailer_id] == "train"]
     fingerprint = _fingerprint(run, wanted, training, config.seed)
-    if not again and read_fingerprint(out) == fingerprint:
-        kept = read_score_folder(out)
-        kept = dataclasses.replace(kept, thresholds=run.thresholds, temperatures=run.temperatures)
+    durations = known_durations(read_manifest(clips))
+    kept = None if again else _whole(out, fingerprint)
+    if kept and set(kept.baselines) == set(baselines.FEATURES if training else ()):
+        kept = dataclasses.replace(
+            kept,
+            thresholds=run.thresholds,
+            temperatures=run.temperatures,
+            trailers=tuple(
+                dataclasses.replace(trailer, duration=durations.get(trailer.source)) for trailer in kept.trailers
+            ),
+        )
         write_index(out, kept)
         return kept
+    under_way = ScoringUnderWay(out, fingerprint, again=again)
+    found = {trailer.source: under_way.find(trailer.trailer_id) for trailer in wanted}
     if on_start:
-        on_start(sum(len(trailer.times) for trailer in wanted))
+        on_start(sum(len(trailer.times) for trailer in wanted if found[trailer.source] is None))
+    if on_note and (before := sum(table is not None for table in found.values())):
+        on_note(f"{before} of {len(wanted)} trailers were scored before and are not scored again")
     scores = {}
     for trailer in wanted:
-        raw = score_clip(run.model, load_clip(trailer.clip))
-        scores[trailer.source] = scores_table(trailer.times, raw)
-        if on_frames:
-            on_frames(len(raw))
-    if not training and on_note:
-        on_note("no training trailer of the run is among the clips: the report has no colour baselines")
+        table = found[trailer.source]
+        if table is None:
+            table = scores_table(trailer.times, score_clip(run.model, load_clip(trailer.clip)))
+            under_way.keep(trailer.trailer_id, table)
+            if on_frames:
+                on_frames(len(table))
+        scores[trailer.source] = table
     sizes = _video_sizes(clips)
     folder = ScoreFolder(
         run=run.path.resolve().name,
@@ -122,12 +137,28 @@ def score_run(
         thresholds=run.thresholds,
         temperatures=run.temperatures,
         training_prevalence=_prevalence(training),
-        trailers=tuple(_describe(trailer, splits[trailer.trailer_id], sizes) for trailer in wanted),
+        trailers=tuple(
+            _describe(trailer, splits[trailer.trailer_id], sizes, durations.get(trailer.source)) for trailer in wanted
+        ),
         scores=scores,
-        baselines=_baseline_scores(training, wanted, config.seed),
+        baselines={
+            name: _baseline_scores(name, training, wanted, config.seed, under_way) for name in baselines.FEATURES
+        }
+        if training
+        else {},
     )
-    write_score_folder(out, folder)
+    under_way.finish(folder)
     return folder
+
+
+def _whole(out: Path, fingerprint: str) -> ScoreFolder | None:
+    """Return the scores folder at `out` if it is of this fingerprint, and undamaged."""
+    if read_fingerprint(out) != fingerprint:
+        return None
+    try:
+        return read_score_folder(out)
+    except InputError:
+        return None
 
 
 def _wanted(
@@ -165,6 +196,22 @@ def _check_size(run: Run, trailers: Sequence[Trailer]) -> None:
             )
 
 
+def _note_other_preprocessing(run: Run, clips: Path, on_note: Callable[[str], None]) -> None:
+    """Say where the clips were made otherwise than those that the run learned from."""
+    recorded = read_clip_config(clips)
+    differ = (
+        []
+        if recorded is None
+        else [
+            f"{name} {found}, not {run.clip_config.to_dict()[name]}"
+            for name, found in recorded.to_dict().items()
+            if found != run.clip_config.to_dict()[name]
+        ]
+    )
+    if differ:
+        on_note(f"{clips}: made otherwise than the clips of the run {run.path}: {'; '.join(differ)}")
+
+
 def _fingerprint(run: Run, wanted: Sequence[Trailer], training: Sequence[Trailer], seed: int) -> str:
     digest = hashlib.sha256((run.path / MODEL).read_bytes())
     for group in (wanted, training):
@@ -186,22 +233,20 @@ def _prevalence(training: Sequence[Trailer]) -> dict[str, float] | None:
 
 
 def _baseline_scores(
-    training: Sequence[Trailer], wanted: Sequence[Trailer], seed: int
-) -> dict[str, dict[str, pd.DataFrame]]:
-    if not training:
-        return {}
-    clips = [load_clip(trailer.clip) for trailer in training]
-    targets = [trailer.targets for trailer in training]
-    fitted = {
-        "colour_histogram": baselines.fit_colour_baseline(clips, targets, seed=seed),
-        "colour_and_motion": baselines.fit_motion_baseline(clips, targets, seed=seed),
-    }
-    return {
-        name: {
-            trailer.source: scores_table(trailer.times, baseline.score(load_clip(trailer.clip))) for trailer in wanted
-        }
-        for name, baseline in fitted.items()
-    }
+    name: str, training: Sequence[Trailer], wanted: Sequence[Trailer], seed: int, under_way: ScoringUnderWay
+) -> dict[str, pd.DataFrame]:
+    """Score with a baseline, which is fitted only if a trailer's scores are missing."""
+    fitted, scores = None, {}
+    for trailer in wanted:
+        table = under_way.find(trailer.trailer_id, baseline=name)
+        if table is None:
+            if fitted is None:
+                clips, times = [load_clip(one.clip) for one in training], [one.times for one in training]
+                fitted = baselines.fit(name, clips, times, [one.targets for one in training], seed=seed)
+            table = scores_table(trailer.times, fitted.score(load_clip(trailer.clip), trailer.times))
+            under_way.keep(trailer.trailer_id, table, baseline=name)
+        scores[trailer.source] = table
+    return scores
 
 
 def _video_sizes(clips: Path) -> dict[int, tuple[int, int]]:
@@ -213,7 +258,11 @@ def _video_sizes(clips: Path) -> dict[int, tuple[int, int]]:
     }
 
 
-def _describe(trailer: Trailer, split: str | None, sizes: dict[int, tuple[int, int]]) -> ScoredTrailer:
+def _describe(
+    trailer: Trailer, split: str | None, sizes: dict[int, tuple[int, int]], duration: float | None
+) -> ScoredTrailer:
     width, height = sizes.get(trailer.trailer_id, (trailer.cols, trailer.rows))
     cuts = find_cuts(load_clip(trailer.clip), trailer.times)
-    return ScoredTrailer(trailer.trailer_id, trailer.source, split, tuple(float(cut) for cut in cuts), width, height)
+    return ScoredTrailer(
+        trailer.trailer_id, trailer.source, split, tuple(float(cut) for cut in cuts), width, height, duration
+    )

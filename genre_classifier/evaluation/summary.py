@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from genre_classifier.evaluation.bootstrap import LEAST_TRAILERS, TRAILERS_FOR_TRUST
 from genre_classifier.evaluation.comparison import Comparison
 from genre_classifier.evaluation.document import About, baseline_verdicts, interval, number, with_interval
-from genre_classifier.evaluation.glossary import BASELINES, HEADLINE, LEVELS, METRICS, SCOPES
+from genre_classifier.evaluation.glossary import BASELINES, LEVELS, METRICS, SCOPES
 from genre_classifier.genres import GENRES
 from genre_classifier.metrics import Evaluation
 
@@ -21,16 +21,24 @@ def lead_sentences(evaluation: Evaluation, about: About) -> list[str]:
 
 def opening(evaluation: Evaluation, about: About) -> str:
     """Say what was evaluated, and the first figure with its interval."""
-    data, score = evaluation.data, evaluation.figure("frame_pooled", "macro", "average_precision")
+    data, level = evaluation.data, evaluation.judged_level
+    score = evaluation.figure(level, "macro", "average_precision")
     seconds = float(data.ends.sum())
     length = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
     defined = sum(evaluation.genres[genre]["frames"] > 0 for genre in GENRES)
     over = "the six genres" if defined == len(GENRES) else f"the {defined} of six genres that the labels show"
     width = f" ({evaluation.config.confidence:.0%} interval {interval(score)})" if score.has_interval else ""
+    on = f"On {_count(len(data.trailers), 'trailer')} ({length}, {len(data.times):,} frames)"
+    if not data.timed_by_weak_labels:
+        return (
+            f"{on} the scores of “{about.run}” reach an average precision over frames of {number(score.value)}{width}, "
+            f"averaged over {over}; 1 is perfect."
+        )
+    auc, accuracy = (with_interval(evaluation.figure(level, "macro", metric)) for metric in ("roc_auc", "accuracy"))
     return (
-        f"On {_count(len(data.trailers), 'trailer')} ({length}, {len(data.times):,} frames) the scores of "
-        f"“{about.run}” reach an average precision over frames of {number(score.value)}{width}, averaged over {over}; "
-        "1 is perfect."
+        f"{on}, labelled as wholes, the mean scores of “{about.run}” reach an average precision over trailers of "
+        f"{number(score.value)}{width}, averaged over {over}; 1 is perfect. ROC-AUC: {auc}. Accuracy of the yes or no "
+        f"at the stored thresholds: {accuracy}."
     )
 
 
@@ -44,13 +52,14 @@ def caveats(evaluation: Evaluation, about: About) -> list[str]:
         )
     if evaluation.data.timed_by_weak_labels:
         sentences.append(
-            "No trailer has labels in time: every genre was taken to hold throughout its trailer, and figures about "
-            "frames, segments and events say little."
+            "No trailer has labels in time: figures about frames, segments and events take every genre to hold "
+            "throughout its trailer, and say little."
         )
     timed = int(evaluation.data.timed.sum())
     if timed < TRAILERS_FOR_TRUST:
         what = "there are no intervals" if timed < LEAST_TRAILERS else "the intervals are rough, and rather too narrow"
-        sentences.append(f"With only {_count(timed, 'trailer')} labelled in time {what}.")
+        labelled = "" if evaluation.data.timed_by_weak_labels else " labelled in time"
+        sentences.append(f"With only {_count(timed, 'trailer')}{labelled} {what}.")
     return sentences
 
 
@@ -63,7 +72,7 @@ def against_baselines(evaluation: Evaluation) -> list[str]:
     def told(names: Sequence[str]) -> str:
         return ", ".join(
             f"“{BASELINES[name].title}” "
-            f"({number(evaluation.baseline_figure(name, 'frame_pooled', 'macro', 'average_precision').value)})"
+            f"({number(evaluation.baseline_figure(name, evaluation.judged_level, 'macro', 'average_precision').value)})"
             for name in names
         )
 
@@ -98,32 +107,35 @@ def markdown_summary(evaluation: Evaluation, about: About, comparison: Compariso
         _escaped(" ".join(lead_sentences(evaluation, about))),
     ]
     rows: list[tuple[str, ...]] = []
-    for level, scope, metric in HEADLINE:
-        estimate = evaluation.figure(level, scope, metric)
-        what = f"{LEVELS[level].title}: {METRICS[metric].title}, {SCOPES[scope]}"
+    level, data = evaluation.judged_level, evaluation.data
+    items = "trailers" if data.timed_by_weak_labels else "frames"
+    everything = len(data.trailers) if data.timed_by_weak_labels else max(1, int(data.timed_frames.sum()))
+    for of_level, scope, metric in evaluation.headline:
+        estimate = evaluation.figure(of_level, scope, metric)
+        what = f"{LEVELS[of_level].title}: {METRICS[metric].title}, {SCOPES[scope]}"
         rows.append((what, number(estimate.value), interval(estimate)))
     parts.append(_table(("Figure", "Value", f"{percent} interval over trailers"), rows))
     rows = [
         (
             BASELINES[name].title,
-            with_interval(evaluation.baseline_figure(name, "frame_pooled", "macro", "average_precision")),
+            with_interval(evaluation.baseline_figure(name, level, "macro", "average_precision")),
             with_interval(evaluation.lead(name)),
             _VERDICTS[answer],
         )
         for name, answer in baseline_verdicts(evaluation).items()
     ]
-    parts.append(_table(("Baseline", "Macro frame AP", "Lead of the network", "Verdict"), rows))
+    parts.append(_table(("Baseline", f"Macro AP of {items}", "Lead of the network", "Verdict"), rows))
     rows = [
         (
             genre,
-            f"{evaluation.genres[genre]['frames']:,}",
-            number(evaluation.genres[genre]["prevalence"]),
-            with_interval(evaluation.figure("frame_pooled", genre, "average_precision")),
-            with_interval(evaluation.figure("frame_pooled", genre, "f1")),
+            f"{evaluation.genres[genre][items]:,}",
+            number(evaluation.genres[genre][items] / everything),
+            with_interval(evaluation.figure(level, genre, "average_precision")),
+            with_interval(evaluation.figure(level, genre, "f1")),
         )
         for genre in GENRES
     ]
-    parts.append(_table(("Genre", "Frames", "Prevalence", "Average precision", "F1"), rows))
+    parts.append(_table(("Genre", items.capitalize(), "Prevalence", "Average precision", "F1"), rows))
     if comparison is not None:
         rows = [
             (

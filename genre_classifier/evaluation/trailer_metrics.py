@@ -2,10 +2,11 @@
 
 Goal: compare with work that tags whole trailers, and with weak labels.
 
-Conventions: a genre is true for a trailer when it is true for a frame of it. Frames' scores are pooled in two ways: the
-maximum (one strong moment is enough) and linear softmax, sum(s^2) / sum(s), the mean weighted by the scores themselves
-(Wang, Li and Metze, "A comparison of five multiple instance learning pooling functions for sound event detection with
-weak labeling", ICASSP 2019). `y_true` is bool and `y_score` in [0, 1], both of shape (trailers, genres).
+Conventions: a genre is true for a trailer when it is true for a frame of it. Frames' scores are pooled in three ways:
+their mean, the maximum (one strong moment is enough) and linear softmax, sum(s^2) / sum(s), the mean weighted by the
+scores themselves (Wang, Li and Metze, "A comparison of five multiple instance learning pooling functions for sound
+event detection with weak labeling", ICASSP 2019). `y_true` is bool and `y_score` in [0, 1], both of
+shape (trailers, genres).
 
 Source: the definitions of scikit-learn's multi-label metrics.
 """
@@ -15,6 +16,12 @@ from __future__ import annotations
 import numpy as np
 
 from genre_classifier.evaluation import counts, frame_metrics
+
+
+def pool_mean(scores: np.ndarray, trailer_of_frame: np.ndarray) -> np.ndarray:
+    """Return each trailer's mean score: float64, shape (trailers, genres)."""
+    sums = np.add.reduceat(scores.astype(np.float64), _first_frames(trailer_of_frame), axis=0)
+    return np.asarray(sums / np.bincount(trailer_of_frame)[:, None])
 
 
 def pool_maximum(scores: np.ndarray, trailer_of_frame: np.ndarray) -> np.ndarray:

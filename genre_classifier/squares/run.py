@@ -18,7 +18,8 @@ import keras
 import numpy as np
 import pandas as pd
 
-from genre_classifier.checkpoints import load_checkpoint, save_checkpoint, save_model
+from genre_classifier.checkpoints import load_checkpoint, save_checkpoint
+from genre_classifier.model_file import save_model
 from genre_classifier.moving_squares import HistoryRow, build_predictor, generate_movies, roll_out, train_predictor
 from genre_classifier.squares import pictures
 from genre_classifier.squares.config import SquaresConfig
@@ -153,7 +154,7 @@ def _trained(
     """Train to the last epoch, every one saved as it ends; return the best epoch's predictor and the history."""
     loaded = load_checkpoint(folder, on_note=on_note) if resume else None
     if loaded:
-        model, rows = loaded
+        model, rows = loaded[0], loaded[1].rows
         on_note(f"{folder}: resumed after epoch {len(rows)}")
     else:
         keras.utils.set_random_seed(config.seed)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genre_classifier.config import Precision, SegmentConfig
+from genre_classifier.config import ExportConfig, Precision, SegmentConfig
 from genre_classifier.scores import write_scores
 from genre_classifier.tagging import DEFAULT_CHUNK, tag_trailer
 from genre_classifier.tags.embed import embedded_copy
@@ -46,11 +46,22 @@ class Extras:
         A small copy of the video inside `viewer.html`, so that the page can be sent alone.
     label_studio : bool
         `label_studio.json`: the segments as predictions for a person to correct.
+    label_studio_prefix : str
+        What is put before the video's name there: see `ExportConfig`.
     """
 
     overlay: bool = False
     embed: bool = False
     label_studio: bool = False
+    label_studio_prefix: str = ExportConfig.label_studio_prefix
+
+    def stamp(self) -> dict[str, Any]:
+        """Return what a finished video's stamp says: no prefix where none other than the usual one was written."""
+        usual = not self.label_studio or self.label_studio_prefix == ExportConfig.label_studio_prefix
+        return {
+            name: value for name, value in dataclasses.asdict(self).items()
+            if not (usual and name == "label_studio_prefix")
+        }  # fmt: skip
 
 
 def tag_videos(
@@ -93,7 +104,7 @@ def tag_videos(
     """
     config, extras = segment_config or SegmentConfig(), extras or Extras()
     made_with = {
-        "run": run_digest(run.path), "precision": precision, "segments": config.to_dict(), **dataclasses.asdict(extras)
+        "run": run_digest(run.path), "precision": precision, "segments": config.to_dict(), **extras.stamp()
     }  # fmt: skip
     failures: list[tuple[str, str]] = []
     model_loaded = False
@@ -134,9 +145,11 @@ def write_tags(
     write_scores(folder / "scores.csv", tags.scores)
     write_segments(folder / "segments.csv", tags.segments)
     write_atomically(folder / "segments.vtt", webvtt(tags.segments))
-    write_atomically(folder / "segments.json", activitynet(tags.segments, job.source))
+    write_atomically(folder / "segments.json", activitynet({job.source: tags.segments}))
     if extras.label_studio:
-        write_atomically(folder / LABEL_STUDIO, label_studio(tags.segments, job.source))
+        model = f"genre-classifier {stamp['made_with']['run'][:12]}"
+        prefix = extras.label_studio_prefix
+        write_atomically(folder / LABEL_STUDIO, label_studio(tags.segments, job.source, model=model, prefix=prefix))
     write_timeline(folder / "timeline.png", tags)
     if extras.overlay:
         write_overlay(folder / OVERLAY, tags, timeout=timeout)

@@ -30,12 +30,13 @@ def index_html(summary: pd.DataFrame, segments: dict[str, pd.DataFrame]) -> str:
 
 
 def _row(video: dict[str, Any], segments: pd.DataFrame) -> dict[str, Any]:
+    duration = video["duration"] or 1.0  # nothing can be seen of a video without length
     spans = [
         {
             "row": GENRES.index(one["genre"]),
             "genre": one["genre"],
-            "left": round(1000 * one["start"] / video["duration"], 2),
-            "width": round(1000 * (one["end"] - one["start"]) / video["duration"], 2),
+            "left": round(1000 * one["start"] / duration, 2),
+            "width": round(1000 * (one["end"] - one["start"]) / duration, 2),
         }
         for one in segments.to_dict("records")
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterable
@@ -12,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from preprocessing.errors import InputError
+from preprocessing.files import read_json
 from preprocessing.video import check_file
 
 STAMP = "tags.json"
 INDEX = "index.html"
 SUMMARY = "summary.csv"
+SEGMENTS = "segments.json"
 SCHEMA = 1
 _LONGEST_NAME_BYTES = 200
 
@@ -87,8 +88,8 @@ def make_stamp(job: Job, made_with: dict[str, Any]) -> dict[str, Any]:
 def read_stamp(folder: Path) -> dict[str, Any]:
     """Return the stamp of a folder, empty where there is none or it cannot be read."""
     try:
-        stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        stamp = read_json(folder / STAMP, "what `tag` records of a video")
+    except InputError:
         return {}
     return stamp if isinstance(stamp, dict) else {}
 
@@ -105,7 +106,7 @@ def run_digest(path: Path) -> str:
 def _folder_name(stem: str) -> str:
     name = re.sub(r"[\x00-\x1f\x7f]", "_", stem)
     name = name.encode("utf-8")[:_LONGEST_NAME_BYTES].decode("utf-8", "ignore")
-    return f"_{name}" if name.startswith(".") or name in ("", INDEX, SUMMARY) else name
+    return f"_{name}" if name.startswith(".") or name in ("", INDEX, SUMMARY, SEGMENTS) else name
 
 
 def _text(name: str | Path) -> str:

@@ -1,0 +1,38 @@
+"""What is printed: results to stdout, messages to stderr, each on one line of a terminal whatever it quotes.
+
+File names, and what files hold, may be anything, escape sequences that rename or repaint a terminal included.
+"""
+
+from __future__ import annotations
+
+import click
+
+from preprocessing.errors import WorkError
+
+
+def one_line(text: str) -> str:
+    """Return text with everything escaped that does not simply appear: control characters, line breaks, direction."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text.rstrip()
+    )
+
+
+def say(text: str = "", *, bold: bool = False) -> None:
+    """Print a line of the result.
+
+    Raises
+    ------
+    WorkError
+        If stdout does not take it: a full disk.
+    """
+    try:
+        click.secho(one_line(text), bold=bold)
+    except BrokenPipeError:  # nobody reads on: click ends the program quietly
+        raise
+    except OSError as error:
+        raise WorkError(f"stdout: the result could not be printed: {error.strerror or error}") from error
+
+
+def note(text: str) -> None:
+    """Print a message for the user."""
+    click.echo(one_line(text), err=True)

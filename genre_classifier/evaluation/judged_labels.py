@@ -1,0 +1,71 @@
+"""The labels of a clips folder as `evaluate` judges them: for the evaluators and tools of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from genre_classifier.evaluation.alignment import reference_intervals
+from genre_classifier.genres import GENRES
+from genre_classifier.label_formats import Span
+from genre_classifier.labels import is_weak, labels_for_trailers
+from genre_classifier.segments import frame_borders, video_end
+from preprocessing.clips import load_times, times_path
+from preprocessing.manifest import known_durations, read_manifest
+
+
+def judged_labels(
+    labels: pd.DataFrame, clips: Path, *, on_note: Callable[[str], None] | None = None
+) -> tuple[pd.DataFrame, dict[str, Span]]:
+    """Write out what a label table leaves to be understood, for the trailers of a clips folder.
+
+    Parameters
+    ----------
+    labels : DataFrame
+        A label table.
+    clips : Path
+        Clips folder.
+    on_note : callable, optional
+        Called with one line each about labels without clips and clips without labels, which are left out.
+
+    Returns
+    -------
+    labels : DataFrame
+        A label table that calls every trailer by its source. The intervals are those that `evaluate` takes for true:
+        inside the video, and `other` wherever a frame lies outside all of them. Weak labels stay what they are.
+    spans : dict of str to Span
+        By source, what is judged of a trailer: from the border before its first frame to that after its last.
+
+    Raises
+    ------
+    InputError
+        If the clips folder cannot be used, or no label has a clip.
+    """
+    manifest = read_manifest(clips)
+    durations = known_durations(manifest)
+    done = manifest[manifest["status"] == "ok"]
+    sources = {int(i): str(source) for i, source in zip(done["trailer_id"], done["source"], strict=True)}
+    tables: list[pd.DataFrame] = []
+    spans: dict[str, Span] = {}
+    joined = labels_for_trailers(labels, manifest, skip_unknown=True, on_note=on_note)
+    for trailer_id, rows in joined.items():
+        source = sources[trailer_id]
+        times = load_times(times_path(clips, trailer_id))
+        duration = video_end(times, durations[source]) if source in durations else None
+        borders = frame_borders(times, duration=duration)
+        end = float(borders[-1])
+        spans[source] = Span(float(borders[0]), end, end if duration is None else duration)
+        if is_weak(rows):
+            tables.append(rows.assign(trailer=source))
+            continue
+        intervals = sorted(reference_intervals(rows, times, duration=duration), key=lambda one: (one[0], one[2]))
+        table = pd.DataFrame(intervals, columns=["start", "end", "genre"])
+        table["genre"] = [GENRES[genre] for genre in table["genre"]]
+        if "group" in rows:
+            table["group"] = rows["group"].iloc[0]
+        tables.append(table.assign(trailer=source))
+    judged = pd.concat(tables, ignore_index=True)[list(labels.columns)]
+    return judged.astype({"start": np.float64, "end": np.float64}), spans
