@@ -10,6 +10,7 @@ import click
 import pytest
 
 from genre_classifier.cli import COMMANDS, group
+from tests.architecture_page import PAGE, architecture_page
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -34,6 +35,10 @@ def command_lines() -> list[str]:
                 if re.match(r"(\S*/)?genre-classifier ", words):
                     lines.append(words)
     return lines
+
+
+def test_the_map_of_the_code_is_that_of_the_code():
+    assert PAGE.read_text(encoding="utf-8") == architecture_page(), "python -m tests.architecture_page writes it anew"
 
 
 def test_every_command_line_is_understood():
