@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError
-from preprocessing.files import write_atomically
+from preprocessing.files import MOST_BYTES, read_json, shown, write_atomically
 
 CONFIG_NAME = "preprocessing.json"
 CLIP_NAME = re.compile(r"trailer_(\d+)\.npy")
@@ -47,7 +48,7 @@ def load_clip(path: Path | str) -> np.memmap:
         If the file is missing, is no `.npy` file, or holds anything but such an array.
     """
     clip = _open_array(path, "a clip (.npy)")
-    if clip.ndim != 4 or clip.shape[1] != 3 or clip.dtype != np.uint8:
+    if clip.ndim != 4 or clip.shape[1] != 3 or clip.dtype != np.uint8 or 0 in clip.shape:
         found = f"{clip.dtype} {clip.shape}"
         raise InputError(f"{path}: expected a clip of uint8 (frames, 3, rows, cols), found {found}")
     return clip
@@ -66,25 +67,29 @@ def load_times(path: Path | str) -> np.ndarray:
     InputError
         If the file is missing or holds anything else.
     """
-    times = np.array(_open_array(path, "frame times (.npy)"))
-    if times.ndim != 1 or times.dtype != np.float64:
-        raise InputError(f"{path}: expected float64 times of shape (frames,), found {times.dtype} {times.shape}")
+    stored = _open_array(path, "frame times (.npy)")
+    if stored.ndim != 1 or stored.dtype != np.float64:
+        raise InputError(f"{path}: expected float64 times of shape (frames,), found {stored.dtype} {stored.shape}")
+    if stored.nbytes > MOST_BYTES:
+        raise InputError(f"{path}: expected frame times, found {stored.nbytes / 1e6:.0f} MB of them")
+    times = np.array(stored)
     if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
         raise InputError(f"{path}: expected strictly increasing seconds, found times that are not")
     return times
 
 
 def _open_array(path: Path | str, expected: str) -> np.memmap:
+    path = Path(path)
+    if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
+        raise InputError(f"{path}: expected {expected}, found no regular file")
     try:
-        return np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: expected {expected}, found: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return " ".join(str(error).split()) or type(error).__name__
+        with warnings.catch_warnings(action="ignore"):  # about headers that Python 2 wrote
+            return np.lib.format.open_memmap(path, mode="r")
+    except OSError as error:
+        raise InputError(f"{path}: expected {expected}, found: {(error.strerror or str(error)).lower()}") from error
+    except Exception as error:  # a header is read as Python code, and raises whatever that raises
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: expected {expected}, found: {shown(reason)}") from error
 
 
 class ClipWriter:
@@ -148,13 +153,13 @@ def read_clip_config(clips_dir: Path) -> ClipConfig | None:
     InputError
         If the file is there but cannot be used.
     """
-    path = Path(clips_dir) / CONFIG_NAME
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(fields, dict):
-            raise TypeError(f"a {type(fields).__name__}")
-        return ClipConfig.from_dict(fields)
-    except FileNotFoundError:
+    path, expected = Path(clips_dir) / CONFIG_NAME, "the options of the clips (a JSON object)"
+    if not path.exists():
         return None
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: expected the options of the clips (a JSON object), found: {error}") from error
+    fields = read_json(path, expected)
+    if not isinstance(fields, dict):
+        raise InputError(f"{path}: expected {expected}, found {shown(fields)}")
+    try:
+        return ClipConfig.from_dict(fields)
+    except (InputError, TypeError) as error:
+        raise InputError(f"{path}: expected {expected}, found: {error}") from error

@@ -12,6 +12,9 @@ Fit = Literal["stretch", "letterbox", "crop"]
 # A reader that brings no new frame for so long is given up. Slow disks and 8K pictures stay well below it.
 TIMEOUT_SECONDS = 60.0
 
+# Rows and columns of a frame: as much as 8K cinema has. A larger one is a slip, and takes more memory than there is.
+MOST_SIZE = 8192
+
 FITS: tuple[Fit, ...] = ("stretch", "letterbox", "crop")
 
 
@@ -41,10 +44,13 @@ class ClipConfig:
     trim_bars: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("frames", "size"):
+            if not isinstance(getattr(self, name), int):
+                raise InputError(f"{name} must be a whole number, got {getattr(self, name)!r}")
         if self.frames < 1:
             raise InputError(f"frames must be at least 1, got {self.frames}")
-        if self.size < 1:
-            raise InputError(f"size must be at least 1 pixel, got {self.size}")
+        if not 1 <= self.size <= MOST_SIZE:
+            raise InputError(f"size must be from 1 to {MOST_SIZE} pixels, got {self.size}")
         if self.fps is not None and not 0 < self.fps < float("inf"):
             raise InputError(f"fps must be a positive number, got {self.fps}")
         if self.fit not in FITS:

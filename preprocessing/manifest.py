@@ -12,7 +12,7 @@ import pandas as pd
 
 from preprocessing.clips import CLIP_NAME, clip_path, load_clip
 from preprocessing.errors import InputError
-from preprocessing.files import write_atomically
+from preprocessing.files import read_numbers, read_table, shown, write_atomically
 
 MANIFEST_NAME = "manifest.csv"
 
@@ -92,19 +92,11 @@ def read_manifest(clips_dir: Path | str) -> pd.DataFrame:
         )
     if not path.exists():
         return _manifest_of_clips(clips_dir)
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected a manifest, found: {error}") from error
-    if missing := [name for name in ("trailer_id", "source", "status", "frames") if name not in table.columns]:
-        raise InputError(f"{path}: expected the columns {', '.join(COLUMNS)}; missing {', '.join(missing)}")
+    table = read_table(path, "a manifest", columns=("trailer_id", "source", "status", "frames"))
     table = table.reindex(columns=list(COLUMNS), fill_value="")
     for name, kind in COLUMNS.items():
         if kind != "str":
-            try:
-                table[name] = pd.to_numeric(table[name].replace("", None)).astype(kind)
-            except (ValueError, TypeError) as error:
-                raise InputError(f"{path}: expected numbers in column {name}, found: {error}") from error
+            table[name] = read_numbers(path, table, name, whole=kind == "Int64", empty=True, least=0)
     _check(path, table)
     return table
 
@@ -113,13 +105,14 @@ def _check(path: Path, table: pd.DataFrame) -> None:
     ok = table["status"] == "ok"
     for problem, rows in (
         (f"a status among {', '.join(STATUSES)}", ~table["status"].isin(STATUSES)),
+        ("a source in every row", table["source"] == ""),
         ("each source once", table["source"].duplicated()),
         ("a trailer_id in every ok row", ok & table["trailer_id"].isna()),
         ("each trailer_id once", table["trailer_id"].notna() & table["trailer_id"].duplicated()),
     ):
         if rows.any():
             row = int(rows.to_numpy().argmax())
-            raise InputError(f"{path}, row {row + 2}: expected {problem}, found {table['source'][row]!r}")
+            raise InputError(f"{path}, row {row + 2}: expected {problem}, found {shown(table['source'][row])}")
 
 
 def _manifest_of_clips(clips_dir: Path) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,24 @@ from preprocessing.readers import ReaderPool, shared_pool
 
 CONNECT_SECONDS = 10
 LONGEST_TIMEOUT_SECONDS = 1_000_000
+MOST_JOBS = 1000  # each is a process: more is a slip
+_ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):[0-9]{1,5}/?")
+
+
+def check_options(*, jobs: int | None, scheduler: str | None, timeout: float) -> None:
+    """Refuse options that `answers` cannot work with, before anything is written.
+
+    Raises
+    ------
+    InputError
+        If the number of jobs, the address or the timeout is none.
+    """
+    if jobs is not None and not 1 <= jobs <= MOST_JOBS:
+        raise InputError(f"jobs must be from 1 to {MOST_JOBS}, got {jobs}")
+    if not 0 < timeout <= LONGEST_TIMEOUT_SECONDS:
+        raise InputError(f"timeout must be between 0 and {LONGEST_TIMEOUT_SECONDS} seconds, got {timeout:g}")
+    if scheduler is not None and not _ADDRESS.fullmatch(scheduler):
+        raise InputError(f"scheduler must be an address such as tcp://host:8786, got {scheduler!r}")
 
 
 @contextmanager
@@ -21,17 +40,15 @@ def answers(
 ) -> Iterator[Iterator[dict[str, Any]]]:
     """Give an iterator over the jobs' answers, in the order of the jobs; what still runs at the end is ended.
 
+    The options are those that `check_options` takes.
+
     Raises
     ------
     InputError
-        If the number of jobs or the timeout is wrong, or Dask is wanted and missing.
+        If Dask is wanted and missing.
     WorkError
         If the cluster does not answer.
     """
-    if jobs is not None and jobs < 1:
-        raise InputError(f"jobs must be at least 1, got {jobs}")
-    if not 0 < timeout <= LONGEST_TIMEOUT_SECONDS:
-        raise InputError(f"timeout must be between 0 and {LONGEST_TIMEOUT_SECONDS} seconds, got {timeout:g}")
     if scheduler is not None:
         with _cluster(scheduler):
             parallel = joblib.Parallel(return_as="generator", batch_size=1)
@@ -39,7 +56,9 @@ def answers(
         return
     pool = ReaderPool()
     # Threads, because each only waits for a reader process of its own.
-    parallel = joblib.Parallel(n_jobs=jobs or joblib.cpu_count(), backend="threading", return_as="generator")
+    parallel = joblib.Parallel(
+        n_jobs=min(jobs or joblib.cpu_count(), max(1, len(tasks))), backend="threading", return_as="generator"
+    )
     results = parallel(joblib.delayed(pool.run)(task, timeout) for task in tasks)
     try:
         yield results
@@ -60,7 +79,7 @@ def _cluster(scheduler: str) -> Iterator[None]:
         raise InputError("a Dask scheduler needs Dask: pip install 'genre-classifier[distributed]'") from error
     try:
         client = Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:  # TypeError: of TLS without certificates
         raise WorkError(f"{scheduler}: expected a Dask scheduler, found none that answers ({error})") from error
     with client, joblib.parallel_config(backend="dask", client=client):
         yield

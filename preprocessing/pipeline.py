@@ -27,7 +27,7 @@ from preprocessing.clips import (
 from preprocessing.config import TIMEOUT_SECONDS, ClipConfig
 from preprocessing.errors import InputError, WorkError
 from preprocessing.manifest import MANIFEST_NAME, manifest_table, read_manifest, source_name, write_manifest
-from preprocessing.parallel import answers
+from preprocessing.parallel import answers, check_options
 from preprocessing.readers import ReaderPool, job
 from preprocessing.sources import find_videos
 
@@ -118,10 +118,11 @@ def preprocess_directory(
         If the work had to stop: a full disk, a lost cluster.
     """
     trailers, clips, config = Path(trailers), Path(clips), config or ClipConfig()
+    check_options(jobs=jobs, scheduler=scheduler, timeout=timeout)
     videos = find_videos(trailers)
     with staging.locked(clips):
         folder = _Folder(clips, config)
-        staged = {staging.staged_path(clips, source_name(video)) for video in videos}
+        staged = {folder.staged(source_name(video)) for video in videos}
         staging.clean(clips, keep=staged)
         write_clip_config(clips, config)
         tasks = [folder.task(trailers, video) for video in videos]
@@ -159,20 +160,19 @@ class _Folder:
     def _earlier_rows(self) -> dict[str, Row]:
         """Return the manifest's rows by source; refuse a folder that this run must not add to."""
         clips = self._clips
-        filled = any(CLIP_NAME.fullmatch(path.name) for path in clips.iterdir()) or (clips / MANIFEST_NAME).exists()
-        if not filled:
+        has_manifest = (clips / MANIFEST_NAME).exists()
+        if not has_manifest and not any(CLIP_NAME.fullmatch(path.name) for path in clips.iterdir()):
             return {}
         earlier = read_clip_config(clips)
         if earlier is None:
             raise InputError(f"{clips}: holds clips that were not made here; expected an empty folder or a new one")
-        if earlier != self._config:
+        table = read_manifest(clips).astype(object) if has_manifest else manifest_table([]).astype(object)
+        rows = table.where(table.notna(), None).to_dict("records")
+        # Failures alone, a size that nothing could be made of, say, bind no later run.
+        if earlier != self._config and (not has_manifest or any(row["trailer_id"] is not None for row in rows)):
             was, now = earlier.to_dict(), self._config.to_dict()
             changed = ", ".join(f"{name} {was[name]} (now {now[name]})" for name in was if was[name] != now[name])
             raise InputError(f"{clips}: its clips were made with {changed}; use the same options or another folder")
-        if not (clips / MANIFEST_NAME).exists():
-            return {}
-        table = read_manifest(clips).astype(object)
-        rows = table.where(table.notna(), None).to_dict("records")
         return {row["source"]: {str(name): value for name, value in row.items()} for row in rows}
 
     def task(self, trailers: Path, video: Path) -> dict[str, Any]:
@@ -181,8 +181,11 @@ class _Folder:
         row = self._rows.get(source)
         known = row["sha256"] if row is not None and self._has_clip(row) else None
         # Readers may run elsewhere, with another working folder.
-        staged = staging.staged_path(self._clips.absolute(), source)
-        return job((trailers / video).absolute(), self._config, clip=staged, known=known)
+        return job((trailers / video).absolute(), self._config, clip=self.staged(source).absolute(), known=known)
+
+    def staged(self, source: str) -> Path:
+        """Return where the clip of a source waits for its id: elsewhere for other options."""
+        return staging.staged_path(self._clips, f"{self._config} {source}")
 
     def _has_clip(self, row: Row) -> bool:
         """Return whether the clip of a row is there, as the row says."""
@@ -206,7 +209,7 @@ class _Folder:
             trailer_id = earlier["trailer_id"] if earlier is not None else None
             if trailer_id is None:
                 trailer_id, self._next_id = self._next_id, self._next_id + 1
-            staging.take(staging.staged_path(self._clips, source), self._clips, trailer_id)
+            staging.take(self.staged(source), self._clips, trailer_id)
             row = {"trailer_id": trailer_id, "source": source, "status": "ok", "error": "", **answer["done"]}
         self._rows[source] = row
         if time.monotonic() - self._saved >= MANIFEST_SECONDS:

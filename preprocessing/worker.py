@@ -28,7 +28,7 @@ from preprocessing.clips import ClipWriter
 from preprocessing.config import ClipConfig, CopyConfig
 from preprocessing.decoding import decode, decode_copy
 from preprocessing.errors import InputError, WorkError
-from preprocessing.files import not_written
+from preprocessing.files import not_written, read_json
 from preprocessing.thumbnails import thumbnail
 from preprocessing.video import check_file
 
@@ -149,11 +149,11 @@ def _digest(path: Path, alive: Callable[[], None]) -> str:
 def _finished_earlier(staged: Path, sha256: str) -> dict[str, Any] | None:
     """Return the fields of a clip that an interrupted run finished and did not get to number."""
     try:
-        fields = json.loads(staged.read_text(encoding="utf-8"))
-        complete = fields["sha256"] == sha256 and staged.with_suffix(".npy").exists()
-    except (OSError, ValueError, KeyError, TypeError):
+        fields = read_json(staged, "the fields of a clip")
+    except InputError:
         return None
-    return fields if complete and staged.with_suffix(".times").exists() else None
+    complete = all(staged.with_suffix(suffix).exists() for suffix in (".npy", ".times"))
+    return fields if complete and isinstance(fields, dict) and fields.get("sha256") == sha256 else None
 
 
 class _ClipSink:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -130,12 +131,21 @@ def test_a_folder_of_hand_made_clips(tmp_path: Path) -> None:
     ("content", "words"),
     [
         ("", "expected a manifest"),
-        ("trailer,genre\n1,2\n", "missing trailer_id, source"),
+        ("trailer,genre\n1,2\n", "missing trailer_id,source"),
         ("trailer_id,source,status,frames\n0,a,done,3\n", "row 2: expected a status among ok, failed"),
         ("trailer_id,source,status,frames\n0,a,ok,3\n0,b,ok,3\n", "row 3: expected each trailer_id once"),
         ("trailer_id,source,status,frames\n0,a,ok,3\n1,a,ok,3\n", "row 3: expected each source once"),
         ("trailer_id,source,status,frames\n,a,ok,3\n", "row 2: expected a trailer_id"),
-        ("trailer_id,source,status,frames\n0,a,ok,many\n", "expected numbers in column frames"),
+        ("trailer_id,source,status,frames\n0,,ok,3\n", "row 2: expected a source"),
+        ("trailer_id,source,status,frames\n0,a,ok,many\n", "row 2: expected a whole number .* in column frames"),
+        ("trailer_id,source,status,frames\n0,a,ok,nan\n", "row 2: expected a whole number .* in column frames"),
+        ("trailer_id,source,status,frames\n0,a,ok,1e30\n", "row 2: expected a whole number .* in column frames"),
+        ("trailer_id,source,status,frames\n-1,a,ok,3\n", "row 2: expected a whole number .* in column trailer_id"),
+        ("trailer_id,source,status,frames\n0.5,a,ok,3\n", "row 2: expected a whole number .* in column trailer_id"),
+        ("trailer_id,source,status,frames,fps\n0,a,ok,3,inf\n", "row 2: expected a number .* in column fps"),
+        ("trailer_id,source,status,frames\n0,a,ok\n", "row 2: expected 4 cells, found 3"),
+        ("trailer_id,trailer_id,source,status,frames\n0,0,a,ok,3\n", "each column once"),
+        ('trailer_id,source,status,frames\n0,"a,ok,3\n', "found no table"),
     ],
 )
 def test_damaged_manifests_are_named(tmp_path: Path, content: str, words: str) -> None:
@@ -149,3 +159,86 @@ def test_folders_without_clips(tmp_path: Path) -> None:
         read_manifest(tmp_path)
     with pytest.raises(InputError, match="found nothing"):
         read_manifest(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("name", ["manifest.csv", "preprocessing.json", "trailer_0.npy", "times_0.npy"])
+@pytest.mark.parametrize("what", ["a pipe", "a folder"])
+def test_nothing_hangs_on_what_is_no_file(tmp_path: Path, name: str, what: str) -> None:
+    path = tmp_path / name
+    os.mkfifo(path) if what == "a pipe" else path.mkdir()
+    read = {
+        "manifest.csv": lambda: read_manifest(tmp_path),
+        "preprocessing.json": lambda: read_clip_config(tmp_path),
+        "trailer_0.npy": lambda: load_clip(path),
+        "times_0.npy": lambda: load_times(path),
+    }[name]
+    with pytest.raises(InputError, match=f"{name}: expected .*, found"):
+        read()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[" * 100_000,
+        "[]",
+        '{"size": "large"}',
+        '{"size": 1.5}',
+        '{"size": 1e999}',
+        '{"frames": null}',
+        '{"fit": {}}',
+        '{"colour": 1}',
+        "\udcff",
+    ],
+)
+def test_damaged_options_of_clips_are_a_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "preprocessing.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError, match=r"preprocessing\.json: expected the options of the clips") as caught:
+        read_clip_config(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def npy(header: str, *, magic: bytes = b"\x93NUMPY\x01\x00", data: bytes = bytes(96)) -> bytes:
+    """Return a file with any text as its header."""
+    text = header.encode("latin-1") + b"\n"
+    return magic + len(text).to_bytes(2, "little") + text + data
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93NUMPY",
+        npy("{'descr': '|u1', 'fortran_order': False, 'shape': (10000000000000, 3, 4, 4)}"),
+        npy("{'descr': '|u1', 'fortran_order': False, 'shape': (10000000000000000000000000, 3, 4, 4)}"),
+        npy("{'descr': '|u1', 'fortran_order': False, 'shape': (-1, 3, 4, 4)}"),
+        npy("{'descr': '|u1', 'fortran_order': False, 'shape': (0, 3, 4, 4)}", data=b""),
+        npy("{'descr': '|O', 'fortran_order': False, 'shape': (2,)}"),
+        npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3, 4, 1)}"),
+        npy("{'descr': [('a', '<i4')], 'fortran_order': False, 'shape': (2,)}"),
+        npy("{'descr': ['<q9'], 'fortran_order': 7, 'shape': 'x'}"),
+        npy("{'descr': '|u1', 'fortran_order': False, 'shape': (3L, 4L)}"),
+        npy("(" * 5000),
+        npy("{" * 200),
+        npy("{'descr': "),
+        npy("\x00\x01"),
+        npy("{}", magic=b"\x93NUMPY\x09\x09"),
+        b"PK\x03\x04" + bytes(100),
+        pickle.dumps([1, 2, 3]),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_headers_that_lie_are_a_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "trailer_0.npy"
+    path.write_bytes(content)
+    for load in (load_clip, load_times):
+        with pytest.raises(InputError, match=r"trailer_0\.npy: expected ") as caught:
+            load(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_times_too_many_to_be_read_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "times_0.npy"
+    np.lib.format.open_memmap(path, mode="w+", dtype=np.float64, shape=(10**9,)).flush()  # takes no room on the disk
+    with pytest.raises(InputError, match="found 8000 MB"):
+        load_times(path)

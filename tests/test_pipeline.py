@@ -147,6 +147,11 @@ def test_other_options_or_foreign_clips_are_refused(trailers: Path, tmp_path: Pa
     with pytest.raises(InputError, match=r"frames 20 \(now 21\)"):
         preprocess_directory(trailers, clips, config=ClipConfig(frames=21, size=16))
     assert contents(clips) == before
+    failed = tmp_path / "failed"
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "b.mp4").write_text("no video")
+    preprocess_directory(tmp_path / "bad", failed, config=CONFIG)  # nothing came of it: any options may follow
+    assert preprocess_directory(trailers, failed, config=ClipConfig(frames=21, size=16))["frames"].max() == 21
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     np.save(foreign / "trailer_0.npy", np.zeros((2, 3, 4, 4), np.uint8))
@@ -162,7 +167,7 @@ def test_folders_that_cannot_be_used(trailers: Path, tmp_path: Path) -> None:
         preprocess_directory(tmp_path / "empty", tmp_path / "clips", config=CONFIG)
     with pytest.raises(InputError, match="folder to write clips to"):
         preprocess_directory(trailers, trailers / "a.mkv", config=CONFIG)
-    with pytest.raises(InputError, match="jobs must be at least 1"):
+    with pytest.raises(InputError, match="jobs must be from 1"):
         preprocess_directory(trailers, tmp_path / "clips", config=CONFIG, jobs=0)
     assert not list((tmp_path / "clips").glob("t*"))
 

@@ -73,12 +73,17 @@ def test_a_video_that_is_away_is_told_and_keeps_its_clip(
     ("arguments", "words"),
     [
         (["missing", "clips"], "missing: expected a folder of videos"),
-        (["trailers", "clips", "--size", "0"], "size must be at least 1"),
+        (["trailers", "clips", "--size", "0"], "size must be from 1 to 8192"),
+        (["trailers", "clips", "--size", "99999"], "size must be from 1 to 8192"),
         (["trailers", "clips", "--fps", "-1"], "fps must be a positive number"),
         (["trailers", "clips", "--fit", "squash"], "squash"),
-        (["trailers", "clips", "--jobs", "0"], "jobs must be at least 1"),
+        (["trailers", "clips", "--jobs", "0"], "jobs must be from 1 to 1000"),
+        (["trailers", "clips", "--jobs", "1000000"], "jobs must be from 1 to 1000"),
+        (["trailers", "clips", "--scheduler", "foo://x"], "an address such as tcp://host:8786"),
+        (["trailers", "clips", "--scheduler", "tcp://"], "an address such as tcp://host:8786"),
         (["trailers", "clips", "--timeout", "0"], "timeout must be between"),
         (["trailers", "clips", "--timeout", "inf"], "timeout must be between"),
+        (["trailers", "clips", "--timeout", "nan"], "timeout must be between"),
         (["trailers", "trailers/good.mkv"], "expected a folder to write clips to"),
     ],
 )
@@ -90,3 +95,4 @@ def test_mistakes_get_one_line_and_exit_code_2(
     _, err = capfd.readouterr()
     assert words in err
     assert "Traceback" not in err
+    assert not (trailers.parent / "clips").exists()
