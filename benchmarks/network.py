@@ -1,12 +1,13 @@
 """The network against plain Keras: frames per second, peak memory, and where the time goes.
 
-    python -m benchmarks.network [--sizes 400 112] [--rounds 5] [--full] [--json FILE]
+    python -m benchmarks.network [--sizes 400 112] [--rounds 5] [--full] [--plain channels_last] [--json FILE]
 
 Speed: all sides in one process, in turn, the median of several rounds; ratios are medians over the rounds. "bare
 convolutions" are the convolutions of the network and nothing else, the limit of what a prediction can reach. CPU time
 (of all cores) stands beside wall time, since it depends less on what else the machine does. Memory: the peak of a
 process of its own per row, beside what `genre_classifier.memory` says beforehand. `--full` adds the article's scale:
-scoring 100, 1000 and 4000 frames, and `genre-classifier train` on one trailer of 1000 frames, of 3 x 400 x 400.
+scoring 100, 1000 and 4000 frames, and `genre-classifier train` on one trailer of 1000 frames, of 3 x 400 x 400. `--plain
+channels_last` leaves plain Keras with channels first out: on a CPU without AVX-512 its convolutions take minutes a frame.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +62,13 @@ def make_model(config: ModelConfig, side: str) -> keras.Model:
     return model
 
 
-def make_sides(size: int) -> dict[str, dict[str, Side]]:
+def make_sides(size: int, plain: Sequence[str]) -> dict[str, dict[str, Side]]:
     """Return the calls to be timed, by task and side."""
     config = ModelConfig(rows=size, cols=size)
     pixels, y = pixels_of(FRAMES, size), [np.ones((1, FRAMES, 1), np.float32)] * 6
     first = make_model(config, "float32")
     sides: dict[str, dict[str, Side]] = {"predict": {}, "train": {}}
-    for name in (*PLAIN, *PRECISIONS):
+    for name in (*plain, *PRECISIONS):
         model = make_model(config, name)
         copy_weights(first, model)
         x = tf.constant(pixels.astype(np.float32) if name in PLAIN else pixels)
@@ -112,18 +113,18 @@ def time_sides(sides: dict[str, Side], rounds: int) -> dict[str, dict[str, list[
     return taken
 
 
-def speed_rows(size: int, rounds: int) -> list[dict[str, Any]]:
+def speed_rows(size: int, rounds: int, plain: Sequence[str]) -> list[dict[str, Any]]:
     """Time everything at one size."""
     rows = []
-    for task, sides in make_sides(size).items():
+    for task, sides in make_sides(size, plain).items():
         taken = time_sides(sides, rounds)
         for name, times in taken.items():
             row = {"size": size, "task": task, "side": name, "frames_per_s": 1e3 / statistics.median(times["wall"])}
             for clock in ("wall", "cpu"):
                 row[f"{clock}_ms"] = statistics.median(times[clock])
-                for plain in PLAIN:
-                    ratios = [a / b for a, b in zip(taken[plain][clock], times[clock], strict=True)]
-                    row[f"{clock}_x_{plain}"] = statistics.median(ratios)
+                for layout in plain:
+                    ratios = [a / b for a, b in zip(taken[layout][clock], times[clock], strict=True)]
+                    row[f"{clock}_x_{layout}"] = statistics.median(ratios)
             rows.append(row)
     return rows
 
@@ -172,10 +173,9 @@ def _kind(name: str) -> str:
     return operation.removeprefix("_Mkl").removeprefix("Native")
 
 
-def memory_rows(size: int, full: bool) -> list[dict[str, Any]]:
+def memory_rows(size: int, full: bool, plain: Sequence[str]) -> list[dict[str, Any]]:
     """Measure peaks, each in a process of its own."""
-    work = [("predict", side, FRAMES) for side in (*PLAIN, *PRECISIONS)]
-    work += [("train", side, FRAMES) for side in (*PLAIN, *PRECISIONS)]
+    work = [(task, side, FRAMES) for task in ("predict", "train") for side in (*plain, *PRECISIONS)]
     if full:
         work += [("score", "float32", frames) for frames in FULL_SCORED]
     rows = []
@@ -245,8 +245,9 @@ def measure_one(task: str, side: str, frames: int, size: int) -> dict[str, Any]:
 def _speed_line(row: dict[str, Any]) -> str:
     line = f"{row['size']:4} {row['task']:8} {row['side']:28} {row['frames_per_s']:8.1f} "
     for clock in ("wall", "cpu"):
-        ratios = (row[f"{clock}_x_{plain}"] for plain in PLAIN)
-        line += f"{row[f'{clock}_ms']:10.1f} " + " ".join(f"{ratio:8.2f}" for ratio in ratios)
+        ratios = (row.get(f"{clock}_x_{layout}") for layout in PLAIN)
+        cells = (f"{'' if ratio is None else f'{ratio:.2f}':>8}" for ratio in ratios)
+        line += f"{row[f'{clock}_ms']:10.1f} " + " ".join(cells)
     return line
 
 
@@ -263,6 +264,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[400, 112])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--plain", nargs="+", choices=PLAIN, default=list(PLAIN), help="Layouts of plain Keras.")
     parser.add_argument("--only", choices=("speed", "memory", "shares"))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
@@ -277,7 +279,7 @@ def main() -> None:
         print(f"{'size':>4} {'task':8} {'side':28} {'frames/s':>8} {clocks}")
         results["speed"] = []
         for size in options.sizes:
-            for row in speed_rows(size, options.rounds):
+            for row in speed_rows(size, options.rounds, options.plain):
                 results["speed"].append(row)
                 print(_speed_line(row), flush=True)
     if options.only in (None, "shares"):
@@ -290,7 +292,7 @@ def main() -> None:
                     print(f"  {share:6.1%}  {name}", flush=True)
     if options.only in (None, "memory"):
         print(f"\n{'task':13} {'side':15} {'frames':>6} {'peak GB':>8} {'said':>8} {'seconds':>8}")
-        results["memory"] = memory_rows(options.sizes[0], options.full)
+        results["memory"] = memory_rows(options.sizes[0], options.full, options.plain)
     print(json.dumps(results))
     if options.json:
         options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")

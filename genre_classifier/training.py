@@ -257,15 +257,13 @@ def _note_schedule(
 def _clip_config(clips: Path, trailers: Sequence[Trailer]) -> ClipConfig:
     """Return how the clips were made; of clips made by hand, what can be said of them."""
     rows, cols = trailers[0].rows, trailers[0].cols
-    if rows != cols:
-        raise InputError(f"{trailers[0].clip}: expected square frames, found {rows}x{cols}")
     recorded = read_clip_config(clips)
     if recorded is None:
         return ClipConfig(frames=max(len(trailer.times) for trailer in trailers), size=rows)
-    if recorded.size != rows:
+    if not recorded.size == rows == cols:
         raise InputError(
             f"{clips / CONFIG_NAME}: expected the size of the clips, found {recorded.size} where "
-            f"{trailers[0].clip.name} has {rows}"
+            f"{trailers[0].clip.name} has {rows}x{cols}"
         )
     if longest := next((trailer for trailer in trailers if len(trailer.times) > recorded.frames), None):
         raise InputError(
