@@ -6,8 +6,9 @@ Speed: all sides in one process, in turn, the median of several rounds; ratios a
 convolutions" are the convolutions of the network and nothing else, the limit of what a prediction can reach. CPU time
 (of all cores) stands beside wall time, since it depends less on what else the machine does. Memory: the peak of a
 process of its own per row, beside what `genre_classifier.memory` says beforehand. `--full` adds the article's scale:
-scoring 100, 1000 and 4000 frames, and `genre-classifier train` on one trailer of 1000 frames, of 3 x 400 x 400. `--plain
-channels_last` leaves plain Keras with channels first out: on a CPU without AVX-512 its convolutions take minutes a frame.
+scoring 100, 1000 and 4000 frames, and `genre-classifier train` on one trailer of 1000 frames, of 3 x 400 x 400.
+`--plain channels_last` leaves plain Keras with channels first out: on a CPU without AVX-512, 8 frames of 400 x 400 were
+not predicted in four minutes.
 """
 
 from __future__ import annotations
