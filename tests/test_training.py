@@ -20,7 +20,6 @@ from genre_classifier.config import TrainingConfig
 from genre_classifier.dataset import TrailerSequence, load_trailers
 from genre_classifier.evaluation.frame_metrics import average_precision
 from genre_classifier.genres import GENRES
-from genre_classifier.network import GenreModel
 from genre_classifier.runs import load_run
 from genre_classifier.splits import read_splits
 from genre_classifier.training import balance_weights, compile_model, learning_rate_at, train
@@ -140,7 +139,7 @@ def test_ctrl_c_scores_nothing_and_leaves_the_run_as_it_was(finished, data, tmp_
         raise KeyboardInterrupt
 
     scored = []
-    monkeypatch.setattr(GenreModel, "fit", stop)
+    monkeypatch.setattr("genre_classifier.training.fit_epochs", stop)
     monkeypatch.setattr("genre_classifier.epochs.score_trailers", lambda *_: scored.append(1))
     (run / "curves.png").unlink()
     with pytest.raises(KeyboardInterrupt):
@@ -161,7 +160,7 @@ def test_a_full_disk_in_the_first_epoch_is_said_and_does_not_block_the_next_try(
 
     run = tmp_path / "full"
     with monkeypatch.context() as patched:
-        patched.setattr(GenreModel, "fit", one_epoch)
+        patched.setattr("genre_classifier.training.fit_epochs", one_epoch)
         patched.setattr(checkpoints, "save_model", no_space)
         with pytest.raises(WorkError, match=r"epoch_1.keras: could not be written: No space left on device"):
             train(*data, run, model_config=TINY, training_config=CONFIG)
