@@ -6,6 +6,7 @@ import atexit
 import dataclasses
 import json
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -67,7 +68,13 @@ def copy_job(video: Path, config: CopyConfig) -> dict[str, Any]:
 
 
 class Reader:
-    """One reader process (`preprocessing.worker`)."""
+    """One reader process (`preprocessing.worker`).
+
+    Raises
+    ------
+    WorkError
+        If it cannot be started.
+    """
 
     def __init__(self) -> None:
         # FFmpeg's messages are evidence, so nobody's settings may hush them; and a video may lie behind any number of
@@ -76,14 +83,17 @@ class Reader:
         environment["OPENCV_FFMPEG_READ_ATTEMPTS"] = str(10**9)
         package = str(Path(__file__).resolve().parents[1])
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-        with tempfile.TemporaryFile() as messages:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "preprocessing.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=messages,
-                env=environment,
-            )
+        try:
+            with tempfile.TemporaryFile() as messages:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "preprocessing.worker"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=messages,
+                    env=environment,
+                )
+        except OSError as error:  # no file handles, processes or memory left, or no room for the messages
+            raise WorkError(f"a process to read videos could not be started: {error.strerror or error}") from error
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._jobs, self._answers = self._process.stdin, self._process.stdout.fileno()
@@ -157,9 +167,10 @@ class Reader:
         data = os.read(self._answers, PIPE_BYTES)
         if not data:
             status = self._process.wait()
-            raise InputError(
-                f"reader crashed ({signal.Signals(-status).name if status < 0 else f'exit status {status}'})"
-            )
+            how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+            memory, _ = resource.getrlimit(resource.RLIMIT_AS)
+            limit = "" if memory == resource.RLIM_INFINITY else f"; its memory is limited to {memory / 1e6:.0f} MB"
+            raise InputError(f"reader crashed ({how}{limit})")
         self._buffer += data
 
     def kill(self) -> None:

@@ -7,6 +7,7 @@ counted while they are decoded. `sampled_frames`, which the rest of the project 
 from __future__ import annotations
 
 import dataclasses
+import mmap
 import os
 import re
 import stat
@@ -30,6 +31,9 @@ MOST_PIXELS = 8192 * 8192
 DECODER_THREADS = 2
 # From a packet that its filter refuses the reader comes back as from the end; at the end so many tries cost nothing.
 PACKET_ATTEMPTS = 1000
+# What a decoder may need when it opens: less left than this, and it is not the file that fails.
+DECODER_HANDLES, DECODER_BYTES = 4, 1 << 28
+MEMORY = "its pictures need more memory than there is (ulimit -v, or the machine's own)"
 CONVERT_HINT = "convert it first, for example: ffmpeg -i IN -vf yadif=deint=1 -c:v libx264 -pix_fmt yuv420p OUT.mp4"
 
 # What every OpenCV wheel can write; others than MPEG-4 by the ending.
@@ -142,6 +146,7 @@ class Video:
         """Return the frame that was grabbed last: uint8, (rows, cols, 3), BGR, rotated as the file asks."""
         good, image = self._capture.retrieve()
         if not good or image is None or image.ndim != 3:
+            _refuse_shortage()
             raise InputError(f"a frame was decoded but could not be turned into pixels; {CONVERT_HINT}")
         return image
 
@@ -161,6 +166,7 @@ def open_video(path: Path, *, packets: bool = False, threads: int = DECODER_THRE
         capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
     try:
         if not capture.isOpened():
+            _refuse_shortage()
             raise InputError("expected a video, found a file that no decoder opens")
         video = Video(capture)
         if video.declared.width * video.declared.height > MOST_PIXELS:
@@ -171,6 +177,32 @@ def open_video(path: Path, *, packets: bool = False, threads: int = DECODER_THRE
         yield video
     finally:
         capture.release()
+
+
+def _refuse_shortage() -> None:
+    """Say so if this process is short of what decoders need, which OpenCV does not tell from a bad file.
+
+    Raises
+    ------
+    WorkError
+        If it can open no more files: no fault of the video.
+    InputError
+        If there is no memory left for a decoder.
+    """
+    handles: list[int] = []
+    try:
+        handles.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(DECODER_HANDLES))
+    except OSError as error:
+        raise WorkError(
+            f"a video could not be opened: {error.strerror} (ulimit -n says how many are allowed)"
+        ) from error
+    finally:
+        for handle in handles:
+            os.close(handle)
+    try:
+        mmap.mmap(-1, DECODER_BYTES).close()
+    except OSError:
+        raise InputError(MEMORY) from None
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from preprocessing.decoding import decode, decode_copy
 from preprocessing.errors import InputError, WorkError
 from preprocessing.files import not_written, read_json
 from preprocessing.thumbnails import thumbnail
-from preprocessing.video import check_file
+from preprocessing.video import MEMORY, check_file
 
 ALIVE_SECONDS = 0.25
 DIGEST_BLOCK = 1 << 22
@@ -92,10 +92,10 @@ def _answer(job: dict[str, Any], answers: _Answers) -> None:
         answer = {"failed": str(error)}
     except WorkError as error:
         answer = {"stopped": str(error)}
-    except MemoryError:
-        answer = {"failed": "its pictures need more memory than there is"}
     except Exception as error:  # noqa: BLE001  # whatever a decoder's wrapper raises must cost one file, not the run
-        answer = {"failed": f"the reader failed: {' '.join(str(error).split()) or type(error).__name__}"}
+        short = isinstance(error, MemoryError) or getattr(error, "code", None) == cv2.Error.StsNoMem
+        reason = " ".join(str(error).split()) or type(error).__name__
+        answer = {"failed": MEMORY if short else f"the reader failed: {reason}"}
     answers.say(answer)
 
 

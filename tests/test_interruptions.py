@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import signal
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,8 @@ from preprocessing.clips import clip_path
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError, WorkError
 from preprocessing.manifest import read_manifest
+from preprocessing.readers import Reader
+from preprocessing.video import open_video
 from tests.folders import CONFIG, contents, make_trailers
 from tests.media import flat_frames, reader_processes, write_media
 
@@ -140,6 +144,31 @@ def test_a_full_disk_stops_the_run_and_a_rerun_goes_on(
     preprocess_directory(trailers, clips, config=config, jobs=1)
     preprocess_directory(trailers, tmp_path / "undisturbed", config=config, jobs=1)
     assert contents(clips) == contents(tmp_path / "undisturbed")
+
+
+def test_the_limits_of_a_process_are_no_fault_of_the_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "v.mp4").write_text("no video")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, limits[1]))
+    handles = []
+    try:
+        with suppress(OSError):
+            while True:
+                handles.append(os.open(os.devnull, os.O_RDONLY))
+        with pytest.raises(WorkError, match="a process to read videos could not be started: Too many open files"):
+            Reader()
+        os.close(handles.pop())  # for the file itself
+        with pytest.raises(WorkError, match="a video could not be opened: Too many open files"):
+            open_video(tmp_path / "v.mp4").__enter__()
+    finally:
+        for handle in handles:
+            os.close(handle)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    with pytest.raises(InputError, match="no decoder opens"):
+        open_video(tmp_path / "v.mp4").__enter__()
+    monkeypatch.setattr("preprocessing.video.DECODER_BYTES", 1 << 46)  # more than any machine has to give
+    with pytest.raises(InputError, match="need more memory than there is"):
+        open_video(tmp_path / "v.mp4").__enter__()
 
 
 def test_only_one_run_at_a_time_writes_to_a_folder(long_video: Path, tmp_path: Path) -> None:
