@@ -58,6 +58,14 @@ def _require(condition: bool, message: str) -> None:
         raise InputError(message)
 
 
+def _require_numbers(config: _Config) -> None:
+    """Refuse NaN, infinity and what fits into no library's 32 bits."""
+    for name, value in vars(config).items():
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, int | float):
+                _require(abs(number) < 2**32, f"{name} must be below {2**32}, got {number}")
+
+
 def _require_choices(config: _Config, **choices: Any) -> None:
     for name, options in choices.items():
         allowed, value = get_args(options), getattr(config, name)
@@ -126,6 +134,7 @@ class ModelConfig(_Config):
             f"kernel_size must be from 1 to {LARGEST_KERNEL} pixels, got {self.kernel_size}",
         )
         _require_choices(self, head=Head, inputs=Inputs, pool_padding=PoolPadding)
+        _require_numbers(self)
         _require(0 <= self.norm_momentum < 1, f"norm_momentum must be in [0, 1), got {self.norm_momentum}")
         _require(self.norm_epsilon > 0, f"norm_epsilon must be positive, got {self.norm_epsilon}")
         shrink = self.branch_pool
@@ -251,6 +260,7 @@ class TrainingConfig(_Config):
             0 <= self.weight_decay < float("inf"),
             f"weight_decay must be at least 0 and finite, got {self.weight_decay}",
         )
+        _require_numbers(self)
         _require(
             not self.match_prevalence or (self.keep == "last" and self.weak == "broadcast"),
             f"match_prevalence needs keep = last and weak = broadcast, got {self.keep} and {self.weak}; "
@@ -297,10 +307,13 @@ class EvaluationConfig(_Config):
     ece_bins: int = 15
 
     def __post_init__(self) -> None:
-        _require(self.draws >= 1, f"draws must be at least 1, got {self.draws}")
+        _require(1 <= self.draws <= 1_000_000, f"draws must be from 1 to 1000000, got {self.draws}")
+        _require(0 <= self.seed < 2**32, f"seed must be from 0 to {2**32 - 1}, got {self.seed}")
         _require(0 < self.confidence < 1, f"confidence must be between 0 and 1, got {self.confidence}")
-        _require(self.grid_seconds > 0, f"grid_seconds must be above 0, got {self.grid_seconds}")
-        _require(self.collar_seconds >= 0, f"collar_seconds must be 0 or more, got {self.collar_seconds}")
+        _require(0 < self.grid_seconds < float("inf"), f"grid_seconds must be above 0, got {self.grid_seconds}")
+        _require(
+            0 <= self.collar_seconds < float("inf"), f"collar_seconds must be 0 or more, got {self.collar_seconds}"
+        )
         _require(0 <= self.offset_share <= 1, f"offset_share must be between 0 and 1, got {self.offset_share}")
         limits = len(self.tiou) > 0 and all(0 < limit <= 1 for limit in self.tiou)
         _require(limits, f"tiou must be limits above 0 and at most 1, got {self.tiou}")
@@ -332,7 +345,7 @@ class SegmentConfig(_Config):
     def __post_init__(self) -> None:
         for name in ("smooth_seconds", "min_seconds", "min_gap_seconds"):
             seconds = getattr(self, name)
-            _require(0 <= seconds < float("inf"), f"{name} must be 0 seconds or more, got {seconds}")
+            _require(0 <= seconds <= 1e6, f"{name} must be from 0 to 1000000 seconds, got {seconds}")
         _require(0 < self.off_ratio <= 1, f"off_ratio must be above 0 and at most 1, got {self.off_ratio}")
 
 

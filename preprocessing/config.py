@@ -14,6 +14,7 @@ TIMEOUT_SECONDS = 60.0
 
 # Rows and columns of a frame: as much as 8K cinema has. A larger one is a slip, and takes more memory than there is.
 MOST_SIZE = 8192
+MOST_FRAMES, MOST_FPS = 1_000_000, 10_000  # ten hours, and a high-speed camera
 
 FITS: tuple[Fit, ...] = ("stretch", "letterbox", "crop")
 
@@ -47,12 +48,12 @@ class ClipConfig:
         for name in ("frames", "size"):
             if not isinstance(getattr(self, name), int):
                 raise InputError(f"{name} must be a whole number, got {getattr(self, name)!r}")
-        if self.frames < 1:
-            raise InputError(f"frames must be at least 1, got {self.frames}")
+        if not 1 <= self.frames <= MOST_FRAMES:
+            raise InputError(f"frames must be from 1 to {MOST_FRAMES}, got {self.frames}")
         if not 1 <= self.size <= MOST_SIZE:
             raise InputError(f"size must be from 1 to {MOST_SIZE} pixels, got {self.size}")
-        if self.fps is not None and not 0 < self.fps < float("inf"):
-            raise InputError(f"fps must be a positive number, got {self.fps}")
+        if self.fps is not None and not 0 < self.fps <= MOST_FPS:
+            raise InputError(f"fps must be above 0 and at most {MOST_FPS}, got {self.fps}")
         if self.fit not in FITS:
             raise InputError(f"fit must be one of {', '.join(FITS)}; got {self.fit!r}")
 

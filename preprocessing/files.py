@@ -278,6 +278,23 @@ def _reason(error: Exception) -> str:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for output, and those around it; one that is there already will do.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        found = "a file" if folder.exists() else _reason(error)
+        raise InputError(f"{folder}: expected a folder to write to, found {found}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{folder}: expected a folder to write to, found one without permission to write")
+
+
 def not_written(path: Path, error: OSError) -> WorkError:
     """Return the error to raise when the operating system refuses to write `path`."""
     return WorkError(f"{path}: could not be written: {error.strerror or error}")

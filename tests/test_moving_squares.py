@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from genre_classifier.cli import main
+from genre_classifier import cli
 from genre_classifier.layers import FastConvLSTM2D
 from genre_classifier.moving_squares import (
     PRESETS,
@@ -23,8 +23,8 @@ from genre_classifier.moving_squares import (
     train_predictor,
 )
 from genre_classifier.squares.movies import draw_squares, render_movies
-from genre_classifier.squares.run import evaluate_predictor, run_squares, unseen_movies
-from preprocessing.errors import InputError
+from genre_classifier.squares.run import evaluate_predictor, read_config, run_squares, unseen_movies
+from preprocessing.errors import InputError, WorkError
 from tests.plain_squares import PlainPredictor, plain_movies
 
 SMALL = SquaresConfig(
@@ -185,19 +185,41 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
     [
         ("--samples 100", "samples must leave movies to train on beside the 200 unseen ones, got 100"),
         ("--kernel 4", "kernel must be odd, got 4"),
+        ("--kernel 81", "kernel must be below twice the size, 40; got 81"),
+        ("--layers 1000", "layers must be from 1 to 100, got 1000"),
+        ("--seed -1", "seed must be from 0 to 4294967295, got -1"),
+        ("--learning-rate inf", "learning_rate must be positive, got inf"),
         ("--min-squares 9", "min_squares must not be above max_squares, got 9 and 7"),
         ("--validation-share 1", "validation_share must be at least 0 and below 1, got 1.0"),
         ("--resume", "expected the options of a moving-squares run"),
     ],
 )
 def test_bad_options_get_one_line(options: str, words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(["squares", "--out", str(tmp_path / "out"), *options.split()])
-    assert stop.value.code == 2
+    assert cli._run(["squares", "--out", str(tmp_path / "out"), *options.split()]) == 2
     error = capfd.readouterr().err.splitlines()
     assert len(error) == 1
     assert words in error[0]
     assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_fit_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    for change in ({"samples": 900_000, "size": 500}, {"layers": 90, "filters": 9000}):
+        with pytest.raises(WorkError, match=r"need at least .* GB, and .* GB are free"):
+            run_squares(tmp_path / "out", dataclasses.replace(SMALL, **change))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "3", '{"samples": "many"}', '{"unknown": 1}', '{"frames": -1}', "[" * 99_999],
+    ids=lambda text: text[:20],
+)
+def test_a_damaged_configuration_is_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(InputError) as caught:
+        read_config(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path / 'config.json'}: expected the options of a moving-squares run")
+    assert "\n" not in str(caught.value)
 
 
 def test_the_original_preset_is_the_original() -> None:

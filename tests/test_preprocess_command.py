@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from genre_classifier.cli import main
+from genre_classifier.cli import _run
 from preprocessing import preprocess_directory
 from preprocessing.config import ClipConfig
 from preprocessing.manifest import read_manifest
@@ -14,9 +14,7 @@ from tests.media import damage, flat_frames, write_media
 
 
 def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main(["preprocess", *map(str, arguments)])
-    return int(stopped.value.code or 0)
+    return _run(["preprocess", *map(str, arguments)])
 
 
 @pytest.fixture
@@ -75,7 +73,7 @@ def test_a_video_that_is_away_is_told_and_keeps_its_clip(
         (["missing", "clips"], "missing: expected a folder of videos"),
         (["trailers", "clips", "--size", "0"], "size must be from 1 to 8192"),
         (["trailers", "clips", "--size", "99999"], "size must be from 1 to 8192"),
-        (["trailers", "clips", "--fps", "-1"], "fps must be a positive number"),
+        (["trailers", "clips", "--fps", "-1"], "fps must be above 0"),
         (["trailers", "clips", "--fit", "squash"], "squash"),
         (["trailers", "clips", "--jobs", "0"], "jobs must be from 1 to 1000"),
         (["trailers", "clips", "--jobs", "1000000"], "jobs must be from 1 to 1000"),

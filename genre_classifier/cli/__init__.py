@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import re
 import sys
 from contextlib import nullcontext
 from typing import Any
@@ -72,6 +73,8 @@ def _run(arguments: list[str]) -> int:
     if debug:  # accepted anywhere on the line
         arguments = [argument for argument in arguments if argument != "--debug"]
     try:
+        if any(argument == "" or re.fullmatch(r"--[\w-]+=", argument) for argument in arguments):
+            raise click.UsageError("an argument is empty; is a variable of the shell not set?")
         result: Any = group.main(arguments, prog_name="genre-classifier", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import types
 from collections.abc import Callable, Collection
@@ -28,6 +29,23 @@ class IntegerList(click.ParamType):
             return tuple(int(part) for part in str(value).split(","))
         except ValueError:
             self.fail(f"expected whole numbers with commas between, such as 20,10; found {value!r}", param, ctx)
+
+
+class FiniteRange(click.FloatRange):
+    """A number within limits; never NaN, which is neither below nor above any."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Turn the text into a number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number.", param, ctx)
+        return number
+
+
+MOST = 1_000_000  # of what is counted: more is a slip
+SECONDS = FiniteRange(0, 1_000_000, min_open=True)
 
 
 class OrNone(click.ParamType):
@@ -83,7 +101,7 @@ def config_options(config_class: Any, *, leave_out: Collection[str] = ()) -> Cal
             default = field.default
             if isinstance(default, tuple):
                 default = ",".join(str(part) for part in default)
-            text = texts[field.name]
+            text = texts.get(field.name, "")  # `python -OO` has none
             if not isinstance(default, bool):
                 text += f"  [default: {'none' if default is None else default}]"
             if hints[field.name] is bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from genre_classifier.cli.config_options import MOST
 from genre_classifier.cli.output import note, say
 from genre_classifier.config import EvaluationConfig
 
@@ -22,9 +23,9 @@ _DEFAULTS = EvaluationConfig()
 @click.option("--compare", "other", type=click.Path(path_type=Path),
               help="Another run, or its scores, on the same trailers.")  # fmt: skip
 @click.option("--tags", type=click.Path(path_type=Path), help="Folder that `tag` wrote, for links to its viewers.")
-@click.option("--draws", type=click.IntRange(min=1), default=_DEFAULTS.draws, show_default=True,
+@click.option("--draws", type=click.IntRange(1, MOST), default=_DEFAULTS.draws, show_default=True,
               help="Bootstrap draws of trailers.")  # fmt: skip
-@click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True,
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=_DEFAULTS.seed, show_default=True,
               help="Of the draws and of the baselines.")  # fmt: skip
 @click.option("--rescore", is_flag=True, help="Score again even if OUT holds scores of this run and these clips.")
 def command(

@@ -11,7 +11,8 @@ import click
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--trailers", type=int, help="How many.  [default: 30]")
 @click.option("--duration", type=float, help="Seconds of each, at least.  [default: 12]")
-@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same pixels and labels.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
+              help="The same seed gives the same pixels and labels.")  # fmt: skip
 def command(folder: Path, trailers: int | None, duration: float | None, seed: int) -> None:
     """Write synthetic trailers (.mp4) and their labels.csv into DIR.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from genre_classifier.cli.config_options import MOST, SECONDS
 from genre_classifier.cli.output import note, say
 from genre_classifier.config import ExportConfig, Precision, SegmentConfig
 from preprocessing.config import TIMEOUT_SECONDS
@@ -17,7 +18,7 @@ _RULES = SegmentConfig()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="VIDEO...")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
-@click.option("--chunk", type=click.IntRange(min=1), help="Frames scored at once: memory, not scores, depends on it.")
+@click.option("--chunk", type=click.IntRange(1, MOST), help="Frames scored at once: memory, not scores, depends on it.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True,
               help="Of the convolutions.")  # fmt: skip
 @click.option("--overlay", is_flag=True, help="Also write overlay.mp4, a copy with the scores drawn on each frame.")
@@ -33,7 +34,7 @@ _RULES = SegmentConfig()
               help="Shortest segment, in seconds.")  # fmt: skip
 @click.option("--min-gap", type=float, default=_RULES.min_gap_seconds, show_default=True,
               help="Shortest pause between segments of a genre, in seconds.")  # fmt: skip
-@click.option("--timeout", type=float, default=TIMEOUT_SECONDS, show_default=True,
+@click.option("--timeout", type=SECONDS, default=TIMEOUT_SECONDS, show_default=True,
               help="Seconds without a new frame after which a video is given up.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Exit with 1 if any video could not be read.")
 def command(
@@ -67,10 +68,11 @@ def command(
 
     from genre_classifier.cli.video_time import VideoTime
     from genre_classifier.runs import load_run
-    from genre_classifier.tags.folder import Extras, make_folder, tag_videos
+    from genre_classifier.tags.folder import Extras, tag_videos
     from genre_classifier.tags.jobs import Job, plan_jobs
     from genre_classifier.tags.summary import write_index
     from preprocessing.errors import InputError
+    from preprocessing.files import make_folder
     from preprocessing.manifest import source_name
     from preprocessing.sources import find_videos
 

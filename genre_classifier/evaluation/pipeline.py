@@ -23,6 +23,7 @@ from genre_classifier.tags.summary import read_summary
 from genre_classifier.tags.thumbnails import as_jpeg
 from preprocessing.clips import clip_path, load_clip
 from preprocessing.errors import InputError
+from preprocessing.files import make_folder
 
 _OTHER_FOLDER = "scores_other"
 
@@ -84,6 +85,7 @@ def run_evaluation(
         For input that cannot be used.
     """
     labels = read_labels(request.labels, on_note=on_note)
+    make_folder(request.out)  # not after the scoring of all trailers
 
     def scored(run: Path, out: Path, only: list[str] | None) -> ScoreFolder:
         # Imports TensorFlow; evaluating stored scores does without.

@@ -12,6 +12,10 @@ from genre_classifier.config import _Config, _require
 
 Optimizer = Literal["adadelta", "adam"]
 
+# What is larger is a slip: it would not end, or not fit anywhere. One million for the others.
+_MOST = {"frames": 10_000, "predicted": 10_000, "given": 10_000, "size": 2_000, "speed": 1_000, "layers": 100,
+         "filters": 10_000, "seed": 2**32 - 1}  # fmt: skip
+
 
 @dataclasses.dataclass(frozen=True)
 class SquaresConfig(_Config):
@@ -94,20 +98,33 @@ class SquaresConfig(_Config):
     movie: int = 4
 
     def __post_init__(self) -> None:
-        counts = ("unseen", "frames", "min_squares", "min_half_width", "layers", "filters", "batch_size", "epochs")
+        counts = (
+            "samples",
+            "unseen",
+            "frames",
+            "min_squares",
+            "min_half_width",
+            "layers",
+            "filters",
+            "batch_size",
+            "epochs",
+        )
         least_of = dict.fromkeys((*counts, "predicted"), 1) | {"size": 8, "speed": 0, "seed": 0, "given": 2}
         for name, least in least_of.items():
-            _require(getattr(self, name) >= least, f"{name} must be at least {least}, got {getattr(self, name)}")
+            value, most = getattr(self, name), _MOST.get(name, 1_000_000)
+            _require(least <= value <= most, f"{name} must be from {least} to {most}, got {value}")
         for name in ("squares", "half_width"):
             least, most = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
             _require(least <= most, f"min_{name} must not be above max_{name}, got {least} and {most}")
+            _require(most <= 1000, f"max_{name} must be at most 1000, got {most}")
         for name in ("noise", "noise_chance"):
             _require(0 <= getattr(self, name) <= 1, f"{name} must be between 0 and 1, got {getattr(self, name)}")
         for name in ("norm_momentum", "validation_share"):
             _require(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
         _require(self.kernel >= 1 and self.kernel % 2 == 1, f"kernel must be odd, got {self.kernel}")
+        _require(self.kernel < 2 * self.size, f"kernel must be below twice the size, {self.size}; got {self.kernel}")
         _require(self.optimizer in ("adadelta", "adam"), f"optimizer must be adadelta or adam, got {self.optimizer!r}")
-        _require(self.learning_rate > 0, f"learning_rate must be positive, got {self.learning_rate}")
+        _require(0 < self.learning_rate <= 1e6, f"learning_rate must be positive, got {self.learning_rate}")
         _require(
             self.samples > self.unseen,
             f"samples must leave movies to train on beside the {self.unseen} unseen ones, got {self.samples}",

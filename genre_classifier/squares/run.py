@@ -19,13 +19,14 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.checkpoints import load_checkpoint, save_checkpoint
+from genre_classifier.memory import BASE_BYTES, FLOAT, available_bytes
 from genre_classifier.model_file import save_model
 from genre_classifier.moving_squares import HistoryRow, build_predictor, generate_movies, roll_out, train_predictor
 from genre_classifier.squares import pictures
 from genre_classifier.squares.config import SquaresConfig
 from genre_classifier.squares.metrics import BASELINES, figures, roll_out_guess, wins_through
 from preprocessing.errors import InputError, WorkError
-from preprocessing.files import write_atomically
+from preprocessing.files import make_folder, read_json, shown, write_atomically
 
 CONFIG = "config.json"
 MODEL = "model.keras"
@@ -36,10 +37,14 @@ _MOVIES_AT_ONCE = 20  # in a rollout, to bound its memory
 
 def read_config(folder: Path) -> SquaresConfig:
     """Read the numbers of a run; InputError if there are none."""
+    path, expected = folder / CONFIG, "the options of a moving-squares run (a JSON object)"
+    fields = read_json(path, expected)
+    if not isinstance(fields, dict):
+        raise InputError(f"{path}: expected {expected}, found {shown(fields)}")
     try:
-        return SquaresConfig.from_dict(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"{folder / CONFIG}: expected the options of a moving-squares run, found: {error}") from error
+        return SquaresConfig.from_dict(fields)
+    except (InputError, TypeError) as error:
+        raise InputError(f"{path}: expected {expected}, found: {error}") from error
 
 
 def run_squares(
@@ -75,10 +80,8 @@ def run_squares(
         If the folder cannot be written.
     """
     _check_folder(folder, config, resume=resume)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WorkError(f"{folder}: the folder could not be made: {error.strerror or error}") from error
+    _require_memory(config)
+    make_folder(folder)
     write_atomically(folder / CONFIG, json.dumps(config.to_dict(), indent=2) + "\n")
 
     model, rows = _trained(folder, config, resume=resume, on_step=on_step, on_note=on_note)
@@ -141,6 +144,20 @@ def _check_folder(folder: Path, config: SquaresConfig, *, resume: bool) -> None:
             old, new = getattr(stored, field.name), getattr(config, field.name)
             if old != new and field.name not in _CHANGEABLE:
                 raise InputError(f"{folder}: expected the run's own {field.name} {old} to resume it, found {new}")
+
+
+def _require_memory(config: SquaresConfig) -> None:
+    """Refuse (WorkError) what cannot fit: the movies, and what one step of the training keeps for its gradient."""
+    pixels, channels = config.size**2, config.filters
+    movies = 2 * FLOAT * config.samples * config.frames * pixels
+    kept = 6 * FLOAT * config.batch_size * config.frames * pixels * channels * config.layers  # four gates, h and c
+    weights = 4 * FLOAT * config.layers * config.kernel**2 * 2 * channels * 4 * channels  # Adam's moments, gradients
+    needed, free = BASE_BYTES + movies + kept + weights, available_bytes()
+    if needed > free:
+        raise WorkError(
+            f"moving squares of these sizes need at least {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free: "
+            "use fewer or smaller movies, a smaller batch, or a smaller network"
+        )
 
 
 def _trained(

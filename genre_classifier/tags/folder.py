@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ from genre_classifier.tags.timeline import write_timeline
 from genre_classifier.tags.viewer import viewer_html
 from preprocessing.config import TIMEOUT_SECONDS
 from preprocessing.errors import InputError
-from preprocessing.files import write_atomically
+from preprocessing.files import make_folder, write_atomically
 
 if TYPE_CHECKING:
     from genre_classifier.runs import Run
@@ -170,20 +169,3 @@ def is_done(folder: Path, stamp: dict[str, Any]) -> bool:
     return all(written.get(key) == value for key, value in stamp.items()) and all(
         (folder / name).is_file() for name in wanted
     )
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder for output.
-
-    Raises
-    ------
-    InputError
-        If it cannot be made or written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        found = "a file" if folder.exists() else (error.strerror or str(error)).lower()
-        raise InputError(f"{folder}: expected a folder to write to, found {found}") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{folder}: expected a folder to write to, found one without permission to write")
