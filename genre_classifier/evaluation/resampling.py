@@ -193,10 +193,11 @@ def detection(data: Aligned, weights: np.ndarray, config: EvaluationConfig) -> T
 
 
 def _accuracy_table(y_true: np.ndarray, y_pred: np.ndarray, weights: np.ndarray) -> Table:
-    """Share of the trailers decided rightly; not defined for a genre that all trailers show, or none."""
-    shares = counts.ratio(weights @ (y_true == y_pred).astype(np.float64), weights.sum(axis=1, keepdims=True))
-    shares[:, y_true.all(axis=0) | ~y_true.any(axis=0)] = np.nan
-    return _table({"accuracy": shares}, weights @ y_true.astype(np.float64))
+    """Share of the trailers decided rightly; not defined for a genre that all trailers of a draw show, or none."""
+    drawn, showing = weights.sum(axis=1, keepdims=True), weights @ y_true.astype(np.float64)
+    shares = counts.ratio(weights @ (y_true == y_pred).astype(np.float64), drawn)
+    shares[(showing == 0) | (showing == drawn)] = np.nan
+    return _table({"accuracy": shares}, showing)
 
 
 def trailers(y_true: np.ndarray, y_score: np.ndarray, thresholds: np.ndarray, weights: np.ndarray) -> Table:
