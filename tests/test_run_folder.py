@@ -27,6 +27,7 @@ from tests.tiny_run import make_run
 from tests.trailers import TINY
 
 CONFIG = TrainingConfig(epochs=3, seed=5)
+PARTS: dict[str, tuple[()]] = {"train": (), "validation": ()}
 QUALITY = {1: 0.3, 2: 0.0, 3: 0.6}  # of the scores after each epoch: the second is worse than the first
 
 
@@ -82,7 +83,7 @@ def go_on(run: Path) -> None:
     rows, kept = [], None
     if loaded:
         rows, kept = loaded[1].rows, epochs.recover(run, *loaded, (), CONFIG, print)
-    keeper = epochs.EpochKeeper(run, (), CONFIG, rows, kept, time.monotonic())
+    keeper = epochs.EpochKeeper(run, PARTS, CONFIG, rows, kept, time.monotonic(), print)
     keeper.publish()
     for number in range(len(rows) + 1, 4):
         keeper.set_model(Network(number))
@@ -360,7 +361,7 @@ def test_weights_that_run_away_end_the_training_and_are_not_kept(networks, tmp_p
     go_on(tmp_path / "run")
     before = sorted((tmp_path / "run").rglob("*"))
     monkeypatch.setattr(model_file, "not_finite", lambda model: "trunk_1/kernel")
-    keeper = epochs.EpochKeeper(tmp_path / "run", (), CONFIG, [], None, time.monotonic())
+    keeper = epochs.EpochKeeper(tmp_path / "run", PARTS, CONFIG, [], None, time.monotonic(), print)
     keeper.set_model(Network(1))
     keeper.on_epoch_begin(0)
     with pytest.raises(WorkError, match=r"after epoch 1 the weights are no finite numbers \(trunk_1/kernel\)"):
