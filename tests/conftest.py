@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Before any test imports Keras: the package says to TensorFlow which kernels to use, and TensorFlow asks only once.
+import genre_classifier  # noqa: F401
+
 # A busy machine is no failure, and a run of the tests says the same each time.
 settings.register_profile("project", deadline=None, derandomize=True)
 settings.load_profile("project")
