@@ -18,9 +18,9 @@ import pandas as pd
 
 from benchmarks.peaks import peak_bytes
 from genre_classifier.config import EvaluationConfig
+from genre_classifier.evaluation.evaluate import evaluate
 from genre_classifier.genres import GENRES
-from genre_classifier.metrics import evaluate
-from genre_classifier.scores import scores_table
+from genre_classifier.tagging.scores import scores_table
 
 _STEP_SECONDS = 0.12  # a trailer of two minutes in 1000 frames
 _INTERVALS = 20

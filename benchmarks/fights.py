@@ -39,7 +39,7 @@ from preprocessing.files import write_atomically
 from preprocessing.manifest import read_manifest
 
 if TYPE_CHECKING:
-    from genre_classifier.runs import Run
+    from genre_classifier.run_folder.run import Run
 
 CLIPS = ClipConfig(fps=15, size=32)
 FOLDS = 5
@@ -88,7 +88,7 @@ def network_scores(preset: str, data: pd.DataFrame, test: np.ndarray, out: Path,
 
         import keras  # only now, as all that loads TensorFlow: training sets its threads
 
-        from genre_classifier.tagging import score_frames
+        from genre_classifier.tagging.tag import score_frames
 
         clips = [load_clip(clip_path(out / "clips", int(i))) for i in data["trailer_id"].iloc[test]]
         scores = [float(score_frames(run, clip)[:, ACTION].mean()) for clip in clips]

@@ -16,8 +16,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from genre_classifier.squares.config import SquaresConfig
-from genre_classifier.squares.movies import Squares, draw_squares, render_movies
+from genre_classifier.moving_squares.config import SquaresConfig
+from genre_classifier.moving_squares.movies import Squares, draw_squares, render_movies
 from tests.plain_squares import plain_movies
 
 

@@ -5,8 +5,8 @@
 Speed: all sides in one process, in turn, the median of several rounds; ratios are medians over the rounds. "bare
 convolutions" are the convolutions of the network and nothing else, the limit of what a prediction can reach. CPU time
 (of all cores) stands beside wall time, since it depends less on what else the machine does. Memory: the peak of a
-process of its own per row, beside what `genre_classifier.memory` says beforehand. `--full` adds the article's scale:
-scoring 100, 1000 and 4000 frames, and `genre-classifier train` on one trailer of 1000 frames, of 3 x 400 x 400.
+process of its own per row, beside what `genre_classifier.network.memory` says beforehand. `--full` adds the article's
+scale: scoring 100, 1000 and 4000 frames, and `genre-classifier train` on one trailer of 1000 frames, of 3 x 400 x 400.
 `--plain channels_last` leaves plain Keras with channels first out: on a CPU without AVX-512, 8 frames of 400 x 400 were
 not predicted in four minutes.
 """
@@ -35,11 +35,11 @@ import tensorflow as tf
 
 from benchmarks.peaks import peak_bytes, run_and_measure
 from benchmarks.plain_network import build_plain_model, copy_weights
-from genre_classifier.acceleration import has_bfloat16
 from genre_classifier.config import ModelConfig
-from genre_classifier.memory import layer_maps, scoring_bytes, training_bytes
-from genre_classifier.model import build_model
-from genre_classifier.streaming import DEFAULT_CHUNK, score_clip
+from genre_classifier.network.backend import has_bfloat16
+from genre_classifier.network.memory import layer_maps, scoring_bytes, training_bytes
+from genre_classifier.network.model import build_model
+from genre_classifier.network.streaming import DEFAULT_CHUNK, score_clip
 
 PLAIN = ("channels_first", "channels_last")
 PRECISIONS = ("float32", "bfloat16") if has_bfloat16() else ("float32",)

@@ -17,10 +17,10 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from benchmarks.fights import CLIPS, train_preset
-from genre_classifier.evaluation.frame_metrics import average_precision
+from genre_classifier.dataset.labels import read_labels
 from genre_classifier.genres import GENRES
-from genre_classifier.labels import read_labels
-from genre_classifier.scores import read_scores, scores_table, write_scores
+from genre_classifier.metrics.frames import average_precision
+from genre_classifier.tagging.scores import read_scores, scores_table, write_scores
 from preprocessing import load_clip, preprocess_directory
 
 
@@ -32,8 +32,8 @@ def frame_scores(media: Path, out: Path, left_out: str, seed: int) -> pd.DataFra
         run_folder = out / "runs" / f"{Path(left_out).stem}_{seed}"
         run = train_preset("small-data", out / "clips", labels[labels["trailer"] != left_out], run_folder, seed)
 
-        from genre_classifier.dataset import load_trailers  # only now: training sets TensorFlow's threads
-        from genre_classifier.tagging import score_frames
+        from genre_classifier.dataset.trailers import load_trailers  # only now: training sets TensorFlow's threads
+        from genre_classifier.tagging.tag import score_frames
 
         trailer = load_trailers(out / "clips", labels[labels["trailer"] == left_out])[0]
         write_scores(done, scores_table(trailer.times, score_frames(run, load_clip(trailer.clip))))
@@ -53,7 +53,9 @@ def main() -> None:
     tables = Parallel(n_jobs=options.jobs)(
         delayed(frame_scores)(options.media, options.out, source, options.seed) for source in sources
     )
-    from genre_classifier.dataset import load_trailers  # only now: the workers set their threads before TensorFlow
+    from genre_classifier.dataset.trailers import (
+        load_trailers,  # only now: the workers set their threads before TensorFlow
+    )
 
     trailers = {one.source: one for one in load_trailers(options.out / "clips", options.media / "labels.csv")}
     print(f"{'left out':<36}{'labelled':<24}" + "".join(f"{genre:>10}" for genre in GENRES))

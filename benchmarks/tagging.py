@@ -42,8 +42,8 @@ MINUTES = (1, 60)
 
 def make_run(path: Path, config: ModelConfig, clips: ClipConfig) -> None:
     """Write a run with fresh weights: speed does not depend on them."""
-    from genre_classifier.model import build_model
-    from genre_classifier.runs import write_config
+    from genre_classifier.network.model import build_model
+    from genre_classifier.run_folder.run import write_config
 
     path.mkdir()
     build_model(config).save(path / "model.keras")
@@ -52,8 +52,8 @@ def make_run(path: Path, config: ModelConfig, clips: ClipConfig) -> None:
 
 def measure_speed(path: Path, video: Path, rounds: int) -> dict[str, float]:
     """Time the three sides in turn."""
-    from genre_classifier.runs import load_run
-    from genre_classifier.tagging import score_frames, tag_trailer
+    from genre_classifier.run_folder.run import load_run
+    from genre_classifier.tagging.tag import score_frames, tag_trailer
     from preprocessing.sampled import sampled_frames
 
     run = load_run(path)
@@ -91,8 +91,8 @@ def peak_megabytes(run: Path, video: Path) -> dict[str, float]:
 
 def print_peak(run: Path, video: Path) -> None:
     """Tag, and print the peaks as JSON."""
-    from genre_classifier.runs import load_run
-    from genre_classifier.tagging import tag_trailer
+    from genre_classifier.run_folder.run import load_run
+    from genre_classifier.tagging.tag import tag_trailer
 
     reader = 0
     me = psutil.Process()

@@ -18,15 +18,15 @@ from pathlib import Path
 import numpy as np
 
 from genre_classifier.config import ModelConfig, TrainingConfig
-from genre_classifier.dataset import load_trailers
-from genre_classifier.evaluation.frame_metrics import average_precision
+from genre_classifier.dataset.labels import read_labels
+from genre_classifier.dataset.splits import apply_splits, read_splits
+from genre_classifier.dataset.synthetic import SyntheticConfig, synthesize
+from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.genres import GENRES
-from genre_classifier.labels import read_labels
-from genre_classifier.runs import load_run
-from genre_classifier.splits import apply_splits, read_splits
-from genre_classifier.streaming import score_clip
-from genre_classifier.synthetic import SyntheticConfig, synthesize
-from genre_classifier.training import train
+from genre_classifier.metrics.frames import average_precision
+from genre_classifier.network.streaming import score_clip
+from genre_classifier.run_folder.run import load_run
+from genre_classifier.training.train import train
 from preprocessing import preprocess_directory
 from preprocessing.clips import load_clip
 from preprocessing.config import ClipConfig

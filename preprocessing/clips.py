@@ -6,21 +6,25 @@ the start of the video, strictly increasing. `preprocessing.json` beside them ho
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from preprocessing import locks
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError
-from preprocessing.files import MOST_BYTES, read_json, shown, write_atomically
+from preprocessing.files import MOST_BYTES, TEMPORARY_SUFFIX, not_written, read_json, shown, write_atomically
 
 CONFIG_NAME = "preprocessing.json"
+STAGED_PREFIX = ".staged-"  # a finished clip that waits for its id
 CLIP_NAME = re.compile(r"trailer_(\d+)\.npy")
 
 
@@ -163,3 +167,47 @@ def read_clip_config(clips_dir: Path) -> ClipConfig | None:
         return ClipConfig.from_dict(fields)
     except (InputError, TypeError) as error:
         raise InputError(f"{path}: expected {expected}, found: {error}") from error
+
+
+def staged_path(clips: Path, source: str) -> Path:
+    """Return where the clip of a source waits for its id."""
+    return clips / f"{STAGED_PREFIX}{hashlib.sha256(source.encode()).hexdigest()[:20]}.npy"
+
+
+def take_staged(staged: Path, clips: Path, trailer_id: int) -> None:
+    """Move a staged clip and its times to where their id says.
+
+    Raises
+    ------
+    WorkError
+        If the folder cannot be written to.
+    """
+    try:
+        staged.with_suffix(".times").replace(times_path(clips, trailer_id))
+        staged.replace(clip_path(clips, trailer_id))
+        staged.with_suffix(".json").unlink(missing_ok=True)
+    except OSError as error:
+        raise not_written(clips, error) from error
+
+
+def remove_staged(clips: Path, *, keep: set[Path]) -> None:
+    """Remove what interrupted runs left, except the staged clips in `keep`."""
+    stems = {path.stem for path in keep}
+    for pattern in (f"{STAGED_PREFIX}*", f".*{TEMPORARY_SUFFIX}", f".*{TEMPORARY_SUFFIX}.*"):
+        for path in clips.glob(pattern):
+            if path.stem not in stems:
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked_clips(clips: Path) -> Iterator[None]:
+    """Make the folder, and keep other runs out of it.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made or written to, or another run works in it.
+    """
+    busy = "another run is writing clips there; wait for it, or use another folder"
+    with locks.locked(clips, purpose="clips", busy=busy):
+        yield

@@ -14,21 +14,23 @@ from typing import Any
 
 import pandas as pd
 
-from preprocessing import staging
 from preprocessing.clips import (
     CLIP_NAME,
     clip_path,
     load_clip,
     load_times,
+    locked_clips,
     read_clip_config,
+    remove_staged,
+    staged_path,
+    take_staged,
     times_path,
     write_clip_config,
 )
 from preprocessing.config import TIMEOUT_SECONDS, ClipConfig
 from preprocessing.errors import InputError, WorkError
 from preprocessing.manifest import MANIFEST_NAME, manifest_table, read_manifest, source_name, write_manifest
-from preprocessing.parallel import answers, check_options
-from preprocessing.readers import ReaderPool, job
+from preprocessing.readers import ReaderPool, answers, check_options, job
 from preprocessing.sources import find_videos
 
 # The manifest is rewritten as a whole: for thousands of rows, not at every one. What a kill loses by it is redone.
@@ -60,17 +62,17 @@ def preprocess_trailer(
         If the clip cannot be written.
     """
     video, clips, config = Path(video), Path(clips), config or ClipConfig()
-    with staging.locked(clips):
-        staged = staging.staged_path(clips, f"trailer {trailer_id}")
+    with locked_clips(clips):
+        staged = staged_path(clips, f"trailer {trailer_id}")
         pool = ReaderPool()
         try:
             answer = pool.run(job(video, config, clip=staged), timeout)
             if "failed" in answer:
                 raise InputError(f"{video}: {answer['failed']}")
-            staging.take(staged, clips, trailer_id)
+            take_staged(staged, clips, trailer_id)
         finally:
             pool.close()
-            staging.clean(clips, keep=set())
+            remove_staged(clips, keep=set())
     return {"trailer_id": trailer_id, "source": source_name(Path(video.name)), "status": "ok", **answer["done"]}
 
 
@@ -120,10 +122,10 @@ def preprocess_directory(
     trailers, clips, config = Path(trailers), Path(clips), config or ClipConfig()
     check_options(jobs=jobs, scheduler=scheduler, timeout=timeout)
     videos = find_videos(trailers)
-    with staging.locked(clips):
+    with locked_clips(clips):
         folder = _Folder(clips, config)
         staged = {folder.staged(source_name(video)) for video in videos}
-        staging.clean(clips, keep=staged)
+        remove_staged(clips, keep=staged)
         write_clip_config(clips, config)
         tasks = [folder.task(trailers, video) for video in videos]
         try:
@@ -133,15 +135,15 @@ def preprocess_directory(
                     if on_progress is not None:
                         on_progress(row, "done" in answer)
         except WorkError:
-            staging.clean(clips, keep=set())
+            remove_staged(clips, keep=set())
             with suppress(WorkError):  # the disk may be full, which is being told
                 folder.save()
             raise
         except KeyboardInterrupt:
-            staging.clean(clips, keep=staged)
+            remove_staged(clips, keep=staged)
             folder.save()
             raise
-        staging.clean(clips, keep=set())
+        remove_staged(clips, keep=set())
         return folder.save()
 
 
@@ -185,7 +187,7 @@ class _Folder:
 
     def staged(self, source: str) -> Path:
         """Return where the clip of a source waits for its id: elsewhere for other options."""
-        return staging.staged_path(self._clips, f"{self._config} {source}")
+        return staged_path(self._clips, f"{self._config} {source}")
 
     def _has_clip(self, row: Row) -> bool:
         """Return whether the clip of a row is there, as the row says."""
@@ -209,7 +211,7 @@ class _Folder:
             trailer_id = earlier["trailer_id"] if earlier is not None else None
             if trailer_id is None:
                 trailer_id, self._next_id = self._next_id, self._next_id + 1
-            staging.take(self.staged(source), self._clips, trailer_id)
+            take_staged(self.staged(source), self._clips, trailer_id)
             row = {"trailer_id": trailer_id, "source": source, "status": "ok", "error": "", **answer["done"]}
         self._rows[source] = row
         if time.monotonic() - self._saved >= MANIFEST_SECONDS:

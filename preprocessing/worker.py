@@ -29,7 +29,7 @@ from preprocessing.config import ClipConfig, CopyConfig
 from preprocessing.decoding import decode, decode_copy
 from preprocessing.errors import InputError, WorkError
 from preprocessing.files import not_written, read_json
-from preprocessing.thumbnails import thumbnail
+from preprocessing.fitting import thumbnail
 from preprocessing.video import MEMORY, check_file
 
 ALIVE_SECONDS = 0.25

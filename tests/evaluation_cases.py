@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.genres import GENRES
-from genre_classifier.scores import scores_table
+from genre_classifier.tagging.scores import scores_table
 
 
 def label_table(rows):

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from genre_classifier.squares.config import SquaresConfig
-from genre_classifier.squares.movies import Squares
+from genre_classifier.moving_squares.config import SquaresConfig
+from genre_classifier.moving_squares.movies import Squares
 
 
 def plain_movies(squares: Squares, size: int, margin: int = 20) -> tuple[np.ndarray, np.ndarray]:

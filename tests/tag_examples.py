@@ -9,10 +9,9 @@ import numpy as np
 
 from genre_classifier.config import SegmentConfig
 from genre_classifier.genres import GENRES
-from genre_classifier.scores import scores_table
-from genre_classifier.segments import to_segments
-from genre_classifier.tags.result import Tags
-from genre_classifier.tags.thumbnails import Thumbnail
+from genre_classifier.tagging.result import Tags, Thumbnail
+from genre_classifier.tagging.scores import scores_table
+from genre_classifier.tagging.segments import to_segments
 
 FPS = 20
 SECONDS = 6

@@ -58,7 +58,7 @@ def test_every_command_line_is_understood():
 
 
 def test_every_block_of_python_runs(tmp_path, monkeypatch):
-    from genre_classifier.synthetic import SyntheticConfig, synthesize
+    from genre_classifier.dataset.synthetic import SyntheticConfig, synthesize
 
     monkeypatch.chdir(tmp_path)
     synthesize(Path("trailers"), SyntheticConfig(trailers=4, duration=3.0), seed=1)

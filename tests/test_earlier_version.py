@@ -16,8 +16,8 @@ import pytest
 
 from genre_classifier import load_run, tag_trailer, train
 from genre_classifier.config import EvaluationConfig
-from genre_classifier.evaluation.pipeline import Request, run_evaluation
-from genre_classifier.scores import read_scores
+from genre_classifier.evaluation.steps import Request, run_evaluation
+from genre_classifier.tagging.scores import read_scores
 
 EARLIER = Path(__file__).parent / "data" / "version_0_1.zip"
 

@@ -9,8 +9,7 @@ import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 import genre_classifier
-from genre_classifier.genres import GENRES
-from genre_classifier.palette import GENRE_COLOURS
+from genre_classifier.genres import GENRE_COLOURS, GENRES
 
 # Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color vision deficiency", 2009,
 # severity 1.0: matrices over linear RGB.

@@ -15,8 +15,8 @@ def make_run(path: Path, *, frames: int = 40) -> Path:
     """Write the folder."""
     import keras
 
-    from genre_classifier.model import build_model
-    from genre_classifier.runs import write_config, write_thresholds
+    from genre_classifier.network.model import build_model
+    from genre_classifier.run_folder.run import write_config, write_thresholds
 
     keras.utils.set_random_seed(5)
     config = ModelConfig(

@@ -35,8 +35,8 @@ def demo_commands(out: Path, *, seed: int) -> list[list[str]]:
 
 def judging_commands(out: Path) -> list[list[str]]:
     """Return the command lines that use the trained run: tag a trailer of its test split, and evaluate."""
-    from genre_classifier.runs import SPLITS
-    from genre_classifier.splits import read_splits
+    from genre_classifier.dataset.splits import read_splits
+    from genre_classifier.run_folder.layout import SPLITS
 
     splits = read_splits(out / "run" / SPLITS)
     unseen = out / "trailers" / str(splits.loc[splits["split"] == "test", "source"].iloc[0])

@@ -57,7 +57,7 @@ def command(
         )
 
     from genre_classifier.cli.progress import progress_bar
-    from genre_classifier.evaluation.pipeline import Request, run_evaluation
+    from genre_classifier.evaluation.steps import Request, run_evaluation
 
     run, clips, labels = (None, None, inputs[0]) if scores else inputs
     with progress_bar(0, "scoring", "frame") as bar:

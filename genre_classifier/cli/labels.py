@@ -47,9 +47,9 @@ def command(
       genre-classifier labels labels.csv tasks.json --to labelstudio
       genre-classifier labels labels.csv truth.json --clips clips/
     """
+    from genre_classifier.dataset.labels import read_genre_map, read_labels, write_labels
     from genre_classifier.evaluation.judged_labels import judged_labels
     from genre_classifier.genres import GENRE_MAP
-    from genre_classifier.labels import read_genre_map, read_labels, write_labels
 
     table = read_labels(
         source,

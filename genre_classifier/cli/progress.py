@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from tqdm import tqdm
+
+from genre_classifier.cli.output import one_line
 
 
 def progress_bar(total: float | None, description: str, unit: str, **options: Any) -> tqdm:
@@ -19,3 +22,54 @@ def progress_bar(total: float | None, description: str, unit: str, **options: An
         dynamic_ncols=True,
         **options,
     )
+
+
+_FORMAT = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of video [{elapsed}, {remaining} left{postfix}]"
+
+
+class VideoTime:
+    """A bar over videos named by keys.
+
+    Parameters
+    ----------
+    sizes : mapping of str to int
+        Bytes of each video: how long the ones to come are is guessed from these and the ones before.
+    """
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        self._sizes = sizes
+        self._waiting = sum(sizes.values())  # bytes
+        self._past_seconds, self._past_bytes = 0.0, 0
+        self._frames = 0
+        self._current = ""
+        self._end = 0.0
+        self.bar = progress_bar(1e-9, "tag", "s", bar_format=_FORMAT)
+
+    def start(self, key: str, name: str) -> None:
+        """Begin a video."""
+        self._current, self._end = key, 0.0
+        self.bar.set_description_str(f"tag {one_line(name)}")
+
+    def step(self, now: float, end: float) -> None:
+        """Take the time of the frame that was just scored, and of the video's last one, in seconds."""
+        self._frames += 1
+        self._end = end
+        done = self._past_seconds + end
+        rate = done / max(1, self._past_bytes + self._sizes[self._current])
+        self.bar.total = done + rate * (self._waiting - self._sizes[self._current])
+        self.bar.set_postfix_str(
+            f"{self._frames / max(self.bar.format_dict['elapsed'], 1e-9):.1f} frames/s", refresh=False
+        )
+        self.bar.update(self._past_seconds + now - self.bar.n)
+
+    def finish(self, key: str) -> None:
+        """End a video, tagged or not."""
+        self._waiting -= self._sizes[key]
+        if key == self._current and self._end:
+            self._past_seconds += self._end
+            self._past_bytes += self._sizes[key]
+            self._end = 0.0
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self.bar.close()

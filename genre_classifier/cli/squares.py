@@ -9,7 +9,7 @@ import click
 
 from genre_classifier.cli.config_options import config_options, given
 from genre_classifier.cli.output import note, say
-from genre_classifier.squares.config import PRESETS, SquaresConfig
+from genre_classifier.moving_squares.config import PRESETS, SquaresConfig
 
 
 @click.command("squares")
@@ -35,7 +35,7 @@ def command(out: Path, preset: str | None, resume: bool, **options: Any) -> None
     import dataclasses
 
     from genre_classifier.cli.progress import progress_bar
-    from genre_classifier.squares.run import read_config, run_squares
+    from genre_classifier.moving_squares.run import read_config, run_squares
 
     if resume and preset:
         raise click.UsageError("--resume goes on with the options of the run: leave --preset out")

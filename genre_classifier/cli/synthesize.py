@@ -22,7 +22,7 @@ def command(folder: Path, trailers: int | None, duration: float | None, seed: in
     """
     from genre_classifier.cli.output import say
     from genre_classifier.cli.progress import progress_bar
-    from genre_classifier.synthetic import SyntheticConfig, synthesize
+    from genre_classifier.dataset.synthetic import SyntheticConfig, synthesize
 
     options = {name: value for name, value in (("trailers", trailers), ("duration", duration)) if value is not None}
     config = SyntheticConfig(**options)  # type: ignore[arg-type]

@@ -66,11 +66,11 @@ def command(
     """
     rules = SegmentConfig(smooth, off_ratio, min_segment, min_gap)
 
-    from genre_classifier.cli.video_time import VideoTime
-    from genre_classifier.runs import load_run
-    from genre_classifier.tags.folder import Extras, tag_videos
-    from genre_classifier.tags.jobs import Job, plan_jobs
-    from genre_classifier.tags.summary import write_index
+    from genre_classifier.cli.progress import VideoTime
+    from genre_classifier.run_folder.run import load_run
+    from genre_classifier.tagging.folder import Extras, tag_videos
+    from genre_classifier.tagging.jobs import Job, plan_jobs
+    from genre_classifier.tagging.summary import write_index
     from preprocessing.errors import InputError
     from preprocessing.files import make_folder
     from preprocessing.manifest import source_name

@@ -74,10 +74,11 @@ def command(
     import dataclasses
 
     from genre_classifier.cli.training_progress import TrainingProgress
+    from genre_classifier.dataset.labels import read_genre_map, read_labels
     from genre_classifier.genres import GENRE_MAP
-    from genre_classifier.labels import read_genre_map, read_labels
-    from genre_classifier.runs import CONFIG, read_config
-    from genre_classifier.training import train
+    from genre_classifier.run_folder.layout import CONFIG
+    from genre_classifier.run_folder.run import read_config
+    from genre_classifier.training.train import train
     from preprocessing.errors import InputError
 
     if resume and overwrite:

@@ -1,1 +1,4 @@
-"""Evaluation: scores of frames, segments, events and trailers against labels; `metrics.evaluate` is its front."""
+"""Evaluation: a run, or stored scores, against labels; figures with intervals, baselines, failures, and a report.
+
+Out: `evaluate.evaluate` computes, `steps.run_evaluation` is the whole way from files to a report folder.
+"""

@@ -17,40 +17,12 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import SegmentConfig
-from genre_classifier.evaluation.calibration import DEFAULT_THRESHOLD, apply_temperature
+from genre_classifier.dataset.labels import OTHER, frame_targets, is_weak
 from genre_classifier.genres import GENRES
-from genre_classifier.labels import OTHER, frame_targets, is_weak
-from genre_classifier.segments import frame_borders, to_segments, video_end
+from genre_classifier.metrics.calibration import DEFAULT_THRESHOLD, apply_temperature
+from genre_classifier.metrics.events import Events
+from genre_classifier.tagging.segments import frame_borders, to_segments, video_end
 from preprocessing.errors import InputError
-
-
-@dataclasses.dataclass(frozen=True)
-class Events:
-    """Intervals of one genre in one trailer each, sorted by trailer.
-
-    Attributes
-    ----------
-    trailer, genre : ndarray of int, shape (events,)
-        Indices into `Aligned.trailers` and `GENRES`.
-    start, end : ndarray of float64, shape (events,)
-        Seconds, start < end.
-    score : ndarray of float64, shape (events,)
-        Mean score of the frames inside; 1 for labels.
-    """
-
-    trailer: np.ndarray
-    genre: np.ndarray
-    start: np.ndarray
-    end: np.ndarray
-    score: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.trailer)
-
-    def of_genre(self, genre: int) -> Events:
-        """Return the events of one genre."""
-        keep = self.genre == genre
-        return Events(*(getattr(self, field.name)[keep] for field in dataclasses.fields(self)))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import Literal
 
 from genre_classifier.evaluation import bootstrap
 from genre_classifier.evaluation.bootstrap import Estimate
+from genre_classifier.evaluation.evaluate import Evaluation
 from genre_classifier.evaluation.glossary import METRICS
 from genre_classifier.genres import GENRES
-from genre_classifier.metrics import Evaluation
 from preprocessing.errors import InputError
 
 Verdict = Literal["better", "worse", "not shown"]

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.evaluation.bootstrap import Estimate
-from genre_classifier.evaluation.calibration import Reliability
 from genre_classifier.evaluation.comparison import Comparison, verdict
+from genre_classifier.evaluation.evaluate import Evaluation
 from genre_classifier.genres import GENRES
-from genre_classifier.metrics import Evaluation
+from genre_classifier.metrics.calibration import Reliability
 
 SCHEMA = 1
 NOT_DEFINED = "not defined"

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from genre_classifier.dataset.label_formats import Span
+from genre_classifier.dataset.labels import is_weak, labels_for_trailers
 from genre_classifier.evaluation.alignment import reference_intervals
 from genre_classifier.genres import GENRES
-from genre_classifier.label_formats import Span
-from genre_classifier.labels import is_weak, labels_for_trailers
-from genre_classifier.segments import frame_borders, video_end
+from genre_classifier.tagging.segments import frame_borders, video_end
 from preprocessing.clips import load_times, times_path
 from preprocessing.manifest import known_durations, read_manifest
 

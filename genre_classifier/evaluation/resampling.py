@@ -19,18 +19,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from genre_classifier.config import EvaluationConfig
-from genre_classifier.evaluation import (
-    calibration,
-    counts,
-    detection_metrics,
-    event_metrics,
-    frame_metrics,
-    ranking,
-    segment_metrics,
-    trailer_metrics,
-)
 from genre_classifier.evaluation.alignment import Aligned
 from genre_classifier.genres import GENRES
+from genre_classifier.metrics import calibration, counts, ranking
+from genre_classifier.metrics import detection as detection_metrics
+from genre_classifier.metrics import events as event_metrics
+from genre_classifier.metrics import frames as frame_metrics
+from genre_classifier.metrics import segments as segment_metrics
+from genre_classifier.metrics import trailers as trailer_metrics
 
 Table = dict[str, dict[str, np.ndarray]]
 

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from genre_classifier.evaluation.calibration import DEFAULT_THRESHOLD
 from genre_classifier.evaluation.glossary import BASELINES
 from genre_classifier.genres import GENRES
-from genre_classifier.scores import read_scores, write_scores
+from genre_classifier.metrics.calibration import DEFAULT_THRESHOLD
+from genre_classifier.tagging.scores import read_scores, write_scores
 from preprocessing.errors import InputError
 from preprocessing.files import read_document, shown, write_atomically
 

@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import EvaluationConfig
-from genre_classifier.dataset import Trailer, load_trailers
+from genre_classifier.dataset.splits import SPLITS as SPLIT_NAMES
+from genre_classifier.dataset.splits import read_splits
+from genre_classifier.dataset.trailers import Trailer, load_trailers
 from genre_classifier.evaluation import baselines
-from genre_classifier.evaluation.cuts import find_cuts
+from genre_classifier.evaluation.failures import find_cuts
 from genre_classifier.evaluation.score_folder import (
     ScoredTrailer,
     ScoreFolder,
@@ -24,11 +26,10 @@ from genre_classifier.evaluation.score_folder import (
     write_index,
 )
 from genre_classifier.genres import GENRES
-from genre_classifier.runs import MODEL, SPLITS, Run
-from genre_classifier.scores import scores_table
-from genre_classifier.splits import SPLITS as SPLIT_NAMES
-from genre_classifier.splits import read_splits
-from genre_classifier.streaming import score_clip
+from genre_classifier.network.streaming import score_clip
+from genre_classifier.run_folder.layout import MODEL, SPLITS
+from genre_classifier.run_folder.run import Run
+from genre_classifier.tagging.scores import scores_table
 from preprocessing.clips import load_clip, read_clip_config
 from preprocessing.errors import InputError
 from preprocessing.manifest import known_durations, read_manifest

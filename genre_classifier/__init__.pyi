@@ -1,0 +1,22 @@
+from .config import ModelConfig, TrainingConfig
+from .dataset.trailers import TrailerSequence
+from .evaluation.evaluate import evaluate
+from .genres import GENRES
+from .network.model import build_model
+from .presets import PRESETS
+from .run_folder.run import load_run
+from .tagging.tag import tag_trailer
+from .training.train import train
+
+__all__ = [
+    "GENRES",
+    "PRESETS",
+    "ModelConfig",
+    "TrailerSequence",
+    "TrainingConfig",
+    "build_model",
+    "evaluate",
+    "load_run",
+    "tag_trailer",
+    "train",
+]

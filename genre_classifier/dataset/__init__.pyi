@@ -1,0 +1,14 @@
+from .labels import read_labels, write_labels
+from .splits import read_splits
+from .synthetic import synthesize
+from .trailers import Trailer, TrailerSequence, load_trailers
+
+__all__ = [
+    "Trailer",
+    "TrailerSequence",
+    "load_trailers",
+    "read_labels",
+    "read_splits",
+    "synthesize",
+    "write_labels",
+]

@@ -1,0 +1,288 @@
+"""Label tables: who says what genre which part of a trailer shows.
+
+A label table is a DataFrame with the columns trailer (str), start, end (float64 seconds; both NaN: a weak label, the
+whole trailer), genre (one of `GENRES`) and, optionally, group (str; trailers of one group are never split). A trailer
+has strong labels (intervals) or weak ones, never both. Intervals of one genre of a trailer neither overlap nor touch:
+those that do are one (`join_intervals`). `other` from 0 to infinity is a trailer that shows none of the other five.
+
+`read_labels` and `write_labels` know five formats; the formats themselves are in `label_formats.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Set
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pandas as pd
+
+from genre_classifier.config import ExportConfig
+from genre_classifier.dataset import label_formats
+from genre_classifier.genres import GENRE_MAP, GENRES, canonical_genre
+from preprocessing.errors import InputError
+from preprocessing.files import read_table, shown
+
+OTHER = GENRES.index("other")
+# Label Studio puts eight digits of a digest before the name of an uploaded file.
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-")
+
+
+def read_labels(
+    path: Path,
+    *,
+    genre_map: Mapping[str, str | None] = GENRE_MAP,
+    unmapped_as_other: bool = False,
+    on_note: Callable[[str], None] | None = None,
+) -> pd.DataFrame:
+    """Read a label table in any of the known formats, found out from the file's name and content.
+
+    Parameters
+    ----------
+    path : Path
+        `labels.csv`, a wide table, ActivityNet JSON, Label Studio JSON or DCASE tab-separated events.
+    genre_map : mapping
+        From lower-case names to genres; None leaves the name out. See `read_genre_map`.
+    unmapped_as_other : bool
+        Names that map to None become `other` instead of being left out.
+    on_note : callable, optional
+        Called with one line about names that were left out, with their counts.
+
+    Returns
+    -------
+    DataFrame
+        A validated label table.
+
+    Raises
+    ------
+    InputError
+        Naming the file and row: an unknown genre, a text where seconds belong, an end that is not after its start, a
+        trailer with both intervals and weak labels, a file of no known format.
+    """
+    raw = label_formats.read_table(path)
+    genres, unmapped = [], Counter[str]()
+    for where, name in zip(raw["where"], raw["genre"], strict=True):
+        try:
+            genre = canonical_genre(name, genre_map)
+        except KeyError:
+            raise InputError(
+                f"{path}, {where}: expected a genre ({', '.join(GENRES)}, or a MovieLens or IMDb name), "
+                f"found {shown(name)}"
+            ) from None
+        if genre is None:
+            unmapped[name.strip()] += 1
+            genre = "other" if unmapped_as_other else None
+        genres.append(genre)
+    if unmapped and on_note:
+        counts = ", ".join(f"{name} ({count})" for name, count in unmapped.most_common())
+        what = "taken as other" if unmapped_as_other else "left out"
+        on_note(f"{path}: genres outside the six, {what}: {counts}")
+    labels = raw.assign(genre=np.array(genres, dtype=object)).loc[[genre is not None for genre in genres]]
+    _check_intervals(path, labels)
+    labels = labels.drop(columns="where").drop_duplicates()
+    joined = join_intervals(labels)
+    if on_note and len(joined) < len(labels):
+        count = len(labels) - len(joined)
+        on_note(f"{path}: {count} intervals overlap or touch another one of their genre: joined with it")
+    return joined
+
+
+def join_intervals(labels: pd.DataFrame) -> pd.DataFrame:
+    """Return a label table in which intervals of one genre that overlap or touch are one; the order stays."""
+    labels = labels.reset_index(drop=True)
+    strong = labels[labels["start"].notna()].sort_values(["trailer", "genre", "start"], kind="stable")
+    keys = [strong["trailer"], strong["genre"]]
+    reached = strong["end"].groupby(keys).cummax().groupby(keys).shift()
+    begins = ~(strong["start"] <= reached)
+    ends = strong["end"].groupby(begins.cumsum()).max()
+    joined = strong[begins].assign(end=ends.to_numpy())
+    return pd.concat([labels[labels["start"].isna()], joined]).sort_index().reset_index(drop=True)
+
+
+def read_genre_map(path: Path) -> dict[str, str | None]:
+    """Read a table `name,genre` that adds to and overrides `GENRE_MAP`; an empty genre leaves the name out.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, lacks a column, or maps to something that is not one of the six.
+    """
+    table = read_table(path, "a table with columns name,genre", columns=("name", "genre"))
+    overrides: dict[str, str | None] = {}
+    for row, (name, genre) in enumerate(zip(table["name"], table["genre"], strict=True), start=2):
+        genre = genre.strip().lower()
+        if genre and genre not in GENRES:
+            raise InputError(f"{path}, row {row}: expected one of {', '.join(GENRES)} or nothing, found {shown(genre)}")
+        overrides[name.strip().lower()] = genre or None
+    return {**GENRE_MAP, **overrides}
+
+
+def write_labels(
+    path: Path,
+    labels: pd.DataFrame,
+    *,
+    file_format: str | None = None,
+    spans: label_formats.Spans | None = None,
+    config: ExportConfig | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> None:
+    """Write a label table, its intervals joined (`join_intervals`).
+
+    Parameters
+    ----------
+    path : Path
+        Its ending chooses the format: .csv, .tsv or .json (ActivityNet).
+    labels : DataFrame
+        A label table.
+    file_format : str, optional
+        One of `label_formats.WRITERS`, where the ending does not tell.
+    spans : mapping of str to Span, optional
+        What is judged of each trailer: see `judged_labels`.
+    config : ExportConfig, optional
+        What formats of other programs say beside the labels.
+    on_note : callable, optional
+        Called with one line for each kind of thing that the format cannot hold.
+    """
+    label_formats.write_table(
+        path,
+        join_intervals(labels),
+        file_format=file_format,
+        spans=spans,
+        config=config,
+        on_note=on_note or (lambda note: None),
+    )
+
+
+def _check_intervals(path: Path, labels: pd.DataFrame) -> None:
+    start, end = labels["start"], labels["end"]
+    endless = (start == 0) & (end == np.inf) & (labels["genre"] == "other")
+    for bad, expected in (
+        (start.isna() != end.isna(), "both start and end, or neither for the whole trailer"),
+        (start < 0, "a start of at least 0 seconds"),
+        (end <= start, "an end after its start"),
+        ((np.isinf(start) | np.isinf(end)) & ~endless, "finite seconds"),
+    ):
+        if bad.any():
+            row = labels[bad].iloc[0]
+            raise InputError(
+                f"{path}, {row['where']}: expected {expected}, found start {row['start']}, end {row['end']}"
+            )
+    weak = start.isna()
+    if mixed := sorted(set(labels["trailer"][weak]) & set(labels["trailer"][~weak])):
+        raise InputError(
+            f"{path}: expected intervals or whole-trailer labels, found both for trailer {shown(mixed[0])}"
+        )
+    if "group" in labels:
+        groups = labels.groupby("trailer")["group"].nunique()
+        if (groups > 1).any():
+            raise InputError(f"{path}: expected one group for each trailer, found several for {shown(groups.idxmax())}")
+
+
+def is_weak(trailer_labels: pd.DataFrame) -> bool:
+    """Return whether one trailer's labels are about the whole trailer."""
+    return bool(trailer_labels["start"].isna().all())
+
+
+def frame_targets(trailer_labels: pd.DataFrame, times: np.ndarray) -> np.ndarray:
+    """Turn one trailer's labels into targets per frame.
+
+    Parameters
+    ----------
+    trailer_labels : DataFrame
+        The rows of one trailer.
+    times : ndarray of float, shape (frames,)
+        Seconds of the clip's frames.
+
+    Returns
+    -------
+    ndarray of float32, shape (frames, 6)
+        1 where the genre applies. Weak labels apply to every frame. A frame at time t is inside an interval when
+        start <= t < end; with intervals, a frame outside all of them is `other`.
+    """
+    targets = np.zeros((len(times), len(GENRES)), dtype=np.float32)
+    columns = trailer_labels["genre"].map(GENRES.index).to_numpy(dtype=np.intp)
+    if is_weak(trailer_labels):
+        targets[:, columns] = 1
+        return targets
+    intervals = trailer_labels[["start", "end"]].to_numpy(dtype=np.float64)
+    for (start, end), column in zip(intervals, columns, strict=True):
+        targets[(times >= start) & (times < end), column] = 1
+    targets[targets.sum(axis=1) == 0, OTHER] = 1
+    return targets
+
+
+def labels_for_trailers(
+    labels: pd.DataFrame,
+    manifest: pd.DataFrame,
+    *,
+    skip_unknown: bool = False,
+    on_note: Callable[[str], None] | None = None,
+) -> dict[int, pd.DataFrame]:
+    """Join a label table with a clips folder.
+
+    Parameters
+    ----------
+    labels : DataFrame
+        A label table; `trailer` is a manifest source or a trailer id (a source wins), or the name that Label Studio
+        gave an uploaded file: a digest before it, signs escaped as in an address.
+    manifest : DataFrame
+        As `preprocessing.manifest.read_manifest` gives it.
+    skip_unknown : bool
+        Count labels of trailers that the manifest does not know instead of refusing them.
+    on_note : callable, optional
+        Called with one line each about labels without clips and clips without labels.
+
+    Returns
+    -------
+    dict
+        From trailer id to that trailer's rows, in the order of ids.
+
+    Raises
+    ------
+    InputError
+        For a trailer that the manifest does not know, for one that is named both by its source and by its id, or when
+        no label has a clip.
+    """
+    done = manifest[manifest["status"] == "ok"]
+    by_source = {str(source): int(i) for source, i in zip(done["source"], done["trailer_id"], strict=True)}
+    by_id = {str(i): i for i in by_source.values()}
+    failed = set(manifest.loc[manifest["status"] != "ok", "source"].astype(str))
+    known = {name: _known_name(str(name), by_source.keys() | failed) for name in labels["trailer"].unique()}
+    names = {name: by_source.get(source, by_id.get(source)) for name, source in known.items()}
+    without_clip = [name for name, trailer_id in names.items() if trailer_id is None]
+    unknown = [name for name in without_clip if known[name] not in failed]
+    if unknown and not skip_unknown:
+        example = next(iter(by_source), "none")
+        raise InputError(
+            f"labels name the trailer {shown(unknown[0])} (and {len(unknown) - 1} more) that the manifest of the clips "
+            f"does not know; expected a source such as {example!r} or an id; correct it, or skip such rows "
+            "(--skip-unknown)"
+        )
+    joined: dict[int, pd.DataFrame] = {}
+    for name, rows in labels.groupby("trailer", sort=False):
+        trailer_id = names[name]
+        if trailer_id is None:
+            continue
+        if trailer_id in joined:
+            twice = f"as {shown(joined[trailer_id]['trailer'].iloc[0])} and as {shown(name)}"
+            raise InputError(f"labels name the trailer {trailer_id} twice, {twice}; give its labels under one name")
+        joined[trailer_id] = rows
+    if not joined:
+        raise InputError(
+            f"no label has a clip: {len(names)} labelled trailers, {len(done)} clips, none in common; the column "
+            "`trailer` must hold manifest sources or ids"
+        )
+    if on_note:
+        if without_clip:
+            on_note(f"{len(without_clip)} labelled trailers have no clip and are left out, such as {without_clip[0]!r}")
+        if unlabelled := sorted(set(by_id.values()) - set(joined)):
+            on_note(f"{len(unlabelled)} clips have no label and are left out, such as trailer {unlabelled[0]}")
+    return dict(sorted(joined.items()))
+
+
+def _known_name(name: str, sources: Set[str]) -> str:
+    """Return the source that a name stands for: itself, unless only what Label Studio made of it is unknown."""
+    plain = _UPLOADED.sub("", name)
+    return next((one for one in (name, unquote(name), plain, unquote(plain)) if one in sources), name)

@@ -1,0 +1,326 @@
+"""Synthetic trailers whose genres are known for every frame: the demo's data and the known answer of the tests.
+
+The task is fair on purpose. Genres come in pairs that share their colours and shapes, and the two of a pair differ
+only in how the shapes move over time, so that no single frame tells them apart:
+
+========  ========  =====================================================================================
+pair      genre     movement
+========  ========  =====================================================================================
+bright    comedy    every shape wanders about on its own
+bright    musical   the shapes hop in unison, to a beat of 1.5 to 2.5 per second
+dark      thriller  everything creeps steadily in one direction
+dark      terror    everything freezes, then jolts to another place
+warm      action    shapes race in straight lines, and the light flashes
+warm      other     hardly anything moves; the light differs from shot to shot, as far as the flashes do
+========  ========  =====================================================================================
+
+A trailer is a row of shots with hard cuts and dissolves; while two shots dissolve, both genres are labelled. Some
+shots are split screens of two genres.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import joblib
+import numpy as np
+import pandas as pd
+
+from genre_classifier.dataset.labels import write_labels
+from genre_classifier.genres import GENRES
+from preprocessing.errors import InputError
+from preprocessing.video import write_video
+
+# Colours as RGB: background, then the shapes. The two genres of a pair share one palette.
+_BRIGHT = np.array([(250, 236, 200), (235, 80, 90), (60, 160, 225), (250, 190, 30), (110, 200, 90)], dtype=np.float32)
+_DARK = np.array([(18, 20, 30), (70, 75, 95), (95, 60, 65), (55, 85, 80), (110, 110, 125)], dtype=np.float32)
+_WARM = np.array([(120, 85, 60), (190, 130, 70), (90, 100, 120), (160, 70, 45), (205, 175, 130)], dtype=np.float32)
+_PALETTES = {
+    "comedy": _BRIGHT,
+    "musical": _BRIGHT,
+    "thriller": _DARK,
+    "terror": _DARK,
+    "action": _WARM,
+    "other": _WARM,
+}
+_SHAPES = 5
+_LOW, _HIGH = 0.1, 0.9  # shapes' centres stay inside this part of the frame
+_FLASH = 1.5  # exposure of a flash; still shots are drawn from the same range
+
+
+def _fold(positions: np.ndarray) -> np.ndarray:
+    """Reflect unbounded coordinates into the visible range, as a ball between two walls."""
+    span = _HIGH - _LOW
+    phase = np.mod(positions - _LOW, 2 * span)
+    return _LOW + np.where(phase > span, 2 * span - phase, phase)
+
+
+def _start(rng: np.random.Generator) -> np.ndarray:
+    return rng.uniform(_LOW, _HIGH, size=(_SHAPES, 2))  # (shapes, xy), in units of the frame
+
+
+def _direction(rng: np.random.Generator, count: int) -> np.ndarray:
+    angle = rng.uniform(0, 2 * np.pi, size=count)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=-1)  # (count, xy)
+
+
+def _wander(rng: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
+    turn = np.cumsum(rng.normal(0, 0.25, size=(len(seconds), _SHAPES)), axis=0)
+    angle = rng.uniform(0, 2 * np.pi, size=_SHAPES) + turn
+    step = 0.35 * np.gradient(seconds)[:, None, None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    return _fold(_start(rng) + np.cumsum(step, axis=0))
+
+
+def _hop(rng: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
+    beats_per_second, phase = rng.uniform(1.5, 2.5), rng.uniform(0, 1)
+    height = 0.22 * np.abs(np.sin(np.pi * (beats_per_second * seconds + phase)))
+    positions = np.repeat(_start(rng)[None], len(seconds), axis=0)
+    positions[..., 1] -= height[:, None]
+    return _fold(positions)
+
+
+def _creep(rng: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
+    return _fold(_start(rng) + rng.uniform(0.07, 0.12) * _direction(rng, 1) * seconds[:, None, None])
+
+
+def _freeze_and_jolt(rng: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
+    positions = np.empty((len(seconds), _SHAPES, 2))
+    place, next_jolt, shaking_until = _start(rng), seconds[0] + rng.uniform(0.2, 0.8), -1.0
+    for index, second in enumerate(seconds):
+        if second >= next_jolt:
+            place = _start(rng)
+            shaking_until = second + 0.2
+            next_jolt = second + rng.uniform(0.5, 1.1)
+        shake = rng.normal(0, 0.03, size=2) if second < shaking_until else 0.0
+        positions[index] = place + shake
+    return _fold(positions)
+
+
+def _race(rng: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
+    speed = rng.uniform(0.8, 1.4, size=(_SHAPES, 1))
+    return _fold(_start(rng) + speed * _direction(rng, _SHAPES) * seconds[:, None, None])
+
+
+def _rest(rng: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
+    return _fold(_start(rng) + 0.015 * _direction(rng, _SHAPES) * seconds[:, None, None])
+
+
+_MOVEMENTS: dict[str, Callable[[np.random.Generator, np.ndarray], np.ndarray]] = {
+    "comedy": _wander,
+    "musical": _hop,
+    "thriller": _creep,
+    "terror": _freeze_and_jolt,
+    "action": _race,
+    "other": _rest,
+}
+
+
+def _exposure(rng: np.random.Generator, genre: str, seconds: np.ndarray) -> np.ndarray:
+    """Brightness factor of each frame; flashes and still shots share one range, so that brightness tells nothing."""
+    if genre == "other":
+        return np.full(len(seconds), rng.choice([rng.uniform(0.85, 1.15), _FLASH], p=[0.7, 0.3]))
+    exposure = np.full(len(seconds), rng.uniform(0.85, 1.15))
+    if genre == "action":
+        # about three flashes a second, each of about a tenth of a second
+        phase = np.mod(seconds * 3 + rng.uniform(0, 1), 1)
+        exposure[phase < 0.3] = _FLASH
+    return exposure
+
+
+def draw_scene(rng: np.random.Generator, genre: str, seconds: np.ndarray, rows: int, cols: int) -> Iterator[np.ndarray]:
+    """Yield the frames of one genre's scene, uint8 (rows, cols, 3) RGB."""
+    palette = _PALETTES[genre]
+    colours = palette[1 + rng.integers(0, len(palette) - 1, size=_SHAPES)]
+    radii = rng.uniform(0.09, 0.16, size=_SHAPES) * rows
+    discs = rng.random(_SHAPES) < 0.5  # the others are squares
+    positions = _MOVEMENTS[genre](rng, seconds)  # (frames, shapes, xy)
+    exposures = _exposure(rng, genre, seconds)
+    subpixel = 4  # bits of the fixed-point coordinates that OpenCV draws with
+    scale = 1 << subpixel
+    for places, exposure in zip(positions, exposures, strict=True):
+        frame = np.empty((rows, cols, 3), dtype=np.float32)
+        frame[:] = palette[0]
+        for (x, y), colour, radius, disc in zip(places, colours, radii, discs, strict=True):
+            centre = np.array([x * cols, y * rows])
+            if disc:
+                at = tuple(int(value) for value in np.rint(centre * scale))
+                cv2.circle(frame, at, round(radius * scale), colour.tolist(), -1, cv2.LINE_8, subpixel)
+            else:
+                low = tuple(int(value) for value in np.rint((centre - radius) * scale))
+                high = tuple(int(value) for value in np.rint((centre + radius) * scale))
+                cv2.rectangle(frame, low, high, colour.tolist(), -1, cv2.LINE_8, subpixel)
+        yield np.clip(frame * exposure, 0, 255).astype(np.uint8)
+
+
+CODEC = "vp09"  # browsers play it, so that the viewer shows the trailer; MPEG-4 they refuse
+
+
+# Beyond these it is a slip of the keyboard: two weeks of film, or a trailer of a day.
+MOST_TRAILERS, LONGEST_SECONDS = 100_000, 86_400.0
+
+
+@dataclasses.dataclass(frozen=True)
+class SyntheticConfig:
+    """What the synthetic trailers are like. The only home of their defaults.
+
+    Attributes
+    ----------
+    trailers : int
+        How many.
+    duration : float
+        Seconds of each trailer, at least.
+    fps : float
+        Frames per second of the files.
+    rows, cols : int
+        Size of the frames, in pixels.
+    shot_seconds : tuple of float
+        Shortest and longest shot.
+    dissolve_seconds : float
+        Length of a dissolve between two shots.
+    dissolve_share : float
+        Share of the shot changes that dissolve; the others are hard cuts.
+    split_share : float
+        Share of the shots that show two genres side by side.
+    """
+
+    trailers: int = 30
+    duration: float = 12.0
+    fps: float = 24.0
+    rows: int = 96
+    cols: int = 128
+    shot_seconds: tuple[float, float] = (1.5, 3.0)
+    dissolve_seconds: float = 0.5
+    dissolve_share: float = 0.3
+    split_share: float = 0.15
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.trailers <= MOST_TRAILERS:
+            raise InputError(f"trailers must be from 1 to {MOST_TRAILERS}, got {self.trailers}")
+        if not self.shot_seconds[1] <= self.duration <= LONGEST_SECONDS:
+            raise InputError(
+                f"duration must be from {self.shot_seconds[1]:g} to {LONGEST_SECONDS:g} seconds, got {self.duration}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Shot:
+    """One shot: its genres (one, or two side by side), its first frame and the frame after its last."""
+
+    genres: tuple[str, ...]
+    first: int
+    stop: int
+
+
+def _draw_shot(rng: np.random.Generator, shot: Shot, config: SyntheticConfig) -> Iterator[np.ndarray]:
+    seconds = np.arange(shot.stop - shot.first) / config.fps
+    if len(shot.genres) == 1:
+        yield from draw_scene(rng, shot.genres[0], seconds, config.rows, config.cols)
+        return
+    half = config.cols // 2
+    left = draw_scene(rng, shot.genres[0], seconds, config.rows, half)
+    right = draw_scene(rng, shot.genres[1], seconds, config.rows, config.cols - half)
+    for pair in zip(left, right, strict=True):
+        yield np.concatenate(pair, axis=1)
+
+
+def plan_shots(rng: np.random.Generator, config: SyntheticConfig) -> list[Shot]:
+    """Choose the shots of one trailer; consecutive shots overlap where they dissolve.
+
+    Genres come in shuffled rounds of all six, so that each is about as frequent as any other.
+    """
+    shots: list[Shot] = []
+    genres: list[str] = []
+    first, overlap = 0, 0
+    while not shots or shots[-1].stop < config.duration * config.fps:
+        while len(genres) < 2:
+            genres += [str(genre) for genre in rng.permutation(GENRES)]
+        shown = [genres.pop(0)]
+        if rng.random() < config.split_share and genres[0] != shown[0]:
+            shown.append(genres.pop(0))
+        stop = first + overlap + round(rng.uniform(*config.shot_seconds) * config.fps)
+        shots.append(Shot(tuple(shown), first, stop))
+        overlap = round(config.dissolve_seconds * config.fps) if rng.random() < config.dissolve_share else 0
+        first = stop - overlap
+    return shots
+
+
+def draw_trailer(rng: np.random.Generator, shots: list[Shot], config: SyntheticConfig) -> Iterator[np.ndarray]:
+    """Yield the frames of one trailer, uint8 (rows, cols, 3) RGB."""
+    leaving: list[np.ndarray] = []  # the end of the previous shot, where this one dissolves in
+    for index, shot in enumerate(shots):
+        frames = list(_draw_shot(rng, shot, config))
+        for step, (old, new) in enumerate(zip(leaving, frames, strict=False)):
+            weight = (step + 1) / (len(leaving) + 1)
+            frames[step] = cv2.addWeighted(old, 1 - weight, new, weight, 0)
+        overlap = shot.stop - shots[index + 1].first if index + 1 < len(shots) else 0
+        kept = len(frames) - overlap
+        leaving = frames[kept:]
+        yield from frames[:kept]
+
+
+def shot_labels(name: str, shots: list[Shot], config: SyntheticConfig) -> pd.DataFrame:
+    """Return the strong labels of one trailer: columns trailer, start, end (seconds), genre."""
+    rows = [(name, shot.first / config.fps, shot.stop / config.fps, genre) for shot in shots for genre in shot.genres]
+    return pd.DataFrame(rows, columns=["trailer", "start", "end", "genre"])
+
+
+def synthesize(
+    folder: Path,
+    config: SyntheticConfig | None = None,
+    *,
+    seed: int = 0,
+    on_trailer: Callable[[Path], None] | None = None,
+) -> pd.DataFrame:
+    """Write `trailer_000.mp4`, `trailer_001.mp4`, ... and their `labels.csv` into a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when it is missing.
+    config : SyntheticConfig, optional
+        Number, length and look of the trailers.
+    seed : int
+        The same seed gives the same label bytes and the same pixels. Each trailer has a generator of its own, so that
+        the first ten of twenty are the same as ten alone.
+    on_trailer : callable, optional
+        Called with each finished file.
+
+    Returns
+    -------
+    DataFrame
+        The labels, as `genre_classifier.dataset.labels.read_labels` gives them.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be made, or the seed is negative.
+    """
+    config = config or SyntheticConfig()
+    if seed < 0:
+        raise InputError(f"seed must be at least 0, got {seed}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        found = (error.strerror or str(error)).lower()
+        raise InputError(f"{folder}: expected a folder to write trailers to, found: {found}") from error
+
+    def write(index: int, seeds: np.random.SeedSequence) -> tuple[Path, pd.DataFrame]:
+        rng = np.random.default_rng(seeds)
+        path = folder / f"trailer_{index:03d}.mp4"
+        shots = plan_shots(rng, config)
+        write_video(path, draw_trailer(rng, shots, config), config.fps, codec=CODEC)
+        return path, shot_labels(path.name, shots, config)
+
+    # Threads: OpenCV draws and encodes without holding Python's lock.
+    jobs = (joblib.delayed(write)(*job) for job in enumerate(np.random.SeedSequence(seed).spawn(config.trailers)))
+    tables = []
+    for path, table in joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(jobs):
+        tables.append(table)
+        if on_trailer:
+            on_trailer(path)
+    labels = pd.concat(tables, ignore_index=True)
+    write_labels(folder / "labels.csv", labels)
+    return labels

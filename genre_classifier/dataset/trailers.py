@@ -1,0 +1,298 @@
+"""Trailers as training data: clips joined with labels, and the generator that feeds them to Keras.
+
+Nothing here holds more than one batch of frames: clips stay memory-mapped files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from genre_classifier.dataset.augmentation import Augmentation, Change, draw_change
+from genre_classifier.dataset.labels import frame_targets, is_weak, labels_for_trailers, read_labels
+from genre_classifier.genres import GENRES
+from genre_classifier.network.layers import PADDING
+from genre_classifier.network.memory import let_go
+from preprocessing.clips import clip_path, load_clip, load_times, times_path
+from preprocessing.errors import InputError
+from preprocessing.manifest import read_manifest
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trailer:
+    """One labelled clip; the frames stay on disk.
+
+    Attributes
+    ----------
+    trailer_id : int
+    source : str
+        The video's path below its trailers folder.
+    clip : Path
+        `trailer_<id>.npy`, uint8 (frames, 3, rows, cols).
+    times : ndarray of float64, shape (frames,)
+        Seconds.
+    targets : ndarray of float32, shape (frames, 6)
+        1 where a genre applies; weak labels apply to every frame.
+    weak : bool
+        Whether the labels are about the whole trailer.
+    group : str
+        Trailers of one group are never split; a trailer without a group is a group of its own.
+    rows, cols : int
+    """
+
+    trailer_id: int
+    source: str
+    clip: Path
+    times: np.ndarray
+    targets: np.ndarray
+    weak: bool
+    group: str
+    rows: int
+    cols: int
+
+    @property
+    def genres(self) -> np.ndarray:
+        """Return which genres the trailer shows anywhere, bool (6,)."""
+        return np.asarray(self.targets.any(axis=0))
+
+
+def load_trailers(
+    clips: Path | str,
+    labels: Path | str | pd.DataFrame,
+    *,
+    skip_unknown: bool = False,
+    on_note: Callable[[str], None] | None = None,
+) -> list[Trailer]:
+    """Join a clips folder with a label table.
+
+    Parameters
+    ----------
+    clips : path
+        The folder that `preprocess` wrote, or one of hand-made `trailer_<id>.npy`.
+    labels : path or DataFrame
+        A file in any format of `genre_classifier.dataset.labels.read_labels`, or a label table.
+    skip_unknown, on_note
+        As for `genre_classifier.dataset.labels.labels_for_trailers`.
+
+    Returns
+    -------
+    list of Trailer
+        In the order of ids.
+
+    Raises
+    ------
+    InputError
+        For unreadable input, labels that fit no clip, or clips of different sizes.
+    """
+    clips = Path(clips)
+    table = labels if isinstance(labels, pd.DataFrame) else read_labels(Path(labels), on_note=on_note)
+    manifest = read_manifest(clips)
+    joined = labels_for_trailers(table, manifest, skip_unknown=skip_unknown, on_note=on_note)
+    done = manifest[manifest["status"] == "ok"]
+    sources = {int(i): str(source) for i, source in zip(done["trailer_id"], done["source"], strict=True)}
+    trailers = []
+    for trailer_id, rows in joined.items():
+        path = clip_path(clips, trailer_id)
+        clip = load_clip(path)
+        times = load_times(times_path(clips, trailer_id))
+        if len(times) != len(clip):
+            raise InputError(f"{path}: expected as many frames as times ({len(times)}), found {len(clip)}")
+        group = rows["group"].iloc[0] if "group" in rows else None
+        trailers.append(
+            Trailer(
+                trailer_id=trailer_id,
+                source=sources[trailer_id],
+                clip=path,
+                times=times,
+                targets=frame_targets(rows, times),
+                weak=is_weak(rows),
+                group=f"trailer {trailer_id}" if group is None or pd.isna(group) else str(group),
+                rows=clip.shape[2],
+                cols=clip.shape[3],
+            )
+        )
+    sizes = {(trailer.rows, trailer.cols): trailer for trailer in trailers}
+    if len(sizes) > 1:
+        found = ", ".join(f"{rows}x{cols} ({trailer.clip.name})" for (rows, cols), trailer in sizes.items())
+        raise InputError(f"{clips}: expected clips of one size, found {found}; preprocess them again with one --size")
+    return trailers
+
+
+class BatchFrames:
+    """The frames of a batch, read from the clips when asked for: `batch[:, start:stop]`, or all by `np.asarray`.
+
+    Parameters
+    ----------
+    clips : sequence of (memmap, Change)
+        uint8 (frames, 3, rows, cols) each, and what happens to it.
+    frames : int
+        Of the batch; what a clip lacks is padded at its end.
+    dtype : numpy dtype
+        int16 where frames are padded, since no uint8 can hold the padding.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (batch, frames, 3, rows, cols)
+    dtype : numpy dtype
+    """
+
+    def __init__(self, clips: Sequence[tuple[np.ndarray, Change]], frames: int, dtype: np.dtype) -> None:
+        self._clips = clips
+        self.shape = (len(clips), frames, *clips[0][0].shape[1:])
+        self.dtype = dtype
+
+    def __getitem__(self, key: tuple[slice, slice]) -> np.ndarray:
+        """Read frames of some clips: `[clips, frames]`, both slices, the second with a step of 1."""
+        chosen, stretch = key
+        clips, places = self._clips[chosen], range(self.shape[1])[stretch]
+        frames = np.empty((len(clips), len(places), *self.shape[2:]), self.dtype)
+        for row, (clip, change) in zip(frames, clips, strict=True):
+            kept = change.kept[places.start : places.stop]
+            row[: len(kept)] = change.apply(clip[kept.start : kept.stop : kept.step])
+            row[len(kept) :] = PADDING if len(kept) < len(row) else 0
+            let_go(clip)
+        return frames
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Read all of it."""
+        return self[:, :].astype(dtype or self.dtype, copy=False)
+
+
+class TrailerSequence(keras.utils.PyDataset):
+    """Batches of trailers for `model.fit`: one trailer (or a few, padded) at a time, shuffled anew each epoch.
+
+    Each batch is `(frames, targets, weights)`:
+
+    - frames: `(batch, frames, 3, rows, cols)`, uint8 where nothing needs padding; where lengths vary within a batch, or
+      at random, int16 and padded at the end with -1, which the model leaves out;
+    - targets: a tuple of six float32 arrays in the order of `GENRES`: `(batch, frames, 1)` with `weak="broadcast"`,
+      fit for any Keras loss; `(batch, frames, 2)` with `weak="pool"`, the second channel being 1 where the trailer's
+      label is weak, as `genre_classifier.network.losses.TrailerLoss` takes them;
+    - weights: a tuple of six float32 `(batch, frames)`, 0 for padded frames.
+
+    Parameters
+    ----------
+    trailers : sequence of Trailer
+        See `load_trailers`.
+    batch_size : int
+        Trailers per batch.
+    shuffle : bool
+        A new order each epoch; it depends on `seed` and the epoch alone, so that a resumed training sees the same.
+    seed : int
+    weak : {"broadcast", "pool"}
+        How weak labels are handed on.
+    balance : ndarray of float, shape (2, 6), optional
+        Weight of a frame without and with the genre, per genre.
+    augmentation : Augmentation, optional
+        Random changes to each clip, the same for all of its frames. With `crop_frames`, an epoch takes as many crops
+        of each trailer, from random places, as fit into it side by side; each is a trailer of its own to the loss.
+    workers : int
+        Threads that load ahead of the training; 0 loads in turn with it.
+    """
+
+    def __init__(
+        self,
+        trailers: Sequence[Trailer],
+        *,
+        batch_size: int = 1,
+        shuffle: bool = True,
+        seed: int = 0,
+        weak: str = "broadcast",
+        balance: np.ndarray | None = None,
+        augmentation: Augmentation | None = None,
+        workers: int = 1,
+    ) -> None:
+        # Each waiting batch is a batch in memory: one being loaded, one ready.
+        super().__init__(workers=workers, max_queue_size=1)
+        if not trailers:
+            raise InputError("expected at least one labelled trailer, found none")
+        self.trailers = list(trailers)
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.weak = weak
+        self.balance = np.ones((2, len(GENRES)), dtype=np.float32) if balance is None else balance
+        self.augmentation = augmentation
+        # What an epoch is made of: pairs of a trailer and the number of its crop.
+        self._crops = [
+            (which, crop)
+            for which, trailer in enumerate(self.trailers)
+            for crop in range(_crops_per_epoch(len(trailer.times), augmentation))
+        ]
+        frames = [len(self.trailers[which].times) for which, _ in self._crops]
+        lengths = [{count} if augmentation is None else augmentation.lengths(count) for count in frames]
+        self._lengths = [max(possible) for possible in lengths]
+        self._lengths_vary = len(set.union(*lengths)) > 1
+        self._padded = self._lengths_vary and (batch_size > 1 or any(len(possible) > 1 for possible in lengths))
+        self.epoch = 0
+
+    @property
+    def epoch(self) -> int:
+        """The epoch, counted from 0, whose order and augmentation the batches follow."""
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+        self._order = np.arange(len(self._crops))
+        if self.shuffle:
+            np.random.default_rng([self.seed, epoch]).shuffle(self._order)
+        if self._lengths_vary and not self._padded:
+            # Keras fixes the number of frames for good where its first two batches agree in it: they must not.
+            lengths = np.array(self._lengths)[self._order]
+            other = int(np.argmax(lengths != lengths[0]))
+            self._order[[1, other]] = self._order[[other, 1]]
+
+    def __len__(self) -> int:
+        return -(-len(self._crops) // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+        """Load batch `index` of the epoch."""
+        frames, targets, weights = self.batch(index)
+        return np.asarray(frames), targets, weights
+
+    def batch(self, index: int) -> tuple[BatchFrames, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+        """Return batch `index` of the epoch, its frames still on disk."""
+        chosen = [self._crops[which] for which in self._order[index * self.batch_size : (index + 1) * self.batch_size]]
+        clips = [self._open(which, crop) for which, crop in chosen]
+        longest = max(len(change.kept) for _, change in clips)
+        if self._padded:
+            # An odd number of frames in the second batch, even ones elsewhere: see the note on Keras above.
+            longest += (longest + (index == 1)) % 2
+        channels = 2 if self.weak == "pool" else 1
+        targets = np.zeros((len(GENRES), len(clips), longest, channels), dtype=np.float32)
+        weights = np.zeros((len(GENRES), len(clips), longest), dtype=np.float32)
+        for row, ((which, _), (_, change)) in enumerate(zip(chosen, clips, strict=True)):
+            target, real = self.trailers[which].targets[change.kept], slice(len(change.kept))
+            targets[:, row, real, 0] = target.T
+            if self.weak == "pool":
+                targets[:, row, :, 1] = self.trailers[which].weak
+            weights[:, row, real] = np.where(target > 0, self.balance[1], self.balance[0]).T
+        dtype = np.dtype(np.int16 if self._padded else np.uint8)
+        return BatchFrames(clips, longest, dtype), tuple(targets), tuple(weights)
+
+    def on_epoch_end(self) -> None:
+        """Move to the next epoch's order; called by Keras."""
+        self.epoch += 1
+
+    def _open(self, which: int, crop: int) -> tuple[np.ndarray, Change]:
+        trailer = self.trailers[which]
+        clip = load_clip(trailer.clip)
+        if self.augmentation is None:
+            return clip, Change(range(len(clip)))
+        rng = np.random.default_rng([self.seed, self.epoch, trailer.trailer_id, 1 + crop])
+        return clip, draw_change(len(clip), self.augmentation, rng)
+
+
+def _crops_per_epoch(frames: int, augmentation: Augmentation | None) -> int:
+    """Return how many crops of a trailer make an epoch: as many as fit into it side by side, at least one."""
+    if augmentation is None or augmentation.crop_frames is None:
+        return 1
+    return max(1, frames // augmentation.crop_frames)

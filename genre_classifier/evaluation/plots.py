@@ -1,0 +1,337 @@
+"""Pictures of an evaluation: each function draws computed values on a given Matplotlib axis.
+
+Made for paper as well as screens: everything that a colour says is also said by a shape, a place or a word.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from sklearn.metrics import precision_recall_curve
+
+from genre_classifier.evaluation import plots
+from genre_classifier.evaluation.alignment import Aligned
+from genre_classifier.evaluation.bootstrap import Estimate
+from genre_classifier.evaluation.evaluate import Evaluation
+from genre_classifier.evaluation.glossary import BASELINES
+from genre_classifier.genres import GENRE_COLOURS, GENRES
+from genre_classifier.metrics.calibration import Reliability
+from genre_classifier.metrics.events import Events
+
+INK = "#1a1a1a"
+# On a cell of a heat map, whose colour no page changes.
+ON_LIGHT, ON_DARK = "#1b1b1b", "#fefefe"
+FAINT = "#b0b0b0"
+MODEL = "#0072B2"
+# The share of fewer frames jumps about and says nothing.
+LEAST_BIN_FRAMES = 10
+_CURVE_POINTS = 200
+_MARKERS = ("s", "D", "^", "v", "P")
+_STYLE: Any = {  # any: Matplotlib's own type lists every setting by name
+    "svg.fonttype": "none",  # text stays text: searchable, small
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica", "sans-serif"],
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#808080",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.titlesize": 10,
+}
+
+
+def svg(draw: Callable[[Figure], None], *, name: str, size_inches: tuple[float, float], title: str) -> str:
+    """Draw a figure and return it as an `<svg>` element to put inside a page.
+
+    Parameters
+    ----------
+    draw : callable
+        Given an empty figure with a constrained layout.
+    name : str
+        Distinguishes the identifiers of several pictures on one page; same name and content, same bytes.
+    size_inches : tuple of float
+        Width and height.
+    title : str
+        What the picture shows, for those who do not see it; plain text without markup.
+    """
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=size_inches, layout="constrained")
+        FigureCanvasSVG(figure)
+        draw(figure)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
+    markup = buffer.getvalue()
+    markup = markup[markup.index("<svg") :]
+    # Groups are numbered alike in every picture; a page must not hold an identifier twice.
+    markup = re.sub(r'\bid="', f'id="{name}-', markup)
+    markup = re.sub(r'(xlink:href="|href="|url\()#', rf"\g<1>#{name}-", markup)
+    return markup.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
+
+
+def precision_recall(
+    axes: Axes, y_true: np.ndarray, y_score: np.ndarray, *, colour: str, at: tuple[float, float]
+) -> None:
+    """Draw the curve, the prevalence as a dashed line, and the point of the stored threshold.
+
+    Parameters
+    ----------
+    y_true, y_score : ndarray, shape (frames,)
+    at : tuple of float
+        Recall and precision at the threshold; NaN draws no point.
+    """
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.02))
+    if not y_true.any():
+        return not_defined(axes, "not defined: no frame is labelled")
+    precisions, recalls, _ = precision_recall_curve(y_true, y_score)
+    # The curve of a million frames is as good with 200 points.
+    keep = np.unique(np.searchsorted(-recalls, -np.linspace(0, 1, _CURVE_POINTS)).clip(max=len(recalls) - 1))
+    axes.step(recalls[keep], precisions[keep], where="post", color=colour, linewidth=1.6)
+    axes.axhline(y_true.mean(), color=FAINT, linestyle="--", linewidth=1)
+    if not np.isnan(at).any():
+        axes.plot(*at, marker="o", markersize=6, markerfacecolor="white", markeredgecolor=INK)
+    return None
+
+
+def reliability_diagram(axes: Axes, before: Reliability, after: Reliability) -> None:
+    """Draw the share of positive frames against the mean score, before and after the temperature.
+
+    Bins of fewer than `LEAST_BIN_FRAMES` frames are left out.
+    """
+    axes.plot([0, 1], [0, 1], color=FAINT, linestyle="--", linewidth=1)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    if not after.frames.sum():
+        return not_defined(axes, "not defined: no frame")
+    shares = after.frames / after.frames.sum()
+    axes.bar(after.edges[:-1], shares, width=np.diff(after.edges), align="edge", color="#dcdcdc", linewidth=0, zorder=0)
+    for what, marker, colour, fill in ((before, "o", FAINT, "white"), (after, "s", MODEL, MODEL)):
+        used = what.frames >= LEAST_BIN_FRAMES
+        if not used.any():
+            continue
+        axes.plot(
+            what.mean_score[used], what.frequency[used], marker=marker, markersize=4, color=colour,
+            markerfacecolor=fill, linewidth=1.2, clip_on=False,
+        )  # fmt: skip
+    return None
+
+
+def genre_dots(axes: Axes, model: Mapping[str, Estimate], baselines: Mapping[str, Mapping[str, Estimate]]) -> None:
+    """Draw a row per genre: the model's value with its interval as a bar, the baselines as open marks.
+
+    Parameters
+    ----------
+    model : mapping of str to Estimate
+        Row -> value.
+    baselines : mapping of str to mapping
+        Legend -> row -> value.
+    """
+    rows = list(model)[::-1]
+    height = dict(zip(rows, range(len(rows)), strict=True))
+    for row, estimate in model.items():
+        if not estimate.defined:
+            axes.text(0.01, height[row], "not defined", va="center", color="#606060", fontsize=8)
+            continue
+        if estimate.has_interval:
+            axes.plot([estimate.low, estimate.high], [height[row]] * 2, color=MODEL, linewidth=5, alpha=0.3,
+                      solid_capstyle="butt")  # fmt: skip
+    drawn = {row: estimate.value for row, estimate in model.items() if estimate.defined}
+    axes.plot(list(drawn.values()), [height[row] for row in drawn], "o", color=MODEL, markersize=8, label="the network")
+    for (name, values), marker in zip(baselines.items(), _MARKERS, strict=False):
+        drawn = {row: values[row].value for row in model if values[row].defined}
+        axes.plot(list(drawn.values()), [height[row] for row in drawn], marker, markerfacecolor="white",
+                  markeredgecolor="#404040", markersize=6, label=name)  # fmt: skip
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set(xlim=(0, 1.02), ylim=(-0.6, len(rows) - 0.4))
+    axes.grid(axis="x", color="#e6e6e6", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def co_occurrence(axes: Axes, shares: np.ndarray) -> None:
+    """Draw rows of true genres against columns of predicted ones (the last: nothing), each cell with its share."""
+    axes.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (row, column), share in np.ndenumerate(shares):
+        text = "n/d" if np.isnan(share) else f"{share:.0%}"
+        weight = "bold" if row == column else "normal"
+        axes.text(
+            column, row, text, ha="center", va="center", color=ON_DARK if share > 0.55 else ON_LIGHT, weight=weight
+        )
+    axes.set_xticks(range(len(GENRES) + 1), [*GENRES, "nothing"])
+    axes.set_yticks(range(len(GENRES)), GENRES)
+    axes.set(xlabel="predicted", ylabel="labelled")
+    axes.tick_params(length=0)
+    for side in axes.spines.values():
+        side.set_visible(False)
+
+
+def cut_distance(axes: Axes, rows: Sequence[Mapping[str, float]]) -> None:
+    """Draw the share of wrong decisions by the distance to the nearest cut."""
+    names = [
+        f"over {row['from_seconds']:g}"
+        if np.isinf(row["to_seconds"])
+        else f"{row['from_seconds']:g} to {row['to_seconds']:g}"
+        for row in rows
+    ]
+    rates = np.array([row["error_rate"] for row in rows])
+    axes.bar(range(len(rows)), np.nan_to_num(rates), color=MODEL, width=0.7)
+    for place, (row, rate) in enumerate(zip(rows, rates, strict=True)):
+        text = "no frame" if np.isnan(rate) else f"{rate:.1%}\n{int(row['frames']):,} frames"
+        axes.annotate(
+            text, (place, np.nan_to_num(rate)), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=8
+        )
+    axes.set_xticks(range(len(rows)), names)
+    axes.set(
+        xlabel="seconds to the nearest cut", ylabel="wrong decisions", ylim=(0, max(0.01, np.nanmax([*rates, 0])) * 1.3)
+    )
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+
+
+def timeline(axes: Axes, data: Aligned, trailer: int) -> None:
+    """Draw one trailer: per genre the labelled intervals above and the predicted segments below."""
+    for events, base, style in (
+        (data.references, 0.06, {"alpha": 1.0}),
+        (data.detections, -0.38, {"alpha": 0.55, "hatch": "////"}),
+    ):
+        for genre, name in enumerate(GENRES):
+            spans = _spans(events, trailer, genre)
+            axes.broken_barh(spans, (len(GENRES) - 1 - genre + base, 0.32), facecolor=GENRE_COLOURS[name],
+                             edgecolor="white", linewidth=0.3, **style)  # fmt: skip
+    axes.set_yticks(range(len(GENRES)), GENRES[::-1])
+    axes.set(xlim=(0, data.ends[trailer]), ylim=(-0.55, len(GENRES) - 0.45), xlabel="seconds")
+    axes.tick_params(axis="y", length=0)
+
+
+def _spans(events: Events, trailer: int, genre: int) -> list[tuple[float, float]]:
+    own = (events.trailer == trailer) & (events.genre == genre)
+    return [(float(start), float(end - start)) for start, end in zip(events.start[own], events.end[own], strict=True)]
+
+
+def not_defined(axes: Axes, why: str) -> None:
+    """Say why there is nothing to draw."""
+    axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center", color="#606060", fontsize=8)
+
+
+TIMELINES = 3
+
+
+def report_plots(evaluation: Evaluation) -> dict[str, str]:
+    """Draw every picture.
+
+    Returns
+    -------
+    dict of str to str
+        Name -> `<svg>` element: baselines, precision_recall, reliability, co_occurrence, cut_distance (where cuts are
+        known), timelines (where a trailer is labelled in time).
+    """
+    drawn = {
+        "baselines": plots.svg(
+            lambda figure: _baselines(figure, evaluation),
+            name="baselines",
+            size_inches=(7.2, 3.4),
+            title="Average precision per genre, network and baselines",
+        ),
+        "precision_recall": plots.svg(
+            lambda figure: _precision_recall(figure, evaluation),
+            name="pr",
+            size_inches=(7.2, 4.6),
+            title="Precision against recall per genre",
+        ),
+        "reliability": plots.svg(
+            lambda figure: _reliability(figure, evaluation),
+            name="reliability",
+            size_inches=(7.2, 4.6),
+            title="Share of frames that show the genre against score, per genre",
+        ),
+        "co_occurrence": plots.svg(
+            lambda figure: plots.co_occurrence(figure.subplots(), evaluation.co_occurrence),
+            name="cooccurrence",
+            size_inches=(6.4, 3.1),
+            title="Predicted genres by labelled genre",
+        ),
+    }
+    if evaluation.cut_distance is not None:
+        rows = evaluation.cut_distance
+        drawn["cut_distance"] = plots.svg(
+            lambda figure: plots.cut_distance(figure.subplots(), rows),
+            name="cuts",
+            size_inches=(6.4, 2.5),
+            title="Share of wrong decisions by distance to the nearest cut",
+        )
+    shown = timeline_trailers(evaluation)
+    if shown:
+        drawn["timelines"] = plots.svg(
+            lambda figure: _timelines(figure, evaluation, shown),
+            name="timelines",
+            size_inches=(7.2, 2.0 * len(shown)),
+            title="Labels and predictions over time",
+        )
+    return drawn
+
+
+def timeline_trailers(evaluation: Evaluation) -> list[str]:
+    """Return the names of the lowest, the middle and the highest trailer by average precision."""
+    names = [str(row["trailer"]) for row in evaluation.by_trailer]
+    places = sorted({0, len(names) // 2, len(names) - 1}) if names else []
+    return [names[place] for place in places][:TIMELINES]
+
+
+def _baselines(figure: Figure, evaluation: Evaluation) -> None:
+    axes = figure.subplots()
+    key = (evaluation.judged_level, "average_precision")
+    rows = (*GENRES, "macro")
+    plots.genre_dots(
+        axes,
+        {row: evaluation.figure(key[0], row, key[1]) for row in rows},
+        {
+            BASELINES[name].title: {row: evaluation.baseline_figure(name, key[0], row, key[1]) for row in rows}
+            for name in evaluation.baselines
+        },
+    )
+    axes.set_xlabel(f"average precision over {'trailers' if evaluation.data.timed_by_weak_labels else 'frames'}")
+    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=8)
+
+
+def _precision_recall(figure: Figure, evaluation: Evaluation) -> None:
+    data = evaluation.data
+    keep = data.timed_frames
+    grid = figure.subplots(2, 3, sharex=True, sharey=True)
+    for index, (genre, axes) in enumerate(zip(GENRES, grid.flat, strict=True)):
+        point = tuple(evaluation.figure("frame_pooled", genre, name).value for name in ("recall", "precision"))
+        plots.precision_recall(
+            axes,
+            data.y_true[keep, index],
+            data.y_score[keep, index],
+            colour=GENRE_COLOURS[genre],
+            at=(point[0], point[1]),
+        )
+        value = evaluation.figure("frame_pooled", genre, "average_precision").value
+        axes.set_title(genre if np.isnan(value) else f"{genre}, AP {value:.2f}")
+    figure.supxlabel("recall", fontsize=9)
+    figure.supylabel("precision", fontsize=9)
+
+
+def _reliability(figure: Figure, evaluation: Evaluation) -> None:
+    grid = figure.subplots(2, 3, sharex=True, sharey=True)
+    for genre, axes in zip(GENRES, grid.flat, strict=True):
+        plots.reliability_diagram(axes, **evaluation.reliability[genre])
+        axes.set_title(genre)
+    figure.supxlabel("mean score of the bin", fontsize=9)
+    figure.supylabel("share of frames that show the genre", fontsize=9)
+
+
+def _timelines(figure: Figure, evaluation: Evaluation, shown: list[str]) -> None:
+    grid = figure.subplots(len(shown), 1, squeeze=False)
+    for name, axes in zip(shown, grid.flat, strict=True):
+        plots.timeline(axes, evaluation.data, evaluation.data.trailers.index(name))
+        # A dollar sign would start a formula.
+        axes.set_title(name.replace("$", r"\$"), loc="left", fontsize=9)

@@ -1,0 +1,164 @@
+"""An evaluation in a few sentences and as Markdown, for the top of the report, an issue or a model card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from genre_classifier.evaluation.bootstrap import LEAST_TRAILERS, TRAILERS_FOR_TRUST
+from genre_classifier.evaluation.comparison import Comparison
+from genre_classifier.evaluation.document import About, baseline_verdicts, interval, number, with_interval
+from genre_classifier.evaluation.evaluate import Evaluation
+from genre_classifier.evaluation.glossary import BASELINES, LEVELS, METRICS, SCOPES
+from genre_classifier.genres import GENRES
+
+_VERDICTS = {"better": "beaten", "worse": "NOT beaten", "not shown": "not shown to be beaten"}
+
+
+def lead_sentences(evaluation: Evaluation, about: About) -> list[str]:
+    """Return the first paragraph: what was evaluated, the figure, whether it beats what is simple, and what to mind."""
+    return [opening(evaluation, about), *against_baselines(evaluation), *caveats(evaluation, about)]
+
+
+def opening(evaluation: Evaluation, about: About) -> str:
+    """Say what was evaluated, and the first figure with its interval."""
+    data, level = evaluation.data, evaluation.judged_level
+    score = evaluation.figure(level, "macro", "average_precision")
+    seconds = float(data.ends.sum())
+    length = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
+    defined = sum(evaluation.genres[genre]["frames"] > 0 for genre in GENRES)
+    over = "the six genres" if defined == len(GENRES) else f"the {defined} of six genres that the labels show"
+    width = f" ({evaluation.config.confidence:.0%} interval {interval(score)})" if score.has_interval else ""
+    on = f"On {_count(len(data.trailers), 'trailer')} ({length}, {len(data.times):,} frames)"
+    if not data.timed_by_weak_labels:
+        return (
+            f"{on} the scores of “{about.run}” reach an average precision over frames of {number(score.value)}{width}, "
+            f"averaged over {over}; 1 is perfect."
+        )
+    auc, accuracy = (with_interval(evaluation.figure(level, "macro", metric)) for metric in ("roc_auc", "accuracy"))
+    return (
+        f"{on}, labelled as wholes, the mean scores of “{about.run}” reach an average precision over trailers of "
+        f"{number(score.value)}{width}, averaged over {over}; 1 is perfect. ROC-AUC: {auc}. Accuracy of the yes or no "
+        f"at the stored thresholds: {accuracy}."
+    )
+
+
+def caveats(evaluation: Evaluation, about: About) -> list[str]:
+    """Say what a reader of the figures must know, one sentence each."""
+    sentences = list(about.notes)
+    if about.trained_on:
+        sentences.append(
+            f"{about.trained_on} of these trailers took part in training: the figures say how well the "
+            "network remembers, not how well it will do on new trailers."
+        )
+    if evaluation.data.timed_by_weak_labels:
+        sentences.append(
+            "No trailer has labels in time: figures about frames, segments and events take every genre to hold "
+            "throughout its trailer, and say little."
+        )
+    timed = int(evaluation.data.timed.sum())
+    if timed < TRAILERS_FOR_TRUST:
+        what = "there are no intervals" if timed < LEAST_TRAILERS else "the intervals are rough, and rather too narrow"
+        labelled = "" if evaluation.data.timed_by_weak_labels else " labelled in time"
+        sentences.append(f"With only {_count(timed, 'trailer')}{labelled} {what}.")
+    return sentences
+
+
+def against_baselines(evaluation: Evaluation) -> list[str]:
+    """Say which baselines the network beats, and which not."""
+    groups: dict[str, list[str]] = {"better": [], "worse": [], "not shown": []}
+    for name, answer in baseline_verdicts(evaluation).items():
+        groups[answer].append(name)
+
+    def told(names: Sequence[str]) -> str:
+        return ", ".join(
+            f"“{BASELINES[name].title}” "
+            f"({number(evaluation.baseline_figure(name, evaluation.judged_level, 'macro', 'average_precision').value)})"
+            for name in names
+        )
+
+    if not groups["worse"] and not groups["not shown"]:
+        closest = min(groups["better"], key=lambda name: evaluation.lead(name).value)
+        best = evaluation.lead(closest)
+        return [
+            f"It beats every simple baseline: {told(groups['better'])}. Its lead over the "
+            f"closest, “{BASELINES[closest].title}”, is {with_interval(best)}."
+        ]
+    sentences = []
+    if groups["worse"]:
+        sentences.append(f"It does NOT beat: {told(groups['worse'])}. Something that simple does better here.")
+    if groups["not shown"]:
+        some_interval = any(evaluation.lead(name).has_interval for name in groups["not shown"])
+        why = "the interval of its lead holds 0" if some_interval else "a lead without an interval shows nothing"
+        sentences.append(f"It is not shown to beat: {told(groups['not shown'])}; {why}.")
+    if groups["better"]:
+        sentences.append(f"It beats: {told(groups['better'])}.")
+    return sentences
+
+
+def _count(number_of: int, noun: str) -> str:
+    return f"{number_of} {noun}" + ("" if number_of == 1 else "s")
+
+
+def markdown_summary(evaluation: Evaluation, about: About, comparison: Comparison | None = None) -> str:
+    """Return `summary.md`: the first paragraph, the headline, baselines, genres and the comparison as tables."""
+    percent = f"{evaluation.config.confidence:.0%}"
+    parts = [
+        f"## Evaluation of {_escaped(about.run)}, split {about.split}",
+        _escaped(" ".join(lead_sentences(evaluation, about))),
+    ]
+    rows: list[tuple[str, ...]] = []
+    level, data = evaluation.judged_level, evaluation.data
+    items = "trailers" if data.timed_by_weak_labels else "frames"
+    everything = len(data.trailers) if data.timed_by_weak_labels else max(1, int(data.timed_frames.sum()))
+    for of_level, scope, metric in evaluation.headline:
+        estimate = evaluation.figure(of_level, scope, metric)
+        what = f"{LEVELS[of_level].title}: {METRICS[metric].title}, {SCOPES[scope]}"
+        rows.append((what, number(estimate.value), interval(estimate)))
+    parts.append(_table(("Figure", "Value", f"{percent} interval over trailers"), rows))
+    rows = [
+        (
+            BASELINES[name].title,
+            with_interval(evaluation.baseline_figure(name, level, "macro", "average_precision")),
+            with_interval(evaluation.lead(name)),
+            _VERDICTS[answer],
+        )
+        for name, answer in baseline_verdicts(evaluation).items()
+    ]
+    parts.append(_table(("Baseline", f"Macro AP of {items}", "Lead of the network", "Verdict"), rows))
+    rows = [
+        (
+            genre,
+            f"{evaluation.genres[genre][items]:,}",
+            number(evaluation.genres[genre][items] / everything),
+            with_interval(evaluation.figure(level, genre, "average_precision")),
+            with_interval(evaluation.figure(level, genre, "f1")),
+        )
+        for genre in GENRES
+    ]
+    parts.append(_table(("Genre", items.capitalize(), "Prevalence", "Average precision", "F1"), rows))
+    if comparison is not None:
+        rows = [
+            (
+                f"{LEVELS[row.level].title}: {METRICS[row.metric].title}, {SCOPES.get(row.scope, row.scope)}",
+                number(row.first.value),
+                number(row.second.value),
+                with_interval(row.difference),
+                row.verdict,
+            )
+            for row in comparison.differences
+        ]
+        columns = ("Figure", _escaped(about.run), _escaped(comparison.other), "Difference", "Verdict")
+        parts.append(_table(columns, rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _escaped(text: str) -> str:
+    """Return text with everything that Markdown or HTML would act on made harmless."""
+    for sign in "\\`*_[]<>|#":
+        text = text.replace(sign, f"\\{sign}")
+    return " ".join(text.split())

@@ -1,0 +1,240 @@
+"""Both steps of an evaluation together, files in and files out: what the command `evaluate` runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+
+from genre_classifier.config import EvaluationConfig
+from genre_classifier.dataset.labels import labels_for_trailers, read_labels
+from genre_classifier.evaluation import comparison, sentences
+from genre_classifier.evaluation.document import About
+from genre_classifier.evaluation.evaluate import Evaluation, evaluate
+from genre_classifier.evaluation.failures import WorstSegment
+from genre_classifier.evaluation.report import Thumbnail, write_report
+from genre_classifier.evaluation.score_folder import FOLDER, ScoreFolder, find_score_folder, read_score_folder
+from genre_classifier.tagging.result import as_jpeg
+from genre_classifier.tagging.summary import read_summary
+from preprocessing.clips import clip_path, load_clip
+from preprocessing.errors import InputError
+from preprocessing.files import make_folder
+
+_OTHER_FOLDER = "scores_other"
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is to be evaluated.
+
+    Attributes
+    ----------
+    run, clips : Path or None
+        None with `scores`.
+    labels : Path
+        In any format of `genre_classifier.dataset.labels.read_labels`.
+    out : Path
+        Report folder.
+    scores : Path or None
+        Scores of an earlier evaluation, instead of run and clips.
+    split : str
+        train, validation, test or all.
+    other : Path or None
+        A run, or a scores or report folder, to compare with.
+    tags : Path or None
+        Folder that `tag` wrote.
+    rescore : bool
+        Score even if the scores in `out` are up to date.
+    """
+
+    run: Path | None
+    clips: Path | None
+    labels: Path
+    out: Path
+    scores: Path | None = None
+    split: str = "test"
+    other: Path | None = None
+    tags: Path | None = None
+    rescore: bool = False
+
+
+def run_evaluation(
+    request: Request,
+    *,
+    config: EvaluationConfig,
+    on_note: Callable[[str], None],
+    on_start: Callable[[int], None] | None = None,
+    on_frames: Callable[[int], None] | None = None,
+) -> tuple[Path, str]:
+    """Score where needed, evaluate, and write the report.
+
+    Returns
+    -------
+    report : Path
+    sentences : str
+        The report's first paragraph.
+
+    Raises
+    ------
+    InputError
+        For input that cannot be used.
+    """
+    labels = read_labels(request.labels, on_note=on_note)
+    make_folder(request.out)  # not after the scoring of all trailers
+
+    def scored(run: Path, out: Path, only: list[str] | None) -> ScoreFolder:
+        # Imports TensorFlow; evaluating stored scores does without.
+        from genre_classifier.evaluation.scoring import score_run
+        from genre_classifier.run_folder.run import load_run
+
+        if request.clips is None:
+            raise InputError(f"{run}: scoring a run needs clips; give RUN CLIPS LABELS, or a folder of scores")
+        return score_run(
+            load_run(run),
+            request.clips,
+            labels,
+            out,
+            split=request.split,
+            only=only,
+            again=request.rescore,
+            config=config,
+            on_note=on_note,
+            on_start=on_start,
+            on_frames=on_frames,
+        )
+
+    if request.scores is not None:
+        folder = read_score_folder(request.scores)
+    else:
+        assert request.run is not None
+        folder = scored(request.run, request.out / FOLDER, None)
+    evaluation = _evaluate(folder, labels, config, on_note)
+    notes, compared = [], None
+    if not folder.baselines:
+        notes.append(
+            "The baselines of colours and movement are missing: no training trailer was at hand to fit them on."
+        )
+    if request.other is not None:
+        if find_score_folder(request.other) is None:
+            other = scored(request.other, request.out / _OTHER_FOLDER, [t.source for t in folder.trailers])
+        else:
+            other = read_score_folder(request.other)
+        evaluation, compared = _compare(folder, evaluation, other, labels, config, on_note)
+        if learned := _learned_from(other, evaluation):
+            notes.append(
+                f"{other.run}, the run compared with, learned from {learned} of these trailers, which favours it."
+            )
+    learned = _learned_from(folder, evaluation)
+    about = About(
+        run=folder.run,
+        split=folder.split,
+        trained_on=learned,
+        temperatures=folder.temperatures,
+        notes=tuple(notes),
+    )
+    report = write_report(
+        request.out,
+        evaluation,
+        about,
+        comparison=compared,
+        thumbnails=_thumbnails(folder, evaluation),
+        viewers=_viewers(request.tags, request.out) if request.tags else {},
+    )
+    return report, " ".join(sentences.lead_sentences(evaluation, about))
+
+
+def _evaluate(
+    folder: ScoreFolder, labels: pd.DataFrame, config: EvaluationConfig, on_note: Callable[[str], None]
+) -> Evaluation:
+    """Join a scores folder with labels by source or id, and evaluate."""
+    manifest = folder.manifest()
+    source_of = dict(zip(manifest["trailer_id"], manifest["source"], strict=True))
+    joined = labels_for_trailers(labels, manifest, skip_unknown=True)
+    named = pd.concat([rows.assign(trailer=source_of[trailer_id]) for trailer_id, rows in joined.items()])
+    if without := sorted(set(source_of) - set(joined)):
+        on_note(f"{len(without)} scored trailers have no label and are left out, such as {source_of[without[0]]!r}")
+    return evaluate(
+        named,
+        folder.scores,
+        thresholds=folder.thresholds,
+        temperatures=folder.temperatures,
+        baselines=folder.baselines,
+        training_prevalence=folder.training_prevalence,
+        cuts=folder.cuts,
+        durations=folder.durations,
+        config=config,
+    )
+
+
+def _compare(
+    folder: ScoreFolder,
+    evaluation: Evaluation,
+    other: ScoreFolder,
+    labels: pd.DataFrame,
+    config: EvaluationConfig,
+    on_note: Callable[[str], None],
+) -> tuple[Evaluation, comparison.Comparison]:
+    """Evaluate the other run on the trailers that both have, the first again where that is fewer."""
+    common = set(folder.scores) & set(other.scores)
+    if not common:
+        raise InputError(f"{other.run}: expected scores of the same trailers as {folder.run}, found none in common")
+    if left_out := len(folder.scores) - len(common):
+        on_note(f"{left_out} trailers have no scores of {other.run} and are left out of the report")
+        evaluation = _evaluate(_only(folder, common), labels, config, on_note)
+    second = _evaluate(_only(other, common), labels, config, on_note)
+    name = other.run if other.run != folder.run else f"{other.run} (other)"
+    return evaluation, comparison.compare(evaluation, second, other=name)
+
+
+def _only(folder: ScoreFolder, sources: set[str]) -> ScoreFolder:
+    def kept(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+        return {source: table for source, table in tables.items() if source in sources}
+
+    return dataclasses.replace(
+        folder,
+        trailers=tuple(trailer for trailer in folder.trailers if trailer.source in sources),
+        scores=kept(folder.scores),
+        baselines={name: kept(tables) for name, tables in folder.baselines.items()},
+    )
+
+
+def _learned_from(folder: ScoreFolder, evaluation: Evaluation) -> int:
+    """Count the evaluated trailers that the run learned from."""
+    evaluated = set(evaluation.data.trailers)
+    return sum(trailer.split in ("train", "validation") for trailer in folder.trailers if trailer.source in evaluated)
+
+
+def _thumbnails(folder: ScoreFolder, evaluation: Evaluation) -> dict[WorstSegment, Thumbnail]:
+    """Cut the pictures of the worst segments out of the clips, where these still lie where they were."""
+    pictures = {}
+    by_source = {trailer.source: trailer for trailer in folder.trailers}
+    for segment in evaluation.worst_segments:
+        trailer = by_source[segment.trailer]
+        if trailer.trailer_id is None or not folder.clips:
+            continue
+        try:
+            clip = load_clip(clip_path(Path(folder.clips), trailer.trailer_id))
+        except InputError:
+            continue  # figures need no clips, and neither does the report
+        if segment.frame >= len(clip):
+            continue
+        jpeg = as_jpeg(np.ascontiguousarray(clip[segment.frame].transpose(1, 2, 0)))
+        pictures[segment] = Thumbnail(jpeg, trailer.width or clip.shape[3], trailer.height or clip.shape[2])
+    return pictures
+
+
+def _viewers(tags: Path, out: Path) -> dict[str, str]:
+    """Return the URLs of the viewer pages in a tags folder, relative to the report, by source and by bare name."""
+    table = read_summary(tags / "summary.csv")
+    urls = {}
+    for source, folder in zip(table["source"], table["folder"], strict=True):
+        if not folder:  # it could not be read
+            continue
+        page = os.path.relpath(tags / folder / "viewer.html", out)
+        urls[source] = quote(Path(page).as_posix())
+    return urls

@@ -1,0 +1,226 @@
+"""Probabilities: how far a score of 0.7 means seven times out of ten, and one temperature per genre to mend it.
+
+Conventions: `y_true` is bool `(frames,)` or `(frames, genres)`, scores are probabilities in [0, 1].
+A raw score is what the network gives; a calibrated one is `sigmoid(logit(raw) / temperature)`.
+
+Sources: Guo et al., "On calibration of modern neural networks", ICML 2017 (temperature scaling, expected calibration
+error); Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather Review 78, 1950.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+from scipy import optimize, special
+
+from genre_classifier.genres import GENRES
+from genre_classifier.metrics import counts
+from genre_classifier.metrics import frames as frame_metrics
+
+ECE_BINS = 15
+DEFAULT_THRESHOLD = 0.5
+# Beyond these a fit on few frames has run away: the score says nothing, or is already a yes or a no.
+TEMPERATURE_RANGE = (0.2, 5.0)
+_EPSILON = 1e-7  # logits of exact 0 and 1 stay finite
+
+
+class Calibration(NamedTuple):
+    """What turns raw scores into decisions, per genre."""
+
+    thresholds: dict[str, float]  # on calibrated scores, in [0, 1]
+    temperatures: dict[str, float]  # positive
+
+
+@dataclasses.dataclass(frozen=True)
+class Reliability:
+    """Counts per bin of score, for a reliability diagram and the expected calibration error.
+
+    Attributes
+    ----------
+    edges : ndarray of float, shape (bins + 1,)
+        Equal widths over [0, 1]; a score on an edge falls into the bin above, 1 into the last.
+    frames, positives : ndarray of int, shape (bins,)
+    score_sum : ndarray of float, shape (bins,)
+        Sum of the scores of the bin's frames.
+    """
+
+    edges: np.ndarray
+    frames: np.ndarray
+    positives: np.ndarray
+    score_sum: np.ndarray
+
+    @property
+    def mean_score(self) -> np.ndarray:
+        """Mean score per bin; NaN for an empty bin."""
+        return counts.ratio(self.score_sum, self.frames)
+
+    @property
+    def frequency(self) -> np.ndarray:
+        """Share of positive frames per bin; NaN for an empty bin."""
+        return counts.ratio(self.positives, self.frames)
+
+
+def apply_temperature(scores: np.ndarray, temperatures: np.ndarray) -> np.ndarray:
+    """Return sigmoid(logit(scores) / temperatures), float32, same shape; temperature 1 changes nothing.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (..., genres)
+        Raw scores in [0, 1].
+    temperatures : ndarray, shape (genres,)
+        Above 1 softens towards 0.5, below 1 sharpens.
+    """
+    scores = np.asarray(scores)
+    temperatures = np.asarray(temperatures, dtype=np.float64)
+    if (temperatures == 1).all():
+        return scores.astype(np.float32)
+    logits = special.logit(np.clip(scores.astype(np.float64), _EPSILON, 1 - _EPSILON))
+    return special.expit(logits / temperatures).astype(np.float32)
+
+
+def fit_temperatures(y_true: np.ndarray, raw_scores: np.ndarray) -> np.ndarray:
+    """Find per genre the temperature with the smallest log loss, within `TEMPERATURE_RANGE`.
+
+    Parameters
+    ----------
+    y_true : ndarray, shape (frames, genres)
+        Bools, or 0 and 1.
+    raw_scores : ndarray, shape (frames, genres)
+
+    Returns
+    -------
+    ndarray of float64, shape (genres,)
+        1 for a genre that is present in no frame or in all of them: nothing can be learned there.
+    """
+    labels = np.asarray(y_true) > 0.5
+    logits = special.logit(np.clip(np.asarray(raw_scores, dtype=np.float64), _EPSILON, 1 - _EPSILON))
+    temperatures = np.ones(labels.shape[1])
+    for genre in range(labels.shape[1]):
+        if labels[:, genre].all() or not labels[:, genre].any():
+            continue
+        signed = np.where(labels[:, genre], -logits[:, genre], logits[:, genre])
+        found = optimize.minimize_scalar(
+            lambda log_temperature, signed=signed: np.logaddexp(0, signed * np.exp(-log_temperature)).mean(),
+            bounds=np.log(TEMPERATURE_RANGE),
+            method="bounded",
+        )
+        temperatures[genre] = np.exp(found.x)
+    return temperatures
+
+
+def prevalence_offsets(y_true: np.ndarray, raw_scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Find per genre what to take off the logits so that the mean score is the share of positive frames.
+
+    That is the best intercept of a logistic regression on the scores: where the log loss is smallest, its derivative,
+    the mean of score less truth, is zero. The order of the scores stays.
+
+    Parameters
+    ----------
+    y_true : ndarray, shape (frames, genres)
+        Bools, or 0 and 1.
+    raw_scores : ndarray, shape (frames, genres)
+    weights : ndarray, shape (frames,)
+        Of the frames, 0 or more, with a positive sum.
+
+    Returns
+    -------
+    ndarray of float64, shape (genres,)
+        Above 0 where the scores are too high; 0 for a genre that is present in no frame or in all of them, where no
+        finite number would do.
+    """
+    labels = np.asarray(y_true) > 0.5
+    logits = special.logit(np.clip(np.asarray(raw_scores, dtype=np.float64), _EPSILON, 1 - _EPSILON))
+    shares = np.average(labels, axis=0, weights=weights)
+    offsets = np.zeros(labels.shape[1])
+    for genre in np.flatnonzero((shares > 0) & (shares < 1)):
+        own, share = logits[:, genre], shares[genre]
+        # With the smallest logit at the share every score is at or above it, with the largest at or below.
+        offsets[genre] = optimize.brentq(
+            lambda offset, own=own, share=share: np.average(special.expit(own - offset), weights=weights) - share,
+            own.min() - special.logit(share) - 1,
+            own.max() - special.logit(share) + 1,
+        )
+    return offsets
+
+
+def best_f1_thresholds(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
+    """Find per genre the threshold with the highest F1, on the scale of `y_score`.
+
+    Parameters
+    ----------
+    y_true : ndarray, shape (frames, genres)
+        Bools, or 0 and 1.
+    y_score : ndarray, shape (frames, genres)
+
+    Returns
+    -------
+    ndarray of float64, shape (genres,)
+        In (0, 1]; 0.5 for a genre without a positive frame.
+    """
+    labels, scores = np.asarray(y_true) > 0.5, np.asarray(y_score)
+    thresholds = [frame_metrics.best_f1(labels[:, genre], scores[:, genre])[1] for genre in range(labels.shape[1])]
+    return np.clip(np.nan_to_num(np.array(thresholds), nan=DEFAULT_THRESHOLD), _EPSILON, 1.0)
+
+
+def no_calibration() -> Calibration:
+    """Return what leaves the scores as they are, with 0.5 to decide."""
+    return Calibration(dict.fromkeys(GENRES, DEFAULT_THRESHOLD), dict.fromkeys(GENRES, 1.0))
+
+
+def fit_calibration(y_true: np.ndarray, raw_scores: np.ndarray) -> Calibration:
+    """Find the temperatures, and on the scores they give the thresholds with the highest F1.
+
+    Parameters
+    ----------
+    y_true : ndarray, shape (frames, 6)
+        Bools, or 0 and 1; genres in the order of `GENRES`.
+    raw_scores : ndarray, shape (frames, 6)
+        Of the same frames, which the network has not learnt from; without frames, nothing is changed.
+    """
+    if not len(y_true):
+        return no_calibration()
+    temperatures = fit_temperatures(y_true, raw_scores)
+    thresholds = best_f1_thresholds(y_true, apply_temperature(raw_scores, temperatures))
+    named = [dict(zip(GENRES, map(float, values), strict=True)) for values in (thresholds, temperatures)]
+    return Calibration(*named)
+
+
+def brier(y_true: np.ndarray, y_score: np.ndarray) -> float:
+    """Mean squared difference between score and truth, in [0, 1], 0 is best; not defined without a frame."""
+    frame_metrics.validate(y_true, y_score)
+    return float(np.mean((y_score.astype(np.float64) - y_true) ** 2)) if y_true.size else float("nan")
+
+
+def bin_of(y_score: np.ndarray, *, bins: int = ECE_BINS) -> np.ndarray:
+    """Return the bin of each score, 0 ... bins - 1, as `Reliability` defines them."""
+    return np.minimum((y_score.astype(np.float64) * bins).astype(np.intp), bins - 1)
+
+
+def reliability(y_true: np.ndarray, y_score: np.ndarray, *, bins: int = ECE_BINS) -> Reliability:
+    """Count frames, positives and scores per bin of score, for one genre."""
+    frame_metrics.validate(y_true, y_score)
+    bin_of_frame = bin_of(y_score, bins=bins)
+    return Reliability(
+        edges=np.linspace(0, 1, bins + 1),
+        frames=np.bincount(bin_of_frame, minlength=bins),
+        positives=np.bincount(bin_of_frame[y_true], minlength=bins),
+        score_sum=np.bincount(bin_of_frame, weights=y_score, minlength=bins),
+    )
+
+
+def expected_calibration_error(frames: np.ndarray, positives: np.ndarray, score_sum: np.ndarray) -> np.ndarray:
+    """Mean over frames of |mean score - share of positives| of the frame's bin, in [0, 1], 0 is best.
+
+    Parameters
+    ----------
+    frames, positives, score_sum : ndarray, shape (..., bins)
+        As in `Reliability`.
+
+    Returns
+    -------
+    ndarray, shape (...)
+        Not defined without a frame.
+    """
+    return counts.ratio(np.abs(score_sum - positives).sum(axis=-1), np.sum(frames, axis=-1))

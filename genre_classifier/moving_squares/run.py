@@ -1,0 +1,223 @@
+"""The moving-squares companion as one piece of work: train, judge on unseen movies, draw; everything in one folder.
+
+config.json     every number                      metrics.json    figures per horizon
+model.keras     the trained predictor             horizons.png    the same as curves
+history.csv     losses, one row per epoch         1_animate.png   ... each step beside the truth
+checkpoints/    what a resumed training needs     strip.png, rollout.gif   the same steps in one picture
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from genre_classifier.moving_squares import pictures
+from genre_classifier.moving_squares.config import SquaresConfig
+from genre_classifier.moving_squares.metrics import BASELINES, figures, roll_out_guess, wins_through
+from genre_classifier.moving_squares.predictor import (
+    HistoryRow,
+    build_predictor,
+    generate_movies,
+    roll_out,
+    train_predictor,
+)
+from genre_classifier.network.memory import BASE_BYTES, FLOAT, available_bytes
+from genre_classifier.run_folder.checkpoints import load_checkpoint, save_checkpoint
+from genre_classifier.run_folder.model_file import save_model
+from preprocessing.errors import InputError, WorkError
+from preprocessing.files import make_folder, read_json, shown, write_atomically
+
+CONFIG = "config.json"
+MODEL = "model.keras"
+_CHANGEABLE = {"epochs", "given", "predicted", "movie"}  # by a resumed run: the training stays the same
+_SEEN, _UNSEEN = 0, 1  # second part of the movies' seeds
+_MOVIES_AT_ONCE = 20  # in a rollout, to bound its memory
+
+
+def read_config(folder: Path) -> SquaresConfig:
+    """Read the numbers of a run; InputError if there are none."""
+    path, expected = folder / CONFIG, "the options of a moving-squares run (a JSON object)"
+    fields = read_json(path, expected)
+    if not isinstance(fields, dict):
+        raise InputError(f"{path}: expected {expected}, found {shown(fields)}")
+    try:
+        return SquaresConfig.from_dict(fields)
+    except (InputError, TypeError) as error:
+        raise InputError(f"{path}: expected {expected}, found: {error}") from error
+
+
+def run_squares(
+    folder: Path,
+    config: SquaresConfig,
+    *,
+    resume: bool = False,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+    on_note: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Train, evaluate and draw.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if missing.
+    config : SquaresConfig
+    resume : bool
+        Go on after the last finished epoch of the run in `folder`.
+    on_step, on_note : callable
+        Called after each batch with the batches done and their total; with messages for the user.
+
+    Returns
+    -------
+    dict
+        What `metrics.json` holds; see `evaluate_predictor`.
+
+    Raises
+    ------
+    InputError
+        If there is a run and `resume` is not asked for, or the other way round, or its training had other numbers.
+    WorkError
+        If the folder cannot be written.
+    """
+    _check_folder(folder, config, resume=resume)
+    _require_memory(config)
+    make_folder(folder)
+    write_atomically(folder / CONFIG, json.dumps(config.to_dict(), indent=2) + "\n")
+
+    model, rows = _trained(folder, config, resume=resume, on_step=on_step, on_note=on_note)
+    noisy, shifted = unseen_movies(config)
+    measured = evaluate_predictor(model, noisy, shifted, config)
+    metrics = {
+        "schema": 1,
+        "epoch": _best(rows) + 1,
+        "train_seconds": round(sum(row["seconds"] for row in rows), 1),
+        **measured,
+    }
+    write_atomically(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    write_atomically(folder / "horizons.png", pictures.png(pictures.horizons_figure(measured)))
+    _draw_movie(folder, model, noisy[config.movie], shifted[config.movie], config)
+    return metrics
+
+
+def unseen_movies(config: SquaresConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Return the movies kept for the figures, long enough for them: `(noisy, shifted)` of `generate_movies`."""
+    return generate_movies(config.unseen, config.given + config.predicted, seed=(config.seed, _UNSEEN), config=config)
+
+
+def evaluate_predictor(
+    model: keras.Model, noisy: np.ndarray, shifted: np.ndarray, config: SquaresConfig
+) -> dict[str, Any]:
+    """Measure a predictor beside the guesses, against movies without noise.
+
+    Returns
+    -------
+    dict
+        movies, given; "rollout" and "one_step", each `{predictor: {metric: [figure per horizon]}}` with predictors
+        network, copy and linear: a rollout sees the `given` first frames and then its own, a single step all noisy
+        frames up to the one before; "wins_through": per metric, the horizon up to which the network's rollout is
+        better than both guesses.
+    """
+    first, horizons = noisy[:, : config.given], config.predicted
+    shown = noisy[:, :-1]
+    truth = shifted[:, config.given - 1 : -1, ..., 0]
+    parts = [first[start : start + _MOVIES_AT_ONCE] for start in range(0, len(first), _MOVIES_AT_ONCE)]
+    rollout = {"network": np.concatenate([roll_out(model, part, horizons) for part in parts])}
+    one_step = {"network": model.predict(shown, batch_size=_MOVIES_AT_ONCE, verbose=0)[:, config.given - 1 :]}
+    for name, guess in BASELINES.items():
+        rollout[name] = roll_out_guess(guess, first, horizons)
+        one_step[name] = guess(shown)[:, config.given - 1 :]
+    measured = {
+        kind: figures(truth, {name: frames[..., 0] for name, frames in predictions.items()})
+        for kind, predictions in (("rollout", rollout), ("one_step", one_step))
+    }
+    wins = wins_through(measured["rollout"], "network")
+    return {"movies": len(noisy), "given": config.given, **measured, "wins_through": wins}
+
+
+def _check_folder(folder: Path, config: SquaresConfig, *, resume: bool) -> None:
+    exists = (folder / CONFIG).is_file()
+    if exists and not resume:
+        raise InputError(f"{folder}: expected a folder without a run, found one; go on with --resume or name another")
+    if resume:
+        stored = read_config(folder)
+        for field in dataclasses.fields(config):
+            old, new = getattr(stored, field.name), getattr(config, field.name)
+            if old != new and field.name not in _CHANGEABLE:
+                raise InputError(f"{folder}: expected the run's own {field.name} {old} to resume it, found {new}")
+
+
+def _require_memory(config: SquaresConfig) -> None:
+    """Refuse (WorkError) what cannot fit: the movies, and what one step of the training keeps for its gradient."""
+    pixels, channels = config.size**2, config.filters
+    movies = 2 * FLOAT * config.samples * config.frames * pixels
+    kept = 6 * FLOAT * config.batch_size * config.frames * pixels * channels * config.layers  # four gates, h and c
+    weights = 4 * FLOAT * config.layers * config.kernel**2 * 2 * channels * 4 * channels  # Adam's moments, gradients
+    needed, free = BASE_BYTES + movies + kept + weights, available_bytes()
+    if needed > free:
+        raise WorkError(
+            f"moving squares of these sizes need at least {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free: "
+            "use fewer or smaller movies, a smaller batch, or a smaller network"
+        )
+
+
+def _trained(
+    folder: Path,
+    config: SquaresConfig,
+    *,
+    resume: bool,
+    on_step: Callable[[int, int], None],
+    on_note: Callable[[str], None],
+) -> tuple[keras.Model, list[HistoryRow]]:
+    """Train to the last epoch, every one saved as it ends; return the best epoch's predictor and the history."""
+    loaded = load_checkpoint(folder, on_note=on_note) if resume else None
+    if loaded:
+        model, rows = loaded[0], loaded[1].rows
+        on_note(f"{folder}: resumed after epoch {len(rows)}")
+    else:
+        keras.utils.set_random_seed(config.seed)
+        model, rows = build_predictor(config), []
+
+    def keep(rows: list[HistoryRow]) -> None:
+        if _best(rows) == len(rows) - 1:
+            save_model(folder / MODEL, model)
+        save_checkpoint(folder, model, rows)
+        write_atomically(folder / "history.csv", pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+
+    seen = config.samples - config.unseen
+    noisy, shifted = generate_movies(seen, config.frames, seed=(config.seed, _SEEN), config=config)
+    rows = train_predictor(model, noisy, shifted, config=config, history=rows, on_step=on_step, on_epoch=keep)
+    return keras.saving.load_model(folder / MODEL), rows
+
+
+def _best(rows: list[HistoryRow]) -> int:
+    """Return the index of the epoch with the smallest validation loss, or loss where there is no validation."""
+    losses = [row.get("val_loss", row["loss"]) for row in rows]
+    return losses.index(min(losses))
+
+
+def _draw_movie(
+    folder: Path, model: keras.Model, noisy: np.ndarray, shifted: np.ndarray, config: SquaresConfig
+) -> None:
+    """Draw the rollout of one movie: a picture per step, all of them as an animation, and a strip with the guesses."""
+    given, steps = noisy[: config.given], config.predicted
+    rollouts = {"network": roll_out(model, given[None], steps)[0, ..., 0]}
+    for name, guess in BASELINES.items():
+        rollouts[name] = roll_out_guess(guess, given[None], steps)[0, ..., 0]
+    track = np.concatenate([given[..., 0], rollouts["network"]])
+    truth = np.concatenate([noisy[:1], shifted[:-1]])[..., 0]
+    drawn = [
+        pictures.step_picture(frame, right, predicted=step >= config.given)
+        for step, (frame, right) in enumerate(zip(track, truth, strict=True))
+    ]
+    for step, picture in enumerate(drawn, start=1):
+        write_atomically(folder / f"{step}_animate.png", pictures.png(picture))
+    write_atomically(folder / "rollout.gif", pictures.gif(drawn))
+    write_atomically(
+        folder / "strip.png", pictures.png(pictures.strip_figure(given[..., 0], truth[config.given :], rollouts))
+    )

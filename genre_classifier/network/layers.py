@@ -1,0 +1,297 @@
+"""Layers of the network: frames in, a fast ConvLSTM, pooling and the two heads.
+
+All of them work on sequences `(batch, frames, ...)`, channels last inside, on every Keras backend.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from genre_classifier.config import INPUT_CHANNELS
+from genre_classifier.network import backpropagation, convlstm
+from genre_classifier.network.backend import fused, scan
+
+PACKAGE = "genre_classifier"
+PADDING = -1  # value of every pixel of a padded frame; no uint8 frame can hold it
+# Of "motion": a mean change below half a grey level is noise; the typical change lies where tanh is not flat.
+MOTION_FLOOR, MOTION_SCALE = 2e-3, 0.2
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class Frames(keras.layers.Layer):
+    """Turn pixels into what the first ConvLSTM sees: scaled, channels last, with or without differences.
+
+    Parameters
+    ----------
+    inputs : {"rgb", "difference", "rgb+difference", "motion"}
+        Frames scaled to [0, 1]; their differences from the frame before (in [-1, 1]; zero for the first frame of a
+        clip); both, in this order, along the channel axis; or "motion", where and how things move, whatever colours,
+        contrast and strength of the movement: `MOTION_SCALE * d / (mean of |d| over the frame + MOTION_FLOOR)`,
+        d being the difference of the grey values (the mean of the three channels, in [0, 1]).
+    """
+
+    def __init__(self, inputs: str = "rgb", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.inputs = inputs
+
+    def call(self, pixels: Any) -> tuple[Any, Any]:
+        """Return `(frames, mask)` of whole clips; see `run`."""
+        frames, _ = self.run(pixels, self.initial_state(ops.shape(pixels)))
+        mask = self.mask(pixels)
+        return frames, ops.ones_like(pixels[:, :, 0, 0, 0], dtype="bool") if mask is None else mask
+
+    def run(self, pixels: Any, state: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+        """Prepare one chunk.
+
+        Parameters
+        ----------
+        pixels : tensor, shape (batch, frames, 3, rows, cols)
+            0 to 255; a padded frame holds -1 in every pixel.
+        state : tuple
+            Of the chunk before, or `initial_state`.
+
+        Returns
+        -------
+        frames : float tensor, shape (batch, frames, rows, cols, INPUT_CHANNELS[inputs])
+        state : tuple
+            To be given with the next chunk.
+        """
+        batch, _, _, rows, cols = pixels.shape
+        shape = (batch, rows, cols, INPUT_CHANNELS[self.inputs])
+
+        def one(state: tuple[Any, ...], frame: Any) -> tuple[tuple[Any, ...], tuple[Any]]:
+            prepared, state = self.step(frame, state)
+            return state, (prepared,)
+
+        (frames,), state = scan(one, state, pixels, [(shape, "float32")])
+        return frames, state
+
+    def step(self, pixels: Any, state: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+        """Prepare one frame, `(batch, 3, rows, cols)`; return it and the state after it."""
+        result: tuple[Any, tuple[Any, ...]] = _prepare(self.inputs)(pixels, state)
+        return result
+
+    def mask(self, pixels: Any) -> Any:
+        """Return `(batch, frames)`, False for padded frames; None when the type of the pixels cannot hold padding."""
+        if keras.backend.standardize_dtype(pixels.dtype).startswith("uint"):
+            return None
+        return ops.cast(pixels[:, :, 0, 0, 0], "float32") >= 0
+
+    def initial_state(self, shape: Any) -> tuple[Any, ...]:
+        """Return the state before a clip, for pixels of this shape: the frame before, and whether there is one."""
+        if self.inputs == "rgb":
+            return ()
+        batch, _, _, rows, cols = shape
+        channels = 1 if self.inputs == "motion" else 3
+        return ops.zeros((batch, rows, cols, channels), "float32"), ops.zeros((batch, 1, 1, 1), "float32")
+
+    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, Any]:
+        """Return the shapes of `(frames, mask)`."""
+        batch, frames, _, rows, cols = input_shape
+        return (batch, frames, rows, cols, INPUT_CHANNELS[self.inputs]), (batch, frames)
+
+    def compute_output_spec(self, pixels: Any) -> tuple[Any, Any]:
+        """Return what `call` gives for a symbolic input."""
+        frames, mask = self.compute_output_shape(pixels.shape)
+        return keras.KerasTensor(frames, dtype=self.compute_dtype), keras.KerasTensor(mask, dtype="bool")
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "inputs": self.inputs}
+
+
+@functools.cache
+def _prepare(inputs: str) -> Callable[..., Any]:
+    def prepare(pixels: Any, state: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+        frame = ops.transpose(ops.cast(pixels, "float32"), (0, 2, 3, 1)) * (1 / 255)
+        if inputs == "rgb":
+            return frame, state
+        if inputs == "motion":
+            frame = ops.mean(frame, axis=-1, keepdims=True)  # (batch, rows, cols, 1)
+        before, started = state  # the first frame of a clip has nothing before it: its difference is zero
+        difference = (frame - before) * started
+        state = (frame, ops.ones_like(started))
+        if inputs == "rgb+difference":
+            return ops.concatenate([frame, difference], axis=-1), state
+        if inputs == "motion":
+            size = ops.mean(ops.abs(difference), axis=(1, 2, 3), keepdims=True)
+            difference = difference * (MOTION_SCALE / (size + MOTION_FLOOR))
+        return difference, state
+
+    return fused(prepare)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class FastConvLSTM2D(keras.layers.ConvLSTM2D):
+    """`keras.layers.ConvLSTM2D` with one convolution per step instead of eight.
+
+    Same arguments, same weights in the same order, same numbers to float32 rounding: a model saved with one loads
+    with the other. What the fast path does not cover (strides, dilation, dropout, valid padding, other activations, no
+    bias) and masked sequences are left to Keras.
+
+    Parameters
+    ----------
+    precision : {"float32", "bfloat16"}
+        Of the convolutions, besides the arguments of `keras.layers.ConvLSTM2D`; state and gates stay in float32.
+    """
+
+    def __init__(self, filters: int, kernel_size: Any, *args: Any, precision: str = "float32", **kwargs: Any) -> None:
+        super().__init__(filters, kernel_size, *args, **kwargs)
+        self.precision = precision
+
+    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
+        """Run over `(batch, frames, rows, cols, channels)`, or channels first if the layer is told so."""
+        if mask is not None or not self.is_fast:
+            return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+        first = self.data_format == "channels_first"
+        if first:
+            sequences = ops.transpose(sequences, (0, 1, 3, 4, 2))
+        if self.go_backwards:
+            sequences = ops.flip(sequences, axis=1)
+        if initial_state is None and self.stateful:
+            initial_state = [ops.convert_to_tensor(variable) for variable in self.states]
+        if initial_state is None:
+            state = self.initial_state(ops.shape(sequences)[0], *sequences.shape[2:4])
+        elif first:
+            state = tuple(ops.transpose(part, (0, 2, 3, 1)) for part in initial_state)
+        else:
+            state = tuple(initial_state)
+        if training:
+            weights = ops.ones_like(sequences[:, :, 0, 0, 0], dtype="float32")
+            outputs, state, _ = backpropagation.run(self.weights_for_run(), sequences, state, weights)
+        else:
+            outputs, state = convlstm.run(self.weights_for_run(), sequences, state)
+        result = outputs if self.return_sequences else state[0]
+        if first:
+            state = tuple(ops.transpose(part, (0, 3, 1, 2)) for part in state)
+            result = ops.transpose(result, (0, 1, 4, 2, 3) if self.return_sequences else (0, 3, 1, 2))
+        if self.stateful:
+            for variable, part in zip(keras.tree.flatten(self.states), state, strict=True):
+                variable.assign(part)
+        return [result, *state] if self.return_state else result
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether the arguments are among those that the fast path covers."""
+        cell = self.cell
+        return (
+            cell.activation is keras.activations.tanh
+            and cell.recurrent_activation in (keras.activations.sigmoid, keras.activations.hard_sigmoid)
+            and cell.padding == "same"
+            and set(cell.strides) == set(cell.dilation_rate) == {1}
+            and cell.use_bias
+            and not cell.dropout
+            and not cell.recurrent_dropout
+        )
+
+    def weights_for_run(self, precision: str | None = None) -> convlstm.Cell:
+        """Return the layer's weights as the functions of `genre_classifier.network.convlstm` take them."""
+        kernel = ops.concatenate([self.cell.kernel, self.cell.recurrent_kernel], axis=2)
+        bias = ops.copy(self.cell.bias)  # a tensor of its present value
+        return convlstm.Cell(kernel, bias, self.cell.recurrent_activation.__name__, precision or self.precision)
+
+    def initial_state(self, batch: Any, rows: int, cols: int) -> tuple[Any, Any]:
+        """Return zeros for `(h, c)`, each `(batch, rows, cols, filters)`."""
+        zeros = ops.zeros((batch, rows, cols, self.filters), dtype="float32")
+        return zeros, zeros
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "precision": self.precision}
+
+
+# Keras files weights under the name of the layer's class: under this one, either layer finds the other's.
+FastConvLSTM2D.__name__ = keras.layers.ConvLSTM2D.__name__
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class FrameNormalization(keras.layers.BatchNormalization):
+    """`keras.layers.BatchNormalization` over the last axis, whose statistics leave padded frames out."""
+
+    def call(self, frames: Any, real: Any = None, training: bool = False) -> Any:
+        """Normalise `(batch, frames, rows, cols, channels)`; `real` is False for padded frames, `(batch, frames)`."""
+        mask = None
+        if training and real is not None:  # Keras wants the mask to have every axis but the last
+            mask = ops.logical_and(real[:, :, None, None], ops.ones_like(frames[..., 0], dtype="bool"))
+        return super().call(frames, training=training, mask=mask)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class FramePooling(keras.layers.Layer):
+    """Max pooling over the space of every frame: `(batch, frames, rows, cols, channels)`, windows side by side.
+
+    Parameters
+    ----------
+    pool : int
+        Rows and columns of a window.
+    padding : {"valid", "same"}
+        Whether windows that the picture fills only in part are dropped or kept, as in Keras.
+    """
+
+    def __init__(self, pool: int, padding: str = "valid", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.windows = convlstm.Pool(pool, padding)
+
+    def call(self, frames: Any) -> Any:
+        """Pool."""
+        _, steps, rows, cols, channels = frames.shape
+        pooled = convlstm.max_pool(ops.reshape(frames, (-1, rows, cols, channels)), self.windows)
+        if steps is None:
+            steps = ops.shape(frames)[1]
+        return ops.reshape(pooled, (-1, steps, *pooled.shape[1:]))
+
+    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the shape of the output."""
+        batch, frames, rows, cols, channels = input_shape
+        return batch, frames, self.windows.windows(rows), self.windows.windows(cols), channels
+
+    def compute_output_spec(self, frames: Any) -> Any:
+        """Return what `call` gives for a symbolic input."""
+        return keras.KerasTensor(self.compute_output_shape(frames.shape), dtype=self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "pool": self.windows.size, "padding": self.windows.padding}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class FrameFeatures(keras.layers.Layer):
+    """Turn every frame's maps into one vector.
+
+    Parameters
+    ----------
+    head : {"flat", "pooled"}
+        Every pixel, in the order channels, rows, columns (that of the channels-first network of the article), or the
+        mean of every channel followed by the maximum of every channel.
+    """
+
+    def __init__(self, head: str = "flat", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.head = head
+
+    def call(self, frames: Any) -> Any:
+        """Map `(batch, frames, rows, cols, channels)` to `(batch, frames, features)`."""
+        if self.head == "pooled":
+            return ops.concatenate([ops.mean(frames, axis=(2, 3)), ops.max(frames, axis=(2, 3))], axis=-1)
+        _, steps, rows, cols, channels = frames.shape
+        if steps is None:
+            steps = ops.shape(frames)[1]
+        return ops.reshape(ops.transpose(frames, (0, 1, 4, 2, 3)), (-1, steps, channels * rows * cols))
+
+    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the shape of the output."""
+        batch, frames, rows, cols, channels = input_shape
+        return batch, frames, 2 * channels if self.head == "pooled" else channels * rows * cols
+
+    def compute_output_spec(self, frames: Any) -> Any:
+        """Return what `call` gives for a symbolic input."""
+        return keras.KerasTensor(self.compute_output_shape(frames.shape), dtype=self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "head": self.head}

@@ -1,0 +1,67 @@
+"""The loss of one output: frames where frames are labelled, a pooled score where only the trailer is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from genre_classifier.network.layers import PACKAGE
+
+_EPSILON = 1e-7
+
+
+def binary_crossentropy(targets: Any, scores: Any) -> Any:
+    """Return the elementwise binary cross-entropy of scores in [0, 1], in nats; scores are kept 1e-7 off 0 and 1."""
+    scores = ops.clip(scores, _EPSILON, 1 - _EPSILON)
+    return -(targets * ops.log(scores) + (1 - targets) * ops.log(1 - scores))
+
+
+def linear_softmax_pool(scores: Any, valid: Any) -> Any:
+    """Pool the scores of a trailer's frames into one: sum of squares over sum, `(batch, frames)` to `(batch,)`.
+
+    Source: Wang, Li, Metze, "A comparison of five multiple instance learning pooling functions for sound event
+    detection with weak labeling", ICASSP 2019, eq. 5: each frame weighs in by its own score.
+    """
+    scores = ops.where(valid, scores, 0.0)
+    return ops.sum(scores * scores, axis=1) / ops.maximum(ops.sum(scores, axis=1), _EPSILON)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class TrailerLoss(keras.losses.Loss):
+    """Binary cross-entropy of one genre, averaged over the frames of each trailer and over the trailers of a batch.
+
+    Called with `y_true` `(batch, frames, 2)` (target; 1 where the trailer's label is weak) or `(batch, frames, 1)`
+    (all strong), `y_pred` `(batch, frames, 1)` and `sample_weight` `(batch, frames)`, 0 for padded frames. A weak
+    trailer's loss is that of its linear-softmax pooled score; each frame counts with its weight, and the sum is
+    divided by the number of real frames.
+
+    Parameters
+    ----------
+    label_smoothing : float
+        Targets become `target * (1 - s) + s / 2`.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0, name: str = "trailer_loss") -> None:
+        super().__init__(name=name)
+        self.label_smoothing = label_smoothing
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Return the loss, a scalar."""
+        y_pred = ops.cast(ops.convert_to_tensor(y_pred), "float32")
+        y_true = ops.cast(ops.convert_to_tensor(y_true), "float32")
+        targets, scores = y_true[..., 0], y_pred[..., 0]  # (batch, frames)
+        targets = targets * (1 - self.label_smoothing) + self.label_smoothing / 2
+        weights = ops.ones_like(scores) if sample_weight is None else ops.cast(sample_weight, "float32")
+        valid = weights > 0
+        losses = binary_crossentropy(targets, scores)
+        if y_true.shape[-1] == 2:
+            pooled = linear_softmax_pool(scores, valid)[:, None]  # (batch, 1)
+            losses = ops.where(y_true[..., 1] > 0, binary_crossentropy(targets, pooled), losses)
+        real_frames = ops.maximum(ops.sum(ops.cast(valid, "float32"), axis=1), 1.0)
+        return ops.mean(ops.sum(losses * weights, axis=1) / real_frames)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what rebuilds the loss."""
+        return {"label_smoothing": self.label_smoothing, "name": self.name}

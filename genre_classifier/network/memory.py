@@ -1,0 +1,250 @@
+"""How much memory a piece of work will take, said before it starts.
+
+The estimate adds up the arrays that the programs hold at their peak, from the sizes of the network alone; the
+benchmark compares it with the peak that it measures. Sizes are in bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import mmap
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import psutil
+
+from genre_classifier.config import INPUT_CHANNELS, ModelConfig, Precision
+from preprocessing.errors import InputError, WorkError
+
+# Of a command that has imported all it needs and compiled the programs, with a network of no size (TensorFlow 2.21 on
+# x86-64, oneDNN on): `train` and scoring of the article's network peaked at this much more than the rest of the sum.
+BASE_BYTES = 1.1e9
+FLOAT = 4
+GROUP = 12  # chunks between stored states: see genre_classifier.network.chunked_training
+# Whole maps of the first layer that are alive beside those that are kept: of the gates, and of gradients.
+SCORING_COPIES, TRAINING_COPIES = 3.0, 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Maps:
+    """Size of one ConvLSTM's maps.
+
+    Attributes
+    ----------
+    pixels : int
+        Rows times columns.
+    inputs, filters : int
+        Channels that it sees, and that it gives.
+    pooled : int
+        Pixels after the pooling that follows it.
+    """
+
+    pixels: int
+    inputs: int
+    filters: int
+    pooled: int
+
+
+def layer_maps(config: ModelConfig) -> list[Maps]:
+    """Return the sizes of the shared stages, then of all branches side by side."""
+    rows, cols, inputs = config.rows, config.cols, INPUT_CHANNELS[config.inputs]
+    branches = config.branch_filters * len(config.genres)
+    maps = []
+    for filters, size in zip((*config.trunk_filters, branches), (*config.trunk_pools, config.branch_pool), strict=True):
+        before = rows * cols
+        rows, cols = (pooled_size(pixels, size, config.pool_padding) for pixels in (rows, cols))
+        maps.append(Maps(before, inputs, filters, rows * cols))
+        inputs = filters
+    return maps
+
+
+def pooled_size(pixels: int, window: int, padding: str) -> int:
+    """Return how many windows a pooling lays along an axis, as Keras counts them: "valid" or "same"."""
+    return pixels // window if padding == "valid" else math.ceil(pixels / window)
+
+
+def weight_bytes(config: ModelConfig) -> float:
+    """Return the size of the network's kernels; biases and scales are nothing beside them."""
+    *shared, branches = layer_maps(config)
+    total = sum(config.kernel_size**2 * (one.inputs + one.filters) * 4 * one.filters for one in shared)
+    total += config.kernel_size**2 * (branches.inputs + config.branch_filters) * 4 * branches.filters
+    maps = 2 if config.head == "pooled" else branches.pooled
+    units = (config.branch_filters * maps, *config.dense_units, 1)
+    total += len(config.genres) * sum(a * b for a, b in itertools.pairwise(units))
+    return total * FLOAT
+
+
+def scoring_bytes(config: ModelConfig, chunk: int, *, precision: Precision = "float32") -> float:
+    """Return the peak of a process that scores clips of any length in chunks."""
+    first = layer_maps(config)[0]
+    low = FLOAT if precision == "float32" else 2
+    one_frame = first.pixels * (low * (first.inputs + 5 * first.filters) + FLOAT * first.filters * SCORING_COPIES)
+    pixels = 2 * chunk * 3 * config.rows * config.cols
+    return BASE_BYTES + 2 * weight_bytes(config) + one_frame + _state_bytes(config) + pixels
+
+
+def training_bytes(
+    config: ModelConfig,
+    frames: int,
+    *,
+    chunk: int | None = None,
+    batch: int = 1,
+    precision: Precision = "float32",
+) -> float:
+    """Return the peak of a process that trains on batches of clips of up to `frames` frames.
+
+    Parameters
+    ----------
+    config : ModelConfig
+    frames, batch : int
+        Longest clip, and clips per step.
+    chunk : int or None
+        As in `GenreModel.configure`.
+    precision : {"float32", "bfloat16"}
+    """
+    length = frames if chunk is None else min(chunk, frames)
+    low = FLOAT if precision == "float32" else 2
+    kept = 0.0
+    for one in layer_maps(config):
+        # Per frame: input and its gradient, h, c and what the convolution gave, the pooled maps, them normalised,
+        # and the gradients of both.
+        channels = 2 * FLOAT * one.inputs + 2 * FLOAT * one.filters + low * 4 * one.filters
+        kept += one.pixels * channels + 4 * FLOAT * one.filters * one.pooled
+    first = layer_maps(config)[0]
+    working = first.pixels * (low * (first.inputs + 5 * first.filters) + FLOAT * first.filters * TRAINING_COPIES)
+    chunks = math.ceil(frames / length)
+    borders = 0 if chunks == 1 else math.ceil(chunks / GROUP) + min(GROUP, chunks)
+    # Frames as read (int16 where they are padded) and as given to the backend; where clips are trained whole, the next
+    # batch waits too.
+    pixels = (3 if chunks == 1 else 2) * 2 * 3 * config.rows * config.cols * length
+    # Weights, their gradients (two sets while they are added up) and Adam's two moments.
+    fixed = BASE_BYTES + weight_bytes(config) * (5 if chunks == 1 else 6)
+    return fixed + batch * (length * kept + working + borders * _state_bytes(config) + pixels)
+
+
+def require_training_memory(
+    config: ModelConfig,
+    frames: int,
+    *,
+    chunk: int | None = None,
+    batch: int = 1,
+    precision: Precision = "float32",
+    free: float | None = None,
+) -> float:
+    """Return the estimate of `training_bytes`, or refuse.
+
+    Parameters
+    ----------
+    config, frames, chunk, batch, precision
+        As for `training_bytes`.
+    free : float, optional
+        Bytes that the process may take in all; by default what the machine has free.
+
+    Raises
+    ------
+    WorkError
+        If the estimate is above `free`: with the longest chunk that fits, or else the frame size or count that would.
+    """
+    free = available_bytes() if free is None else free
+    needed = training_bytes(config, frames, chunk=chunk, batch=batch, precision=precision)
+    if needed <= free:
+        return needed
+
+    def fits(config: ModelConfig, frames: int, chunk: int) -> bool:
+        return training_bytes(config, frames, chunk=chunk, batch=batch, precision=precision) <= free
+
+    message = (
+        f"training on {batch} x {frames} frames of {config.rows}x{config.cols}"
+        f"{'' if chunk is None else f' in chunks of {chunk}'} needs about {needed / 1e9:.1f} GB, and "
+        f"{free / 1e9:.1f} GB are free: "
+    )
+    if longest := next((length for length in range(frames, 0, -1) if fits(config, frames, length)), None):
+        raise WorkError(f"{message}use --chunk {longest} or less")
+    remedies = []
+    if size := _largest(lambda size: fits(_resized(config, size), frames, 1), min(config.rows, config.cols)):
+        remedies.append(f"clips of --size {size}")
+    if count := _largest(lambda count: fits(config, count, 1), frames):
+        remedies.append(f"clips of --frames {count}")
+    raise WorkError(f"{message}no chunk is short enough; " + (" or ".join(remedies) or "it needs a larger machine"))
+
+
+def available_bytes(*, root: Path = Path("/")) -> float:
+    """Return the memory that this process could still be given: by the machine, its container, its `ulimit -v`.
+
+    Pages of files count as free: the system takes them back when memory is asked for.
+
+    Parameters
+    ----------
+    root : Path
+        Where `proc/self/cgroup` and `sys/fs/cgroup` are looked up.
+    """
+    me = psutil.Process()
+    limits = [float(psutil.virtual_memory().available), *_cgroup_bytes(root)]
+    if hasattr(me, "rlimit") and (most := me.rlimit(psutil.RLIMIT_AS)[0]) != psutil.RLIM_INFINITY:
+        limits.append(most - me.memory_info().vms)
+    return max(0.0, min(limits))
+
+
+def _cgroup_bytes(root: Path) -> Iterator[float]:
+    """Yield what each control group around this process has left, of version 1 or 2 (Linux: admin-guide/cgroup-v2)."""
+    base = root / "sys/fs/cgroup"
+    mounts: tuple[Path, ...]
+    names: tuple[str, ...]
+    for line in _words(root / "proc/self/cgroup"):
+        _, controllers, group = line.split(":", 2)
+        if not controllers:  # in the second, other controllers are of version 1
+            mounts, names = (base, base / "unified"), ("memory.max", "memory.high", "memory.current")
+        elif "memory" in controllers.split(","):
+            mounts, names = (base / "memory",), ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        else:
+            continue
+        # Limits hold for all groups below. A container may be told the machine's name of its group, and see only its
+        # own as the root.
+        inner = PurePosixPath(group.lstrip("/"))
+        for folder in (mount / part for mount in mounts for part in (inner, *inner.parents)):
+            *limits, used = ([int(word) for word in _words(folder / name) if word.isdigit()] for name in names)
+            stat = dict(entry.split(" ", 1) for entry in _words(folder / "memory.stat"))
+            total = "total_" if "total_active_file" in stat else ""  # version 1: with the groups below
+            cached = sum(int(stat.get(f"{total}{kind}_file", 0)) for kind in ("active", "inactive"))
+            if used:
+                yield from (most - max(0, used[0] - cached) for limit in limits for most in limit)
+
+
+def _words(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+
+
+def let_go(clip: Any) -> None:
+    """Unmap the pages of a memory-mapped array that were read: else they count as the process's to the end."""
+    if isinstance(clip, np.memmap) and clip.mode == "r" and hasattr(mmap, "MADV_DONTNEED"):
+        owner: Any = clip
+        while isinstance(owner, np.ndarray):
+            owner = owner.base
+        owner.madvise(mmap.MADV_DONTNEED)
+
+
+def _state_bytes(config: ModelConfig) -> float:
+    return sum(2 * FLOAT * one.pixels * one.filters for one in layer_maps(config))
+
+
+def _resized(config: ModelConfig, size: int) -> ModelConfig:
+    return dataclasses.replace(config, rows=size, cols=size)
+
+
+def _largest(fits: Callable[[int], bool], limit: int) -> int | None:
+    """Return the largest number below `limit` that fits, or None; numbers too small for the network do not."""
+
+    def usable(number: int) -> bool:
+        try:
+            return fits(number)
+        except InputError:
+            return False
+
+    return next((number for number in range(limit - 1, 0, -1) if usable(number)), None)

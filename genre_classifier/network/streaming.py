@@ -1,0 +1,78 @@
+"""Scores of clips of any length at constant memory: a chunk at a time, with the recurrent state carried over."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from genre_classifier.config import Precision
+from genre_classifier.network.genre_model import GenreModel
+from genre_classifier.network.memory import let_go
+
+DEFAULT_CHUNK = 8  # frames
+
+
+class ScoreStream:
+    """Scores of one video, fed as its frames arrive.
+
+    Parameters
+    ----------
+    model : GenreModel
+    precision : {"float32", "bfloat16"}
+        Of the convolutions.
+    """
+
+    def __init__(self, model: GenreModel, *, precision: Precision = "float32") -> None:
+        self._model = model
+        self._precision = precision
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the frames seen: the next one starts a new video."""
+        self._states = self._model.initial_states()
+
+    def feed(self, frames: np.ndarray) -> np.ndarray:
+        """Score the next frames.
+
+        Parameters
+        ----------
+        frames : ndarray of uint8, shape (n, 3, rows, cols)
+            Any number of them; the scores do not depend on how a video is cut.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, 6)
+            Raw scores in [0, 1], genres in the order of `GENRES`.
+        """
+        if not len(frames):
+            return np.zeros((0, len(self._model.output_names)), np.float32)
+        scores, self._states = self._model.score_chunk(
+            np.ascontiguousarray(frames)[None], self._states, precision=self._precision
+        )
+        return np.asarray(scores[0], dtype=np.float32)
+
+
+def score_clip(
+    model: GenreModel, clip: np.ndarray, *, chunk: int = DEFAULT_CHUNK, precision: Precision = "float32"
+) -> np.ndarray:
+    """Score a whole clip at constant memory.
+
+    Parameters
+    ----------
+    model : GenreModel
+    clip : ndarray of uint8, shape (frames, 3, rows, cols)
+        May be memory-mapped: a chunk at a time is read.
+    chunk : int
+        Frames at once; the scores do not depend on it.
+    precision : {"float32", "bfloat16"}
+
+    Returns
+    -------
+    ndarray of float32, shape (frames, 6)
+        Raw scores in [0, 1], genres in the order of `GENRES`.
+    """
+    stream = ScoreStream(model, precision=precision)
+    parts = [np.zeros((0, len(model.output_names)), np.float32)]
+    for start in range(0, len(clip), chunk):
+        parts.append(stream.feed(clip[start : start + chunk]))
+        let_go(clip)
+    return np.concatenate(parts)

@@ -1,0 +1,122 @@
+"""What a run folder holds, by name; who may write to it, and what of it a training may remove."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from preprocessing.errors import InputError, WorkError
+from preprocessing.files import TEMPORARY_SUFFIX, read_document
+from preprocessing.locks import locked
+
+SCHEMA = 1  # of config.json, thresholds.json and card.json
+MODEL, CONFIG, THRESHOLDS, SPLITS, CARD = "model.keras", "config.json", "thresholds.json", "splits.csv", "card.json"
+HISTORY, CURVES = "history.csv", "curves.png"
+CHECKPOINTS, EVENTS = "checkpoints", "tensorboard"  # folders
+
+_OWN = re.compile("|".join(map(re.escape, (MODEL, CONFIG, THRESHOLDS, SPLITS, CARD, HISTORY, CURVES))))
+_CHECKPOINT = re.compile(r"epoch_\d+\.(json|keras)")
+# As `preprocessing.files.atomic_path` calls them; version 0.1.0 put the name in front.
+_TEMPORARY = re.compile(rf"\.(\d+-[0-9a-f]{{8}}|.+\.\d+){re.escape(TEMPORARY_SUFFIX)}(\..*)?")
+
+
+def network_path(run: Path, epoch: int) -> Path:
+    """Return where the network of an epoch, counted from 1, lies as long as it is kept."""
+    return run / CHECKPOINTS / f"epoch_{epoch}.keras"
+
+
+@contextmanager
+def held(run: Path) -> Iterator[None]:
+    """Keep other trainings out of a run folder, which is made when it is missing.
+
+    A folder that was made, and that nothing was written to, goes away again.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made or written to, or another training works in it.
+    """
+    busy = "another training works in this run folder; wait for it, or name another"
+    made = not os.path.lexists(run)
+    with locked(run, purpose="a run", busy=busy):
+        try:
+            yield
+        finally:
+            if made:
+                with suppress(OSError):  # not empty
+                    run.rmdir()
+
+
+def require_free(run: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that a new run must not be written to.
+
+    A run without a finished epoch is in nobody's way.
+
+    Raises
+    ------
+    InputError
+        If it holds a run and `overwrite` is not set, or holds something else.
+    """
+    if all(_TEMPORARY.fullmatch(path.name) for path in run.iterdir()):
+        return
+    is_run = _is_run(run)
+    if overwrite and not is_run:
+        raise InputError(f"{run}: expected a run folder to overwrite, found a folder that is none; not deleted")
+    finished = any((run / name).exists() for name in (MODEL, THRESHOLDS, HISTORY)) or any(
+        (run / CHECKPOINTS).glob("epoch_*.json")
+    )
+    if not overwrite and (finished or not is_run):
+        raise InputError(
+            f"{run}: the run folder exists; resume it (--resume), replace it (--overwrite) or name another"
+        )
+
+
+def empty_run_folder(run: Path) -> list[str]:
+    """Remove the files of an older run, and only those; return the names of what stays.
+
+    Raises
+    ------
+    WorkError
+        If one of them cannot be removed.
+    """
+    try:
+        # The configuration goes last: without it, the rest would be no run to overwrite.
+        for path in sorted(_own_files(run), key=lambda path: path.name == CONFIG):
+            path.unlink()
+        for folder in (*(run / EVENTS).glob("*"), run / EVENTS, run / CHECKPOINTS):
+            if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
+                folder.rmdir()
+        return sorted(path.name for path in run.iterdir())
+    except OSError as error:
+        raise WorkError(f"{run}: the older run could not be removed: {error.strerror or error}") from error
+
+
+def clean(run: Path) -> None:
+    """Remove what killed trainings left half-written."""
+    for path in _own_files(run):
+        if _TEMPORARY.fullmatch(path.name):
+            with suppress(OSError):
+                path.unlink()
+
+
+def _is_run(run: Path) -> bool:
+    try:
+        document = read_document(run / CONFIG, SCHEMA, "the options of a run", "")
+    except InputError:
+        return False
+    return {"model", "training", "preprocessing"} <= set(document)
+
+
+def _own_files(run: Path) -> list[Path]:
+    """Return the files of a run folder that a training writes, known by their names."""
+    found = [
+        path
+        for folder, name in ((run, _OWN), (run / CHECKPOINTS, _CHECKPOINT))
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if name.fullmatch(path.name) or _TEMPORARY.fullmatch(path.name)
+    ]
+    found += (run / EVENTS).rglob("events.out.tfevents.*")
+    return [path for path in found if path.is_file() or path.is_symlink()]

@@ -1,0 +1,197 @@
+"""The run folder: a trained model with all that is needed to use it and to know where it came from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genre_classifier.config import ModelConfig, TrainingConfig
+from genre_classifier.genres import GENRES
+from genre_classifier.metrics.calibration import Calibration, apply_temperature, no_calibration
+from genre_classifier.run_folder import model_file
+from genre_classifier.run_folder.checkpoints import find_kept
+from genre_classifier.run_folder.layout import CONFIG, MODEL, SCHEMA, THRESHOLDS
+from preprocessing.config import ClipConfig
+from preprocessing.errors import InputError
+from preprocessing.files import read_document, write_atomically
+
+_REMEDY = "was the run made by another version?"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run folder that has been read; the model itself is loaded on first use.
+
+    Attributes
+    ----------
+    path : Path
+    model_config : ModelConfig
+    training_config : TrainingConfig
+    clip_config : ClipConfig
+        How its clips were made, and so how a video is to be read for it.
+    thresholds, temperatures : dict
+        Per genre; thresholds are on the calibrated scale.
+    sha256 : str
+        Of the `model.keras` that the thresholds belong to.
+    """
+
+    path: Path
+    model_config: ModelConfig
+    training_config: TrainingConfig
+    clip_config: ClipConfig
+    thresholds: dict[str, float]
+    temperatures: dict[str, float]
+    sha256: str
+
+    @cached_property
+    def model(self) -> Any:
+        """Return the network, a `genre_classifier.network.genre_model.GenreModel`.
+
+        Raises
+        ------
+        InputError
+            If `model.keras` cannot be loaded, is not the network that `config.json` describes, or has been replaced
+            since the run was read.
+        """
+        path = self.path / MODEL
+        model = model_file.read_model(path, limit=model_file.most_bytes(self.model_config))
+        if model_file.digest(path) != self.sha256:
+            raise InputError(f"{path}: expected the network of a moment ago; is it being trained? Try again")
+        expected, found = (self.model_config.rows, self.model_config.cols), tuple(model.input_shape[-2:])
+        if found != expected:
+            raise InputError(
+                f"{path}: expected a network for frames of {_by(expected)} pixels, as {CONFIG} beside it says, found "
+                f"one for {_by(found)}"
+            )
+        return model
+
+    def calibrate(self, scores: np.ndarray | pd.DataFrame) -> Any:
+        """Apply the temperatures to raw scores `(frames, 6)`; a DataFrame gives a DataFrame."""
+        temperatures = np.array([self.temperatures[genre] for genre in GENRES])
+        if isinstance(scores, pd.DataFrame):
+            calibrated = apply_temperature(scores[list(GENRES)].to_numpy(), temperatures)
+            return pd.DataFrame(calibrated, index=scores.index, columns=list(GENRES))
+        return apply_temperature(scores, temperatures)
+
+
+def load_run(path: Path | str) -> Run:
+    """Read a run folder.
+
+    Raises
+    ------
+    InputError
+        If it is no run folder, has no model, or was written by a version with other options.
+    """
+    path = Path(path)
+    if not (path / MODEL).is_file():
+        found = "no such folder" if not path.is_dir() else "none in this folder"
+        raise InputError(f"{path}: expected a run folder with a {MODEL} (`train` makes one), found {found}")
+    model_config, training_config, clip_config = read_config(path)
+    if model_config.rows != clip_config.size:
+        raise InputError(
+            f"{path / CONFIG}: expected one size of frames, found {model_config.rows} for the network and "
+            f"{clip_config.size} from preprocessing"
+        )
+    sha256 = model_file.digest(path / MODEL)
+    thresholds, temperatures = _calibration(path, sha256)
+    return Run(path, model_config, training_config, clip_config, thresholds, temperatures, sha256)
+
+
+def _by(size: tuple[int, ...]) -> str:
+    return "x".join(map(str, size))
+
+
+def _calibration(path: Path, sha256: str) -> Calibration:
+    """Return the calibration of the network with this digest: never that of another one.
+
+    `thresholds.json` and `model.keras` are replaced one after the other; between the two, the checkpoints know what
+    belongs to the network.
+    """
+    found = path / THRESHOLDS
+    missing = not os.path.lexists(found)
+    calibration, of = (no_calibration(), None) if missing else read_thresholds(found)
+    if of == sha256 or (of is None and not missing):  # None: by hand, or by version 0.1.0
+        return calibration
+    if kept := find_kept(path, sha256):
+        return kept.calibration
+    if missing:
+        return calibration
+    raise InputError(
+        f"{found}: expected the thresholds of {MODEL} beside it, found those of another network; `train --resume` "
+        f"makes them anew, and without its line model_sha256 the file is used as it is"
+    )
+
+
+def write_config(path: Path, model: ModelConfig, training: TrainingConfig, clips: ClipConfig) -> None:
+    """Write `config.json` of the run folder `path`."""
+    document = {
+        "schema": SCHEMA,
+        "model": model.to_dict(),
+        "training": training.to_dict(),
+        "preprocessing": clips.to_dict(),
+    }
+    write_atomically(path / CONFIG, json.dumps(document, indent=2) + "\n")
+
+
+def read_config(path: Path) -> tuple[ModelConfig, TrainingConfig, ClipConfig]:
+    """Read `config.json` of the run folder `path`."""
+    document = read_document(path / CONFIG, SCHEMA, "a JSON file of a run", _REMEDY)
+    try:
+        parts = document["model"], document["training"], document["preprocessing"]
+        return ModelConfig.from_dict(parts[0]), TrainingConfig.from_dict(parts[1]), ClipConfig.from_dict(parts[2])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path / CONFIG}: expected model, training and preprocessing options, found {error!r}"
+        ) from error
+    except InputError as error:
+        raise InputError(f"{path / CONFIG}: {error}; was the run made by another version?") from error
+
+
+def write_thresholds(
+    path: Path, thresholds: dict[str, float], temperatures: dict[str, float], *, model_sha256: str | None = None
+) -> None:
+    """Write `thresholds.json`, with the digest of the `model.keras` that they belong to."""
+    genres = {
+        genre: {"threshold": float(thresholds[genre]), "temperature": float(temperatures[genre])} for genre in GENRES
+    }
+    belongs = {"model_sha256": model_sha256} if model_sha256 else {}
+    write_atomically(path, json.dumps({"schema": SCHEMA, **belongs, "genres": genres}, indent=2) + "\n")
+
+
+def read_thresholds(path: Path) -> tuple[Calibration, str | None]:
+    """Read `thresholds.json`.
+
+    Returns
+    -------
+    (Calibration, str or None)
+        And the digest of the `model.keras` that it belongs to, where it says so.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or a threshold is not in [0, 1] or a temperature not a positive number.
+    """
+    document = read_document(path, SCHEMA, "a JSON file of a run", _REMEDY)
+    try:
+        genres = document["genres"]
+        calibration = Calibration(
+            {genre: float(genres[genre]["threshold"]) for genre in GENRES},
+            {genre: float(genres[genre]["temperature"]) for genre in GENRES},
+        )
+        of = document.get("model_sha256")
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: expected a threshold and a temperature per genre, found {error!r}") from error
+    for genre in GENRES:
+        threshold, temperature = calibration.thresholds[genre], calibration.temperatures[genre]
+        if not 0 <= threshold <= 1:
+            raise InputError(f"{path}: expected a threshold from 0 to 1 for {genre}, found {threshold}")
+        if not 0 < temperature < float("inf"):
+            raise InputError(f"{path}: expected a positive temperature for {genre}, found {temperature}")
+    return calibration, None if of is None else str(of)

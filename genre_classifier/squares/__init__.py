@@ -1,1 +1,0 @@
-"""The parts of the moving-squares companion; `genre_classifier.moving_squares` is its front."""

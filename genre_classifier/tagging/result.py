@@ -1,0 +1,94 @@
+"""What tagging found in one video: the object that is drawn, written and listed.
+
+Pure pandas; never imports Keras.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from genre_classifier.config import SegmentConfig
+from genre_classifier.genres import GENRES
+
+
+class Thumbnail(NamedTuple):
+    """One small picture: its time in seconds, and uint8 RGB of shape (rows, cols, 3)."""
+
+    time: float
+    picture: np.ndarray
+
+
+def as_jpeg(picture: np.ndarray, *, quality: int = 72) -> bytes:
+    """Return a picture (rows, cols, 3) RGB as the bytes of a JPEG file."""
+    encoded, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not encoded:
+        raise RuntimeError("OpenCV could not encode a JPEG")
+    return data.tobytes()
+
+
+@dataclasses.dataclass(frozen=True)
+class Tags:
+    """What tagging found in one video.
+
+    Attributes
+    ----------
+    video : Path
+        The file.
+    duration : float
+        Seconds, as far as frames were decoded.
+    scores : DataFrame
+        The score table: calibrated probabilities, indexed by seconds.
+    segments : DataFrame
+        Columns start, end (seconds), genre, score.
+    thresholds : mapping of str to float
+        Per genre, what the segments were made with.
+    segment_config : SegmentConfig
+        Likewise.
+    thumbnails : tuple of Thumbnail
+        Evenly spread pictures in the video's own proportions.
+    """
+
+    video: Path
+    duration: float
+    scores: pd.DataFrame
+    segments: pd.DataFrame
+    thresholds: Mapping[str, float]
+    segment_config: SegmentConfig
+    thumbnails: tuple[Thumbnail, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Return the file's name as text that can be shown: no control characters, no broken bytes."""
+        text = os.fsencode(self.video.name).decode("utf-8", "replace")
+        return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+    def shares(self) -> dict[str, float]:
+        """Return each genre's share of the video's time that lies in its segments, in [0, 1]."""
+        lengths = (self.segments["end"] - self.segments["start"]).groupby(self.segments["genre"]).sum()
+        return {
+            name: min(1.0, float(lengths.get(name, 0.0)) / self.duration) if self.duration else 0.0 for name in GENRES
+        }
+
+
+def clock(seconds: float, *, decimals: int = 0) -> str:
+    """Return seconds as m:ss, or h:mm:ss from an hour on.
+
+    Examples
+    --------
+    >>> clock(75), clock(3725), clock(9.25, decimals=1)
+    ('1:15', '1:02:05', '0:09.2')
+    """
+    ticks = int(seconds * 10**decimals)
+    whole, part = divmod(ticks, 10**decimals)
+    minutes, left = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    fraction = f".{part:0{decimals}d}" if decimals else ""
+    return f"{hours}:{minutes:02d}:{left:02d}{fraction}" if hours else f"{minutes}:{left:02d}{fraction}"

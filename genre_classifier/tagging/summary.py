@@ -1,0 +1,118 @@
+"""`summary.csv`, `segments.json` and `index.html` over every video of a tags folder."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from genre_classifier.genres import GENRES
+from genre_classifier.tagging.index_page import index_html
+from genre_classifier.tagging.jobs import INDEX, SCHEMA, SEGMENTS, STAMP, SUMMARY
+from genre_classifier.tagging.segment_files import activitynet, read_segments
+from preprocessing.errors import InputError
+from preprocessing.files import read_document, read_table, shown, write_atomically
+
+# What spreadsheet programs take for a formula; a cell that already hides one behind quotes is hidden once more.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_TEXTS = ("source", "folder", "error")
+
+
+def write_index(
+    out: Path, failures: Iterable[tuple[str, str]], *, on_note: Callable[[str], None] | None = None
+) -> pd.DataFrame:
+    """Write `summary.csv`, `segments.json` and `index.html` over every video done in the folder, and the failures.
+
+    Parameters
+    ----------
+    out : Path
+        The tags folder.
+    failures : iterable of (str, str)
+        Source and reason, as `tag_videos` gives them.
+    on_note : callable, optional
+        Called with one line for each folder that is damaged, and left out: the command that is given its video again
+        mends it.
+
+    Returns
+    -------
+    DataFrame
+        The summary: source, folder, status, error, duration (seconds), frames, segments, a share in [0, 1] per genre.
+    """
+    rows, segments = [], {}
+    for path in sorted(out.glob(f"*/{STAMP}")):
+        name = path.parent.name
+        try:
+            stamp, segments[name] = _read_stamp(path), read_segments(path.parent / "segments.csv")
+        except InputError as error:
+            if on_note:
+                on_note(f"{error}; left out of {out / INDEX}")
+            continue
+        row = {"source": stamp["source"], "folder": name, "status": "ok", "error": ""}
+        row |= {"duration": stamp["duration"], "frames": stamp["frames"], "segments": stamp["segments_found"]}
+        rows.append(row | {f"{genre}_share": stamp["shares"][genre] for genre in GENRES})
+    write_atomically(out / SEGMENTS, activitynet({_name(row, rows): segments[row["folder"]] for row in rows}))
+    rows += [{"source": source, "folder": "", "status": "failed", "error": error} for source, error in failures]
+    columns = ["source", "folder", "status", "error", "duration", "frames", "segments"]
+    summary = pd.DataFrame(rows, columns=[*columns, *(f"{genre}_share" for genre in GENRES)])
+    summary = summary.astype({"frames": "Int64", "segments": "Int64"})
+    written = summary.assign(**{name: summary[name].map(_as_text) for name in _TEXTS})
+    write_atomically(out / SUMMARY, written.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    write_atomically(out / INDEX, index_html(summary, segments))
+    return summary
+
+
+def _name(row: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    """Return what labels call a video; where two videos share that name, it is told apart by its folder."""
+    shared = sum(other["source"] == row["source"] for other in rows) > 1
+    return str(row["folder"] if shared else row["source"])
+
+
+def read_summary(path: Path) -> pd.DataFrame:
+    """Read `summary.csv`: every cell is text, as it was before it was written.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    table = read_table(path, "the summary of a folder that `tag` wrote", columns=("source", "folder"))
+    for name in set(_TEXTS) & set(table.columns):
+        table[name] = [cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell for cell in table[name]]
+    return table
+
+
+def _as_text(cell: str) -> str:
+    """Return a cell that no spreadsheet program computes: names and messages come from outside."""
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def _read_stamp(path: Path) -> dict[str, Any]:
+    """Read what `tag` recorded of a video.
+
+    Raises
+    ------
+    InputError
+        If it is damaged.
+    """
+    stamp = read_document(path, SCHEMA, "what `tag` records of a video", "tag it again")
+    shares = stamp.get("shares")
+    shares = shares if isinstance(shares, dict) else {}
+
+    def number(value: Any, *, whole: bool = False, most: float = math.inf) -> bool:
+        kinds = (int,) if whole else (int, float)
+        return isinstance(value, kinds) and not isinstance(value, bool) and 0 <= value <= most
+
+    checks = {
+        "source": isinstance(stamp.get("source"), str),
+        "duration": number(stamp.get("duration")),
+        "frames": number(stamp.get("frames"), whole=True),
+        "segments_found": number(stamp.get("segments_found"), whole=True),
+        "shares": all(number(shares.get(genre), most=1) for genre in GENRES),
+    }
+    if wrong := next((name for name, right in checks.items() if not right), None):
+        raise InputError(f"{path}: expected what `tag` records of a video, found {wrong} {shown(stamp.get(wrong))}")
+    return stamp

@@ -1,0 +1,170 @@
+"""Scores of one video, straight from the decoder: frames in memory -> rows while decoding -> everything about a video.
+
+The video is sampled, resized and fitted as the run's own clips were, by the same code, so tagging a video gives the
+scores of preprocessing it and scoring the clip. Decoding runs ahead in a thread; memory does not grow with the video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from genre_classifier.config import Precision, SegmentConfig
+from genre_classifier.dataset.prefetch import prefetch
+from genre_classifier.network.streaming import DEFAULT_CHUNK, ScoreStream, score_clip
+from genre_classifier.tagging.result import Tags, Thumbnail
+from genre_classifier.tagging.scores import scores_table
+from genre_classifier.tagging.segments import to_segments, video_end
+from preprocessing.config import TIMEOUT_SECONDS
+from preprocessing.sampled import SampledFrames, sampled_frames
+
+if TYPE_CHECKING:
+    from genre_classifier.run_folder.run import Run
+
+
+# Enough for a picture every second of a minute; half a megabyte in the viewer's page.
+THUMBNAILS = 64
+
+
+class ScoredFrame(NamedTuple):
+    """One row of the scores: its time in seconds, and six calibrated probabilities in the order of `GENRES`."""
+
+    time: float
+    scores: np.ndarray
+
+
+def score_frames(
+    run: Run, frames: np.ndarray, *, chunk: int = DEFAULT_CHUNK, precision: Precision = "float32"
+) -> np.ndarray:
+    """Score frames that are already in memory, or in a memory-mapped clip.
+
+    Parameters
+    ----------
+    run : Run
+        As `load_run` gives it.
+    frames : ndarray of uint8, shape (frames, 3, rows, cols)
+        RGB in the order of time, of the run's size.
+    chunk : int
+        Frames scored at once; the scores do not depend on it.
+    precision : {"float32", "bfloat16"}
+        Of the convolutions.
+
+    Returns
+    -------
+    ndarray of float32, shape (frames, 6)
+        Calibrated probabilities, genres in the order of `GENRES`.
+    """
+    return run.calibrate(score_clip(run.model, frames, chunk=chunk, precision=precision))
+
+
+def iter_scores(
+    run: Run,
+    video: Path | str,
+    *,
+    chunk: int = DEFAULT_CHUNK,
+    precision: Precision = "float32",
+    timeout: float = TIMEOUT_SECONDS,
+) -> Iterator[ScoredFrame]:
+    """Yield the scores of a video while it is decoded, a chunk at a time.
+
+    Parameters
+    ----------
+    run, chunk, precision
+        See `score_frames`.
+    video : Path or str
+        The file.
+    timeout : float
+        Seconds without a new frame after which the video is given up.
+
+    Yields
+    ------
+    ScoredFrame
+
+    Raises
+    ------
+    InputError
+        If the video cannot be read; the words are those of preprocessing.
+    """
+    with sampled_frames(video, run.clip_config, timeout=timeout) as frames:
+        yield from _scored(run, frames, chunk, precision)
+
+
+def tag_trailer(
+    run: Run,
+    video: Path | str,
+    *,
+    chunk: int = DEFAULT_CHUNK,
+    precision: Precision = "float32",
+    timeout: float = TIMEOUT_SECONDS,
+    segment_config: SegmentConfig | None = None,
+    on_progress: Callable[[float, float], None] | None = None,
+) -> Tags:
+    """Score a video and cut the scores into segments.
+
+    Parameters
+    ----------
+    run, chunk, precision
+        See `score_frames`.
+    video : Path or str
+        The file, of any length: memory stays constant.
+    timeout : float
+        Seconds without a new frame after which the video is given up.
+    segment_config : SegmentConfig, optional
+        How scores become segments.
+    on_progress : callable, optional
+        Called after each frame with its time and that of the last one, in seconds.
+
+    Returns
+    -------
+    Tags
+
+    Raises
+    ------
+    InputError
+        If the video cannot be read; the words are those of preprocessing.
+    """
+    with sampled_frames(video, run.clip_config, timeout=timeout, thumbnails=THUMBNAILS, exact=False) as frames:
+        rows: list[ScoredFrame] = []
+        for row in _scored(run, frames, chunk, precision):
+            if rows and row.time <= rows[-1].time:  # the reader has started again
+                rows.clear()
+            rows.append(row)
+            if on_progress:
+                on_progress(row.time, float(frames.times[-1]))
+        duration = video_end(frames.times, float(frames.fields["duration"]))
+        scores = scores_table(frames.times, np.array([row.scores for row in rows]))
+        thumbnails = tuple(Thumbnail(*one) for one in frames.thumbnails)
+    config = segment_config or SegmentConfig()
+    segments = to_segments(scores, run.thresholds, config, duration=duration)
+    return Tags(Path(video), duration, scores, segments, dict(run.thresholds), config, thumbnails)
+
+
+def _scored(run: Run, frames: SampledFrames, chunk: int, precision: Precision) -> Iterator[ScoredFrame]:
+    stream = ScoreStream(run.model, precision=precision)
+    latest = -np.inf
+    # Closing the chunks stops the reading at once, also when whoever takes the rows breaks off.
+    with closing(prefetch(_chunks(frames, chunk))) as chunks:
+        for times, pixels in chunks:
+            if times[0] <= latest:
+                stream.reset()
+            latest = times[-1]
+            for time, row in zip(times, run.calibrate(stream.feed(pixels)), strict=True):
+                yield ScoredFrame(time, row)
+
+
+def _chunks(frames: Iterable[tuple[float, np.ndarray]], chunk: int) -> Iterator[tuple[list[float], np.ndarray]]:
+    """Yield times and frames, uint8 (n, 3, rows, cols), of up to `chunk` frames at a time; none spans a fresh start."""
+    times: list[float] = []
+    pixels: list[np.ndarray] = []
+    for time, frame in frames:
+        if times and (len(times) == chunk or time <= times[-1]):
+            yield times, np.stack(pixels)
+            times, pixels = [], []
+        times.append(time)
+        pixels.append(frame)
+    if times:
+        yield times, np.stack(pixels)

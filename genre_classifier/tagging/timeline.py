@@ -1,0 +1,104 @@
+"""`timeline.png`: thumbnails along the top, and one row per genre with its score over time and its segments.
+
+Draws computed values; made for paper as well as screens: rows are named, segments are black bars, and colours only
+repeat what the rows say.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MultipleLocator
+
+from genre_classifier.genres import GENRE_COLOURS, GENRES
+from genre_classifier.tagging.result import Tags, clock
+from genre_classifier.tagging.segments import frame_borders
+from preprocessing.files import atomic_path
+
+_INK = "#1a1a1a"
+_FAINT = "#b8b8b8"
+_FIGURE_INCHES = (11.0, 5.3)
+_DOTS_PER_INCH = 160
+_TICK_SECONDS = (0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+_MOST_TICKS = 13
+
+
+def draw_genre_row(axes: Axes, tags: Tags, genre: str, *, share: float) -> None:
+    """Draw one genre's scores as an area, its threshold as a line and its segments as black bars below."""
+    borders = frame_borders(tags.scores.index.to_numpy(), duration=tags.duration)
+    axes.stairs(tags.scores[genre].to_numpy(), borders, fill=True, color=GENRE_COLOURS[genre], alpha=0.85, linewidth=0)
+    axes.axhline(tags.thresholds[genre], color=_INK, linewidth=0.6, linestyle=(0, (4, 3)), alpha=0.7)
+    axes.axhline(0, color=_FAINT, linewidth=0.6)
+    mine = tags.segments[tags.segments["genre"] == genre]
+    spans = list(zip(mine["start"], mine["end"] - mine["start"], strict=True))
+    axes.broken_barh(spans, (-0.24, 0.16), facecolor=_INK, linewidth=0)
+    axes.set_ylim(-0.3, 1.04)
+    axes.set_yticks([])
+    for side in axes.spines.values():
+        side.set_visible(False)
+    axes.text(-0.012, 0.42, genre, transform=axes.transAxes, ha="right", va="center", color=_INK, fontsize=11)
+    axes.text(
+        1.012, 0.42, f"{share:.0%}", transform=axes.transAxes, ha="left", va="center", fontsize=11, color=_INK,
+        fontweight="bold" if share else "normal", alpha=1 if share else 0.45,
+    )  # fmt: skip
+
+
+def draw_thumbnails(axes: Axes, tags: Tags) -> None:
+    """Draw as many thumbnails as fit side by side, each over the time from which it was taken."""
+    axes.set_axis_off()
+    figure = axes.get_figure()
+    if not tags.thumbnails or figure is None:
+        return
+    box = axes.get_position()
+    width, height = figure.get_size_inches()  # type: ignore[union-attr]
+    aspect = tags.thumbnails[0].picture.shape[1] / tags.thumbnails[0].picture.shape[0]
+    places = max(1, int(box.width * width / (box.height * height * aspect)))
+    times = np.array([thumbnail.time for thumbnail in tags.thumbnails])
+    axes.set_ylim(0, 1)
+    for place in range(places):
+        left, right = tags.duration * place / places, tags.duration * (place + 1) / places
+        picture = tags.thumbnails[int(np.abs(times - (left + right) / 2).argmin())].picture
+        gap = (right - left) * 0.02
+        axes.imshow(picture, extent=(left + gap, right - gap, 0, 1), aspect="auto", interpolation="antialiased")
+    axes.set_xlim(0, tags.duration)
+
+
+def timeline_figure(tags: Tags) -> Figure:
+    """Return the whole picture for one video."""
+    figure = Figure(figsize=_FIGURE_INCHES, dpi=_DOTS_PER_INCH, facecolor="white")
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(
+        len(GENRES) + 1, 1, height_ratios=[1.25] + [1.0] * len(GENRES), left=0.09, right=0.93, top=0.9, bottom=0.1,
+        hspace=0.08,
+    )  # fmt: skip
+    draw_thumbnails(figure.add_subplot(grid[0]), tags)
+    shares = tags.shares()
+    step = next((one for one in _TICK_SECONDS if tags.duration / one <= _MOST_TICKS), _TICK_SECONDS[-1])
+    for row, genre in enumerate(GENRES, start=1):
+        axes = figure.add_subplot(grid[row])
+        draw_genre_row(axes, tags, genre, share=shares[genre])
+        axes.set_xlim(0, tags.duration)
+        axes.xaxis.set_major_locator(MultipleLocator(step))
+        axes.grid(axis="x", color=_FAINT, linewidth=0.4, alpha=0.6)
+        axes.set_axisbelow(True)
+        axes.tick_params(axis="x", length=0, labelbottom=row == len(GENRES), colors=_INK)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: clock(x + 1e-6, decimals=1 if step < 1 else 0)))
+    # parse_math off: a file's name may hold dollar signs.
+    figure.text(0.09, 0.945, tags.name, fontsize=13, color=_INK, fontweight="bold", parse_math=False)
+    figure.text(0.93, 0.945, clock(tags.duration, decimals=1), fontsize=11, color=_INK, ha="right")
+    note = "area: score, 0 to 1    dashed: threshold    black: segment    percent: share of the time in segments"
+    figure.text(0.09, 0.022, note, fontsize=8, color=_INK, alpha=0.8)
+    return figure
+
+
+def write_timeline(path: Path, tags: Tags) -> None:
+    """Write the picture as PNG. Atomic."""
+    with atomic_path(path) as temporary, warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn with empty boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        timeline_figure(tags).savefig(temporary, format="png")

@@ -1,0 +1,72 @@
+"""`viewer.html`: the page on which a person watches a trailer with its six scores running underneath.
+
+This file gathers the data; the page itself is `templates/viewer.html` with its style and script.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from genre_classifier.genres import GENRE_COLOURS, GENRES
+from genre_classifier.pages import data_url, render
+from genre_classifier.tagging.result import Tags, as_jpeg, clock
+from genre_classifier.tagging.segments import frame_borders
+
+
+def viewer_html(tags: Tags, folder: Path, *, embedded: bytes | None = None) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    tags : Tags
+    folder : Path
+        Where the page will lie: the video is linked relative to it.
+    embedded : bytes, optional
+        A WebM copy of the video to put inside the page instead of the link.
+    """
+    source = data_url(embedded, "video/webm") if embedded else relative_url(tags.video, folder)
+    return render("viewer.html", title=tags.name, tags=tags, duration=clock(tags.duration, decimals=1),
+                  data=viewer_data(tags) | {"source": source, "embedded": embedded is not None})  # fmt: skip
+
+
+def viewer_data(tags: Tags) -> dict[str, Any]:
+    """Return what the page's script draws, as JSON types; seconds, and probabilities in [0, 1]."""
+    times = tags.scores.index.to_numpy()
+    aspect = tags.thumbnails[0].picture.shape[1] / tags.thumbnails[0].picture.shape[0] if tags.thumbnails else 16 / 9
+    return {
+        "name": tags.name,
+        "duration": tags.duration,
+        "times": _rounded(times, 4),
+        "borders": _rounded(frame_borders(times, duration=tags.duration), 4),
+        "genres": [
+            {
+                "name": genre,
+                "colour": GENRE_COLOURS[genre],
+                "threshold": tags.thresholds[genre],
+                "scores": _rounded(tags.scores[genre].to_numpy(), 4),
+            }
+            for genre in GENRES
+        ],
+        "rules": tags.segment_config.to_dict(),
+        "aspect": aspect,
+        "thumbnails": [
+            {"time": round(thumbnail.time, 3), "image": data_url(as_jpeg(thumbnail.picture), "image/jpeg")}
+            for thumbnail in tags.thumbnails
+        ],
+    }
+
+
+def relative_url(video: Path, folder: Path) -> str:
+    """Return the relative URL of a file from a page in `folder`; right for every byte that a file name can hold."""
+    relative = os.path.relpath(os.path.abspath(video), os.path.abspath(folder))  # noqa: PTH100 - links stay links
+    return "./" + quote(os.fsencode(relative))
+
+
+def _rounded(values: np.ndarray, decimals: int) -> list[float]:
+    # By way of text: float32 would show digits that it does not have.
+    return [float(f"{value:.{decimals}f}") for value in values]

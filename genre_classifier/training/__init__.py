@@ -1,0 +1,4 @@
+"""Training: from clips and labels to a run folder.
+
+Out: `train.train`.
+"""

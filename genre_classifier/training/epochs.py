@@ -1,0 +1,168 @@
+"""After each epoch: what is saved, what the run folder offers its users, and how a resumed training finds it again."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from genre_classifier.config import TrainingConfig
+from genre_classifier.dataset.trailers import Trailer
+from genre_classifier.run_folder import checkpoints, model_file
+from genre_classifier.run_folder.card import read_card, write_card
+from genre_classifier.run_folder.layout import CURVES, HISTORY, MODEL, THRESHOLDS, network_path
+from genre_classifier.run_folder.run import read_thresholds, write_thresholds
+from genre_classifier.training import history
+from genre_classifier.training.validation import calibrate, lean, score_trailers, validate
+from preprocessing.errors import InputError, WorkError
+from preprocessing.files import write_atomically
+
+
+def learning_rate_at(epoch: int, config: TrainingConfig) -> float:
+    """Return the learning rate of an epoch, counted from 0."""
+    if config.schedule == "constant":
+        return config.learning_rate
+    share = epoch / max(config.epochs - 1, 1)
+    return config.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
+
+
+class TensorBoard(keras.callbacks.TensorBoard):
+    """Epochs count from 1, as in `history.csv`."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        super().on_epoch_end(epoch + 1, logs)
+
+
+class EpochKeeper(keras.callbacks.Callback):
+    """After each epoch: validate, save, publish the network that the run keeps, and stop when it is time.
+
+    The epoch is done when its checkpoint is in place, with everything that the run folder will hold of it. Publishing
+    follows, and is done again by a resumed training that finds it half done.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        parts: Mapping[str, Sequence[Trailer]],
+        config: TrainingConfig,
+        rows: checkpoints.Rows,
+        kept: checkpoints.Kept | None,
+        started: float,
+        on_note: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self.run, self.training, self.validation = run, parts["train"], parts["validation"]
+        self.config, self.rows, self.kept = config, rows, kept
+        self._started, self._on_note = started, on_note
+        self._seconds_before = float(read_card(run).get("seconds", 0.0))
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.began = time.monotonic()
+        self.model.optimizer.learning_rate = learning_rate_at(epoch, self.config)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = {} if logs is None else logs
+        if broken := model_file.not_finite(self.model):
+            raise WorkError(
+                f"{self.run}: after epoch {epoch + 1} the weights are no finite numbers ({broken}), and are not kept; "
+                f"a smaller --learning-rate or --clip-norm may help"
+            )
+        scored = score_trailers(self.model, self.validation, self.config)
+        logs |= validate(scored, self.config)  # callbacks after this one see these figures
+        row = {"epoch": float(epoch + 1), "learning_rate": learning_rate_at(epoch, self.config)}
+        row |= {name: float(logs[name]) for name in history.COLUMNS if name in logs}
+        row["seconds"] = time.monotonic() - self.began
+        self.rows.append(row)
+        last = len(self.rows) == self.config.epochs or history.should_stop(self.rows, self.config.patience)
+        if last and self.config.match_prevalence:
+            self._match_prevalence()
+            scored = score_trailers(self.model, self.validation, self.config)
+        keeps = history.kept_row(self.rows, self.config.keep) == len(self.rows) - 1
+        self.kept = checkpoints.save_checkpoint(
+            self.run, self.model, self.rows, kept=self.kept, calibration=calibrate(scored) if keeps else None
+        )
+        self.publish()
+        if last:
+            self.model.stop_training = True
+
+    def _match_prevalence(self) -> None:
+        """Move the output biases; see `TrainingConfig.match_prevalence`.
+
+        Before the checkpoint, which holds the moved ones: killed in between, the epoch is done again, and so is this.
+        """
+        offsets = lean(score_trailers(self.model, self.training, self.config))
+        self.model.lower_logits(offsets)
+        moved = {genre: -offset for genre, offset in offsets.items() if offset}
+        write_card(self.run, read_card(self.run) | {"moved_biases": moved})
+        listed = ", ".join(f"{genre} {value:+.2f}" for genre, value in moved.items())
+        self._on_note(f"output biases moved, so that mean scores match the shares of genres: {listed or 'none'}")
+
+    def publish(self) -> None:
+        """Bring what users read up to the last finished epoch.
+
+        Thresholds come before the network that they belong to: `load_run` gives neither with another's.
+        """
+        kept = self.kept
+        if kept is None:
+            return
+        history.write_history(self.run / HISTORY, self.rows)
+        model, thresholds = self.run / MODEL, self.run / THRESHOLDS
+        stale = not model.is_file() or model_file.digest(model) != kept.sha256
+        if stale or not _belong(thresholds, kept):  # a person may have changed those that do
+            write_thresholds(thresholds, *kept.calibration, model_sha256=kept.sha256)
+        if stale:
+            model_file.copy_model(network_path(self.run, kept.epoch), model)
+        row = self.rows[kept.epoch - 1]
+        card = read_card(self.run)
+        card |= {
+            "epochs": len(self.rows),
+            "kept_epoch": kept.epoch,
+            "kept": {name: value for name, value in row.items() if math.isfinite(value)},
+            "seconds": round(self._seconds_before + time.monotonic() - self._started, 3),
+        }
+        write_card(self.run, card)
+
+    def draw_curves(self) -> None:
+        """Draw `curves.png`."""
+        if self.kept:
+            write_atomically(self.run / CURVES, history.curves_png(self.rows, self.kept.epoch))
+
+
+def _belong(thresholds: Path, kept: checkpoints.Kept) -> bool:
+    try:
+        return read_thresholds(thresholds)[1] == kept.sha256
+    except InputError:
+        return False
+
+
+def recover(
+    run: Path,
+    model: Any,
+    state: checkpoints.State,
+    validation: Sequence[Trailer],
+    config: TrainingConfig,
+    on_note: Callable[[str], None],
+) -> checkpoints.Kept:
+    """Return the network that a resumed run keeps, of which there is a file.
+
+    Version 0.1.0 did not record it: its thresholds may be another epoch's, so they are fitted again.
+    """
+    if kept := state.kept:
+        places = (run / MODEL, network_path(run, kept.epoch))
+        if any(path.is_file() and model_file.digest(path) == kept.sha256 for path in places):
+            return kept
+    epoch, sha256 = len(state.rows), state.sha256
+    best = history.kept_row(state.rows, config.keep) + 1
+    if not state.kept and best < epoch and (run / MODEL).is_file():
+        epoch, sha256 = best, model_file.digest(run / MODEL)
+        model = model_file.read_model(run / MODEL)
+    elif epoch != best:
+        on_note(f"{run}: the network of epoch {best}, which was kept, is gone; that of epoch {epoch} takes its place")
+    kept = checkpoints.Kept(epoch, sha256, calibrate(score_trailers(model, validation, config)))
+    checkpoints.write_state(run, dataclasses.replace(state, kept=kept))
+    return kept

@@ -1,0 +1,95 @@
+"""How a network does on trailers that it does not learn from: loss, average precision of each genre, calibration.
+
+Trailers are scored once; everything else follows from the scores.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from genre_classifier.config import TrainingConfig
+from genre_classifier.dataset.trailers import Trailer
+from genre_classifier.genres import GENRES
+from genre_classifier.metrics.calibration import (
+    Calibration,
+    fit_calibration,
+    no_calibration,
+    prevalence_offsets,
+)
+from genre_classifier.metrics.frames import average_precision
+from genre_classifier.network.losses import TrailerLoss
+from genre_classifier.network.streaming import score_clip
+from preprocessing.clips import load_clip
+
+SCORING_CHUNK = 64  # frames scored at once; scores do not depend on it
+
+
+class Scored(NamedTuple):
+    """A trailer and what a network gives for its frames: raw scores, float32 (frames, 6)."""
+
+    trailer: Trailer
+    scores: np.ndarray
+
+
+def score_trailers(model: keras.Model, trailers: Sequence[Trailer], config: TrainingConfig) -> list[Scored]:
+    """Score trailers as the training's options say."""
+    return [
+        Scored(trailer, score_clip(model, load_clip(trailer.clip), chunk=SCORING_CHUNK, precision=config.precision))
+        for trailer in trailers
+    ]
+
+
+def calibrate(scored: Sequence[Scored]) -> Calibration:
+    """Fit thresholds and temperatures on the frames of trailers; without a trailer there are none to fit."""
+    if not scored:
+        return no_calibration()
+    return fit_calibration(*_pooled(scored))
+
+
+def lean(scored: Sequence[Scored]) -> dict[str, float]:
+    """Return per genre how far the logits are too high for the share of the trailers; each trailer counts alike.
+
+    See `genre_classifier.metrics.calibration.prevalence_offsets`.
+    """
+    weights = np.concatenate([np.full(len(scores), 1 / len(scores)) for _, scores in scored])
+    return dict(zip(GENRES, map(float, prevalence_offsets(*_pooled(scored), weights)), strict=True))
+
+
+def validate(scored: Sequence[Scored], config: TrainingConfig) -> dict[str, float]:
+    """Return val_loss, val_macro_ap and val_<genre>_ap; NaN where they are not defined.
+
+    Average precision is pooled over all frames; a genre without a positive frame is left out of the mean.
+    """
+    if not scored:
+        return dict.fromkeys(("val_loss", "val_macro_ap", *(f"val_{genre}_ap" for genre in GENRES)), math.nan)
+    loss = TrailerLoss(config.label_smoothing)
+    total = 0.0
+    for trailer, scores in scored:
+        weak = np.full(len(scores), trailer.weak and config.weak == "pool", dtype=np.float32)
+        for column in range(len(GENRES)):
+            y_true = np.stack([trailer.targets[:, column], weak], axis=-1)[None]  # (1, frames, 2)
+            total += float(loss(y_true, scores[None, :, column : column + 1]))
+    y_true, y_score = _pooled(scored)
+    per_genre = [average_precision(y_true[:, column], y_score[:, column]) for column in range(len(GENRES))]
+    defined = [value for value in per_genre if value is not None and not math.isnan(value)]
+    return {
+        "val_loss": total / len(scored),
+        "val_macro_ap": float(np.mean(defined)) if defined else math.nan,
+        **{
+            f"val_{genre}_ap": math.nan if value is None else float(value)
+            for genre, value in zip(GENRES, per_genre, strict=True)
+        },
+    }
+
+
+def _pooled(scored: Sequence[Scored]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the frames of all trailers, bool and float32, (frames, 6)."""
+    return (
+        np.concatenate([trailer.targets for trailer, _ in scored]) > 0,
+        np.concatenate([scores for _, scores in scored]),
+    )

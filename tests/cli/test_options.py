@@ -1,0 +1,194 @@
+"""Whatever is given to any option or argument of any command: what is no use is refused in a line, before the work.
+
+The work itself is not done here. What it is called with shows what got through.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from genre_classifier import cli
+from tests.media import flat_frames, write_media
+from tests.tiny_run import make_run
+from tests.trailers import write_clips
+
+BASES = {
+    "demo": "--out out",
+    "preprocess": "videos out",
+    "train": "clips labels.csv out --trunk-filters 2,2 --branch-filters 2",
+    "tag": "run videos --out out",
+    "evaluate": "run clips labels.csv --out out",
+    "labels": "labels.csv out.csv",
+    "synthesize": "out",
+    "squares": "--out out",
+}
+# Where the work of each command begins.
+WORK = {
+    "demo": ("genre_classifier.cli.demo", "demo_commands"),
+    "preprocess": ("preprocessing.pipeline", "answers"),
+    "train": ("genre_classifier.training.train", "train"),
+    "tag": ("genre_classifier.tagging.folder", "tag_videos"),
+    "evaluate": ("genre_classifier.evaluation.steps", "run_evaluation"),
+    "labels": ("genre_classifier.dataset.labels", "write_labels"),
+    "synthesize": ("genre_classifier.dataset.synthetic", "synthesize"),
+    "squares": ("genre_classifier.moving_squares.run", "run_squares"),
+}
+NUMBERS = ["nan", "inf", "-inf", "-1", "0", "1e999", "9" * 30, "9" * 5000, "0x10", "1,-1", "1,1,1", "x\x1b]0;y\x07"]
+# Nothing, no filter, no share, the first one: a zero means something here.
+ZERO_MEANS = {
+    "seed", "smooth", "min_segment", "min_gap", "weight_decay", "label_smoothing", "zoom", "shift", "brightness",
+    "contrast", "validation_share", "test_share", "norm_momentum", "noise", "noise_chance", "speed", "movie",
+    "min_half_width", "max_half_width", "dropout",
+}  # fmt: skip
+
+
+def options() -> list[tuple[str, click.Option]]:
+    """Return every option that takes a value, with its command."""
+    context = click.Context(cli.group)
+    found = []
+    for name in cli.COMMANDS:
+        command = cli.group.get_command(context, name)
+        assert command is not None
+        found += [(name, one) for one in command.params if isinstance(one, click.Option) and not one.is_flag]
+    return found
+
+
+OPTIONS = options()
+PATHS = [(name, one) for name, one in OPTIONS if isinstance(one.type, click.Path)]
+OTHERS = [(name, one) for name, one in OPTIONS if not isinstance(one.type, click.Path)]
+
+
+def called(option: tuple[str, click.Option]) -> str:
+    return f"{option[0]} {option[1].opts[0]}"
+
+
+class Reached(Exception):  # noqa: N818 - it says that all checks were passed
+    """The work was called."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("options")
+    labels = write_clips(path / "clips", [4, 4, 4])
+    labels.to_csv(path / "labels.csv", index=False)
+    make_run(path / "run")
+    (path / "videos").mkdir()
+    write_media(path / "videos" / "a.mkv", flat_frames(4))
+    return path
+
+
+@pytest.fixture
+def attempt(folder, tmp_path, monkeypatch, capsys):
+    """Return a function that runs a command up to its work: the exit code and the values that reached the work."""
+    for name in ("clips", "labels.csv", "run", "videos"):
+        (tmp_path / name).symlink_to(folder / name)
+    monkeypatch.chdir(tmp_path)
+
+    def run(command: str, *arguments: str) -> tuple[int, list[Any]]:
+        reached: list[Any] = []
+
+        def work(*positional: Any, **named: Any) -> None:
+            reached.extend([*positional, *named.values()])
+            raise Reached
+
+        module, name = WORK[command]
+        monkeypatch.setattr(f"{module}.{name}", work)
+        before = set(tmp_path.iterdir())
+        try:
+            code = cli._run([command, *BASES[command].split(), *arguments])
+        except Reached:
+            code = 0
+            shutil.rmtree("out", ignore_errors=True)
+        error = capsys.readouterr().err
+        assert code in (0, 2)
+        if code == 2:
+            assert error
+            assert error.replace("\n", "").isprintable()
+            lines = [line for line in error.splitlines() if line and not line.startswith(("Usage: ", "Try '"))]
+            assert len([line for line in lines if line.startswith(("genre-classifier: ", "Error: "))]) == 1, error
+            assert set(tmp_path.iterdir()) == before, "something stayed behind and blocks the next start"
+        return code, reached
+
+    return run
+
+
+def numbers_in(value: Any) -> list[float]:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [number for field in dataclasses.fields(value) for number in numbers_in(getattr(value, field.name))]
+    if isinstance(value, (list, tuple)):
+        return [number for one in value for number in numbers_in(one)]
+    if isinstance(value, dict):
+        return numbers_in(list(value.values()))
+    return [value] if isinstance(value, (int, float)) else []
+
+
+@pytest.mark.parametrize("option", OTHERS, ids=called)
+def test_no_number_that_is_no_use_reaches_the_work(attempt, option):
+    command, one = option
+    for value in NUMBERS:
+        code, reached = attempt(command, f"{one.opts[0]}={value}")
+        numbers = numbers_in(reached)
+        assert all(math.isfinite(number) and 0 <= number < 2**32 for number in numbers), (value, numbers)
+        if isinstance(one.type, click.types.StringParamType):
+            continue  # an address is for the work to judge
+        if code == 0 and value == "0":
+            assert one.name in ZERO_MEANS
+        if value.startswith(("nan", "9", "x")):
+            assert code == 2, value
+
+
+def test_an_empty_argument_is_refused(attempt):
+    for command, one in PATHS:
+        assert attempt(command, one.opts[0], "")[0] == 2
+        assert attempt(command, f"{one.opts[0]}=")[0] == 2
+
+
+PLACES = {
+    "labels": ("labels IN out.csv", "labels labels.csv OUT", "labels labels.csv out.csv --genre-map IN"),
+    "synthesize": ("synthesize OUT",),
+    "demo": ("demo --out OUT",),
+    "squares": ("squares --out OUT", "squares --resume --out IN"),
+    "preprocess": ("preprocess IN out", "preprocess videos OUT"),
+    "tag": ("tag IN videos --out out", "tag run IN --out out", "tag run videos --out OUT"),
+    "train": (
+        "train IN labels.csv out", "train clips IN out", "train clips labels.csv OUT",
+        "train clips labels.csv out --splits IN", "train clips labels.csv out --genre-map IN",
+        "train IN labels.csv out --resume", "train clips labels.csv IN --resume",
+    ),
+    "evaluate": (
+        "evaluate IN clips labels.csv --out out --split all", "evaluate run IN labels.csv --out out --split all",
+        "evaluate run clips IN --out out --split all", "evaluate run clips labels.csv --out OUT --split all",
+        "evaluate --scores IN labels.csv --out out",
+        "evaluate run clips labels.csv --out out --split all --draws 2 --compare IN",
+        "evaluate run clips labels.csv --out out --split all --draws 2 --tags IN",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("line", [line for lines in PLACES.values() for line in lines])
+def test_what_is_no_file_and_no_folder_is_refused_everywhere(attempt, tmp_path, capsys, line):
+    os.mkfifo("fifo")
+    Path("file").write_text("text")
+    before = {path.name for path in tmp_path.iterdir()}
+    for place in ("fifo", "/dev/zero", "file/below", "n" * 300, "file"):
+        words = [place if word in ("IN", "OUT") else word for word in line.split()]
+        if words[:2] == ["labels", "labels.csv"] and place == "file":
+            continue  # a file is what OUT should be
+        code = cli._run(words)
+        error = capsys.readouterr().err
+        assert code in (1, 2), (place, error)
+        assert error.count("genre-classifier: ") == 1, (place, error)
+        assert error.replace("\n", "").isprintable()
+        assert Path("file").read_text() == "text"
+        assert Path("fifo").is_fifo()
+    left = {path.name for path in tmp_path.iterdir()} - before
+    assert left <= {"out"}

@@ -1,0 +1,258 @@
+"""`genre-classifier tag`: files, index, resuming, bad inputs and exit codes."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from genre_classifier.cli import _run
+from genre_classifier.dataset.labels import read_labels
+from genre_classifier.genres import GENRES
+from genre_classifier.run_folder import run as runs
+from genre_classifier.tagging.folder import FILES
+from genre_classifier.tagging.jobs import plan_jobs
+from genre_classifier.tagging.scores import read_scores
+from preprocessing.errors import InputError, WorkError
+from tests.media import flat_frames, write_media
+from tests.tiny_run import make_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("runs") / "tiny", frames=20)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loaded_once() -> Iterator[None]:
+    """Load each run once in this file: loading costs more than tagging here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "load_run", functools.cache(runs.load_run))
+        yield
+
+
+@pytest.fixture
+def trailers(tmp_path: Path) -> Path:
+    folder = tmp_path / "trailers"
+    (folder / "more").mkdir(parents=True)
+    write_media(folder / "a.mkv", flat_frames(30, seed=1))
+    write_media(folder / "more" / "b.mkv", flat_frames(50, seed=2))
+    return folder
+
+
+def tag(*arguments: object) -> int:
+    """Run the command without what `main` does to the process: its stderr stays the one that pytest reads."""
+    return _run(["tag", *map(str, arguments)])
+
+
+def test_every_file_is_written(run: Path, trailers: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "tags"
+    assert (
+        tag(run, trailers / "a.mkv", "--out", out, "--overlay", "--embed", "--label-studio", "--min-segment", 0.1) == 0
+    )
+    folder = out / "a"
+    assert capfd.readouterr().out.splitlines() == [str(folder / "viewer.html"), str(out / "index.html")]
+    names = {path.name for path in folder.iterdir()}
+    assert names == {*FILES, "tags.json", "overlay.mp4", "label_studio.json"}
+    scores = read_scores(folder / "scores.csv")
+    assert len(scores) == 20
+    assert (folder / "scores.csv").read_text().splitlines()[0] == "frame,time," + ",".join(GENRES)
+    assert (folder / "segments.csv").read_text().splitlines()[0] == "start,end,genre,score"
+    segments = pd.read_csv(folder / "segments.csv")
+    assert len(segments) > 0
+    labels = read_labels(folder / "segments.json")
+    assert set(labels["trailer"]) == {"a.mkv"}
+    assert labels["genre"].tolist() == segments["genre"].tolist()
+    assert len(read_labels(folder / "label_studio.json")) == len(segments)
+    page = (folder / "viewer.html").read_text()
+    assert "data:video/webm;base64," in page
+    assert (folder / "timeline.png").read_bytes().startswith(b"\x89PNG")
+    overlay = cv2.VideoCapture(str(folder / "overlay.mp4"))
+    assert overlay.get(cv2.CAP_PROP_FRAME_COUNT) == 30
+    assert overlay.get(cv2.CAP_PROP_FPS) == pytest.approx(25)
+
+
+def test_a_folder_gets_an_index_and_is_resumed(run: Path, trailers: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tags"
+    (trailers / "bad.mp4").write_text("no video")
+    assert tag(run, trailers, "--out", out) == 0
+    summary = pd.read_csv(out / "summary.csv", keep_default_na=False).set_index("source")
+    assert summary["status"].to_dict() == {"a.mkv": "ok", "more/b.mkv": "ok", "bad.mp4": "failed"}
+    assert "expected a video" in summary.loc["bad.mp4", "error"]
+    assert float(summary.loc["more/b.mkv", "duration"]) == pytest.approx(2, abs=0.01)
+    segments = pd.read_csv(out / "b" / "segments.csv")
+    for genre in GENRES:
+        rows = segments[segments["genre"] == genre]
+        share = (rows["end"] - rows["start"]).sum() / 2
+        assert float(summary.loc["more/b.mkv", f"{genre}_share"]) == pytest.approx(share, abs=1e-3)
+    assert "more/b.mkv" in (out / "index.html").read_text()
+
+    def written() -> dict[str, int]:
+        return {str(path): path.stat().st_mtime_ns for path in out.glob("*/*")}
+
+    before = written()
+    shutil.copy(trailers / "a.mkv", trailers / "c.mkv")
+    (out / "b" / "timeline.png").unlink()
+    assert tag(run, trailers, "--out", out) == 0
+    after = written()
+    # The one that is complete is left alone, the damaged one is done again, the new one is added.
+    changed = {Path(path).parent.name for path in after if before.get(path) != after[path]}
+    assert changed == {"b", "c"}
+    # Other bytes, or another way of tagging, is other work.
+    write_media(trailers / "a.mkv", flat_frames(31, seed=9))
+    assert tag(run, trailers, "--out", out) == 0
+    assert written()[str(out / "a" / "tags.json")] != after[str(out / "a" / "tags.json")]
+    assert written()[str(out / "b" / "tags.json")] == after[str(out / "b" / "tags.json")]
+    assert tag(run, trailers, "--out", out, "--off-ratio", 1) == 0
+    assert written()[str(out / "b" / "tags.json")] != after[str(out / "b" / "tags.json")]
+
+
+def test_extras_of_another_command_do_not_stay(run: Path, trailers: Path, tmp_path: Path) -> None:
+    video, out = trailers / "a.mkv", tmp_path / "tags"
+    assert tag(run, video, "--out", out, "--overlay") == 0
+    assert (out / "a" / "overlay.mp4").exists()
+    assert tag(run, video, "--out", out) == 0
+    assert not (out / "a" / "overlay.mp4").exists()
+
+
+def test_two_videos_of_one_name_are_both_kept(run: Path, trailers: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    write_media(other / "a.mkv", flat_frames(10, seed=5))
+    out = tmp_path / "tags"
+    assert tag(run, trailers / "a.mkv", other / "a.mkv", trailers / "a.mkv", "--out", out) == 0
+    first, second = sorted(path.parent for path in out.glob("*/tags.json"))
+    assert first.name == "a"
+    assert second.name.startswith("a-")
+    assert len(read_scores(first / "scores.csv")) == 20
+    assert len(read_scores(second / "scores.csv")) == 10
+    # The same names in another command, and in the other order.
+    assert tag(run, other / "a.mkv", "--out", out) == 0
+    assert tag(run, other / "a.mkv", trailers / "a.mkv", "--out", out) == 0
+    assert len(list(out.glob("*/tags.json"))) == 2
+    assert len(pd.read_csv(out / "summary.csv")) == 2
+
+
+def test_exit_codes(run: Path, trailers: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("no video")
+    out = tmp_path / "tags"
+    assert tag(run, bad, "--out", out) == 2
+    message = capfd.readouterr().err.strip().splitlines()[-1]
+    assert message.startswith(f"genre-classifier: {bad}: expected a video")
+    assert not list(out.glob("*/"))  # nothing half-written
+    assert tag(run, bad, trailers / "a.mkv", "--out", out) == 0
+    assert tag(run, bad, trailers / "a.mkv", "--out", out, "--strict") == 1
+    capfd.readouterr()
+
+    file = tmp_path / "file"
+    file.touch()
+    for arguments, words in (
+        ((tmp_path / "no run", trailers, "--out", out), "expected a run folder"),
+        ((run, tmp_path / "gone.mp4", "--out", out), "no such file"),
+        ((run, trailers, "--out", file), "expected a folder to write to"),
+        ((run, trailers, "--out", file / "below"), "expected a folder to write to"),
+        ((run, trailers, "--out", out, "--off-ratio", 2), "off_ratio must be above 0 and at most 1, got 2"),
+        ((run, trailers, "--out", out, "--min-gap", "nan"), "min_gap_seconds must be"),
+    ):
+        assert tag(*arguments) == 2, words
+        lines = capfd.readouterr().err.strip().splitlines()
+        assert words in lines[-1]
+        assert not any("Traceback" in line for line in lines)
+
+
+def test_a_model_that_cannot_be_loaded_is_no_fault_of_the_videos(
+    run: Path, trailers: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(run, broken)
+    (broken / "model.keras").write_bytes(b"PK")
+    assert tag(broken, trailers, "--out", tmp_path / "tags") == 2
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("model.keras: expected a model") == 1
+
+
+def test_a_full_disk_ends_the_work(
+    run: Path, trailers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(path: Path, *_: object) -> None:
+        raise WorkError(f"{path}: could not be written: No space left on device")
+
+    out = tmp_path / "tags"
+    with monkeypatch.context() as patch:
+        patch.setattr("genre_classifier.tagging.folder.write_timeline", full)
+        assert tag(run, trailers, "--out", out) == 1
+    assert "No space left" in capfd.readouterr().err
+    assert not list(out.glob("*/tags.json"))
+    assert tag(run, trailers, "--out", out) == 0
+    assert len(list(out.glob("*/tags.json"))) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["..mkv", "-rf.mkv", "index.html.mkv", "two\nlines.mkv", "caf\udce9.mkv", "{{x}}$a$.mkv"]
+)
+def test_awkward_names(run: Path, tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    video = tmp_path / "in" / name
+    video.parent.mkdir()
+    write_media(tmp_path / "plain.mkv", flat_frames(3))
+    os.rename(tmp_path / "plain.mkv", video)  # noqa: PTH104 - the name may hold any bytes
+    out = tmp_path / "tags"
+    assert tag(run, video, "--out", out) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert len(lines) == 2
+    (stamp,) = out.glob("*/tags.json")
+    assert stamp.parent.parent == out
+    json.loads(stamp.read_text(encoding="utf-8"))
+    assert len(pd.read_csv(out / "summary.csv")) == 1
+    assert tag(run, video, "--out", out) == 0
+    assert len(list(out.glob("*/tags.json"))) == 1
+
+
+def test_folders_are_named_the_same_in_every_command(tmp_path: Path) -> None:
+    videos = [(tmp_path / place / "x.mp4", "x.mp4") for place in ("one", "two", "one")]
+    jobs = plan_jobs(videos, tmp_path / "out")
+    assert [job.video for job in jobs] == [tmp_path / "one" / "x.mp4", tmp_path / "two" / "x.mp4"]
+    assert jobs[0].folder == tmp_path / "out" / "x"
+    assert jobs == plan_jobs(videos, tmp_path / "out")
+    long = plan_jobs([(Path("é" * 120 + ".mp4"), "long")], tmp_path)[0].folder.name
+    assert len(os.fsencode(long)) <= 200
+
+
+def test_help_is_quick_to_load() -> None:
+    heavy = "{'keras', 'tensorflow', 'pandas', 'cv2'}"
+    code = f"import genre_classifier.cli.tag, sys; print(sorted({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_overlay_bars_are_as_long_as_the_scores() -> None:
+    from genre_classifier.tagging.overlay import _COLOURS, draw_scores
+
+    picture = np.full((360, 640, 3), 200, np.uint8)
+    scores = np.array([0.0, 0.25, 0.5, 0.75, 1.0, 0.6])
+    drawn = draw_scores(picture, scores, dict.fromkeys(GENRES, 0.9), ["terror"])
+    pixels = [int((drawn == _COLOURS[genre]).all(axis=2).sum(axis=1).max()) for genre in GENRES]
+    # A bar of score 1 is full; one of score 0 is a pixel wide, and antialiasing leaves two more.
+    np.testing.assert_allclose(np.array(pixels) / pixels[4], scores, atol=4 / pixels[4])
+    assert (picture == 200).all()
+    assert (drawn[230:265] != 200).any()  # the name of the running genre stands above the bars
+    unnamed = draw_scores(picture, scores, dict.fromkeys(GENRES, 0.9), [])
+    assert (unnamed[:268] == 200).all()
+
+
+def test_errors_of_extras_name_the_video(tmp_path: Path) -> None:
+    from genre_classifier.tagging.video_copies import embedded_copy
+
+    (tmp_path / "x.mp4").write_text("no video")
+    with pytest.raises(InputError, match=r"x\.mp4: expected a video"):
+        embedded_copy(tmp_path / "x.mp4")

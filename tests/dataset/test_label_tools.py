@@ -1,0 +1,315 @@
+"""Label files as other tools write them, and files written for other tools, judged by those where they are here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genre_classifier.cli import _run
+from genre_classifier.config import ExportConfig
+from genre_classifier.dataset.labels import frame_targets, is_weak, labels_for_trailers, read_labels, write_labels
+from genre_classifier.genres import GENRES
+from preprocessing.errors import InputError
+from tests.activitynet import read_ground_truth
+
+COLUMNS = ["trailer", "start", "end", "genre"]
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def rows(labels: pd.DataFrame) -> list[tuple[object, ...]]:
+    return list(labels[["trailer", "start", "end", "genre"]].itertuples(index=False, name=None))
+
+
+def test_activitynet_results_and_label_studio_tasks_are_read(tmp_path: Path) -> None:
+    results = {"results": {"v1": [{"label": "action", "segment": [1.5, 2], "score": 0.9}]}}
+    # As Label Studio exports a video project: frames counted from 1, a prefix of its own before the name.
+    task = {
+        "data": {"video": "/data/local-files/?d=v1.mp4"},
+        "annotations": [
+            {
+                "result": [
+                    {
+                        "type": "timelinelabels",
+                        "value": {"ranges": [{"start": 25, "end": 48}], "timelinelabels": ["terror"]},
+                    }
+                ]
+            }
+        ],
+    }
+    for name, document in (("a.json", results), ("b.json", [task])):
+        (tmp_path / name).write_text(json.dumps(document))
+    first, second = read_labels(tmp_path / "a.json"), read_labels(tmp_path / "b.json")
+    assert first.iloc[0].tolist() == ["v1", 1.5, 2.0, "action"]
+    assert second.iloc[0].tolist() == ["v1.mp4", 1.0, 2.0, "terror"]
+
+
+# --- a table without times -------------------------------------------------------------------------------------------
+
+
+def test_a_table_of_trailers_and_genres_is_weak(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "labels.csv", "trailer,genre,group,source\na.mp4,action,x,1\na.mp4,Comedy,x,1\nb.mp4,War,y,2\n"
+    )
+    labels = read_labels(path)
+    assert labels["trailer"].tolist() == ["a.mp4", "a.mp4", "b.mp4"]
+    assert labels["genre"].tolist() == ["action", "comedy", "action"]
+    assert labels["group"].tolist() == ["x", "x", "y"]
+    assert labels[["start", "end"]].isna().all(axis=None)
+    with pytest.raises(InputError, match="expected a label table"):
+        read_labels(written(tmp_path / "half.csv", "trailer,start,genre\na,1,action\n"))
+
+
+# --- intervals of one genre ------------------------------------------------------------------------------------------
+
+
+def test_intervals_of_a_genre_that_overlap_or_touch_are_one_everywhere(tmp_path: Path) -> None:
+    text = (
+        "trailer,start,end,genre\na,4,6,action\nb,0,1,action\na,0,2,action\na,5,9,action\na,1,3,terror\na,2,3,action\n"
+    )
+    path, notes = written(tmp_path / "labels.csv", text), list[str]()
+    joined = [("a", 4, 9, "action"), ("b", 0, 1, "action"), ("a", 0, 3, "action"), ("a", 1, 3, "terror")]
+    labels = read_labels(path, on_note=notes.append)
+    assert rows(labels) == joined
+    assert notes == [f"{path}: 2 intervals overlap or touch another one of their genre: joined with it"]
+    overlapping = pd.read_csv(path)
+    for name in ("out.csv", "out.json", "out.tsv"):
+        write_labels(tmp_path / name, overlapping)
+        assert sorted(rows(read_labels(tmp_path / name, on_note=pytest.fail))) == sorted(joined)
+
+
+# --- Label Studio ----------------------------------------------------------------------------------------------------
+
+
+def region(genre: str, first: int, last: int) -> dict[str, object]:
+    value = {"timelinelabels": [genre], "ranges": [{"start": first, "end": last}]}
+    return {"id": "x", "type": "timelinelabels", "from_name": "genres", "to_name": "video", "value": value}
+
+
+def test_label_studio_exports_of_all_tasks_are_read(tmp_path: Path) -> None:
+    """Predictions named by id, skipped annotations, relations, and tasks that nobody has seen."""
+    tasks = [
+        {
+            "data": {"video": "/data/upload/3/8b195a4c-a%201.mp4"},
+            "file_upload": "8b195a4c-a_1.mp4",
+            "annotations": [
+                {"was_cancelled": True, "result": [region("terror", 1, 24)]},
+                {
+                    "was_cancelled": False,
+                    "result": [region("action", 25, 48), {"type": "relation", "from_id": "x", "to_id": "y"}],
+                },
+            ],
+            "predictions": [1],
+        },
+        {"data": {"video": "b.mp4"}, "annotations": [], "predictions": [2, 3]},
+        {"data": {"video": "c.mp4"}, "annotations": [{"was_cancelled": True, "result": []}], "predictions": [
+            {"result": [region("comedy", 1, 24)]}]},
+        {"data": {"video": "d.mp4"}, "annotations": [], "predictions": [{"result": [region("musical", 1, 24)]}]},
+    ]  # fmt: skip
+    labels = read_labels(written(tmp_path / "export.json", json.dumps(tasks)))
+    assert rows(labels) == [("8b195a4c-a%201.mp4", 1, 2, "action"), ("d.mp4", 0, 1, "musical")]
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("8b195a4c-trailer_002.mp4", "trailer_002.mp4"),
+        ("8b195a4c-caf%C3%A9%20%231.mp4", "café #1.mp4"),
+        ("caf%C3%A9%20%231.mp4", "café #1.mp4"),
+        ("deadbeef-a.mp4", "deadbeef-a.mp4"),  # a name that is known stays
+        ("100%25.mp4", "100%25.mp4"),
+        ("8b195a4c-broken.mp4", None),  # known, but without a clip
+    ],
+)
+def test_names_that_label_studio_made_of_a_source_find_it(name: str, source: str | None) -> None:
+    sources = ["a.mp4", "trailer_002.mp4", "café #1.mp4", "deadbeef-a.mp4", "100%.mp4", "100%25.mp4", "7.mp4"]
+    manifest = pd.DataFrame(
+        {
+            "trailer_id": pd.array([*range(len(sources)), None], dtype="Int64"),
+            "source": [*sources, "broken.mp4"],
+            "status": [*["ok"] * len(sources), "failed"],
+        }
+    )
+    labels = pd.DataFrame({"trailer": [name, "7.mp4"], "start": [0.0, 0], "end": [1.0, 1], "genre": "action"})
+    found = labels_for_trailers(labels, manifest)
+    assert [sources[trailer_id] for trailer_id in found] == [*[source] * (source is not None), "7.mp4"]
+    unknown = labels.assign(trailer=["8b195a4c-7", "7.mp4"])  # an id is never guessed
+    with pytest.raises(InputError, match="8b195a4c-7"):
+        labels_for_trailers(unknown, manifest)
+
+
+def test_label_studio_gets_addresses_and_gives_the_names_back(tmp_path: Path) -> None:
+    labels = pd.DataFrame(
+        [
+            ("films/a 1.mp4", np.nan, np.nan, "action"),
+            ("films/a 1.mp4", np.nan, np.nan, "comedy"),
+            ("b", 0, 1, "terror"),
+        ],
+        columns=COLUMNS,
+    )
+    expected = {
+        None: ["/data/local-files/?d=films/a%201.mp4", "/data/local-files/?d=b"],
+        "https://films.example/": ["https://films.example/films/a%201.mp4", "https://films.example/b"],
+        "": ["films/a 1.mp4", "b"],
+    }
+    for prefix, addresses in expected.items():
+        config = ExportConfig() if prefix is None else ExportConfig(label_studio_prefix=prefix)
+        path = tmp_path / "tasks.json"
+        write_labels(path, labels, file_format="labelstudio", config=config)
+        tasks = json.loads(path.read_text())
+        assert [task["data"]["video"] for task in tasks] == addresses
+        # One result for one control: Label Studio shows no second one.
+        assert [len(task["annotations"][0]["result"]) for task in tasks] == [1, 1]
+        pd.testing.assert_frame_equal(read_labels(path), labels)
+
+
+def test_the_labelling_interface_of_the_docs_fits_the_tasks(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "data" / "README.md").read_text()
+    view = ElementTree.fromstring(text.split("```xml\n")[1].split("```")[0])
+    labels = pd.DataFrame([("a", 0.0, 1.0, "action"), ("b", np.nan, np.nan, "comedy")], columns=COLUMNS)
+    write_labels(tmp_path / "tasks.json", labels, file_format="labelstudio")
+    for task in json.loads((tmp_path / "tasks.json").read_text()):
+        (result,) = task["annotations"][0]["result"]
+        (control,) = (one for one in view if one.get("name") == result["from_name"])
+        assert control.tag.lower() == result["type"]
+        assert control.get("toName") == result["to_name"]
+        assert tuple(one.get("value") for one in control) == GENRES
+        (video,) = (one for one in view if one.get("name") == result["to_name"])
+        assert {video.get("value"), video.get("frameRate")} == {"$video", "$fps"}
+        assert {"video", "fps"} <= set(task["data"])
+
+
+# --- DCASE, DESED ----------------------------------------------------------------------------------------------------
+
+
+def test_a_file_without_events_is_other_throughout(tmp_path: Path) -> None:
+    text = "filename\tonset\toffset\tevent_label\na.wav\t0.5\t1.5\taction\nb.wav\t\t\t\nc.wav\na.wav\t\t\t\n"
+    labels = read_labels(written(tmp_path / "events.tsv", text))
+    assert rows(labels) == [("a.wav", 0.5, 1.5, "action"), ("b.wav", 0, np.inf, "other"), ("c.wav", 0, np.inf, "other")]
+    silent = labels[labels["trailer"] == "b.wav"]
+    assert not is_weak(silent)
+    targets = frame_targets(silent, np.array([0.0, 5, 500]))
+    assert targets.sum() == 3
+    assert targets[:, GENRES.index("other")].all()
+    for name in ("labels.csv", "again.tsv"):
+        write_labels(tmp_path / name, labels)
+        pd.testing.assert_frame_equal(read_labels(tmp_path / name), labels)
+    assert (tmp_path / "again.tsv").read_text().splitlines()[2] == "b.wav\t\t\t"
+    notes: list[str] = []
+    write_labels(tmp_path / "labels.json", labels, on_note=notes.append)
+    assert any("needs an end for `other` in 2 trailers" in note for note in notes)
+    assert set(read_labels(tmp_path / "labels.json")["trailer"]) == {"a.wav"}
+
+
+HEADERLESS = {
+    "files.txt": ["a.wav\t0.5\t1.5\taction", "b.wav\t0.25\t10.125\tcomedy", "a.wav\t2\t3.75\tterror"],
+    "scenes.txt": ["a.wav\tmusical\t0.5\t1.5\taction", "a.wav\tmusical\t2\t3.75\tterror"],
+    "sources.ann": ["a.wav\tmusical\t0.5\t1.5\taction\tm", "a.wav\tmusical\t2\t3.75\tterror\tm"],
+    "identified.txt": ["a.wav\t0.5\t1.5\taction\ta001", "a.wav\t2\t3.75\tterror\ta001"],
+    "segments.txt": ["a.wav\tmusical\t0.5\t1.5", "a.wav\tterror\t2\t3.75"],
+    "a.wav.txt": ["0.5\t1.5\taction", "2\t3.75\tterror"],
+    "weak.txt": ["a.wav\tmusical", "b.wav\tcomedy"],
+    "silent.txt": ["a.wav\t0.5\t1.5\taction", "b.wav"],
+}
+
+
+@pytest.mark.parametrize("name", HEADERLESS)
+def test_headerless_events_are_read_as_dcase_util_reads_them(tmp_path: Path, name: str) -> None:
+    sed_eval = pytest.importorskip("sed_eval")
+    path = written(tmp_path / name, "\n".join(HEADERLESS[name]) + "\n")
+    expected = []
+    for event in sed_eval.io.load_event_list(str(path)):
+        onset, offset = event.onset, event.offset
+        label = event.event_label or event.scene_label
+        if onset is None:
+            onset, offset = (np.nan, np.nan) if label else (0.0, np.inf)
+        expected.append((event.filename or "a.wav", onset, offset, label or "other"))
+    labels = read_labels(path)
+    pd.testing.assert_frame_equal(pd.DataFrame(rows(labels)), pd.DataFrame(expected), check_exact=True)
+
+
+# --- what is judged is what is exported ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """Clips of 20 frames, one every half second, of videos of 9.6, 9.6, 12 and unknown seconds."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for number in range(4):
+        np.save(folder / f"trailer_{number}.npy", np.zeros((20, 3, 4, 4), np.uint8))
+        np.save(folder / f"times_{number}.npy", np.arange(20) / 2)
+    rows = "0,a 1.mp4,ok,20,9.6\n1,b.mp4,ok,20,9.6\n2,c.mp4,ok,20,12\n3,d.mp4,ok,20,\n"
+    written(folder / "manifest.csv", f"trailer_id,source,status,frames,duration\n{rows}")
+    return folder
+
+
+def test_labels_with_clips_are_written_as_they_are_judged(
+    tmp_path: Path, clips: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (
+        "trailer,start,end,genre,group\n0,2,99,action,x\n0,1,3,terror,x\nb.mp4,,,comedy,y\nd.mp4,0,4,other,z\n"
+        "d.mp4,5,7,musical,z\nunknown.mp4,1,2,action,z\n"
+    )
+    source = written(tmp_path / "labels.csv", text)
+    judged = [
+        ("a 1.mp4", 0, 1, "other"), ("a 1.mp4", 1, 3, "terror"), ("a 1.mp4", 2, 9.6, "action"),
+        ("d.mp4", 0, 5, "other"), ("d.mp4", 5, 7, "musical"), ("d.mp4", 7, 9.75, "other"),
+    ]  # fmt: skip
+    for name in ("out.csv", "out.tsv", "out.json"):
+        assert _run(["labels", str(source), str(tmp_path / name), "--clips", str(clips)]) == 0
+        notes = capsys.readouterr().err
+        assert "1 labelled trailers have no clip" in notes
+        assert "outside their intervals" not in notes
+        labels = read_labels(tmp_path / name)
+        assert rows(labels[labels["start"].notna()]) == judged
+        assert set(labels["trailer"][labels["start"].isna()]) == ({"b.mp4"} if name == "out.csv" else set())
+        assert (
+            "left out" in notes.replace("no clip and are left out", "").replace("no label and are left out", "")
+        ) == (name != "out.csv")
+    truth = read_ground_truth(tmp_path / "out.json")
+    assert sorted((*one, label) for label, found in truth.items() for one in found) == sorted(judged)
+    database = json.loads((tmp_path / "out.json").read_text())["database"]
+    assert {name: (entry["duration"], entry["group"]) for name, entry in database.items()} == {
+        "a 1.mp4": (9.6, "x"), "d.mp4": (9.75, "z"),
+    }  # fmt: skip
+    assert _run(["labels", str(source), str(tmp_path / "t.json"), "--clips", str(clips), "--subset", "testing"]) == 0
+    assert read_ground_truth(tmp_path / "t.json") == {}
+    assert read_ground_truth(tmp_path / "t.json", subset="testing") == truth
+
+
+def test_weak_labels_alone_are_segments_of_whole_trailers(tmp_path: Path, clips: Path) -> None:
+    source = written(tmp_path / "labels.csv", "trailer,genre\nb.mp4,comedy\nb.mp4,action\nc.mp4,other\n")
+    assert _run(["labels", str(source), str(tmp_path / "out.json"), "--clips", str(clips)]) == 0
+    assert read_ground_truth(tmp_path / "out.json") == {
+        "comedy": [("b.mp4", 0, 9.6)], "action": [("b.mp4", 0, 9.6)], "other": [("c.mp4", 0, 9.75)],
+    }  # fmt: skip
+    assert json.loads((tmp_path / "out.json").read_text())["database"]["c.mp4"]["duration"] == 12
+
+
+def test_without_clips_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = written(tmp_path / "labels.csv", "trailer,start,end,genre\na,1,2,action\n")
+    for name, said in (("out.json", True), ("out.tsv", True), ("out.csv", False)):
+        assert _run(["labels", str(source), str(tmp_path / name)]) == 0
+        assert ("the trailers are `other`" in capsys.readouterr().err) == said
+
+
+def test_a_link_stays_a_link_and_a_device_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = written(tmp_path / "labels.csv", "trailer,start,end,genre\na,1,2,action\n")
+    written(tmp_path / "target.csv", "old")
+    (tmp_path / "link.csv").symlink_to("target.csv")
+    assert _run(["labels", str(source), str(tmp_path / "link.csv")]) == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "target.csv").read_text() == "trailer,start,end,genre\na,1.0,2.0,action\n"
+    (tmp_path / "null.csv").symlink_to("/dev/null")
+    assert _run(["labels", str(source), str(tmp_path / "null.csv")]) == 2
+    assert "found a device" in capsys.readouterr().err
+    assert Path("/dev/null").is_char_device()

@@ -1,0 +1,120 @@
+"""Label tables: reading, meaning, targets per frame, and the join with a clips folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genre_classifier.dataset.labels import frame_targets, is_weak, labels_for_trailers, read_genre_map, read_labels
+from genre_classifier.genres import GENRES
+from preprocessing.errors import InputError
+
+
+def table(*rows: tuple) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["trailer", "start", "end", "genre"]).astype({"start": float, "end": float})
+
+
+def written(tmp_path: Path, text: str, name: str = "labels.csv") -> Path:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_intervals_cover_the_frames_from_start_to_just_before_end():
+    labels = table(("a", 1.0, 2.0, "action"), ("a", 1.5, 3.0, "terror"))
+    targets = frame_targets(labels, np.array([0.0, 1.0, 1.5, 2.0, 2.999, 3.0]))
+    by_hand = {
+        "action": [0, 1, 1, 0, 0, 0],
+        "terror": [0, 0, 1, 1, 1, 0],
+        "other": [1, 0, 0, 0, 0, 1],  # outside every interval
+    }
+    expected = np.array([by_hand.get(genre, [0] * 6) for genre in GENRES], dtype=np.float32).T
+    np.testing.assert_array_equal(targets, expected)
+
+
+def test_weak_labels_apply_to_every_frame_and_nothing_becomes_other():
+    labels = table(("a", np.nan, np.nan, "comedy"), ("a", np.nan, np.nan, "musical"))
+    assert is_weak(labels)
+    targets = frame_targets(labels, np.array([0.0, 5.0]))
+    np.testing.assert_array_equal(targets, [[1, 0, 0, 0, 1, 0]] * 2)
+
+
+def test_names_of_other_tables_are_mapped_counted_and_left_out(tmp_path):
+    path = written(tmp_path, "trailer,genres\na.mp4,Comedy|Horror|Drama\nb.mp4,Film-Noir|Drama|Romance\nc.mp4,Drama\n")
+    notes: list[str] = []
+    labels = read_labels(path, on_note=notes.append)
+    assert list(zip(labels["trailer"], labels["genre"], strict=True)) == [
+        ("a.mp4", "comedy"), ("a.mp4", "terror"), ("b.mp4", "thriller"),
+    ]  # fmt: skip
+    assert notes == [f"{path}: genres outside the six, left out: Drama (3), Romance (1)"]
+    as_other = read_labels(path, unmapped_as_other=True)
+    assert set(as_other.loc[as_other["trailer"] == "c.mp4", "genre"]) == {"other"}
+
+
+def test_a_genre_map_adds_and_overrides(tmp_path):
+    genre_map = read_genre_map(written(tmp_path, "name,genre\nSlapstick,comedy\nwar,\n", "map.csv"))
+    labels = read_labels(written(tmp_path, "trailer,genres\na,slapstick|War|action\n"), genre_map=genre_map)
+    assert list(labels["genre"]) == ["comedy", "action"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("trailer,start,end,genre\na,0,1,comdey\n", "row 2: expected a genre .* found 'comdey'"),
+        ("trailer,start,end,genre\na,0,1,action\na,5,2,action\n", "row 3: expected an end after its start"),
+        ("trailer,start,end,genre\na,zero,1,action\n", "row 2: expected seconds, found 'zero'"),
+        ("trailer,start,end,genre\na,nan,1,action\n", "row 2: expected seconds, found 'nan'"),
+        ("trailer,start,end,genre\na,1,,action\n", "row 2: expected both start and end"),
+        ("trailer,start,end,genre\na,-1,2,action\n", "row 2: expected a start of at least 0"),
+        ("trailer,start,end,genre\na,1,inf,action\n", "row 2: expected finite seconds"),
+        ("trailer,start,end,genre\na,1,2,action\na,,,comedy\n", "intervals or whole-trailer labels"),
+        ("trailer,start,end,genre\n,1,2,action\n", "row 2: expected a trailer"),
+        ("a,b\n1,2\n", "expected a label table"),
+        ("", "expected a label table"),
+        ("trailer,start,end,genre\n", "found no label"),
+        ('{"nothing": 1}', "JSON of another kind"),
+        ('[{"data": {}}]', "task 0: expected a name as data.trailer"),
+        ("trailer,start,end,genre,group\na,0,1,action,x\na,1,2,action,y\n", "one group for each trailer"),
+    ],
+)
+def test_a_bad_table_is_refused_with_its_row(tmp_path, text, expected):
+    path = written(tmp_path, text)
+    with pytest.raises(InputError, match=expected) as refused:
+        read_labels(path)
+    assert str(path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+MANIFEST = pd.DataFrame(
+    {
+        "trailer_id": pd.array([0, None, 1, 2], dtype="Int64"),
+        "source": ["a.mp4", "broken.mp4", "b/c.mp4", "2"],
+        "status": ["ok", "failed", "ok", "ok"],
+    }
+)
+
+
+def test_labels_find_clips_by_source_or_id_and_say_what_is_left_out():
+    notes: list[str] = []
+    labels = table(("b/c.mp4", 0, 1, "action"), ("0", 0, 1, "comedy"), ("broken.mp4", 0, 1, "other"))
+    joined = labels_for_trailers(labels, MANIFEST, on_note=notes.append)
+    assert list(joined) == [0, 1]
+    assert joined[0]["genre"].tolist() == ["comedy"]
+    assert notes == [
+        "1 labelled trailers have no clip and are left out, such as 'broken.mp4'",
+        "1 clips have no label and are left out, such as trailer 2",
+    ]
+
+
+def test_unknown_trailers_are_refused_unless_asked():
+    labels = table(("a.mp4", 0, 1, "action"), ("z.mp4", 0, 1, "comedy"))
+    with pytest.raises(InputError, match=r"'z.mp4' .* does not know"):
+        labels_for_trailers(labels, MANIFEST)
+    assert list(labels_for_trailers(labels, MANIFEST, skip_unknown=True)) == [0]
+    with pytest.raises(InputError, match="no label has a clip"):
+        labels_for_trailers(labels[1:], MANIFEST, skip_unknown=True)
+    with pytest.raises(InputError, match="twice"):
+        labels_for_trailers(table(("a.mp4", 0, 1, "action"), ("0", 1, 2, "comedy")), MANIFEST)

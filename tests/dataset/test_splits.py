@@ -1,0 +1,73 @@
+"""Splits: whole groups, fair shares, and no leakage."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genre_classifier.dataset.splits import SPLITS, check_leakage, draw_splits, read_splits, write_splits
+from preprocessing.errors import InputError
+
+SHARES = (0.6, 0.2, 0.2)
+
+
+@given(
+    groups=st.lists(st.integers(0, 12), min_size=1, max_size=40),
+    seed=st.integers(0, 99),
+    data=st.data(),
+)
+@settings(max_examples=80, deadline=None)
+def test_groups_stay_whole_and_asked_splits_are_filled(groups, seed, data):
+    genres = np.array(data.draw(st.lists(st.tuples(*[st.booleans()] * 6), min_size=len(groups), max_size=len(groups))))
+    names = [f"g{group}" for group in groups]
+    splits = draw_splits(genres, names, SHARES, seed=seed)
+    assert len(splits) == len(groups)
+    for name in set(names):
+        assert len({split for split, group in zip(splits, names, strict=True) if group == name}) == 1
+    assert len(set(splits)) == min(3, len(set(names)))
+    assert "train" in splits
+    assert splits == draw_splits(genres, names, SHARES, seed=seed)
+
+
+def test_each_split_gets_its_share_of_a_rare_genre():
+    genres = np.zeros((60, 6), dtype=bool)
+    genres[:, 0] = True
+    genres[:10, 1] = True  # rare
+    for seed in range(10):
+        splits = np.array(draw_splits(genres, [str(i) for i in range(60)], SHARES, seed=seed))
+        assert [int((splits[:10] == split).sum()) for split in SPLITS] == [6, 2, 2]
+        assert [int((splits == split).sum()) for split in SPLITS] == [36, 12, 12]
+
+
+def test_a_share_of_zero_gets_nothing():
+    splits = draw_splits(np.ones((5, 6), bool), list("abcde"), (0.8, 0.2, 0.0))
+    assert set(splits) == {"train", "validation"}
+
+
+@pytest.mark.parametrize("column", ["trailer_id", "source", "group"])
+def test_leakage_is_refused(tmp_path, column):
+    table = pd.DataFrame(
+        {
+            "trailer_id": [0, 1],
+            "source": ["a", "b"],
+            "split": ["train", "test"],
+            "group": ["x", "y"],
+        }
+    )
+    check_leakage(table, "fine")
+    table.loc[1, column] = table.loc[0, column]
+    write_splits(tmp_path / "splits.csv", table)
+    with pytest.raises(InputError, match=f"expected each {column} in one split"):
+        read_splits(tmp_path / "splits.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("a,b\n", "columns trailer_id,split"), ("trailer_id,split\n1,dev\n", "found 'dev'")]
+)
+def test_a_bad_table_is_refused(tmp_path, text, expected):
+    (tmp_path / "splits.csv").write_text(text)
+    with pytest.raises(InputError, match=expected):
+        read_splits(tmp_path / "splits.csv")

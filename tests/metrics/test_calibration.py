@@ -1,0 +1,106 @@
+"""Temperature, thresholds, Brier score and calibration error against known answers and scikit-learn."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import expit, logit
+from sklearn import metrics as sk
+
+from genre_classifier.metrics import calibration
+
+
+def test_the_temperature_that_distorted_the_scores_is_found():
+    rng = np.random.default_rng(0)
+    honest = rng.uniform(0.02, 0.98, size=(20_000, 3))
+    y_true = rng.random(honest.shape) < honest
+    temperatures = np.array([0.5, 1.0, 2.5])
+    raw = expit(logit(honest) * temperatures)  # too flat, right, too sharp
+    found = calibration.fit_temperatures(y_true, raw)
+    np.testing.assert_allclose(found, temperatures, rtol=0.05)
+    np.testing.assert_allclose(calibration.apply_temperature(raw, temperatures), honest, atol=1e-4)
+
+
+def test_nothing_is_learned_where_there_is_nothing_to_learn():
+    y_true = np.column_stack([np.zeros(5), np.ones(5)])
+    raw = np.full((5, 2), 0.3)
+    np.testing.assert_array_equal(calibration.fit_temperatures(y_true, raw), [1, 1])
+    thresholds = calibration.best_f1_thresholds(y_true, raw)
+    assert thresholds[0] == calibration.DEFAULT_THRESHOLD
+    assert 0 < thresholds[1] <= 0.3  # everything is positive: everything is predicted
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 1, width=32)), min_size=1, max_size=50))
+def test_thresholds_are_ones_that_segments_accept(rows):
+    y_true = np.array([[row[0]] for row in rows])
+    y_score = np.array([[row[1]] for row in rows], dtype=np.float32)
+    threshold = calibration.best_f1_thresholds(y_true, y_score)[0]
+    assert 0 < threshold <= 1
+
+
+@given(st.floats(0.1, 10), st.lists(st.floats(0, 1, width=32), min_size=2, max_size=20))
+def test_temperature_keeps_the_order_and_the_range(temperature, scores):
+    raw = np.sort(np.array(scores, dtype=np.float32))[:, None]
+    calibrated = calibration.apply_temperature(raw, np.array([temperature]))
+    assert ((calibrated >= 0) & (calibrated <= 1)).all()
+    assert (np.diff(calibrated[:, 0]) >= 0).all()
+
+
+def test_temperature_one_changes_no_bit():
+    raw = np.random.default_rng(0).random((10, 6)).astype(np.float32)
+    np.testing.assert_array_equal(calibration.apply_temperature(raw, np.ones(6)), raw)
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.booleans(), st.floats(0, 1, width=32), st.floats(0.01, 1)), min_size=2, max_size=30
+    )
+)
+def test_lowered_logits_have_the_mean_of_the_truth_and_need_no_more(rows):
+    y_true, y_score = np.array([row[:2] for row in rows]), np.array([[row[2], 1 - row[2]] for row in rows])
+    weights = np.array([row[3] for row in rows])
+    shares = np.average(y_true, axis=0, weights=weights)
+    logits = logit(np.clip(y_score, 1e-7, 1 - 1e-7))
+    matched = expit(logits - calibration.prevalence_offsets(y_true, y_score, weights))
+    learnable = y_true.any(axis=0) & ~y_true.all(axis=0)
+    np.testing.assert_allclose(np.average(matched, axis=0, weights=weights)[learnable], shares[learnable], atol=1e-9)
+    np.testing.assert_allclose(matched[:, ~learnable], expit(logits)[:, ~learnable])  # nothing to learn
+
+
+def test_the_offset_is_the_intercept_of_a_logistic_regression():
+    rng = np.random.default_rng(2)
+    logits, weights = rng.normal(1, 2, size=400), rng.uniform(0.1, 1, size=400)
+    y_true = rng.random(400) < expit(logits - 0.8)
+    offset = calibration.prevalence_offsets(y_true[:, None], expit(logits)[:, None], weights)[0]
+
+    def log_loss(offset):
+        return np.average(np.logaddexp(0, np.where(y_true, -1, 1) * (logits - offset)), weights=weights)
+
+    assert min((-0.01, 0, 0.01), key=lambda step: log_loss(offset + step)) == 0
+    assert offset == pytest.approx(0.8, abs=0.3)
+
+
+def test_brier_agrees_with_scikit_learn():
+    rng = np.random.default_rng(1)
+    y_true, y_score = rng.random(300) < 0.3, rng.random(300)
+    assert calibration.brier(y_true, y_score) == pytest.approx(sk.brier_score_loss(y_true, y_score))
+    assert np.isnan(calibration.brier(np.zeros(0, dtype=bool), np.zeros(0)))
+
+
+def test_calibration_error_of_a_hand_worked_case():
+    # Bins of 0.5: two frames at 0.2 with one positive, two at 0.9 with both positive.
+    y_true, y_score = np.array([True, False, True, True]), np.array([0.2, 0.2, 0.9, 0.9])
+    found = calibration.reliability(y_true, y_score, bins=2)
+    np.testing.assert_array_equal(found.frames, [2, 2])
+    np.testing.assert_allclose(found.mean_score, [0.2, 0.9])
+    np.testing.assert_allclose(found.frequency, [0.5, 1.0])
+    error = calibration.expected_calibration_error(found.frames, found.positives, found.score_sum)
+    assert error == pytest.approx(0.5 * 0.3 + 0.5 * 0.1)
+
+
+def test_edges_of_bins_and_empty_bins():
+    found = calibration.reliability(np.array([True, True, True]), np.array([0.0, 0.5, 1.0]), bins=2)
+    np.testing.assert_array_equal(found.frames, [1, 2])  # 0.5 falls into the bin above, 1 into the last
+    empty = calibration.reliability(np.zeros(0, dtype=bool), np.zeros(0), bins=2)
+    assert np.isnan(empty.frequency).all()
+    assert np.isnan(calibration.expected_calibration_error(empty.frames, empty.positives, empty.score_sum))

@@ -1,0 +1,61 @@
+"""The loss against arithmetic by hand: padded, weak and strong trailers in one batch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from genre_classifier.network.losses import TrailerLoss, linear_softmax_pool
+
+
+def cross_entropy(target: float, score: float) -> float:
+    return -(target * np.log(score) + (1 - target) * np.log(1 - score))
+
+
+def test_strong_weak_and_padded_trailers_in_one_batch():
+    scores = np.array([[0.2, 0.9, 0.6], [0.5, 0.1, 0.99], [0.3, 0.7, 0.8]])
+    targets = np.array([[0, 1, 1], [1, 1, 0], [0, 0, 0]])
+    weak = np.array([0, 1, 1])
+    weights = np.array([[1.0, 2.0, 1.0], [1.5, 1.5, 0.0], [0.5, 0.5, 0.5]])  # the second trailer has two real frames
+    smoothing = 0.1
+
+    def smooth(target: float) -> float:
+        return target * 0.9 + 0.05
+
+    strong = [weights[0, t] * cross_entropy(smooth(targets[0, t]), scores[0, t]) for t in range(3)]
+    pooled_1 = (0.5**2 + 0.1**2) / (0.5 + 0.1)
+    pooled_2 = (0.3**2 + 0.7**2 + 0.8**2) / (0.3 + 0.7 + 0.8)
+    by_hand = np.mean(
+        [sum(strong) / 3, 1.5 * cross_entropy(smooth(1), pooled_1), 0.5 * cross_entropy(smooth(0), pooled_2)]
+    )
+    y_true = np.stack([targets, np.repeat(weak[:, None], 3, axis=1)], axis=-1).astype(np.float32)
+    loss = TrailerLoss(smoothing)(y_true, scores[..., None].astype(np.float32), weights.astype(np.float32))
+    assert float(loss) == pytest.approx(by_hand, abs=1e-6)
+
+
+def test_all_strong_without_weights_is_keras_own_cross_entropy():
+    import keras
+
+    rng = np.random.default_rng(0)
+    scores = rng.uniform(0.01, 0.99, (4, 7, 1)).astype(np.float32)
+    targets = rng.integers(0, 2, (4, 7, 1)).astype(np.float32)
+    expected = float(keras.losses.BinaryCrossentropy()(targets, scores))
+    assert float(TrailerLoss()(targets, scores)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_pooling_stays_defined_and_between_the_scores():
+    scores = np.array([[0.0, 0.0], [1.0, 0.0], [0.4, 0.4]], np.float32)
+    pooled = np.asarray(linear_softmax_pool(scores, np.ones((3, 2), bool)))
+    np.testing.assert_allclose(pooled, [0, 1, 0.4], atol=1e-6)
+
+
+def test_the_value_of_a_padded_frame_changes_nothing():
+    rng = np.random.default_rng(1)
+    scores = rng.uniform(0.1, 0.9, (2, 5, 1)).astype(np.float32)
+    y_true = np.ones((2, 5, 2), np.float32)
+    y_true[1, :, 1] = 0
+    weights = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 0]], np.float32)
+    loss = float(TrailerLoss()(y_true, scores, weights))
+    scores[0, 3:], scores[1, 4:] = 0.999, 0.001
+    y_true[0, 3:, 0], y_true[1, 4:, 0] = 0, 0
+    assert float(TrailerLoss()(y_true, scores, weights)) == pytest.approx(loss, abs=1e-7)

@@ -1,0 +1,147 @@
+"""The memory estimate: its advice holds by its own figures, and it follows what it should."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from genre_classifier.config import ModelConfig
+from genre_classifier.network.memory import (
+    available_bytes,
+    require_training_memory,
+    scoring_bytes,
+    training_bytes,
+    weight_bytes,
+)
+from preprocessing.errors import WorkError
+
+ARTICLE = ModelConfig()
+
+
+def test_weights_are_those_of_the_model():
+    from genre_classifier.network.model import build_model
+
+    for config in (
+        ModelConfig(rows=36, cols=25),
+        ModelConfig(rows=24, cols=24, head="pooled", inputs="rgb+difference"),
+        ModelConfig(rows=24, cols=24, head="pooled", inputs="motion"),
+    ):
+        variables = build_model(config).trainable_variables
+        counted = sum(4 * variable.value.shape.num_elements() for variable in variables if len(variable.shape) > 1)
+        assert weight_bytes(config) == counted  # biases and scales are left out
+
+
+def test_the_article_trains_within_eight_gigabytes_in_chunks_only():
+    assert training_bytes(ARTICLE, 1000, chunk=8) < 8e9 < training_bytes(ARTICLE, 1000) / 10
+    assert training_bytes(ARTICLE, 64, precision="bfloat16") < training_bytes(ARTICLE, 64)
+
+
+def test_scoring_does_not_grow_with_anything_but_the_chunk():
+    assert scoring_bytes(ARTICLE, 8) < 1.6e9
+    assert scoring_bytes(ARTICLE, 64) - scoring_bytes(ARTICLE, 8) < 0.1e9
+
+
+def test_advised_chunk_is_the_longest_that_fits():
+    free = 5e9
+    with pytest.raises(WorkError) as caught:
+        require_training_memory(ARTICLE, 1000, free=free)
+    assert "\n" not in str(caught.value)
+    chunk = int(re.search(r"--chunk (\d+)", str(caught.value))[1])
+    assert require_training_memory(ARTICLE, 1000, chunk=chunk, free=free) <= free
+    with pytest.raises(WorkError):
+        require_training_memory(ARTICLE, 1000, chunk=chunk + 1, free=free)
+
+
+def test_where_no_chunk_fits_size_and_frames_are_advised():
+    free = 2.2e9
+    with pytest.raises(WorkError) as caught:
+        require_training_memory(ARTICLE, 1000, chunk=8, free=free)
+    size = int(re.search(r"--size (\d+)", str(caught.value))[1])
+    frames = int(re.search(r"--frames (\d+)", str(caught.value))[1])
+    assert require_training_memory(ModelConfig(rows=size, cols=size), 1000, chunk=1, free=free) <= free
+    assert require_training_memory(ARTICLE, frames, chunk=1, free=free) <= free
+
+
+GB = 10**9
+FAR = 9223372036854771712  # version 1's "no limit"
+
+
+def control_groups(root, membership, groups):
+    """Write a tree of control groups: `groups` maps a folder to its files."""
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/self/cgroup").write_text(membership)
+    for folder, files in groups.items():
+        (root / "sys/fs/cgroup" / folder).mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (root / "sys/fs/cgroup" / folder / name).write_text(f"{content}\n")
+
+
+def version_1(limit, used, stat="total_active_file 0"):
+    return {"memory.limit_in_bytes": limit, "memory.usage_in_bytes": used, "memory.stat": stat}
+
+
+def version_2(most, used, high="max", stat="anon 5"):
+    return {"memory.max": most, "memory.high": high, "memory.current": used, "memory.stat": stat}
+
+
+GROUPS = {
+    "none": ("", {}, 100 * GB),
+    "version 2": ("0::/a/b\n", {"a/b": version_2(4 * GB, GB)}, 3 * GB),
+    "version 2, no limit": ("0::/a/b\n", {"a/b": version_2("max", GB)}, 100 * GB),
+    "version 2, a softer limit": ("0::/a\n", {"a": version_2(4 * GB, GB, high=2 * GB)}, GB),
+    "version 2, pages of files": (
+        "0::/a\n",
+        {"a": version_2(4 * GB, 3 * GB, stat=f"anon 5\nactive_file {GB}\ninactive_file {GB}\nfile {3 * GB}")},
+        3 * GB,
+    ),
+    "version 2, the limit is further up": (
+        "0::/a/b/c\n",
+        {"a/b/c": version_2("max", 0), "a/b": version_2(9 * GB, GB), "a": version_2(8 * GB, 6 * GB)},
+        2 * GB,
+    ),
+    "version 2, another group": ("0::/a\n", {"a": version_2("max", 0), "b": version_2(GB, 0)}, 100 * GB),
+    "version 2, a container's own root": ("0::/\n", {"": version_2(4 * GB, GB)}, 3 * GB),
+    "version 2, the machine's name": ("0::/docker/123\n", {"": version_2(4 * GB, GB)}, 3 * GB),
+    "version 2, outside": ("0::/../other\n", {"": version_2(4 * GB, GB)}, 3 * GB),
+    "version 1": ("5:cpu:/x\n4:memory:/a/b\n", {"memory/a/b": version_1(4 * GB, GB)}, 3 * GB),
+    "version 1, two controllers": ("4:cpu,memory:/a\n", {"memory/a": version_1(4 * GB, GB)}, 3 * GB),
+    "version 1, no limit": ("4:memory:/a\n", {"memory/a": version_1(FAR, GB)}, 100 * GB),
+    "version 1, pages of files": (
+        "4:memory:/a\n",
+        {"memory/a": version_1(4 * GB, 3 * GB, f"active_file 1\ntotal_active_file {GB}\ntotal_inactive_file {GB}")},
+        3 * GB,
+    ),
+    "version 1, the limit is further up": (
+        "4:memory:/a/b\n",
+        {"memory/a/b": version_1(FAR, GB), "memory/a": version_1(2 * GB, GB), "memory": version_1(FAR, 50 * GB)},
+        GB,
+    ),
+    "version 1, the machine's name": ("4:memory:/docker/1\n", {"memory": version_1(4 * GB, GB)}, 3 * GB),
+    "both": ("4:memory:/a\n0::/\n", {"memory/a": version_1(4 * GB, GB), "unified": {}}, 3 * GB),
+    "version 2 beside version 1": ("4:cpu:/a\n0::/u\n", {"unified/u": version_2(4 * GB, GB)}, 3 * GB),
+    "above the limit": ("0::/a\n", {"a": version_2(GB, 2 * GB)}, 0),
+    "more than the machine has": ("0::/a\n", {"a": version_2(500 * GB, GB)}, 100 * GB),
+}
+
+
+@pytest.mark.parametrize("case", GROUPS)
+def test_the_limit_of_a_container_is_seen(tmp_path, monkeypatch, case):
+    membership, groups, expected = GROUPS[case]
+    machine = psutil.virtual_memory()._replace(available=100 * GB)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: machine)
+    control_groups(tmp_path, membership, groups)
+    assert available_bytes(root=tmp_path) == expected
+
+
+def test_the_limit_of_ulimit_is_seen():
+    code = (
+        "import psutil\nfrom genre_classifier.network.memory import available_bytes\n"
+        "me = psutil.Process()\nme.rlimit(psutil.RLIMIT_AS, (me.memory_info().vms + 10**8, -1))\n"
+        "print(available_bytes())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 0 < float(done.stdout) <= 1e8

@@ -1,0 +1,124 @@
+"""Segments against hand-worked cases, and the properties that hold for any scores."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genre_classifier.config import SegmentConfig
+from genre_classifier.genres import GENRES
+from genre_classifier.tagging.scores import scores_table
+from genre_classifier.tagging.segments import frame_borders, median_filter, to_segments
+from preprocessing.errors import InputError
+
+PLAIN = SegmentConfig(smooth_seconds=0, off_ratio=1, min_seconds=0, min_gap_seconds=0)
+HALF = dict.fromkeys(GENRES, 0.5)
+
+
+def table(values: list[float], times: np.ndarray | None = None, genre: str = "action") -> pd.DataFrame:
+    """Give one genre these scores, the others zero."""
+    scores = np.zeros((len(values), len(GENRES)))
+    scores[:, GENRES.index(genre)] = values
+    return scores_table(np.arange(len(values)) if times is None else times, scores)
+
+
+def intervals(segments: pd.DataFrame) -> list[tuple[float, float]]:
+    return list(zip(segments["start"], segments["end"], strict=True))
+
+
+def test_borders_lie_halfway_and_inside_the_video() -> None:
+    np.testing.assert_allclose(frame_borders(np.array([0.0, 1, 3, 4])), [0, 0.5, 2, 3.5, 4.5])
+    np.testing.assert_allclose(frame_borders(np.array([0.0, 1, 3, 4]), duration=4.1), [0, 0.5, 2, 3.5, 4.1])
+    # A clip that covers the beginning of a long video ends half a step after its last frame.
+    np.testing.assert_allclose(frame_borders(np.array([5.0, 6]), duration=90), [4.5, 5.5, 6.5])
+    np.testing.assert_allclose(frame_borders(np.array([0.2]), duration=0.5), [0, 0.5])
+    np.testing.assert_allclose(frame_borders(np.array([3.0])), [2.98, 3.02])
+    assert frame_borders(np.array([])).tolist() == [0]
+
+
+def test_segments_of_a_plain_threshold() -> None:
+    segments = to_segments(table([0.5, 0.9, 0.1, 0.2, 0.7, 0.6]), HALF, PLAIN)
+    assert intervals(segments) == [(0, 1.5), (3.5, 5.5)]
+    assert segments["genre"].tolist() == ["action", "action"]
+    np.testing.assert_allclose(segments["score"], [0.7, 0.65], atol=1e-6)
+
+
+def test_hysteresis_keeps_a_segment_alive_and_starts_none() -> None:
+    scores = table([0.45, 0.6, 0.45, 0.1, 0.45, 0.45, 0.1])
+    assert intervals(to_segments(scores, HALF, SegmentConfig(0, 0.8, 0, 0))) == [(0, 2.5)]
+
+
+def test_short_gaps_close_before_short_segments_go() -> None:
+    scores = table([0, 1, 0, 1, 0, 0, 0, 1, 0, 0])
+    assert intervals(to_segments(scores, HALF, SegmentConfig(0, 1, 2, 1.5))) == [(0.5, 3.5)]
+
+
+def test_median_removes_a_spike() -> None:
+    scores = table([0, 0, 1, 0, 0, 1, 1, 1, 1, 0, 1, 1])
+    assert intervals(to_segments(scores, HALF, SegmentConfig(2, 1, 0, 0))) == [(4.5, 11.5)]
+    np.testing.assert_allclose(median_filter(np.array([3.0, 1, 2, 9, 4]), 1), [3, 2, 2, 4, 4])
+
+
+def test_each_genre_can_have_its_own_rules() -> None:
+    scores = scores_table(np.arange(4.0), np.tile(np.array([[0.0], [1], [0], [0]]), (1, len(GENRES))))
+    rules = dict.fromkeys(GENRES, PLAIN) | {"terror": SegmentConfig(min_seconds=5)}
+    assert to_segments(scores, HALF, rules)["genre"].tolist() == [name for name in GENRES if name != "terror"]
+
+
+@pytest.mark.parametrize("threshold", [0, -1, 1.1, float("nan"), None])
+def test_impossible_thresholds_are_refused(threshold: float | None) -> None:
+    with pytest.raises(InputError, match="terror"):
+        to_segments(table([0.5]), HALF | {"terror": threshold}, PLAIN)  # type: ignore[arg-type]
+
+
+def test_no_frames_and_one_frame() -> None:
+    assert to_segments(table([]), HALF).empty
+    assert intervals(to_segments(table([0.9]), HALF, PLAIN, duration=3.0)) == [(0, 3)]
+
+
+seconds = st.floats(0, 4, allow_nan=False)
+configs = st.builds(
+    SegmentConfig, smooth_seconds=seconds, off_ratio=st.floats(0.05, 1), min_seconds=seconds, min_gap_seconds=seconds
+)
+
+
+@st.composite
+def clips(draw: st.DrawFn) -> pd.DataFrame:
+    steps = draw(st.lists(st.one_of(st.just(0.5), st.floats(0.01, 3)), min_size=1, max_size=40))
+    levels = st.one_of(st.floats(0, 1, width=32), st.sampled_from([0.0, 0.5, 1.0]))
+    rows = draw(st.lists(levels, min_size=len(steps), max_size=len(steps)))
+    # Two genres are enough: each is treated alone.
+    return table(rows, np.cumsum(steps) - steps[0]).assign(musical=rows[::-1])
+
+
+@settings(max_examples=300, deadline=None)
+@given(clips(), configs, st.floats(0.01, 1), st.one_of(st.none(), st.floats(0, 5)))
+def test_properties_of_segments(
+    scores: pd.DataFrame, config: SegmentConfig, threshold: float, tail: float | None
+) -> None:
+    times = scores.index.to_numpy()
+    duration = None if tail is None else float(times[-1] + tail)
+    thresholds = dict.fromkeys(GENRES, threshold)
+    segments = to_segments(scores, thresholds, config, duration=duration)
+    assert (segments["start"] >= 0).all()
+    assert segments["start"].is_monotonic_increasing
+    if duration is not None:
+        assert (segments["end"] <= duration).all()
+    assert (segments["end"] - segments["start"] >= config.min_seconds - 1e-9).all()
+
+    binary = scores * 0
+    for genre, rows in segments.groupby("genre"):
+        gaps = rows["start"].to_numpy()[1:] - rows["end"].to_numpy()[:-1]
+        assert (gaps > 0).all()
+        assert (gaps >= config.min_gap_seconds - 1e-9).all()
+        for start, end, mean in zip(rows["start"], rows["end"], rows["score"], strict=True):
+            inside = (times >= start) & (times < end)
+            # A last frame at the very end of the video is still inside.
+            inside[-1] |= end >= times[-1] > start
+            assert scores.loc[inside, genre].mean() == pytest.approx(mean, abs=1e-6)
+            binary.loc[inside, genre] = 1.0
+    again = to_segments(binary, thresholds, config, duration=duration)
+    pd.testing.assert_frame_equal(again.drop(columns="score"), segments.drop(columns="score"))

@@ -1,0 +1,114 @@
+"""`summary.csv` and `index.html` over a tags folder: what is damaged is left out with a line, no cell is a formula."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from genre_classifier.genres import GENRES
+from genre_classifier.tagging.jobs import plan_jobs
+from genre_classifier.tagging.segment_files import write_segments
+from genre_classifier.tagging.summary import read_summary, write_index
+
+SEGMENTS = pd.DataFrame({"start": [0.0], "end": [2.5], "genre": ["comedy"], "score": [0.9]})
+FACTS = {
+    "schema": 1, "source": "a.mp4", "video": "/v/a.mp4", "duration": 10.0, "frames": 20, "segments_found": 1,
+    "shares": dict.fromkeys(GENRES, 0.25),
+}  # fmt: skip
+HEAD = "start,end,genre,score\n"
+
+
+def tagged(out, name, **changes):
+    folder = out / name
+    folder.mkdir(parents=True)
+    (folder / "tags.json").write_text(json.dumps(FACTS | {"source": f"{name}.mp4"} | changes), encoding="utf-8")
+    write_segments(folder / "segments.csv", SEGMENTS)
+    return folder
+
+
+DAMAGED_STAMPS = {
+    "empty": "",
+    "cut off": '{"schema": 1, "sou',
+    "no object": "[1]",
+    "nested": "[" * 100_000,
+    "no text": b"\xff\xfe",
+    "another schema": json.dumps(FACTS | {"schema": 99}),
+    **{
+        f"{name} {value!r}": json.dumps(FACTS | {name: value})
+        for name, value in (
+            ("source", None), ("source", ["a"]), ("duration", None), ("duration", "10"), ("duration", -1.0),
+            ("frames", 2.5), ("frames", True), ("segments_found", None), ("shares", None), ("shares", [1]),
+            ("shares", {"comedy": 0.5}), ("shares", dict.fromkeys(GENRES, 2.0)), ("shares", dict.fromkeys(GENRES, "x")),
+        )
+    },
+    "infinite": json.dumps(FACTS).replace("10.0", "Infinity"),
+}  # fmt: skip
+DAMAGED_SEGMENTS = {
+    "gone": None,
+    "empty": "",
+    "no columns": "a,b\n1,2\n",
+    "unknown genre": HEAD + "0,1,drama,0.5\n",
+    "no number": HEAD + "zero,1,comedy,0.5\n",
+    "no finite number": HEAD + "0,inf,comedy,0.5\n",
+    "too few cells": HEAD + "0,1\n",
+    "open quote": HEAD + '0,1,"comedy,0.5\n',
+    "no text": b"\xff\xfe\x00",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [pytest.param("tags.json", content, id=f"tags.json {case}") for case, content in DAMAGED_STAMPS.items()]
+    + [pytest.param("segments.csv", content, id=f"segments.csv {case}") for case, content in DAMAGED_SEGMENTS.items()],
+)
+def test_a_damaged_folder_is_left_out_with_a_line(tmp_path, name, content):
+    tagged(tmp_path, "good")
+    damaged = tagged(tmp_path, "bad") / name
+    damaged.unlink()
+    if content is not None:
+        damaged.write_bytes(content if isinstance(content, bytes) else content.encode())
+    notes: list[str] = []
+    summary = write_index(tmp_path, [], on_note=notes.append)
+    assert summary["source"].tolist() == ["good.mp4"]
+    assert "good.mp4" in (tmp_path / "index.html").read_text()
+    assert len(notes) == 1
+    assert str(damaged) in notes[0]
+    assert "left out of" in notes[0]
+    assert "\n" not in notes[0]
+    # A video of that name gets its folder all the same.
+    assert plan_jobs([(tmp_path / "bad.mp4", "bad.mp4")], tmp_path)[0].folder.name.startswith("bad")
+
+
+def test_a_video_without_length_is_listed(tmp_path):
+    tagged(tmp_path, "still", duration=0)
+    assert write_index(tmp_path, [])["duration"].tolist() == [0]
+
+
+NAMES = [
+    "=cmd|' /C calc'!A0.mp4",
+    "+1.mp4",
+    "-x.mp4",
+    "@sum.mp4",
+    "'=quoted.mp4",
+    "''-.mp4",
+    "'plain.mp4",
+    "a=b.mp4",
+    "NA",
+]
+
+
+def test_no_cell_is_a_formula_and_all_are_read_back(tmp_path):
+    for number, name in enumerate(NAMES):
+        tagged(tmp_path, f"v{number}", source=name)
+    tagged(tmp_path, "=folder")
+    write_index(tmp_path, [("\tbad.mp4", '=HYPERLINK("http://x")'), ("b.mp4", "-1 frames")])
+    raw = pd.read_csv(tmp_path / "summary.csv", dtype=str, keep_default_na=False)
+    cells = [cell for name in ("source", "folder", "error") for cell in raw[name]]
+    assert [cell for cell in cells if re.match(r"[=+\-@\t\r]", cell)] == []
+    assert "'=folder" in cells
+    assert "'plain.mp4" in cells  # nothing is added where nothing is to hide
+    again = read_summary(tmp_path / "summary.csv")
+    assert sorted(again["source"]) == sorted([*NAMES, "=folder.mp4", "\tbad.mp4", "b.mp4"])
+    assert set(again["error"]) == {"", '=HYPERLINK("http://x")', "-1 frames"}
+    assert "=folder" in set(again["folder"])

@@ -1,0 +1,346 @@
+"""The pages in a real Chromium, opened from the disk: they play, seek, redraw, and ask for nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import http.server
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from genre_classifier.config import SegmentConfig
+from genre_classifier.genres import GENRES
+from genre_classifier.tagging.result import Tags
+from genre_classifier.tagging.scores import scores_table
+from genre_classifier.tagging.segment_files import webvtt
+from genre_classifier.tagging.segments import frame_borders, to_segments
+from genre_classifier.tagging.viewer import relative_url, viewer_html
+from tests.browser import Tab, chromium, wait
+from tests.tag_examples import SECONDS, example_tags, write_webm
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as running:
+        yield running
+
+
+def opened(tab: Tab, path: Path, fragment: str = "") -> Any:
+    """Open a viewer and wait until it has a picture, or has said that it can have none."""
+    page = tab.open(path, fragment)
+    wait(page, "document.querySelector('#video').readyState >= 2 || !document.querySelector('#notice').hidden")
+    return page
+
+
+@pytest.fixture
+def tab(browser: Any) -> Iterator[Tab]:
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    made = Tab(context.new_page())
+    yield made
+    context.close()
+    made.check()
+
+
+@pytest.fixture(scope="module")
+def tagged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tags]:
+    folder = tmp_path_factory.mktemp("viewer")
+    tags = example_tags(write_webm(folder / "film.webm"))
+    page = folder / "tags" / "viewer.html"
+    page.parent.mkdir()
+    page.write_text(viewer_html(tags, page.parent), encoding="utf-8")
+    return page, tags
+
+
+def now(page: Any) -> float:
+    return page.evaluate("document.querySelector('#video').currentTime")
+
+
+def cursor_seconds(page: Any) -> float:
+    """Read where the cursor stands on the screen, as a time."""
+    box = page.locator("#over").bounding_box()
+    line = page.locator("#cursor").bounding_box()
+    return (line["x"] + line["width"] / 2 - box["x"]) / box["width"] * SECONDS
+
+
+def shown_segments(page: Any) -> list[tuple[str, float, float]]:
+    """Read the segments from where they are drawn."""
+    drawn = page.evaluate(
+        """() => [...document.querySelectorAll('.segment')].map((node) =>
+           [node.closest('.lane').dataset.genre, parseFloat(node.style.left), parseFloat(node.style.width)])"""
+    )
+    return [(genre, left * SECONDS / 100, width * SECONDS / 100) for genre, left, width in drawn]
+
+
+def expected_segments(tags: Tags, thresholds: dict[str, float]) -> list[tuple[str, float, float]]:
+    table = to_segments(tags.scores, thresholds, tags.segment_config, duration=tags.duration)
+    rows = [(row["genre"], row["start"], row["end"] - row["start"]) for row in table.to_dict("records")]
+    return sorted(rows, key=lambda row: (GENRES.index(row[0]), row[1]))
+
+
+def assert_same_segments(found: list[tuple[str, float, float]], expected: list[tuple[str, float, float]]) -> None:
+    assert [row[0] for row in found] == [row[0] for row in expected]
+    np.testing.assert_allclose([row[1:] for row in found], [row[1:] for row in expected], atol=2e-3)
+
+
+def test_the_cursor_follows_playback(tab: Tab, tagged: tuple[Path, Tags]) -> None:
+    page = opened(tab, tagged[0])
+    assert cursor_seconds(page) == pytest.approx(0, abs=0.05)
+    page.click("#play")
+    wait(page, "document.querySelector('#video').currentTime > 0.6")
+    assert cursor_seconds(page) > 0.4
+    page.keyboard.press("k")
+    assert page.evaluate("document.querySelector('#video').paused")
+    stopped = now(page)
+    page.wait_for_timeout(50)
+    assert cursor_seconds(page) == pytest.approx(stopped, abs=0.05)
+    assert set(tab.requests) == {tagged[0].as_uri(), (tagged[0].parents[1] / "film.webm").as_uri()}
+
+
+def test_a_click_on_a_curve_seeks(tab: Tab, tagged: tuple[Path, Tags]) -> None:
+    page = opened(tab, tagged[0])
+    box = page.locator(".lane[data-genre=terror] canvas").bounding_box()
+    for share in (0.75, 0.25):
+        page.mouse.click(box["x"] + share * box["width"], box["y"] + 10)
+        wait(page, "!document.querySelector('#video').seeking")
+        assert now(page) == pytest.approx(share * SECONDS, abs=0.02)
+        assert cursor_seconds(page) == pytest.approx(share * SECONDS, abs=0.02)
+        # The picture on the screen is the one of that moment: its grey rises with time.
+        picture = cv2.imdecode(np.frombuffer(page.locator("#video").screenshot(), np.uint8), cv2.IMREAD_COLOR)
+        assert picture[picture.shape[0] // 2, picture.shape[1] // 2] == pytest.approx(20 + 200 * share, abs=12)
+    assert page.evaluate("document.querySelector('#video').paused")
+
+
+def test_dragging_scrubs_and_a_link_names_a_moment(tab: Tab, tagged: tuple[Path, Tags]) -> None:
+    page = opened(tab, tagged[0], "#t=2.5")
+    wait(page, "document.querySelector('#video').currentTime == 2.5")
+    box = page.locator("#strip").bounding_box()
+    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 10, steps=4)
+    page.mouse.up()
+    assert now(page) == pytest.approx(SECONDS / 2, abs=0.02)
+    page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 10)
+    assert now(page) == pytest.approx(SECONDS / 2, abs=0.02)
+    assert page.locator("#bubble").inner_text().strip() in ("0:05.3", "0:05.4")
+
+
+def test_a_click_on_a_segment_plays_it_to_its_end(tab: Tab, tagged: tuple[Path, Tags]) -> None:
+    page = opened(tab, tagged[0])
+    page.select_option("#speed", "2")
+    rows = tagged[1].segments
+    shortest = rows.loc[(rows["end"] - rows["start"]).idxmin()]
+    order = rows[rows["genre"] == shortest["genre"]]["start"].tolist().index(shortest["start"])
+    page.locator(f".lane[data-genre={shortest['genre']}] .segment").nth(order).click()
+    assert shortest["start"] - 0.01 <= now(page) < shortest["end"]
+    wait(page, "document.querySelector('#video').paused")
+    assert now(page) == pytest.approx(shortest["end"], abs=0.35)
+    page.locator("#segments tr").first.click()
+    assert page.locator("#segments tr.playing").count() == 1
+
+
+def test_the_threshold_sliders_redraw_the_segments(tab: Tab, tagged: tuple[Path, Tags]) -> None:
+    path, tags = tagged
+    page = opened(tab, path)
+    assert_same_segments(shown_segments(page), expected_segments(tags, dict(tags.thresholds)))
+    page.locator("#shift").fill("0.2")
+    raised = {genre: threshold + 0.2 for genre, threshold in tags.thresholds.items()}
+    assert_same_segments(shown_segments(page), expected_segments(tags, raised))
+    page.locator("#meters input").nth(GENRES.index("musical")).fill("0.3")
+    assert_same_segments(shown_segments(page), expected_segments(tags, raised | {"musical": 0.3}))
+    shares = page.locator(".share").all_inner_texts()
+    found = dataclasses.replace(
+        tags, segments=to_segments(tags.scores, raised | {"musical": 0.3}, tags.segment_config, duration=tags.duration)
+    )
+    assert shares == [f"{round(100 * share)}%" for share in found.shares().values()]
+    page.click("#reset")
+    assert_same_segments(shown_segments(page), expected_segments(tags, dict(tags.thresholds)))
+
+
+def test_the_page_cuts_segments_as_python_does(tab: Tab, tagged: tuple[Path, Tags]) -> None:
+    page = opened(tab, tagged[0])
+    random = np.random.default_rng(7)
+    for _ in range(60):
+        count = int(random.integers(1, 60))
+        times = np.cumsum(random.choice([0.1, 0.1, 0.1, 0.04, 0.8], count))
+        values = np.round(random.random(count) ** random.choice([0.3, 1, 3]), 3)
+        rules = SegmentConfig(*np.round([random.random(), 0.2 + 0.8 * random.random(), *random.random(2)], 2).tolist())
+        threshold = round(float(random.uniform(0.05, 1)), 2)
+        table = scores_table(times, np.repeat(values[:, None], len(GENRES), axis=1))
+        expected = to_segments(table, dict.fromkeys(GENRES, threshold), rules)
+        found = page.evaluate(
+            """([scores, times, borders, threshold, rules]) => {
+                const reach = smoothingReach(times, rules.smooth_seconds);
+                return toSegments(scores, medianFilter(scores, reach), borders, threshold, reach, rules); }""",
+            [table["comedy"].tolist(), times.tolist(), frame_borders(times).tolist(), threshold, rules.to_dict()],
+        )
+        mine = expected[expected["genre"] == "comedy"]
+        assert [one["start"] for one in found] == mine["start"].tolist()
+        assert [one["end"] for one in found] == mine["end"].tolist()
+        np.testing.assert_allclose([one["score"] for one in found], mine["score"], atol=1e-9)
+
+
+def test_keys_and_toggles(tab: Tab, tagged: tuple[Path, Tags]) -> None:
+    path, tags = tagged
+    page = opened(tab, path)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+ArrowRight")
+    assert now(page) == pytest.approx(6, abs=0.02)
+    page.keyboard.press("Home")
+    page.keyboard.press("n")
+    later = sorted(start for start in tags.segments["start"] if start > 0.05)
+    assert now(page) == pytest.approx(later[0], abs=0.01)
+    page.keyboard.press(".")
+    following = tags.scores.index[tags.scores.index > later[0] + 1e-6][0]
+    assert now(page) == pytest.approx(following, abs=0.06)
+
+    total = page.locator("#segments tr").count()
+    mine = int((tags.segments["genre"] == "action").sum())
+    page.keyboard.press("2")
+    assert page.locator("#segments tr").count() == total - mine
+    assert page.locator(".lane[data-genre=action] canvas").is_hidden()
+    assert page.locator(".meter .toggle").nth(1).get_attribute("aria-pressed") == "false"
+    page.locator(".label .toggle").nth(1).click()
+    assert page.locator("#segments tr").count() == total
+    page.keyboard.press("ArrowUp")
+    assert page.locator("#shifted").inner_text() == "+0.01"
+    page.locator(".label .toggle").first.focus()
+    page.keyboard.press(" ")  # the focused button's own key
+    assert page.evaluate("document.querySelector('#video').paused")
+    assert page.locator("#segments tr").count() < total
+
+
+@pytest.mark.parametrize("kind", ["not a video", "gone"])
+def test_without_a_playable_video_the_pictures_and_curves_stay(tab: Tab, tmp_path: Path, kind: str) -> None:
+    video = tmp_path / "film.avi"
+    if kind == "not a video":
+        video.write_bytes(b"RIFF\0\0\0\0AVI nothing that a browser plays")
+    tags = example_tags(video)
+    (tmp_path / "viewer.html").write_text(viewer_html(tags, tmp_path), encoding="utf-8")
+    page = opened(tab, tmp_path / "viewer.html", "#t=3")
+    tab.complaints[:] = [text for text in tab.complaints if "ERR_FILE_NOT_FOUND" not in text]  # the browser's own note
+    notice = page.locator("#notice").inner_text()
+    assert "cannot show the video" in notice
+    assert "film.avi" in notice
+    assert page.locator("#still").is_visible()
+    assert page.evaluate("document.querySelector('#still').naturalWidth") == 256
+    assert cursor_seconds(page) == pytest.approx(3, abs=0.02)
+    assert page.locator(".segment").count() == len(tags.segments)
+    before = page.evaluate("document.querySelector('#still').src")
+    page.keyboard.press(" ")
+    page.wait_for_timeout(500)
+    assert cursor_seconds(page) > 3.3
+    page.keyboard.press(" ")
+    page.keyboard.press("Home")
+    assert cursor_seconds(page) == pytest.approx(0, abs=0.02)
+    assert page.evaluate("document.querySelector('#still').src") != before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        """<img src=x onerror=alert(1)>"'&amp;.webm""",
+        "</script><script>alert(1)</script>.webm".replace("/", "\N{FRACTION SLASH}"),
+        "#50% of? it + a:b.webm",
+        "\N{CYRILLIC SMALL LETTER ZHE}\N{CLAPPER BOARD}.webm",
+        "{{ 7 * 7 }} ${x}.webm",
+    ],
+)
+def test_names_are_shown_as_they_are_and_play(tab: Tab, tmp_path: Path, name: str) -> None:
+    write_webm(tmp_path / name, seconds=1)
+    folder = tmp_path / "tags"
+    folder.mkdir()
+    (folder / "viewer.html").write_text(viewer_html(example_tags(tmp_path / name), folder), encoding="utf-8")
+    page = opened(tab, folder / "viewer.html")
+    assert page.locator("h1").inner_text() == name
+    assert page.title() == name
+    assert page.evaluate("document.querySelector('#video').videoWidth") == 160
+    assert page.locator("#notice").is_hidden()
+
+
+def test_a_name_that_is_no_utf8(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.webm")
+    tags = example_tags(tmp_path / name)
+    assert tags.name == "caf\N{REPLACEMENT CHARACTER}.webm"
+    assert relative_url(tmp_path / name, tmp_path) == "./caf%E9.webm"
+    viewer_html(tags, tmp_path).encode("utf-8")
+
+
+def test_an_embedded_copy_needs_no_other_file(tab: Tab, tmp_path: Path) -> None:
+    copy = write_webm(tmp_path / "copy.webm", seconds=2).read_bytes()
+    page_path = tmp_path / "alone" / "viewer.html"
+    page_path.parent.mkdir()
+    html = viewer_html(example_tags(tmp_path / "gone.mkv"), page_path.parent, embedded=copy)
+    page_path.write_text(html, encoding="utf-8")
+    page = opened(tab, page_path, "#t=1")
+    wait(page, "document.querySelector('#video').currentTime == 1")
+    assert {url for url in tab.requests if not url.startswith("data:")} == {page_path.as_uri()}
+    page.keyboard.press(" ")
+    wait(page, "document.querySelector('#video').currentTime > 1.3")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone(browser: Any, tagged: tuple[Path, Tags], scheme: str) -> None:
+    context = browser.new_context(
+        viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True, color_scheme=scheme
+    )
+    tab = Tab(context.new_page())
+    page = opened(tab, tagged[0])
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    box = page.locator(".lane[data-genre=comedy] canvas").bounding_box()
+    page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert now(page) == pytest.approx(SECONDS / 2, abs=0.05)
+    ink, paper = page.evaluate(
+        "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
+    )
+    brightness = [sum(int(part) for part in text[4:-1].split(",")) for text in (ink, paper)]
+    assert (brightness[0] > brightness[1]) == (scheme == "dark")
+    context.close()
+    tab.check()
+
+
+def test_a_track_shows_the_subtitles(browser: Any, tagged: tuple[Path, Tags], tmp_path: Path) -> None:
+    """`segments.vtt` through a browser's own parser; tracks load over HTTP only."""
+    path, tags = tagged
+    shutil.copy(path.parents[1] / "film.webm", tmp_path / "film.webm")
+    (tmp_path / "segments.vtt").write_text(webvtt(tags.segments), encoding="utf-8")
+    (tmp_path / "page.html").write_text('<video id="video" src="film.webm"><track default src="segments.vtt"></video>')
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{server.server_port}/page.html")
+    wait(page, "document.querySelector('track').readyState >= 2")
+    cues = page.evaluate(
+        """() => [...document.querySelector('track').track.cues].map(
+           (cue) => [cue.startTime, cue.endTime, cue.text.split(' ')[0]])"""
+    )
+    context.close()
+    server.shutdown()
+    server.server_close()
+    expected = tags.segments[["start", "end", "genre"]].to_numpy().tolist()
+    assert [cue[2] for cue in cues] == [row[2] for row in expected]
+    np.testing.assert_allclose([cue[:2] for cue in cues], [row[:2] for row in expected], atol=6e-4)
+
+
+def test_no_segments_and_no_thumbnails(tab: Tab, tagged: tuple[Path, Tags]) -> None:
+    path, tags = tagged
+    bare = dataclasses.replace(tags, thumbnails=(), thresholds=dict.fromkeys(GENRES, 1.0))
+    other = path.with_name("bare.html")
+    other.write_text(viewer_html(bare, path.parent), encoding="utf-8")
+    page = opened(tab, other)
+    assert page.locator(".segment").count() == 0
+    assert "none" in page.locator("#count").inner_text()
+    assert page.locator("#strip").is_hidden()

@@ -1,0 +1,461 @@
+"""Training: the run folder, repeatability, resuming after a kill, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+
+from genre_classifier.config import TrainingConfig
+from genre_classifier.dataset.splits import read_splits
+from genre_classifier.dataset.trailers import TrailerSequence, load_trailers
+from genre_classifier.genres import GENRES
+from genre_classifier.metrics.frames import average_precision
+from genre_classifier.run_folder import checkpoints, layout
+from genre_classifier.run_folder.run import load_run
+from genre_classifier.training import history
+from genre_classifier.training.train import balance_weights, compile_model, learning_rate_at, train
+from genre_classifier.training.validation import score_trailers, validate
+from preprocessing.clips import write_clip_config
+from preprocessing.config import ClipConfig
+from preprocessing.errors import InputError, WorkError
+from tests.trailers import TINY, write_clips
+
+CONFIG = TrainingConfig(
+    epochs=4, learning_rate=1e-2, schedule="cosine", batch_size=2, flip=True, shift=0.1, deterministic=True, seed=5,
+    validation_share=0.25, test_share=0.15,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    clips = tmp_path_factory.mktemp("clips")
+    labels = write_clips(clips, [8, 8, 8, 8, 8, 8, 8, 8], weak=(3, 4))
+    labels.to_csv(clips / "labels.csv", index=False)
+    return clips, clips / "labels.csv"
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    """Return a run that was trained without interruption."""
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    train(*data, run, model_config=TINY, training_config=CONFIG)
+    return run
+
+
+def last_weights(run: Path) -> list[np.ndarray]:
+    model, _ = checkpoints.load_checkpoint(run, on_note=print)
+    return [variable.numpy() for variable in (*model.weights, *model.optimizer.variables)]
+
+
+def assert_same_bits(left: Path, right: Path) -> None:
+    pairs = list(zip(last_weights(left), last_weights(right), strict=True))
+    assert len(pairs) > 20
+    for first, second in pairs:
+        np.testing.assert_array_equal(first, second)
+    drop = ["seconds"]
+    pd.testing.assert_frame_equal(
+        pd.read_csv(left / "history.csv").drop(columns=drop),
+        pd.read_csv(right / "history.csv").drop(columns=drop),
+        check_exact=True,
+    )
+
+
+def test_the_run_folder_holds_every_file(finished, data):
+    names = {path.name for path in finished.iterdir()}
+    assert names == {
+        "model.keras", "config.json", "thresholds.json", "splits.csv", "history.csv", "card.json", "curves.png",
+        "tensorboard", "checkpoints",
+    }  # fmt: skip
+    assert tensorboard_epochs(finished) == [1, 2, 3, 4]  # as in history.csv
+    card = json.loads((finished / "card.json").read_text())
+    assert {"versions", "seed", "data_digest", "command", "seconds", "kept_epoch", "splits"} <= set(card)
+    run = load_run(finished)
+    assert run.model_config.rows == 12
+    assert run.training_config == CONFIG
+    scores = [np.asarray(score) for score in run.model.predict(np.load(data[0] / "trailer_0.npy")[None], verbose=0)]
+    assert [score.shape for score in scores] == [(1, 8, 1)] * 6
+    assert set(run.thresholds) == set(GENRES)
+    rows = pd.read_csv(finished / "history.csv")
+    assert card["kept_epoch"] == rows.loc[rows["val_macro_ap"].idxmax(), "epoch"]
+
+
+def tensorboard_epochs(run: Path) -> list[int]:
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    events = [event for path in (run / "tensorboard").rglob("events*") for event in EventFileLoader(str(path)).Load()]
+    return sorted({event.step for event in events if any(v.tag == "epoch_loss" for v in event.summary.value)})
+
+
+def test_a_finished_run_is_given_more_epochs(finished, data, tmp_path):
+    run = tmp_path / "longer"
+    shutil.copytree(finished, run)
+    longer = dataclasses.replace(CONFIG, epochs=5, patience=None)
+    notes: list[str] = []
+    train(*data, run, training_config=longer, resume=True, on_note=notes.append)
+    assert any("a cosine over all 5 epochs: it goes on at 0.0001, after 0.0001 in epoch 4" in note for note in notes)
+    assert load_run(run).training_config == longer
+    rows, before = pd.read_csv(run / "history.csv"), pd.read_csv(finished / "history.csv")
+    pd.testing.assert_frame_equal(rows.iloc[:4], before, check_exact=True)
+    assert rows["learning_rate"].iloc[4] == pytest.approx(learning_rate_at(4, longer))
+
+
+def test_a_finished_run_without_its_network_is_rebuilt(finished, data, tmp_path):
+    run = tmp_path / "rebuilt"
+    shutil.copytree(finished, run)
+    names = ("model.keras", "thresholds.json", "history.csv", "curves.png")
+    expected = {name: (run / name).read_bytes() for name in names}
+    for name in names:
+        (run / name).unlink()
+    train(*data, run, resume=True)
+    assert {name: (run / name).read_bytes() for name in names[:-1]} == {name: expected[name] for name in names[:-1]}
+    assert (run / "curves.png").exists()
+
+
+def test_without_a_checkpoint_nothing_is_begun_again_over_a_finished_network(finished, data, tmp_path):
+    run = tmp_path / "bare"
+    shutil.copytree(finished, run)
+    shutil.rmtree(run / "checkpoints")
+    before = (run / "model.keras").read_bytes()
+    with pytest.raises(InputError, match="expected a checkpoint to resume from"):
+        train(*data, run, resume=True)
+    assert (run / "model.keras").read_bytes() == before
+
+
+def test_ctrl_c_scores_nothing_and_leaves_the_run_as_it_was(finished, data, tmp_path, monkeypatch):
+    run = tmp_path / "stopped"
+    shutil.copytree(finished, run)
+    longer = dataclasses.replace(CONFIG, epochs=5)
+
+    def stop(model, *_, **__):
+        raise KeyboardInterrupt
+
+    scored = []
+    monkeypatch.setattr("genre_classifier.training.train.fit_epochs", stop)
+    monkeypatch.setattr("genre_classifier.training.epochs.score_trailers", lambda *_: scored.append(1))
+    (run / "curves.png").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        train(*data, run, training_config=longer, resume=True)
+    assert not scored
+    assert (run / "curves.png").exists()
+    assert load_run(run).thresholds == load_run(finished).thresholds
+
+
+def test_a_full_disk_in_the_first_epoch_is_said_and_does_not_block_the_next_try(data, tmp_path, monkeypatch):
+    def no_space(path, model):
+        raise WorkError(f"{path}: could not be written: No space left on device")
+
+    def one_epoch(model, *_, callbacks, **__):
+        callbacks[0].set_model(model)
+        callbacks[0].on_epoch_begin(0)
+        callbacks[0].on_epoch_end(0, {"loss": 1.0})
+
+    run = tmp_path / "full"
+    with monkeypatch.context() as patched:
+        patched.setattr("genre_classifier.training.train.fit_epochs", one_epoch)
+        patched.setattr(checkpoints, "save_model", no_space)
+        with pytest.raises(WorkError, match=r"epoch_1.keras: could not be written: No space left on device"):
+            train(*data, run, model_config=TINY, training_config=CONFIG)
+    assert (run / "config.json").exists()
+    layout.require_free(run, overwrite=False)  # as for a folder that is empty
+    assert layout.empty_run_folder(run) == []
+
+
+def test_two_trainings_in_one_folder_are_refused(finished, data, tmp_path):
+    run = tmp_path / "busy"
+    shutil.copytree(finished, run)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with layout.held(run):
+        for how in ({"resume": True}, {"overwrite": True}, {}):
+            with pytest.raises(InputError, match="another training works in this run folder"):
+                train(*data, run, model_config=TINY, training_config=CONFIG, **how)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_clips_that_are_not_what_is_recorded_of_them_are_refused(data, tmp_path):
+    clips = tmp_path / "clips"
+    shutil.copytree(data[0], clips)
+    for recorded, expected in (
+        (
+            ClipConfig(size=48),
+            r"json: expected the size of the clips, found 48 where trailer_0.npy has 12",
+        ),
+        (ClipConfig(size=12, frames=6), r"at most the 6 frames recorded, found 8 in trailer_0.npy"),
+    ):
+        write_clip_config(clips, recorded)
+        with pytest.raises(InputError, match=expected):
+            train(clips, data[1], tmp_path / "run", model_config=TINY)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_last_epoch_is_kept_when_asked(data, tmp_path):
+    config = dataclasses.replace(CONFIG, keep="last", crop_frames=3, epochs=3)
+    run = train(*data, tmp_path / "run", model_config=TINY, training_config=config)
+    kept = [variable.numpy() for variable in run.model.weights]
+    last, _ = checkpoints.load_checkpoint(run.path, on_note=print)
+    for one, other in zip(kept, last.weights, strict=True):
+        np.testing.assert_array_equal(one, other.numpy())
+    assert json.loads((run.path / "card.json").read_text())["kept_epoch"] == 3
+
+
+MATCHED = dataclasses.replace(
+    CONFIG, keep="last", weak="broadcast", match_prevalence=True, crop_frames=3, epochs=2, patience=None,
+    validation_share=0.0,
+)  # fmt: skip
+
+
+class Stop(keras.callbacks.Callback):
+    """Interrupts the last epoch."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.model.optimizer.iterations.numpy() == self.params["steps"] * MATCHED.epochs:
+            raise KeyboardInterrupt
+
+
+def test_mean_scores_of_training_trailers_are_the_shares_of_genres(tmp_path):
+    """Long trailers give most crops and are of two genres: without matching, the network learns these shares."""
+    labels = write_clips(tmp_path / "clips", [24, 6, 24, 6, 6, 6, 6, 6], weak=tuple(range(8)))
+    data = (tmp_path / "clips", labels.drop(columns=["start", "end"]).assign(start=np.nan, end=np.nan))
+    with pytest.raises(KeyboardInterrupt):
+        train(*data, tmp_path / "run", model_config=TINY, training_config=MATCHED, callbacks=[Stop()])
+    assert "moved_biases" not in json.loads((tmp_path / "run" / "card.json").read_text())
+    notes: list[str] = []
+    run = train(*data, tmp_path / "run", resume=True, on_note=notes.append)
+    train_ids = read_splits(run.path / "splits.csv").query("split == 'train'")["trailer_id"].tolist()
+    trailers = [trailer for trailer in load_trailers(*data) if trailer.trailer_id in train_ids]
+    means = np.mean([scores.mean(axis=0) for _, scores in score_trailers(run.model, trailers, MATCHED)], axis=0)
+    shares = np.mean([trailer.genres for trailer in trailers], axis=0)
+    shown = shares > 0
+    assert shown.sum() > 2
+    np.testing.assert_allclose(means[shown], shares[shown], atol=1e-5)
+    moved = json.loads((run.path / "card.json").read_text())["moved_biases"]
+    assert set(moved) == {genre for genre, one in zip(GENRES, shown, strict=True) if one}
+    assert f"{next(iter(moved))} {next(iter(moved.values())):+.2f}" in notes[-1]
+
+
+def test_prevalence_is_matched_only_where_that_means_something():
+    for options in ({"keep": "best"}, {"weak": "pool"}):
+        with pytest.raises(InputError, match="match_prevalence needs keep = last and weak = broadcast"):
+            dataclasses.replace(MATCHED, **options)
+
+
+def test_one_seed_is_one_run_and_another_is_another(finished, data, tmp_path):
+    train(*data, tmp_path / "again", model_config=TINY, training_config=CONFIG)
+    assert_same_bits(finished, tmp_path / "again")
+
+
+KILLED = """
+import os, signal, sys
+import keras
+from genre_classifier.training.train import train
+from tests.training.test_train import CONFIG, TINY
+
+class Kill(keras.callbacks.Callback):
+    seen = 0
+    def on_train_batch_end(self, batch, logs=None):
+        Kill.seen += 1
+        if Kill.seen == int(sys.argv[4]):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+train(sys.argv[1], sys.argv[2], sys.argv[3], model_config=TINY, training_config=CONFIG, callbacks=[Kill()])
+"""
+
+
+def test_a_killed_run_resumes_to_the_same_bits(finished, data, tmp_path):
+    run = tmp_path / "killed"
+    # three steps an epoch: the eighth falls into the third epoch
+    command = [sys.executable, "-c", KILLED, *map(str, data), str(run), "8"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert done.returncode == -9, done.stderr[-2000:]
+    assert len(pd.read_csv(run / "history.csv")) == 2
+    notes: list[str] = []
+    train(*data, run, resume=True, on_note=notes.append)
+    assert f"{run}: resumed after epoch 2" in notes
+    assert_same_bits(finished, run)
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(finished, data, tmp_path):
+    run = tmp_path / "damaged"
+    shutil.copytree(finished, run)
+    newest = run / "checkpoints" / "epoch_4.keras"
+    newest.write_bytes(newest.read_bytes()[:-1000])
+    notes: list[str] = []
+    train(*data, run, resume=True, on_note=notes.append)
+    assert any("epoch 4 is damaged" in note for note in notes)
+    assert f"{run}: resumed after epoch 3" in notes
+    assert_same_bits(finished, run)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_good(finished, tmp_path, monkeypatch):
+    run = tmp_path / "full"
+    shutil.copytree(finished, run)
+    model, state = checkpoints.load_checkpoint(run, on_note=print)
+    rows = state.rows
+    before = sorted(path.name for path in (run / "checkpoints").iterdir())
+    assert {"epoch_3.json", "epoch_3.keras", "epoch_4.json", "epoch_4.keras"} <= set(before)
+
+    def no_space(path):
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(model, "save", no_space)
+    with pytest.raises(WorkError, match=r"epoch_5.keras: could not be written: No space left"):
+        checkpoints.save_checkpoint(run, model, [*rows, rows[-1]])
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == before
+    assert checkpoints.load_checkpoint(run, on_note=print) is not None
+
+
+def test_resuming_with_other_options_or_data_is_refused(finished, data, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    with pytest.raises(InputError, match=r"found seed = 9 where it has 5"):
+        train(*data, run, training_config=dataclasses.replace(CONFIG, seed=9), resume=True)
+    with pytest.raises(InputError, match=r"at least the 4 epochs that are done, found epochs = 3"):
+        train(*data, run, training_config=dataclasses.replace(CONFIG, epochs=3), resume=True)
+    labels = pd.read_csv(data[1], dtype={"trailer": str})
+    labels.loc[0, "genre"] = "musical"
+    with pytest.raises(InputError, match="expected the clips and labels of the run"):
+        train(data[0], labels, run, resume=True)
+    with pytest.raises(InputError, match="the run folder exists"):
+        train(*data, run)
+    with pytest.raises(InputError, match="expected a run to resume"):
+        train(*data, tmp_path / "none", resume=True)
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+    assert not (tmp_path / "none").exists()
+
+
+def test_too_little_memory_is_said_before_anything_is_written(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("genre_classifier.network.memory.available_bytes", lambda: 1e6)
+    with pytest.raises(WorkError, match=r"needs about \d.\d GB, and 0.0 GB are free: .*larger machine"):
+        train(*data, tmp_path / "run", model_config=TINY)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("config", [None, "{}", '{"schema": 1}', '{"name": "project", "version": "1.0.0"}', "[]"])
+def test_only_a_run_folder_is_overwritten(data, tmp_path, config):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    (tmp_path / "model.keras").write_text("somebody's")
+    if config:
+        (tmp_path / "config.json").write_text(config)
+    with pytest.raises(InputError, match="not deleted"):
+        train(*data, tmp_path, overwrite=True)
+    assert len(list(tmp_path.iterdir())) == (3 if config else 2)
+
+
+def test_only_the_files_of_a_run_are_removed(finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    own = [run / "notes.txt", run / "checkpoints" / "best.keras", run / "tensorboard" / "train" / "mine.txt"]
+    for path in own:
+        path.write_text("mine")
+    (run / "folder").mkdir()
+    (run / ".7-0123abcd.part.keras").write_text("half a network")
+    layout.require_free(run, overwrite=True)
+    assert layout.empty_run_folder(run) == ["checkpoints", "folder", "notes.txt", "tensorboard"]
+    assert sorted(path for path in run.rglob("*") if path.is_file()) == sorted(own)
+
+
+def test_one_trailer_alone_trains_without_validation(data, tmp_path):
+    labels = pd.read_csv(data[1], dtype={"trailer": str})
+    notes: list[str] = []
+    config = TrainingConfig(epochs=1, validation_share=0.0, test_share=0.0)
+    run = train(
+        data[0], labels[labels["trailer"] == "0"], tmp_path / "one", model_config=TINY, training_config=config,
+        on_note=notes.append,
+    )  # fmt: skip
+    assert set(run.thresholds.values()) == {0.5}
+    assert any("no training trailer shows terror, thriller, musical, other" in note for note in notes)
+    assert list(read_splits(run.path / "splits.csv")["split"]) == ["train"]
+
+
+def test_validation_figures_go_to_their_own_genre(data):
+    """Scores known per output: each genre's figure is scikit-learn's for that output, in that order."""
+    from sklearn.metrics import average_precision_score
+
+    trailers = load_trailers(*data)
+    keras.utils.set_random_seed(1)
+    from genre_classifier.network.model import build_model
+
+    model = build_model(TINY)
+    figures = validate(score_trailers(model, trailers, CONFIG), CONFIG)
+    scores = np.concatenate(
+        [np.concatenate(model.predict(np.load(t.clip)[None], verbose=0), axis=-1)[0] for t in trailers]
+    )
+    truth = np.concatenate([t.targets for t in trailers])
+    for column, genre in enumerate(GENRES):
+        expected = average_precision_score(truth[:, column], scores[:, column])
+        assert figures[f"val_{genre}_ap"] == pytest.approx(expected, abs=1e-6)
+        assert average_precision(truth[:, column] > 0, scores[:, column]) == pytest.approx(expected)
+    expected_loss = model_loss_by_hand(truth, scores, trailers)
+    assert figures["val_loss"] == pytest.approx(expected_loss, rel=1e-5)
+
+
+def model_loss_by_hand(truth, scores, trailers) -> float:
+    total, start = 0.0, 0
+    for trailer in trailers:
+        y, p = truth[start : start + 8], scores[start : start + 8]
+        start += 8
+        if trailer.weak:
+            y, p = y[:1], (p**2).sum(axis=0, keepdims=True) / p.sum(axis=0, keepdims=True)
+        total += -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean(axis=0).sum()
+    return total / len(trailers)
+
+
+def test_the_sequence_serves_a_hand_written_fit(data):
+    from genre_classifier.network.model import build_model
+
+    model = build_model(TINY)
+    model.compile("adam", loss=["binary_crossentropy"] * 6)
+    result = model.fit(TrailerSequence(load_trailers(*data), batch_size=2), epochs=2, verbose=0)
+    assert np.isfinite(result.history["loss"]).all()
+
+
+def test_thirty_epochs_over_mapped_clips_do_not_grow(tmp_path):
+    labels = write_clips(tmp_path, [60] * 6, size=48)  # 15 MB of frames in all
+    from genre_classifier.network.model import build_model
+
+    model = build_model(dataclasses.replace(TINY, rows=48, cols=48))
+    compile_model(model, CONFIG)
+    sequence = TrailerSequence(load_trailers(tmp_path, labels), weak="pool")
+    process, sizes = psutil.Process(), []
+
+    class Watch(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            sizes.append(process.memory_info().rss)
+
+    model.fit(sequence, epochs=30, verbose=0, callbacks=[Watch()])
+    # A leak of one clip (0.4 MB) per step would be 67 MB over the last 28 epochs.
+    assert sizes[-1] - sizes[2] < 40e6
+
+
+def test_balance_weights_by_hand(data):
+    trailers = [t for t in load_trailers(*data) if not t.weak][:1]  # comedy for 4 frames, action for 4
+    weights = balance_weights(trailers)
+    np.testing.assert_allclose(weights[:, 0], [1, 1])
+    np.testing.assert_allclose(weights[:, 2], [0.5, 1])  # never shown: 8 / (2 * 8), and 1 where there is no frame
+
+
+def test_the_schedule_falls_to_a_hundredth():
+    assert learning_rate_at(0, CONFIG) == pytest.approx(1e-2)
+    assert learning_rate_at(3, CONFIG) == pytest.approx(1e-4)
+    assert learning_rate_at(3, TrainingConfig(epochs=4)) == TrainingConfig().learning_rate
+
+
+def test_the_kept_epoch_and_the_end_of_patience():
+    rows = [{"val_macro_ap": value, "loss": 1.0} for value in (0.1, 0.4, 0.4, 0.3)]
+    assert history.best_row(rows) == 1
+    assert history.should_stop(rows, 2)
+    assert not history.should_stop(rows, 3)
+    assert not history.should_stop(rows, None)
+    assert (history.kept_row(rows, "best"), history.kept_row(rows, "last")) == (1, 3)
+    assert history.best_row([{"val_macro_ap": np.nan, "loss": value} for value in (3.0, 1.0, 2.0)]) == 1
