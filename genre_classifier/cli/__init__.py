@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from genre_classifier.cli.output import note
+from genre_classifier.cli.output import note, show_log
 from genre_classifier.cli.streams import give_up_stdout, native_messages_aside, open_standard_streams
 from preprocessing.errors import InputError, WorkError
 
@@ -60,6 +60,7 @@ def main(args: list[str] | None = None) -> None:
     """Run the command line and exit the process."""
     arguments = sys.argv[1:] if args is None else args
     open_standard_streams()
+    show_log()
     try:
         with nullcontext() if "--debug" in arguments else native_messages_aside():
             code = _run(arguments)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from genre_classifier.cli.config_options import MOST
-from genre_classifier.cli.output import note, say
+from genre_classifier.cli.output import say
 from genre_classifier.config import EvaluationConfig
 
 _DEFAULTS = EvaluationConfig()
@@ -68,7 +68,6 @@ def command(
         report, sentences = run_evaluation(
             Request(run, clips, labels, out, scores=scores, split=split, other=other, tags=tags, rescore=rescore),
             config=EvaluationConfig(draws=draws, seed=seed),
-            on_note=lambda text: note(f"genre-classifier: {text}"),
             on_start=on_start,
             on_frames=bar.update,
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from genre_classifier.cli.output import note, say
+from genre_classifier.cli.output import say
 from genre_classifier.config import ExportConfig
 
 _EXPORT = ExportConfig()
@@ -55,11 +55,10 @@ def command(
         source,
         genre_map=read_genre_map(genre_map) if genre_map else GENRE_MAP,
         unmapped_as_other=unmapped_as_other,
-        on_note=note,
     )
     spans = None
     if clips is not None:
-        table, spans = judged_labels(table, clips, on_note=note)
+        table, spans = judged_labels(table, clips)
     config = ExportConfig(subset, label_studio_prefix)
-    write_labels(target, table, file_format=file_format, spans=spans, config=config, on_note=note)
+    write_labels(target, table, file_format=file_format, spans=spans, config=config)
     say(f"{len(table)} labels of {table['trailer'].nunique()} trailers in {target}")

@@ -5,6 +5,8 @@ File names, and what files hold, may be anything, escape sequences that rename o
 
 from __future__ import annotations
 
+import logging
+
 import click
 
 from preprocessing.errors import WorkError
@@ -36,3 +38,21 @@ def say(text: str = "", *, bold: bool = False) -> None:
 def note(text: str) -> None:
     """Print a message for the user."""
     click.echo(one_line(text), err=True)
+
+
+class NoteHandler(logging.Handler):
+    """Print what the project's modules log, a line each, as messages for the user."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one message."""
+        note(record.getMessage())
+
+
+def show_log() -> None:
+    """Print what the project logs from now on."""
+    for name in ("genre_classifier", "preprocessing"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False  # TensorFlow's absl prints what reaches the root once more
+        if not any(isinstance(handler, NoteHandler) for handler in logger.handlers):
+            logger.addHandler(NoteHandler())

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from genre_classifier.cli.config_options import config_options, given
-from genre_classifier.cli.output import note, say
+from genre_classifier.cli.output import say
 from genre_classifier.moving_squares.config import PRESETS, SquaresConfig
 
 
@@ -47,7 +47,7 @@ def command(out: Path, preset: str | None, resume: bool, **options: Any) -> None
             bar.total = total
             bar.update(done - bar.n)
 
-        metrics = run_squares(out, config, resume=resume, on_step=show, on_note=note)
+        metrics = run_squares(out, config, resume=resume, on_step=show)
     for line in [*summary(metrics), str(out)]:
         say(line)
 

@@ -106,6 +106,6 @@ def command(
         progress.close()
     if len(failures) == len(jobs):
         return 2
-    write_index(out, failures, on_note=note)
+    write_index(out, failures)
     say(str(out / "index.html"))
     return 1 if failures and strict else 0

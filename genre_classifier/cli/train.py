@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from genre_classifier.cli.config_options import config_options, given
-from genre_classifier.cli.output import note, say
+from genre_classifier.cli.output import say
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.presets import PRESETS
 
@@ -98,7 +98,6 @@ def command(
         labels,
         genre_map=read_genre_map(genre_map) if genre_map else GENRE_MAP,
         unmapped_as_other=unmapped_as_other,
-        on_note=note,
     )
     with TrainingProgress(training_config.epochs) as progress:
         trained = train(
@@ -113,6 +112,5 @@ def command(
             overwrite=overwrite,
             callbacks=[progress.callback],
             command=click.get_current_context().meta[_LINE],
-            on_note=note,
         )
     say(str(trained.path))

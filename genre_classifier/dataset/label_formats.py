@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import StringIO
 from itertools import chain, zip_longest
@@ -33,6 +34,8 @@ from genre_classifier.config import ExportConfig
 from genre_classifier.genres import GENRES
 from preprocessing.errors import InputError
 from preprocessing.files import read_json, read_text, shown, write_atomically
+
+logger = logging.getLogger(__name__)
 
 # Frames per second that Label Studio assumes of a video whose tag names no frameRate.
 LABEL_STUDIO_FPS = 24.0
@@ -78,15 +81,14 @@ def write_table(
     labels: pd.DataFrame,
     *,
     file_format: str | None,
-    on_note: Callable[[str], None],
     spans: Spans | None = None,
     config: ExportConfig | None = None,
 ) -> None:
-    """Write `labels` in one of `WRITERS`; `on_note` hears what the format cannot hold."""
+    """Write `labels` in one of `WRITERS`; what the format cannot hold is logged."""
     chosen = file_format or {".csv": "labels", ".json": "activitynet", ".tsv": "dcase"}.get(path.suffix.lower())
     if chosen not in WRITERS:
         raise InputError(f"{path}: expected a file ending in .csv, .json or .tsv, or a format ({', '.join(WRITERS)})")
-    write_atomically(path, WRITERS[chosen](labels, spans, config or ExportConfig(), on_note))
+    write_atomically(path, WRITERS[chosen](labels, spans, config or ExportConfig()))
 
 
 # --- reading: what a cell or field may be ----------------------------------------------------------------------------
@@ -334,25 +336,27 @@ def _frame(path: Path, where: str, span: Any, side: str) -> Any:
 
 # --- writing ---------------------------------------------------------------------------------------------------------
 
-Note = Callable[[str], None]
 
-
-def _drop_group(labels: pd.DataFrame, name: str, on_note: Note) -> pd.DataFrame:
+def _drop_group(labels: pd.DataFrame, name: str) -> pd.DataFrame:
     if "group" not in labels:
         return labels
-    on_note(f"{name} cannot hold the groups of {labels['trailer'].nunique()} trailers: left out")
+    logger.warning(f"{name} cannot hold the groups of {labels['trailer'].nunique()} trailers: left out")
     return labels.drop(columns="group")
 
 
-def _note_implicit_other(labels: pd.DataFrame, spans: Spans | None, on_note: Note) -> None:
+def _note_implicit_other(labels: pd.DataFrame, spans: Spans | None) -> None:
     if spans is None and labels["start"].notna().any():
-        on_note("outside their intervals the trailers are `other`: not written, since only the clips (--clips) have it")
+        logger.warning(
+            "outside their intervals the trailers are `other`: not written, since only the clips (--clips) have it"
+        )
 
 
-def _drop_endless(labels: pd.DataFrame, name: str, on_note: Note) -> pd.DataFrame:
+def _drop_endless(labels: pd.DataFrame, name: str) -> pd.DataFrame:
     endless = np.isinf(labels["end"])
     if endless.any():
-        on_note(f"{name} needs an end for `other` in {endless.sum()} trailers without events: left out without --clips")
+        logger.warning(
+            f"{name} needs an end for `other` in {endless.sum()} trailers without events: left out without --clips"
+        )
     return labels[~endless]
 
 
@@ -361,15 +365,15 @@ def _seconds_text(seconds: float) -> str:
     return "" if np.isnan(seconds) else repr(float(seconds))
 
 
-def _labels_csv(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig, on_note: Note) -> str:
+def _labels_csv(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig) -> str:
     table = labels.assign(start=labels["start"].map(_seconds_text), end=labels["end"].map(_seconds_text))
     return table.to_csv(index=False, lineterminator="\n")
 
 
-def _wide_csv(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig, on_note: Note) -> str:
+def _wide_csv(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig) -> str:
     strong = labels["start"].notna()
     if strong.any():
-        on_note(f"the wide table cannot hold {strong.sum()} intervals: written as whole-trailer genres")
+        logger.warning(f"the wide table cannot hold {strong.sum()} intervals: written as whole-trailer genres")
     aggregations = {"genre": lambda genres: "|".join(dict.fromkeys(genres))}
     if "group" in labels:
         aggregations["group"] = "first"  # type: ignore[assignment]
@@ -377,18 +381,22 @@ def _wide_csv(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig, o
     return table.rename(columns={"genre": "genres"}).to_csv(index=False, lineterminator="\n")
 
 
-def _activitynet_json(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig, on_note: Note) -> str:
-    _note_implicit_other(labels, spans, on_note)
-    labels = _drop_endless(labels, "ActivityNet", on_note)
+def _activitynet_json(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig) -> str:
+    _note_implicit_other(labels, spans)
+    labels = _drop_endless(labels, "ActivityNet")
     weak = labels["start"].isna()
     if weak.any() and spans is None:
-        on_note("ActivityNet has no whole-trailer labels: written as annotations without a segment, which it refuses")
+        logger.warning(
+            "ActivityNet has no whole-trailer labels: written as annotations without a segment, which it refuses"
+        )
     elif weak.any() and not weak.all():
         count = labels["trailer"][weak].nunique()
-        on_note(f"ActivityNet has no whole-trailer labels, and beside intervals they are not judged: {count} left out")
+        logger.warning(
+            f"ActivityNet has no whole-trailer labels, and beside intervals they are not judged: {count} left out"
+        )
         labels = labels[~weak]
     elif weak.any():
-        on_note("ActivityNet has no whole-trailer labels: written as segments of the whole trailer")
+        logger.warning("ActivityNet has no whole-trailer labels: written as segments of the whole trailer")
     database: dict[str, Any] = {}
     for row in labels.to_dict("records"):
         entry = database.setdefault(row["trailer"], {"subset": config.subset, "annotations": []})
@@ -459,26 +467,26 @@ def label_studio_tasks(
     return tasks
 
 
-def _label_studio_json(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig, on_note: Note) -> str:
-    _note_implicit_other(labels, spans, on_note)
-    labels = _drop_endless(labels, "Label Studio", on_note)
+def _label_studio_json(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig) -> str:
+    _note_implicit_other(labels, spans)
+    labels = _drop_endless(labels, "Label Studio")
     frames = labels[["start", "end"]].to_numpy() * LABEL_STUDIO_FPS
     moved = np.nanmax(np.abs(frames - np.round(frames)), initial=0.0)
     if moved > 1e-6:
-        on_note(f"Label Studio counts frames: borders were rounded to 1/{LABEL_STUDIO_FPS:g} s")
+        logger.warning(f"Label Studio counts frames: borders were rounded to 1/{LABEL_STUDIO_FPS:g} s")
     tasks = label_studio_tasks(labels, prefix=config.label_studio_prefix)
     return json.dumps(tasks, indent=1, ensure_ascii=False) + "\n"
 
 
-def _dcase_tsv(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig, on_note: Note) -> str:
-    _note_implicit_other(labels, spans, on_note)
-    table = _drop_group(labels, "DCASE", on_note).rename(columns={"trailer": "filename"})
+def _dcase_tsv(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig) -> str:
+    _note_implicit_other(labels, spans)
+    table = _drop_group(labels, "DCASE").rename(columns={"trailer": "filename"})
     weak = table["start"].isna()
     if weak.all():
         weak_table = table.groupby("filename", sort=False)["genre"].agg(lambda genres: ",".join(dict.fromkeys(genres)))
         return weak_table.rename("event_labels").reset_index().to_csv(sep="\t", index=False, lineterminator="\n")
     if weak.any():
-        on_note(f"a DCASE table of events cannot hold {weak.sum()} whole-trailer labels: left out")
+        logger.warning(f"a DCASE table of events cannot hold {weak.sum()} whole-trailer labels: left out")
     columns = {"start": "onset", "end": "offset", "genre": "event_label"}
     events = table[~weak].rename(columns=columns)[["filename", "onset", "offset", "event_label"]]
     events = events.assign(onset=events["onset"].map(_seconds_text), offset=events["offset"].map(_seconds_text))
@@ -486,7 +494,7 @@ def _dcase_tsv(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig, 
     return events.to_csv(sep="\t", index=False, lineterminator="\n")
 
 
-WRITERS: dict[str, Callable[[pd.DataFrame, Spans | None, ExportConfig, Note], str]] = {
+WRITERS: dict[str, Callable[[pd.DataFrame, Spans | None, ExportConfig], str]] = {
     "labels": _labels_csv,
     "wide": _wide_csv,
     "activitynet": _activitynet_json,

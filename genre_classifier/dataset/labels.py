@@ -10,9 +10,10 @@ those that do are one (`join_intervals`). `other` from 0 to infinity is a traile
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Mapping, Set
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -25,6 +26,8 @@ from genre_classifier.genres import GENRE_MAP, GENRES, canonical_genre
 from preprocessing.errors import InputError
 from preprocessing.files import read_table, shown
 
+logger = logging.getLogger(__name__)
+
 OTHER = GENRES.index("other")
 # Label Studio puts eight digits of a digest before the name of an uploaded file.
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
@@ -35,7 +38,6 @@ def read_labels(
     *,
     genre_map: Mapping[str, str | None] = GENRE_MAP,
     unmapped_as_other: bool = False,
-    on_note: Callable[[str], None] | None = None,
 ) -> pd.DataFrame:
     """Read a label table in any of the known formats, found out from the file's name and content.
 
@@ -47,8 +49,6 @@ def read_labels(
         From lower-case names to genres; None leaves the name out. See `read_genre_map`.
     unmapped_as_other : bool
         Names that map to None become `other` instead of being left out.
-    on_note : callable, optional
-        Called with one line about names that were left out, with their counts.
 
     Returns
     -------
@@ -75,17 +75,17 @@ def read_labels(
             unmapped[name.strip()] += 1
             genre = "other" if unmapped_as_other else None
         genres.append(genre)
-    if unmapped and on_note:
+    if unmapped:
         counts = ", ".join(f"{name} ({count})" for name, count in unmapped.most_common())
         what = "taken as other" if unmapped_as_other else "left out"
-        on_note(f"{path}: genres outside the six, {what}: {counts}")
+        logger.warning(f"{path}: genres outside the six, {what}: {counts}")
     labels = raw.assign(genre=np.array(genres, dtype=object)).loc[[genre is not None for genre in genres]]
     _check_intervals(path, labels)
     labels = labels.drop(columns="where").drop_duplicates()
     joined = join_intervals(labels)
-    if on_note and len(joined) < len(labels):
+    if len(joined) < len(labels):
         count = len(labels) - len(joined)
-        on_note(f"{path}: {count} intervals overlap or touch another one of their genre: joined with it")
+        logger.warning(f"{path}: {count} intervals overlap or touch another one of their genre: joined with it")
     return joined
 
 
@@ -126,7 +126,6 @@ def write_labels(
     file_format: str | None = None,
     spans: label_formats.Spans | None = None,
     config: ExportConfig | None = None,
-    on_note: Callable[[str], None] | None = None,
 ) -> None:
     """Write a label table, its intervals joined (`join_intervals`).
 
@@ -142,8 +141,6 @@ def write_labels(
         What is judged of each trailer: see `judged_labels`.
     config : ExportConfig, optional
         What formats of other programs say beside the labels.
-    on_note : callable, optional
-        Called with one line for each kind of thing that the format cannot hold.
     """
     label_formats.write_table(
         path,
@@ -151,7 +148,6 @@ def write_labels(
         file_format=file_format,
         spans=spans,
         config=config,
-        on_note=on_note or (lambda note: None),
     )
 
 
@@ -218,7 +214,7 @@ def labels_for_trailers(
     manifest: pd.DataFrame,
     *,
     skip_unknown: bool = False,
-    on_note: Callable[[str], None] | None = None,
+    quiet: bool = False,
 ) -> dict[int, pd.DataFrame]:
     """Join a label table with a clips folder.
 
@@ -231,8 +227,8 @@ def labels_for_trailers(
         As `preprocessing.manifest.read_manifest` gives it.
     skip_unknown : bool
         Count labels of trailers that the manifest does not know instead of refusing them.
-    on_note : callable, optional
-        Called with one line each about labels without clips and clips without labels.
+    quiet : bool
+        Log nothing about labels without clips and clips without labels.
 
     Returns
     -------
@@ -274,11 +270,13 @@ def labels_for_trailers(
             f"no label has a clip: {len(names)} labelled trailers, {len(done)} clips, none in common; the column "
             "`trailer` must hold manifest sources or ids"
         )
-    if on_note:
+    if not quiet:
         if without_clip:
-            on_note(f"{len(without_clip)} labelled trailers have no clip and are left out, such as {without_clip[0]!r}")
+            logger.warning(
+                f"{len(without_clip)} labelled trailers have no clip and are left out, such as {without_clip[0]!r}"
+            )
         if unlabelled := sorted(set(by_id.values()) - set(joined)):
-            on_note(f"{len(unlabelled)} clips have no label and are left out, such as trailer {unlabelled[0]}")
+            logger.warning(f"{len(unlabelled)} clips have no label and are left out, such as trailer {unlabelled[0]}")
     return dict(sorted(joined.items()))
 
 

@@ -6,7 +6,7 @@ Nothing here holds more than one batch of frames: clips stay memory-mapped files
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,6 @@ def load_trailers(
     labels: Path | str | pd.DataFrame,
     *,
     skip_unknown: bool = False,
-    on_note: Callable[[str], None] | None = None,
 ) -> list[Trailer]:
     """Join a clips folder with a label table.
 
@@ -77,7 +76,7 @@ def load_trailers(
         The folder that `preprocess` wrote, or one of hand-made `trailer_<id>.npy`.
     labels : path or DataFrame
         A file in any format of `genre_classifier.dataset.labels.read_labels`, or a label table.
-    skip_unknown, on_note
+    skip_unknown
         As for `genre_classifier.dataset.labels.labels_for_trailers`.
 
     Returns
@@ -91,9 +90,9 @@ def load_trailers(
         For unreadable input, labels that fit no clip, or clips of different sizes.
     """
     clips = Path(clips)
-    table = labels if isinstance(labels, pd.DataFrame) else read_labels(Path(labels), on_note=on_note)
+    table = labels if isinstance(labels, pd.DataFrame) else read_labels(Path(labels))
     manifest = read_manifest(clips)
-    joined = labels_for_trailers(table, manifest, skip_unknown=skip_unknown, on_note=on_note)
+    joined = labels_for_trailers(table, manifest, skip_unknown=skip_unknown)
     done = manifest[manifest["status"] == "ok"]
     sources = {int(i): str(source) for i, source in zip(done["trailer_id"], done["source"], strict=True)}
     trailers = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,7 @@ from preprocessing.clips import load_times, times_path
 from preprocessing.manifest import known_durations, read_manifest
 
 
-def judged_labels(
-    labels: pd.DataFrame, clips: Path, *, on_note: Callable[[str], None] | None = None
-) -> tuple[pd.DataFrame, dict[str, Span]]:
+def judged_labels(labels: pd.DataFrame, clips: Path) -> tuple[pd.DataFrame, dict[str, Span]]:
     """Write out what a label table leaves to be understood, for the trailers of a clips folder.
 
     Parameters
@@ -28,8 +25,6 @@ def judged_labels(
         A label table.
     clips : Path
         Clips folder.
-    on_note : callable, optional
-        Called with one line each about labels without clips and clips without labels, which are left out.
 
     Returns
     -------
@@ -50,7 +45,7 @@ def judged_labels(
     sources = {int(i): str(source) for i, source in zip(done["trailer_id"], done["source"], strict=True)}
     tables: list[pd.DataFrame] = []
     spans: dict[str, Span] = {}
-    joined = labels_for_trailers(labels, manifest, skip_unknown=True, on_note=on_note)
+    joined = labels_for_trailers(labels, manifest, skip_unknown=True)
     for trailer_id, rows in joined.items():
         source = sources[trailer_id]
         times = load_times(times_path(clips, trailer_id))

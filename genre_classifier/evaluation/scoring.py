@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,6 +35,8 @@ from preprocessing.clips import load_clip, read_clip_config
 from preprocessing.errors import InputError
 from preprocessing.manifest import known_durations, read_manifest
 
+logger = logging.getLogger(__name__)
+
 EVERY_SPLIT = "all"
 
 
@@ -60,7 +63,6 @@ def score_run(
     only: Sequence[str] | None = None,
     again: bool = False,
     config: EvaluationConfig | None = None,
-    on_note: Callable[[str], None] | None = None,
     on_start: Callable[[int], None] | None = None,
     on_frames: Callable[[int], None] | None = None,
 ) -> ScoreFolder:
@@ -84,7 +86,7 @@ def score_run(
         Score even if the folder is up to date.
     config : EvaluationConfig, optional
         For the seed of the baselines.
-    on_note, on_start, on_frames : callable, optional
+    on_start, on_frames : callable, optional
         Told about left-out labels and clips; the number of frames to score; frames done.
 
     Raises
@@ -93,12 +95,11 @@ def score_run(
         If no trailer belongs to the split, or the clips do not fit the run.
     """
     config = config or EvaluationConfig()
-    trailers = load_trailers(clips, labels, on_note=on_note)
+    trailers = load_trailers(clips, labels)
     splits = split_of_trailers(run, trailers)
     wanted = _wanted(run, clips, trailers, splits, split, only)
     _check_size(run, wanted)
-    if on_note:
-        _note_other_preprocessing(run, clips, on_note)
+    _note_other_preprocessing(run, clips)
     training = [trailer for trailer in trailers if splits[trailer.trailer_id] == "train"]
     fingerprint = _fingerprint(run, wanted, training, config.seed)
     durations = known_durations(read_manifest(clips))
@@ -118,8 +119,8 @@ def score_run(
     found = {trailer.source: under_way.find(trailer.trailer_id) for trailer in wanted}
     if on_start:
         on_start(sum(len(trailer.times) for trailer in wanted if found[trailer.source] is None))
-    if on_note and (before := sum(table is not None for table in found.values())):
-        on_note(f"{before} of {len(wanted)} trailers were scored before and are not scored again")
+    if before := sum(table is not None for table in found.values()):
+        logger.info(f"{before} of {len(wanted)} trailers were scored before and are not scored again")
     scores = {}
     for trailer in wanted:
         table = found[trailer.source]
@@ -197,7 +198,7 @@ def _check_size(run: Run, trailers: Sequence[Trailer]) -> None:
             )
 
 
-def _note_other_preprocessing(run: Run, clips: Path, on_note: Callable[[str], None]) -> None:
+def _note_other_preprocessing(run: Run, clips: Path) -> None:
     """Say where the clips were made otherwise than those that the run learned from."""
     recorded = read_clip_config(clips)
     differ = (
@@ -210,7 +211,7 @@ def _note_other_preprocessing(run: Run, clips: Path, on_note: Callable[[str], No
         ]
     )
     if differ:
-        on_note(f"{clips}: made otherwise than the clips of the run {run.path}: {'; '.join(differ)}")
+        logger.warning(f"{clips}: made otherwise than the clips of the run {run.path}: {'; '.join(differ)}")
 
 
 def _fingerprint(run: Run, wanted: Sequence[Trailer], training: Sequence[Trailer], seed: int) -> str:

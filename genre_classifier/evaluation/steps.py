@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,6 +25,8 @@ from genre_classifier.tagging.summary import read_summary
 from preprocessing.clips import clip_path, load_clip
 from preprocessing.errors import InputError
 from preprocessing.files import make_folder
+
+logger = logging.getLogger(__name__)
 
 _OTHER_FOLDER = "scores_other"
 
@@ -67,7 +70,6 @@ def run_evaluation(
     request: Request,
     *,
     config: EvaluationConfig,
-    on_note: Callable[[str], None],
     on_start: Callable[[int], None] | None = None,
     on_frames: Callable[[int], None] | None = None,
 ) -> tuple[Path, str]:
@@ -84,7 +86,7 @@ def run_evaluation(
     InputError
         For input that cannot be used.
     """
-    labels = read_labels(request.labels, on_note=on_note)
+    labels = read_labels(request.labels)
     make_folder(request.out)  # not after the scoring of all trailers
 
     def scored(run: Path, out: Path, only: list[str] | None) -> ScoreFolder:
@@ -103,7 +105,6 @@ def run_evaluation(
             only=only,
             again=request.rescore,
             config=config,
-            on_note=on_note,
             on_start=on_start,
             on_frames=on_frames,
         )
@@ -113,7 +114,7 @@ def run_evaluation(
     else:
         assert request.run is not None
         folder = scored(request.run, request.out / FOLDER, None)
-    evaluation = _evaluate(folder, labels, config, on_note)
+    evaluation = _evaluate(folder, labels, config)
     notes, compared = [], None
     if not folder.baselines:
         notes.append(
@@ -124,7 +125,7 @@ def run_evaluation(
             other = scored(request.other, request.out / _OTHER_FOLDER, [t.source for t in folder.trailers])
         else:
             other = read_score_folder(request.other)
-        evaluation, compared = _compare(folder, evaluation, other, labels, config, on_note)
+        evaluation, compared = _compare(folder, evaluation, other, labels, config)
         if learned := _learned_from(other, evaluation):
             notes.append(
                 f"{other.run}, the run compared with, learned from {learned} of these trailers, which favours it."
@@ -148,16 +149,16 @@ def run_evaluation(
     return report, " ".join(sentences.lead_sentences(evaluation, about))
 
 
-def _evaluate(
-    folder: ScoreFolder, labels: pd.DataFrame, config: EvaluationConfig, on_note: Callable[[str], None]
-) -> Evaluation:
+def _evaluate(folder: ScoreFolder, labels: pd.DataFrame, config: EvaluationConfig) -> Evaluation:
     """Join a scores folder with labels by source or id, and evaluate."""
     manifest = folder.manifest()
     source_of = dict(zip(manifest["trailer_id"], manifest["source"], strict=True))
-    joined = labels_for_trailers(labels, manifest, skip_unknown=True)
+    joined = labels_for_trailers(labels, manifest, skip_unknown=True, quiet=True)
     named = pd.concat([rows.assign(trailer=source_of[trailer_id]) for trailer_id, rows in joined.items()])
     if without := sorted(set(source_of) - set(joined)):
-        on_note(f"{len(without)} scored trailers have no label and are left out, such as {source_of[without[0]]!r}")
+        logger.warning(
+            f"{len(without)} scored trailers have no label and are left out, such as {source_of[without[0]]!r}"
+        )
     return evaluate(
         named,
         folder.scores,
@@ -177,16 +178,15 @@ def _compare(
     other: ScoreFolder,
     labels: pd.DataFrame,
     config: EvaluationConfig,
-    on_note: Callable[[str], None],
 ) -> tuple[Evaluation, comparison.Comparison]:
     """Evaluate the other run on the trailers that both have, the first again where that is fewer."""
     common = set(folder.scores) & set(other.scores)
     if not common:
         raise InputError(f"{other.run}: expected scores of the same trailers as {folder.run}, found none in common")
     if left_out := len(folder.scores) - len(common):
-        on_note(f"{left_out} trailers have no scores of {other.run} and are left out of the report")
-        evaluation = _evaluate(_only(folder, common), labels, config, on_note)
-    second = _evaluate(_only(other, common), labels, config, on_note)
+        logger.warning(f"{left_out} trailers have no scores of {other.run} and are left out of the report")
+        evaluation = _evaluate(_only(folder, common), labels, config)
+    second = _evaluate(_only(other, common), labels, config)
     name = other.run if other.run != folder.run else f"{other.run} (other)"
     return evaluation, comparison.compare(evaluation, second, other=name)
 

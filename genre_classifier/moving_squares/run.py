@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ from genre_classifier.run_folder.checkpoints import load_checkpoint, save_checkp
 from genre_classifier.run_folder.model_file import save_model
 from preprocessing.errors import InputError, WorkError
 from preprocessing.files import make_folder, read_json, shown, write_atomically
+
+logger = logging.getLogger(__name__)
 
 CONFIG = "config.json"
 MODEL = "model.keras"
@@ -59,7 +62,6 @@ def run_squares(
     *,
     resume: bool = False,
     on_step: Callable[[int, int], None] = lambda done, total: None,
-    on_note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Train, evaluate and draw.
 
@@ -70,7 +72,7 @@ def run_squares(
     config : SquaresConfig
     resume : bool
         Go on after the last finished epoch of the run in `folder`.
-    on_step, on_note : callable
+    on_step : callable
         Called after each batch with the batches done and their total; with messages for the user.
 
     Returns
@@ -90,7 +92,7 @@ def run_squares(
     make_folder(folder)
     write_atomically(folder / CONFIG, json.dumps(config.to_dict(), indent=2) + "\n")
 
-    model, rows = _trained(folder, config, resume=resume, on_step=on_step, on_note=on_note)
+    model, rows = _trained(folder, config, resume=resume, on_step=on_step)
     noisy, shifted = unseen_movies(config)
     measured = evaluate_predictor(model, noisy, shifted, config)
     metrics = {
@@ -172,13 +174,12 @@ def _trained(
     *,
     resume: bool,
     on_step: Callable[[int, int], None],
-    on_note: Callable[[str], None],
 ) -> tuple[keras.Model, list[HistoryRow]]:
     """Train to the last epoch, every one saved as it ends; return the best epoch's predictor and the history."""
-    loaded = load_checkpoint(folder, on_note=on_note) if resume else None
+    loaded = load_checkpoint(folder) if resume else None
     if loaded:
         model, rows = loaded[0], loaded[1].rows
-        on_note(f"{folder}: resumed after epoch {len(rows)}")
+        logger.info(f"{folder}: resumed after epoch {len(rows)}")
     else:
         keras.utils.set_random_seed(config.seed)
         model, rows = build_predictor(config), []

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import math
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from genre_classifier.run_folder.layout import CHECKPOINTS, network_path
 from genre_classifier.run_folder.model_file import digest, read_model, save_model
 from preprocessing.errors import InputError
 from preprocessing.files import not_written, read_json, write_atomically
+
+logger = logging.getLogger(__name__)
 
 KEPT = 2
 
@@ -143,9 +145,7 @@ def read_state(run: Path, epoch: int) -> State:
     return state
 
 
-def load_checkpoint(
-    run: Path, *, limit: float | None = None, on_note: Callable[[str], None]
-) -> tuple[Any, State] | None:
+def load_checkpoint(run: Path, *, limit: float | None = None) -> tuple[Any, State] | None:
     """Load the newest good checkpoint.
 
     Parameters
@@ -153,8 +153,6 @@ def load_checkpoint(
     run : Path
     limit : float, optional
         See `genre_classifier.run_folder.model_file.read_model`.
-    on_note : callable
-        Called with a line for each damaged one.
 
     Returns
     -------
@@ -169,7 +167,7 @@ def load_checkpoint(
                 raise InputError(f"{weights}: its content does not match its digest")
             return read_model(weights, limit=limit, compiled=True), state
         except InputError as error:
-            on_note(f"the checkpoint after epoch {epoch} is damaged, and left out: {error}")
+            logger.warning(f"the checkpoint after epoch {epoch} is damaged, and left out: {error}")
     return None
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,14 @@ from genre_classifier.tagging.segment_files import activitynet, read_segments
 from preprocessing.errors import InputError
 from preprocessing.files import read_document, read_table, shown, write_atomically
 
+logger = logging.getLogger(__name__)
+
 # What spreadsheet programs take for a formula; a cell that already hides one behind quotes is hidden once more.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _TEXTS = ("source", "folder", "error")
 
 
-def write_index(
-    out: Path, failures: Iterable[tuple[str, str]], *, on_note: Callable[[str], None] | None = None
-) -> pd.DataFrame:
+def write_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataFrame:
     """Write `summary.csv`, `segments.json` and `index.html` over every video done in the folder, and the failures.
 
     Parameters
@@ -33,9 +34,6 @@ def write_index(
         The tags folder.
     failures : iterable of (str, str)
         Source and reason, as `tag_videos` gives them.
-    on_note : callable, optional
-        Called with one line for each folder that is damaged, and left out: the command that is given its video again
-        mends it.
 
     Returns
     -------
@@ -48,8 +46,7 @@ def write_index(
         try:
             stamp, segments[name] = _read_stamp(path), read_segments(path.parent / "segments.csv")
         except InputError as error:
-            if on_note:
-                on_note(f"{error}; left out of {out / INDEX}")
+            logger.warning(f"{error}; left out of {out / INDEX}")
             continue
         row = {"source": stamp["source"], "folder": name, "status": "ok", "error": ""}
         row |= {"duration": stamp["duration"], "frames": stamp["frames"], "segments": stamp["segments_found"]}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from genre_classifier.training import history
 from genre_classifier.training.validation import calibrate, lean, score_trailers, validate
 from preprocessing.errors import InputError, WorkError
 from preprocessing.files import write_atomically
+
+logger = logging.getLogger(__name__)
 
 
 def learning_rate_at(epoch: int, config: TrainingConfig) -> float:
@@ -53,12 +56,11 @@ class EpochKeeper(keras.callbacks.Callback):
         rows: checkpoints.Rows,
         kept: checkpoints.Kept | None,
         started: float,
-        on_note: Callable[[str], None],
     ) -> None:
         super().__init__()
         self.run, self.training, self.validation = run, parts["train"], parts["validation"]
         self.config, self.rows, self.kept = config, rows, kept
-        self._started, self._on_note = started, on_note
+        self._started = started
         self._seconds_before = float(read_card(run).get("seconds", 0.0))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -100,7 +102,7 @@ class EpochKeeper(keras.callbacks.Callback):
         moved = {genre: -offset for genre, offset in offsets.items() if offset}
         write_card(self.run, read_card(self.run) | {"moved_biases": moved})
         listed = ", ".join(f"{genre} {value:+.2f}" for genre, value in moved.items())
-        self._on_note(f"output biases moved, so that mean scores match the shares of genres: {listed or 'none'}")
+        logger.info(f"output biases moved, so that mean scores match the shares of genres: {listed or 'none'}")
 
     def publish(self) -> None:
         """Bring what users read up to the last finished epoch.
@@ -146,7 +148,6 @@ def recover(
     state: checkpoints.State,
     validation: Sequence[Trailer],
     config: TrainingConfig,
-    on_note: Callable[[str], None],
 ) -> checkpoints.Kept:
     """Return the network that a resumed run keeps, of which there is a file.
 
@@ -162,7 +163,9 @@ def recover(
         epoch, sha256 = best, model_file.digest(run / MODEL)
         model = model_file.read_model(run / MODEL)
     elif epoch != best:
-        on_note(f"{run}: the network of epoch {best}, which was kept, is gone; that of epoch {epoch} takes its place")
+        logger.warning(
+            f"{run}: the network of epoch {best}, which was kept, is gone; that of epoch {epoch} takes its place"
+        )
     kept = checkpoints.Kept(epoch, sha256, calibrate(score_trailers(model, validation, config)))
     checkpoints.write_state(run, dataclasses.replace(state, kept=kept))
     return kept

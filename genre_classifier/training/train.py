@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from preprocessing.clips import CONFIG_NAME, read_clip_config
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError
 
+logger = logging.getLogger(__name__)
+
 _CHANGEABLE = ("epochs", "patience")  # by a resumed run: what was trained stays the same
 
 
@@ -46,7 +49,6 @@ def train(
     overwrite: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     command: str = "train(...)",
-    on_note: Callable[[str], None] = lambda note: None,
 ) -> Run:
     """Train a network and write its run folder.
 
@@ -74,8 +76,6 @@ def train(
         Added to the project's own.
     command : str
         Recorded in `card.json`.
-    on_note : callable
-        Called with one line for each thing that a person should know.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def train(
     with layout.held(run):
         if not resume:
             layout.require_free(run, overwrite=overwrite)
-        trailers = load_trailers(clips, labels, skip_unknown=skip_unknown, on_note=on_note)
+        trailers = load_trailers(clips, labels, skip_unknown=skip_unknown)
         stored = read_config(run) if resume else None
         training_config = training_config or (stored[1] if stored else TrainingConfig())
         model_config = dataclasses.replace(
@@ -110,7 +110,7 @@ def train(
             _refuse_changes(run, stored, (model_config, training_config, clip_config), digest)
         table = _split(trailers, training_config, splits_file or (run / layout.SPLITS if resume else None))
         parts = splits.apply_splits(trailers, table, str(splits_file or run / layout.SPLITS))
-        _note_gaps(parts, training_config, on_note)
+        _note_gaps(parts, training_config)
         longest = max(len(trailer.times) for trailer in parts["train"])
         require_training_memory(
             model_config,
@@ -119,11 +119,11 @@ def train(
             batch=training_config.batch_size,
             precision=training_config.precision,
         )
-        loaded = _load(run, model_config, training_config, on_note) if resume else None
+        loaded = _load(run, model_config, training_config) if resume else None
         _seed(training_config)
         if loaded:
             model, state = loaded
-            rows, kept = state.rows, recover(run, model, state, parts["validation"], training_config, on_note)
+            rows, kept = state.rows, recover(run, model, state, parts["validation"], training_config)
         else:
             model, rows, kept = build_model(model_config), [], None
             compile_model(model, training_config)
@@ -131,15 +131,15 @@ def train(
         # Only now, when all that can be wrong with the input has been found.
         if not resume:
             if stays := layout.empty_run_folder(run):
-                on_note(f"{run}: left as they are, being no files of a run: {', '.join(stays)}")
+                logger.warning(f"{run}: left as they are, being no files of a run: {', '.join(stays)}")
             write_config(run, model_config, training_config, clip_config)
             splits.write_splits(run / layout.SPLITS, table)
             card = new_card(command=command, seed=training_config.seed, data_digest=digest, parts=parts)
             write_card(run, card)
         elif stored and stored[1] != training_config:
-            _note_schedule(rows, stored[1], training_config, on_note)
+            _note_schedule(rows, stored[1], training_config)
             write_config(run, model_config, training_config, clip_config)
-        keeper = EpochKeeper(run, parts, training_config, rows, kept, started, on_note)
+        keeper = EpochKeeper(run, parts, training_config, rows, kept, started)
         keeper.publish()
         if not history.should_stop(rows, training_config.patience) and len(rows) < training_config.epochs:
             sequence = training_sequence(parts["train"], training_config)
@@ -194,12 +194,10 @@ def balance_weights(trailers: Sequence[Trailer]) -> np.ndarray:
     return np.where(sides > 0, frames / (2 * np.maximum(sides, 1)), 1.0).astype(np.float32)
 
 
-def _load(
-    run: Path, model_config: ModelConfig, config: TrainingConfig, on_note: Callable[[str], None]
-) -> tuple[Any, checkpoints.State] | None:
+def _load(run: Path, model_config: ModelConfig, config: TrainingConfig) -> tuple[Any, checkpoints.State] | None:
     """Return the network and state to go on from; None where the first epoch was not finished."""
     layout.clean(run)
-    loaded = checkpoints.load_checkpoint(run, limit=model_file.most_bytes(model_config), on_note=on_note)
+    loaded = checkpoints.load_checkpoint(run, limit=model_file.most_bytes(model_config))
     if loaded is None:
         if (run / layout.MODEL).exists():
             raise InputError(
@@ -210,7 +208,7 @@ def _load(
     done = len(loaded[1].rows)
     if config.epochs < done:
         raise InputError(f"{run}: expected at least the {done} epochs that are done, found epochs = {config.epochs}")
-    on_note(f"{run}: resumed after epoch {done}")
+    logger.info(f"{run}: resumed after epoch {done}")
     return loaded
 
 
@@ -231,31 +229,29 @@ def _split(trailers: Sequence[Trailer], config: TrainingConfig, given: Path | No
     return splits.splits_table(trailers, splits.draw_splits(genres, groups, shares, seed=config.seed))
 
 
-def _note_gaps(parts: dict[str, list[Trailer]], config: TrainingConfig, on_note: Callable[[str], None]) -> None:
+def _note_gaps(parts: dict[str, list[Trailer]], config: TrainingConfig) -> None:
     """Say which genres the training split does not show, and which splits are empty."""
     shown = np.any([trailer.genres for trailer in parts["train"]], axis=0)
     missing = [genre for genre, present in zip(GENRES, shown, strict=True) if not present]
     if missing:
-        on_note(f"no training trailer shows {', '.join(missing)}: scores for it are defined, but mean nothing")
+        logger.warning(f"no training trailer shows {', '.join(missing)}: scores for it are defined, but mean nothing")
     if not parts["validation"] and config.keep == "best":
-        on_note("no validation split: the epoch is chosen by the training loss")
+        logger.warning("no validation split: the epoch is chosen by the training loss")
     if not parts["validation"]:
         scores = "only matched to the shares of genres" if config.match_prevalence else "not calibrated"
-        on_note(f"no validation split: the thresholds are 0.5, and the scores are {scores}")
+        logger.warning(f"no validation split: the thresholds are 0.5, and the scores are {scores}")
 
 
-def _note_schedule(
-    rows: checkpoints.Rows, old: TrainingConfig, new: TrainingConfig, on_note: Callable[[str], None]
-) -> None:
+def _note_schedule(rows: checkpoints.Rows, old: TrainingConfig, new: TrainingConfig) -> None:
     """Say what more epochs do to the learning rate, and why there may be none."""
     if rows and new.schedule == "cosine" and old.epochs != new.epochs > len(rows):
         before, after = learning_rate_at(len(rows) - 1, old), learning_rate_at(len(rows), new)
-        on_note(
+        logger.info(
             f"the learning rate falls along a cosine over all {new.epochs} epochs: it goes on at {after:.2g}, after "
             f"{before:.2g} in epoch {len(rows)}"
         )
     if len(rows) < new.epochs and history.should_stop(rows, new.patience):
-        on_note(f"no epoch is trained: none was better for {new.patience} epochs; --patience none goes on")
+        logger.warning(f"no epoch is trained: none was better for {new.patience} epochs; --patience none goes on")
 
 
 def _clip_config(clips: Path, trailers: Sequence[Trailer]) -> ClipConfig:

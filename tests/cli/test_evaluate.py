@@ -301,7 +301,7 @@ def test_an_interrupted_scoring_goes_on_where_it_stopped(tmp_path, monkeypatch):
 
         monkeypatch.setattr(scoring, "score_clip", score)
         request = Request(tmp_path / "run", clips, tmp_path / "labels.csv", out, split="all", **options)
-        run_evaluation(request, config=EvaluationConfig(draws=5), on_note=lambda note: None, on_start=totals.append)
+        run_evaluation(request, config=EvaluationConfig(draws=5), on_start=totals.append)
 
     totals: list[int] = []
     evaluate_into(tmp_path / "undisturbed" / "report")
@@ -346,7 +346,7 @@ def test_scores_that_lack_a_baseline_get_it_without_the_model(tmp_path, monkeypa
     request = Request(tmp_path / "run", clips, tmp_path / "labels.csv", tmp_path / "out")
 
     def score():
-        run_evaluation(request, config=EvaluationConfig(draws=5), on_note=lambda note: None)
+        run_evaluation(request, config=EvaluationConfig(draws=5))
 
     score()
     expected = contents(tmp_path / "out")

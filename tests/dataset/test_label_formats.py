@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from genre_classifier.dataset.label_formats import LABEL_STUDIO_FPS, WRITERS
 from genre_classifier.dataset.labels import join_intervals, read_labels, write_labels
 from genre_classifier.genres import GENRES
+from tests.notes import logged
 
 IMPLICIT = "outside their intervals the trailers are `other`"
 COLUMNS = ["trailer", "start", "end", "genre"]
@@ -42,8 +43,8 @@ def label_tables(draw, *, weak: bool, whole_frames: bool = False) -> pd.DataFram
 def round_trip(tmp_path_factory, labels: pd.DataFrame, file_format: str) -> tuple[pd.DataFrame, list[str]]:
     endings = {"labels": "csv", "wide": "csv", "activitynet": "json", "labelstudio": "json", "dcase": "tsv"}
     path = tmp_path_factory.mktemp("labels") / f"labels.{endings[file_format]}"
-    notes: list[str] = []
-    write_labels(path, labels, file_format=file_format, on_note=notes.append)
+    with logged() as notes:
+        write_labels(path, labels, file_format=file_format)
     return read_labels(path), notes
 
 

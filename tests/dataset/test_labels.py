@@ -11,6 +11,7 @@ import pytest
 from genre_classifier.dataset.labels import frame_targets, is_weak, labels_for_trailers, read_genre_map, read_labels
 from genre_classifier.genres import GENRES
 from preprocessing.errors import InputError
+from tests.notes import logged
 
 
 def table(*rows: tuple) -> pd.DataFrame:
@@ -44,8 +45,8 @@ def test_weak_labels_apply_to_every_frame_and_nothing_becomes_other():
 
 def test_names_of_other_tables_are_mapped_counted_and_left_out(tmp_path):
     path = written(tmp_path, "trailer,genres\na.mp4,Comedy|Horror|Drama\nb.mp4,Film-Noir|Drama|Romance\nc.mp4,Drama\n")
-    notes: list[str] = []
-    labels = read_labels(path, on_note=notes.append)
+    with logged() as notes:
+        labels = read_labels(path)
     assert list(zip(labels["trailer"], labels["genre"], strict=True)) == [
         ("a.mp4", "comedy"), ("a.mp4", "terror"), ("b.mp4", "thriller"),
     ]  # fmt: skip
@@ -98,9 +99,9 @@ MANIFEST = pd.DataFrame(
 
 
 def test_labels_find_clips_by_source_or_id_and_say_what_is_left_out():
-    notes: list[str] = []
     labels = table(("b/c.mp4", 0, 1, "action"), ("0", 0, 1, "comedy"), ("broken.mp4", 0, 1, "other"))
-    joined = labels_for_trailers(labels, MANIFEST, on_note=notes.append)
+    with logged() as notes:
+        joined = labels_for_trailers(labels, MANIFEST)
     assert list(joined) == [0, 1]
     assert joined[0]["genre"].tolist() == ["comedy"]
     assert notes == [

@@ -61,7 +61,7 @@ def evaluated(request: Request, monkeypatch: pytest.MonkeyPatch) -> Evaluation:
         return out
 
     monkeypatch.setattr(pipeline, "write_report", keep)
-    run_evaluation(request, config=EvaluationConfig(draws=5), on_note=print)
+    run_evaluation(request, config=EvaluationConfig(draws=5))
     return kept[0]
 
 

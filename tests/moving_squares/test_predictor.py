@@ -25,6 +25,7 @@ from genre_classifier.moving_squares.predictor import (
 from genre_classifier.moving_squares.run import evaluate_predictor, read_config, run_squares, unseen_movies
 from genre_classifier.network.layers import FastConvLSTM2D
 from preprocessing.errors import InputError, WorkError
+from tests.notes import logged
 from tests.plain_squares import PlainPredictor, plain_movies
 
 SMALL = SquaresConfig(
@@ -150,8 +151,8 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
     straight, halves = tmp_path / "straight", tmp_path / "halves"
     metrics = run_squares(straight, SMALL)
     run_squares(halves, dataclasses.replace(SMALL, epochs=1))
-    notes: list[str] = []
-    resumed = run_squares(halves, SMALL, resume=True, on_note=notes.append)
+    with logged() as notes:
+        resumed = run_squares(halves, SMALL, resume=True)
     assert notes == [f"{halves}: resumed after epoch 1"]
 
     assert resumed["rollout"]["network"]["mse"] == pytest.approx(metrics["rollout"]["network"]["mse"], rel=1e-4)

@@ -25,6 +25,7 @@ from genre_classifier.training.validation import Scored
 from preprocessing.clips import write_clip_config
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError, WorkError
+from tests.notes import logged
 from tests.tiny_run import make_run
 from tests.trailers import TINY
 
@@ -81,11 +82,11 @@ def start(run: Path) -> None:
 
 def go_on(run: Path) -> None:
     """Do what a training does after each epoch, from the last finished one on."""
-    loaded = checkpoints.load_checkpoint(run, on_note=print)
+    loaded = checkpoints.load_checkpoint(run)
     rows, kept = [], None
     if loaded:
-        rows, kept = loaded[1].rows, epochs.recover(run, *loaded, (), CONFIG, print)
-    keeper = epochs.EpochKeeper(run, PARTS, CONFIG, rows, kept, time.monotonic(), print)
+        rows, kept = loaded[1].rows, epochs.recover(run, *loaded, (), CONFIG)
+    keeper = epochs.EpochKeeper(run, PARTS, CONFIG, rows, kept, time.monotonic())
     keeper.publish()
     for number in range(len(rows) + 1, 4):
         keeper.set_model(Network(number))
@@ -215,8 +216,8 @@ def test_a_flipped_bit_in_a_network_is_a_line(run, share):
     else:
         assert all(np.array_equal(*pair) for pair in zip(whole, weights, strict=True))
     flipped(layout.network_path(run, 1), share)
-    notes: list[str] = []
-    assert checkpoints.load_checkpoint(run, on_note=notes.append) is None
+    with logged() as notes:
+        assert checkpoints.load_checkpoint(run) is None
     assert "its content does not match its digest" in notes[0]
 
 
@@ -277,8 +278,9 @@ def test_a_network_replaced_while_it_is_used_is_not_taken_for_the_one_before(run
 
 
 def read_checkpoint(run: Path) -> None:
-    notes: list[str] = []
-    if checkpoints.load_checkpoint(run, on_note=notes.append) is None:
+    with logged() as notes:
+        found = checkpoints.load_checkpoint(run)
+    if found is None:
         raise InputError(notes[0])
 
 
@@ -363,7 +365,7 @@ def test_weights_that_run_away_end_the_training_and_are_not_kept(networks, tmp_p
     go_on(tmp_path / "run")
     before = sorted((tmp_path / "run").rglob("*"))
     monkeypatch.setattr(model_file, "not_finite", lambda model: "trunk_1/kernel")
-    keeper = epochs.EpochKeeper(tmp_path / "run", PARTS, CONFIG, [], None, time.monotonic(), print)
+    keeper = epochs.EpochKeeper(tmp_path / "run", PARTS, CONFIG, [], None, time.monotonic())
     keeper.set_model(Network(1))
     keeper.on_epoch_begin(0)
     with pytest.raises(WorkError, match=r"after epoch 1 the weights are no finite numbers \(trunk_1/kernel\)"):
@@ -372,12 +374,12 @@ def test_weights_that_run_away_end_the_training_and_are_not_kept(networks, tmp_p
 
 
 def test_clips_made_otherwise_are_said(run, tmp_path):
-    notes: list[str] = []
-    _note_other_preprocessing(load_run(run), tmp_path, notes.append)  # by hand: nothing is known
-    write_clip_config(tmp_path, ClipConfig(frames=40, size=16))
-    _note_other_preprocessing(load_run(run), tmp_path, notes.append)
-    assert notes == []
-    write_clip_config(tmp_path, ClipConfig(frames=40, size=16, fps=8.0, fit="crop"))
-    _note_other_preprocessing(load_run(run), tmp_path, notes.append)
+    with logged() as notes:
+        _note_other_preprocessing(load_run(run), tmp_path)  # by hand: nothing is known
+        write_clip_config(tmp_path, ClipConfig(frames=40, size=16))
+        _note_other_preprocessing(load_run(run), tmp_path)
+        assert notes == []
+        write_clip_config(tmp_path, ClipConfig(frames=40, size=16, fps=8.0, fit="crop"))
+        _note_other_preprocessing(load_run(run), tmp_path)
     (note,) = notes
     assert note.endswith("fps 8.0, not None; fit crop, not stretch")

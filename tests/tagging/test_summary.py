@@ -10,6 +10,7 @@ from genre_classifier.genres import GENRES
 from genre_classifier.tagging.jobs import plan_jobs
 from genre_classifier.tagging.segment_files import write_segments
 from genre_classifier.tagging.summary import read_summary, write_index
+from tests.notes import logged
 
 SEGMENTS = pd.DataFrame({"start": [0.0], "end": [2.5], "genre": ["comedy"], "score": [0.9]})
 FACTS = {
@@ -68,8 +69,8 @@ def test_a_damaged_folder_is_left_out_with_a_line(tmp_path, name, content):
     damaged.unlink()
     if content is not None:
         damaged.write_bytes(content if isinstance(content, bytes) else content.encode())
-    notes: list[str] = []
-    summary = write_index(tmp_path, [], on_note=notes.append)
+    with logged() as notes:
+        summary = write_index(tmp_path, [])
     assert summary["source"].tolist() == ["good.mp4"]
     assert "good.mp4" in (tmp_path / "index.html").read_text()
     assert len(notes) == 1

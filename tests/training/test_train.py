@@ -28,6 +28,7 @@ from genre_classifier.training.validation import score_trailers, validate
 from preprocessing.clips import write_clip_config
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError, WorkError
+from tests.notes import logged
 from tests.trailers import TINY, write_clips
 
 CONFIG = TrainingConfig(
@@ -53,7 +54,7 @@ def finished(data, tmp_path_factory):
 
 
 def last_weights(run: Path) -> list[np.ndarray]:
-    model, _ = checkpoints.load_checkpoint(run, on_note=print)
+    model, _ = checkpoints.load_checkpoint(run)
     return [variable.numpy() for variable in (*model.weights, *model.optimizer.variables)]
 
 
@@ -100,8 +101,8 @@ def test_a_finished_run_is_given_more_epochs(finished, data, tmp_path):
     run = tmp_path / "longer"
     shutil.copytree(finished, run)
     longer = dataclasses.replace(CONFIG, epochs=5, patience=None)
-    notes: list[str] = []
-    train(*data, run, training_config=longer, resume=True, on_note=notes.append)
+    with logged() as notes:
+        train(*data, run, training_config=longer, resume=True)
     assert any("a cosine over all 5 epochs: it goes on at 0.0001, after 0.0001 in epoch 4" in note for note in notes)
     assert load_run(run).training_config == longer
     rows, before = pd.read_csv(run / "history.csv"), pd.read_csv(finished / "history.csv")
@@ -201,7 +202,7 @@ def test_the_last_epoch_is_kept_when_asked(data, tmp_path):
     config = dataclasses.replace(CONFIG, keep="last", crop_frames=3, epochs=3)
     run = train(*data, tmp_path / "run", model_config=TINY, training_config=config)
     kept = [variable.numpy() for variable in run.model.weights]
-    last, _ = checkpoints.load_checkpoint(run.path, on_note=print)
+    last, _ = checkpoints.load_checkpoint(run.path)
     for one, other in zip(kept, last.weights, strict=True):
         np.testing.assert_array_equal(one, other.numpy())
     assert json.loads((run.path / "card.json").read_text())["kept_epoch"] == 3
@@ -228,8 +229,8 @@ def test_mean_scores_of_training_trailers_are_the_shares_of_genres(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(*data, tmp_path / "run", model_config=TINY, training_config=MATCHED, callbacks=[Stop()])
     assert "moved_biases" not in json.loads((tmp_path / "run" / "card.json").read_text())
-    notes: list[str] = []
-    run = train(*data, tmp_path / "run", resume=True, on_note=notes.append)
+    with logged() as notes:
+        run = train(*data, tmp_path / "run", resume=True)
     train_ids = read_splits(run.path / "splits.csv").query("split == 'train'")["trailer_id"].tolist()
     trailers = [trailer for trailer in load_trailers(*data) if trailer.trailer_id in train_ids]
     means = np.mean([scores.mean(axis=0) for _, scores in score_trailers(run.model, trailers, MATCHED)], axis=0)
@@ -277,8 +278,8 @@ def test_a_killed_run_resumes_to_the_same_bits(finished, data, tmp_path):
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert done.returncode == -9, done.stderr[-2000:]
     assert len(pd.read_csv(run / "history.csv")) == 2
-    notes: list[str] = []
-    train(*data, run, resume=True, on_note=notes.append)
+    with logged() as notes:
+        train(*data, run, resume=True)
     assert f"{run}: resumed after epoch 2" in notes
     assert_same_bits(finished, run)
 
@@ -288,8 +289,8 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(finished, data, tmp_p
     shutil.copytree(finished, run)
     newest = run / "checkpoints" / "epoch_4.keras"
     newest.write_bytes(newest.read_bytes()[:-1000])
-    notes: list[str] = []
-    train(*data, run, resume=True, on_note=notes.append)
+    with logged() as notes:
+        train(*data, run, resume=True)
     assert any("epoch 4 is damaged" in note for note in notes)
     assert f"{run}: resumed after epoch 3" in notes
     assert_same_bits(finished, run)
@@ -298,7 +299,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(finished, data, tmp_p
 def test_a_full_disk_leaves_the_last_checkpoint_good(finished, tmp_path, monkeypatch):
     run = tmp_path / "full"
     shutil.copytree(finished, run)
-    model, state = checkpoints.load_checkpoint(run, on_note=print)
+    model, state = checkpoints.load_checkpoint(run)
     rows = state.rows
     before = sorted(path.name for path in (run / "checkpoints").iterdir())
     assert {"epoch_3.json", "epoch_3.keras", "epoch_4.json", "epoch_4.keras"} <= set(before)
@@ -311,7 +312,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_good(finished, tmp_path, monkeyp
     with pytest.raises(WorkError, match=r"epoch_5.keras: could not be written: No space left"):
         checkpoints.save_checkpoint(run, model, [*rows, rows[-1]])
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == before
-    assert checkpoints.load_checkpoint(run, on_note=print) is not None
+    assert checkpoints.load_checkpoint(run) is not None
 
 
 def test_resuming_with_other_options_or_data_is_refused(finished, data, tmp_path):
@@ -367,12 +368,10 @@ def test_only_the_files_of_a_run_are_removed(finished, tmp_path):
 
 def test_one_trailer_alone_trains_without_validation(data, tmp_path):
     labels = pd.read_csv(data[1], dtype={"trailer": str})
-    notes: list[str] = []
     config = TrainingConfig(epochs=1, validation_share=0.0, test_share=0.0)
-    run = train(
-        data[0], labels[labels["trailer"] == "0"], tmp_path / "one", model_config=TINY, training_config=config,
-        on_note=notes.append,
-    )  # fmt: skip
+    with logged() as notes:
+        one = labels[labels["trailer"] == "0"]
+        run = train(data[0], one, tmp_path / "one", model_config=TINY, training_config=config)
     assert set(run.thresholds.values()) == {0.5}
     assert any("no training trailer shows terror, thriller, musical, other" in note for note in notes)
     assert list(read_splits(run.path / "splits.csv")["split"]) == ["train"]
