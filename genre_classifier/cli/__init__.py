@@ -54,13 +54,13 @@ def group(debug: bool) -> None:
       genre-classifier tag runs/a new.mp4 --out tags/   a new trailer -> scores, segments, a page to watch
       genre-classifier evaluate runs/a clips/ labels.csv --out report/
     """
+    show_log()
 
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit the process."""
     arguments = sys.argv[1:] if args is None else args
     open_standard_streams()
-    show_log()
     try:
         with nullcontext() if "--debug" in arguments else native_messages_aside():
             code = _run(arguments)
