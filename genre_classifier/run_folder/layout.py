@@ -50,6 +50,12 @@ def held(run: Path) -> Iterator[None]:
                     run.rmdir()
 
 
+def require_run(run: Path) -> None:
+    """Refuse a folder that holds no run to resume (InputError)."""
+    if not (run / CONFIG).is_file():
+        raise InputError(f"{run}: expected a run to resume, found no {CONFIG} in it")
+
+
 def require_free(run: Path, *, overwrite: bool) -> None:
     """Refuse a folder that a new run must not be written to.
 

@@ -14,26 +14,22 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import ModelConfig, TrainingConfig
-from genre_classifier.dataset import splits
 from genre_classifier.dataset.augmentation import Augmentation
-from genre_classifier.dataset.trailers import Trailer, TrailerSequence, load_trailers
+from genre_classifier.dataset.splits import write_splits
+from genre_classifier.dataset.trailers import Trailer, TrailerSequence
 from genre_classifier.genres import GENRES
 from genre_classifier.network.losses import TrailerLoss
-from genre_classifier.network.memory import require_training_memory
 from genre_classifier.network.model import build_model
 from genre_classifier.run_folder import checkpoints, layout, model_file
-from genre_classifier.run_folder.card import data_digest, new_card, read_card, write_card
-from genre_classifier.run_folder.run import Run, load_run, read_config, write_config
+from genre_classifier.run_folder.card import new_card, write_card
+from genre_classifier.run_folder.run import Run, load_run, write_config
 from genre_classifier.training import history
 from genre_classifier.training.epochs import EpochKeeper, TensorBoard, learning_rate_at, recover
 from genre_classifier.training.loop import fit_epochs
-from preprocessing.clips import CONFIG_NAME, read_clip_config
-from preprocessing.config import ClipConfig
+from genre_classifier.training.plan import Plan, plan_training
 from preprocessing.errors import InputError
 
 logger = logging.getLogger(__name__)
-
-_CHANGEABLE = ("epochs", "patience")  # by a resumed run: what was trained stays the same
 
 
 def train(
@@ -91,72 +87,67 @@ def train(
     WorkError
         When the machine has too little memory for it, the run folder cannot be written, or the weights run away.
     """
-    run, clips = Path(run), Path(clips)
+    run = Path(run)
     started = time.monotonic()
-    if resume and not (run / layout.CONFIG).is_file():
-        raise InputError(f"{run}: expected a run to resume, found no {layout.CONFIG} in it")
+    if resume:
+        layout.require_run(run)
     with layout.held(run):
         if not resume:
             layout.require_free(run, overwrite=overwrite)
-        trailers = load_trailers(clips, labels, skip_unknown=skip_unknown)
-        stored = read_config(run) if resume else None
-        training_config = training_config or (stored[1] if stored else TrainingConfig())
-        model_config = dataclasses.replace(
-            model_config or (stored[0] if stored else ModelConfig()), rows=trailers[0].rows, cols=trailers[0].cols
+        plan = plan_training(
+            Path(clips),
+            labels,
+            run,
+            model_config=model_config,
+            training_config=training_config,
+            splits_file=splits_file,
+            skip_unknown=skip_unknown,
+            resume=resume,
         )
-        clip_config = _clip_config(clips, trailers)
-        digest = data_digest(trailers)
-        if stored:
-            _refuse_changes(run, stored, (model_config, training_config, clip_config), digest)
-        table = _split(trailers, training_config, splits_file or (run / layout.SPLITS if resume else None))
-        parts = splits.apply_splits(trailers, table, str(splits_file or run / layout.SPLITS))
-        _note_gaps(parts, training_config)
-        longest = max(len(trailer.times) for trailer in parts["train"])
-        require_training_memory(
-            model_config,
-            min(longest, training_config.crop_frames or longest),
-            chunk=training_config.chunk,
-            batch=training_config.batch_size,
-            precision=training_config.precision,
-        )
-        loaded = _load(run, model_config, training_config) if resume else None
-        _seed(training_config)
+        config = plan.training_config
+        loaded = _load(run, plan) if resume else None
+        _seed(config)
         if loaded:
             model, state = loaded
-            rows, kept = state.rows, recover(run, model, state, parts["validation"], training_config)
+            rows, kept = state.rows, recover(run, model, state, plan.parts["validation"], config)
         else:
-            model, rows, kept = build_model(model_config), [], None
-            compile_model(model, training_config)
-        model.configure(chunk=training_config.chunk, bptt=training_config.bptt, precision=training_config.precision)
-        # Only now, when all that can be wrong with the input has been found.
-        if not resume:
-            if stays := layout.empty_run_folder(run):
-                logger.warning(f"{run}: left as they are, being no files of a run: {', '.join(stays)}")
-            write_config(run, model_config, training_config, clip_config)
-            splits.write_splits(run / layout.SPLITS, table)
-            card = new_card(command=command, seed=training_config.seed, data_digest=digest, parts=parts)
-            write_card(run, card)
-        elif stored and stored[1] != training_config:
-            _note_schedule(rows, stored[1], training_config)
-            write_config(run, model_config, training_config, clip_config)
-        keeper = EpochKeeper(run, parts, training_config, rows, kept, started)
+            model, rows, kept = build_model(plan.model_config), [], None
+            compile_model(model, config)
+        model.configure(chunk=config.chunk, bptt=config.bptt, precision=config.precision)
+        _begin(run, plan, rows, command)  # only now, when all that can be wrong with the input has been found
+        keeper = EpochKeeper(run, plan.parts, config, rows, kept, started)
         keeper.publish()
-        if not history.should_stop(rows, training_config.patience) and len(rows) < training_config.epochs:
-            sequence = training_sequence(parts["train"], training_config)
+        if not history.should_stop(rows, config.patience) and len(rows) < config.epochs:
+            sequence = training_sequence(plan.parts["train"], config)
             sequence.epoch = len(rows)
+            board = TensorBoard(run / layout.EVENTS, write_graph=False)
             try:
                 fit_epochs(
                     model,
                     sequence,
-                    epochs=training_config.epochs,
+                    epochs=config.epochs,
                     initial_epoch=len(rows),
-                    callbacks=[keeper, TensorBoard(run / layout.EVENTS, write_graph=False), *callbacks],
+                    callbacks=[keeper, board, *callbacks],
                 )
             except KeyboardInterrupt:
                 keeper.draw_curves()
                 raise
         keeper.draw_curves()
         return load_run(run)
+
+
+def _begin(run: Path, plan: Plan, rows: checkpoints.Rows, command: str) -> None:
+    """Write what a run folder holds before its first epoch, or what a resumed training changes of it."""
+    if plan.before is None:
+        if stays := layout.empty_run_folder(run):
+            logger.warning(f"{run}: left as they are, being no files of a run: {', '.join(stays)}")
+        write_config(run, plan.model_config, plan.training_config, plan.clip_config)
+        write_splits(run / layout.SPLITS, plan.splits)
+        card = new_card(command=command, seed=plan.training_config.seed, data_digest=plan.digest, parts=plan.parts)
+        write_card(run, card)
+    elif plan.before != plan.training_config:
+        _note_schedule(rows, plan.before, plan.training_config)
+        write_config(run, plan.model_config, plan.training_config, plan.clip_config)
 
 
 def compile_model(model: keras.Model, config: TrainingConfig) -> None:
@@ -194,10 +185,10 @@ def balance_weights(trailers: Sequence[Trailer]) -> np.ndarray:
     return np.where(sides > 0, frames / (2 * np.maximum(sides, 1)), 1.0).astype(np.float32)
 
 
-def _load(run: Path, model_config: ModelConfig, config: TrainingConfig) -> tuple[Any, checkpoints.State] | None:
+def _load(run: Path, plan: Plan) -> tuple[Any, checkpoints.State] | None:
     """Return the network and state to go on from; None where the first epoch was not finished."""
     layout.clean(run)
-    loaded = checkpoints.load_checkpoint(run, limit=model_file.most_bytes(model_config))
+    loaded = checkpoints.load_checkpoint(run, limit=model_file.most_bytes(plan.model_config))
     if loaded is None:
         if (run / layout.MODEL).exists():
             raise InputError(
@@ -206,8 +197,9 @@ def _load(run: Path, model_config: ModelConfig, config: TrainingConfig) -> tuple
             )
         return None
     done = len(loaded[1].rows)
-    if config.epochs < done:
-        raise InputError(f"{run}: expected at least the {done} epochs that are done, found epochs = {config.epochs}")
+    if plan.training_config.epochs < done:
+        found = f"epochs = {plan.training_config.epochs}"
+        raise InputError(f"{run}: expected at least the {done} epochs that are done, found {found}")
     logger.info(f"{run}: resumed after epoch {done}")
     return loaded
 
@@ -220,28 +212,6 @@ def _seed(config: TrainingConfig) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def _split(trailers: Sequence[Trailer], config: TrainingConfig, given: Path | None) -> pd.DataFrame:
-    if given is not None:
-        return splits.read_splits(given)
-    shares = (1 - config.validation_share - config.test_share, config.validation_share, config.test_share)
-    genres = np.stack([trailer.genres for trailer in trailers])
-    groups = [trailer.group for trailer in trailers]
-    return splits.splits_table(trailers, splits.draw_splits(genres, groups, shares, seed=config.seed))
-
-
-def _note_gaps(parts: dict[str, list[Trailer]], config: TrainingConfig) -> None:
-    """Say which genres the training split does not show, and which splits are empty."""
-    shown = np.any([trailer.genres for trailer in parts["train"]], axis=0)
-    missing = [genre for genre, present in zip(GENRES, shown, strict=True) if not present]
-    if missing:
-        logger.warning(f"no training trailer shows {', '.join(missing)}: scores for it are defined, but mean nothing")
-    if not parts["validation"] and config.keep == "best":
-        logger.warning("no validation split: the epoch is chosen by the training loss")
-    if not parts["validation"]:
-        scores = "only matched to the shares of genres" if config.match_prevalence else "not calibrated"
-        logger.warning(f"no validation split: the thresholds are 0.5, and the scores are {scores}")
-
-
 def _note_schedule(rows: checkpoints.Rows, old: TrainingConfig, new: TrainingConfig) -> None:
     """Say what more epochs do to the learning rate, and why there may be none."""
     if rows and new.schedule == "cosine" and old.epochs != new.epochs > len(rows):
@@ -252,34 +222,3 @@ def _note_schedule(rows: checkpoints.Rows, old: TrainingConfig, new: TrainingCon
         )
     if len(rows) < new.epochs and history.should_stop(rows, new.patience):
         logger.warning(f"no epoch is trained: none was better for {new.patience} epochs; --patience none goes on")
-
-
-def _clip_config(clips: Path, trailers: Sequence[Trailer]) -> ClipConfig:
-    """Return how the clips were made; of clips made by hand, what can be said of them."""
-    rows, cols = trailers[0].rows, trailers[0].cols
-    recorded = read_clip_config(clips)
-    if recorded is None:
-        return ClipConfig(frames=max(len(trailer.times) for trailer in trailers), size=rows)
-    if not recorded.size == rows == cols:
-        raise InputError(
-            f"{clips / CONFIG_NAME}: expected the size of the clips, found {recorded.size} where "
-            f"{trailers[0].clip.name} has {rows}x{cols}"
-        )
-    if longest := next((trailer for trailer in trailers if len(trailer.times) > recorded.frames), None):
-        raise InputError(
-            f"{clips / CONFIG_NAME}: expected clips of at most the {recorded.frames} frames recorded, found "
-            f"{len(longest.times)} in {longest.clip.name}"
-        )
-    return recorded
-
-
-def _refuse_changes(run: Path, stored: tuple[Any, ...], given: tuple[Any, ...], digest: str) -> None:
-    for old, new in zip(stored, given, strict=True):
-        for name, value in old.to_dict().items():
-            if name not in _CHANGEABLE and value != new.to_dict()[name]:
-                raise InputError(
-                    f"{run}: expected the options of the run to resume, found {name} = {new.to_dict()[name]!r} "
-                    f"where it has {value!r}"
-                )
-    if read_card(run)["data_digest"] != digest:
-        raise InputError(f"{run}: expected the clips and labels of the run to resume, found others")

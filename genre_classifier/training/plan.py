@@ -1,0 +1,158 @@
+"""What a training is about to do, decided and checked before anything is written: options, trailers, splits, memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genre_classifier.config import ModelConfig, TrainingConfig
+from genre_classifier.dataset import splits
+from genre_classifier.dataset.trailers import Trailer, load_trailers
+from genre_classifier.genres import GENRES
+from genre_classifier.network.memory import require_training_memory
+from genre_classifier.run_folder import layout
+from genre_classifier.run_folder.card import data_digest, read_card
+from genre_classifier.run_folder.run import read_config
+from preprocessing.clips import CONFIG_NAME, read_clip_config
+from preprocessing.config import ClipConfig
+from preprocessing.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+_CHANGEABLE = ("epochs", "patience")  # by a resumed run: what was trained stays the same
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A training that can begin.
+
+    Attributes
+    ----------
+    model_config, training_config, clip_config : ModelConfig, TrainingConfig, ClipConfig
+        Its options, and how its clips were made.
+    before : TrainingConfig or None
+        The options of the run that is resumed.
+    splits : DataFrame
+        The rows of `splits.csv`.
+    parts : dict of str to list of Trailer
+        The trailers of each split.
+    digest : str
+        Of the data.
+    """
+
+    model_config: ModelConfig
+    training_config: TrainingConfig
+    clip_config: ClipConfig
+    before: TrainingConfig | None
+    splits: pd.DataFrame
+    parts: dict[str, list[Trailer]]
+    digest: str
+
+
+def plan_training(
+    clips: Path,
+    labels: Path | str | pd.DataFrame,
+    run: Path,
+    *,
+    model_config: ModelConfig | None,
+    training_config: TrainingConfig | None,
+    splits_file: Path | None,
+    skip_unknown: bool,
+    resume: bool,
+) -> Plan:
+    """Decide everything that a training needs; nothing is written.
+
+    Parameters
+    ----------
+    clips, labels, run, model_config, training_config, splits_file, skip_unknown, resume
+        As for `genre_classifier.training.train.train`.
+
+    Raises
+    ------
+    InputError
+        For input that cannot be used, or that is not that of the run to resume.
+    WorkError
+        When the machine has too little memory for it.
+    """
+    trailers = load_trailers(clips, labels, skip_unknown=skip_unknown)
+    stored = read_config(run) if resume else None
+    training_config = training_config or (stored[1] if stored else TrainingConfig())
+    model_config = dataclasses.replace(
+        model_config or (stored[0] if stored else ModelConfig()), rows=trailers[0].rows, cols=trailers[0].cols
+    )
+    clip_config = _clip_config(clips, trailers)
+    digest = data_digest(trailers)
+    if stored:
+        _refuse_changes(run, stored, (model_config, training_config, clip_config), digest)
+    table = _split(trailers, training_config, splits_file or (run / layout.SPLITS if resume else None))
+    parts = splits.apply_splits(trailers, table, str(splits_file or run / layout.SPLITS))
+    _note_gaps(parts, training_config)
+    longest = max(len(trailer.times) for trailer in parts["train"])
+    require_training_memory(
+        model_config,
+        min(longest, training_config.crop_frames or longest),
+        chunk=training_config.chunk,
+        batch=training_config.batch_size,
+        precision=training_config.precision,
+    )
+    before = stored[1] if stored else None
+    return Plan(model_config, training_config, clip_config, before, table, parts, digest)
+
+
+def _split(trailers: Sequence[Trailer], config: TrainingConfig, given: Path | None) -> pd.DataFrame:
+    if given is not None:
+        return splits.read_splits(given)
+    shares = (1 - config.validation_share - config.test_share, config.validation_share, config.test_share)
+    genres = np.stack([trailer.genres for trailer in trailers])
+    groups = [trailer.group for trailer in trailers]
+    return splits.splits_table(trailers, splits.draw_splits(genres, groups, shares, seed=config.seed))
+
+
+def _note_gaps(parts: dict[str, list[Trailer]], config: TrainingConfig) -> None:
+    """Say which genres the training split does not show, and which splits are empty."""
+    shown = np.any([trailer.genres for trailer in parts["train"]], axis=0)
+    missing = [genre for genre, present in zip(GENRES, shown, strict=True) if not present]
+    if missing:
+        logger.warning(f"no training trailer shows {', '.join(missing)}: scores for it are defined, but mean nothing")
+    if not parts["validation"] and config.keep == "best":
+        logger.warning("no validation split: the epoch is chosen by the training loss")
+    if not parts["validation"]:
+        scores = "only matched to the shares of genres" if config.match_prevalence else "not calibrated"
+        logger.warning(f"no validation split: the thresholds are 0.5, and the scores are {scores}")
+
+
+def _clip_config(clips: Path, trailers: Sequence[Trailer]) -> ClipConfig:
+    """Return how the clips were made; of clips made by hand, what can be said of them."""
+    rows, cols = trailers[0].rows, trailers[0].cols
+    recorded = read_clip_config(clips)
+    if recorded is None:
+        return ClipConfig(frames=max(len(trailer.times) for trailer in trailers), size=rows)
+    if not recorded.size == rows == cols:
+        raise InputError(
+            f"{clips / CONFIG_NAME}: expected the size of the clips, found {recorded.size} where "
+            f"{trailers[0].clip.name} has {rows}x{cols}"
+        )
+    if longest := next((trailer for trailer in trailers if len(trailer.times) > recorded.frames), None):
+        raise InputError(
+            f"{clips / CONFIG_NAME}: expected clips of at most the {recorded.frames} frames recorded, found "
+            f"{len(longest.times)} in {longest.clip.name}"
+        )
+    return recorded
+
+
+def _refuse_changes(run: Path, stored: tuple[Any, ...], given: tuple[Any, ...], digest: str) -> None:
+    for old, new in zip(stored, given, strict=True):
+        for name, value in old.to_dict().items():
+            if name not in _CHANGEABLE and value != new.to_dict()[name]:
+                raise InputError(
+                    f"{run}: expected the options of the run to resume, found {name} = {new.to_dict()[name]!r} "
+                    f"where it has {value!r}"
+                )
+    if read_card(run)["data_digest"] != digest:
+        raise InputError(f"{run}: expected the clips and labels of the run to resume, found others")
