@@ -18,7 +18,7 @@ from preprocessing.files import read_numbers, read_table, shown, write_atomicall
 if TYPE_CHECKING:
     from genre_classifier.dataset.trailers import Trailer
 
-SPLITS = ("train", "validation", "test")
+SPLIT_NAMES = ("train", "validation", "test")
 
 
 def draw_splits(genres: np.ndarray, groups: Sequence[str], shares: Sequence[float], *, seed: int = 0) -> list[str]:
@@ -73,7 +73,7 @@ def draw_splits(genres: np.ndarray, groups: Sequence[str], shares: Sequence[floa
         candidates = empty if len(left) <= len(empty) else asked
         noise = rng.random(len(shares))
         place(which, max(candidates, key=lambda s: (lacking_genres[s, rarest], lacking_trailers[s], noise[s])))
-    split_of_group = {names[which]: SPLITS[split] for which, split in chosen.items()}
+    split_of_group = {names[which]: SPLIT_NAMES[split] for which, split in chosen.items()}
     return [split_of_group[group] for group in groups]
 
 
@@ -102,8 +102,8 @@ def read_splits(path: Path) -> pd.DataFrame:
     table = read_table(path, "a table with columns trailer_id,split", columns=("trailer_id", "split"))
     table["trailer_id"] = read_numbers(path, table, "trailer_id", whole=True, least=0)
     for row, split in enumerate(table["split"], start=2):
-        if split not in SPLITS:
-            raise InputError(f"{path}, row {row}: expected a split of {', '.join(SPLITS)}, found {shown(split)}")
+        if split not in SPLIT_NAMES:
+            raise InputError(f"{path}, row {row}: expected a split of {', '.join(SPLIT_NAMES)}, found {shown(split)}")
     for name in ("source", "group"):
         if name in table:
             table[name] = table[name].replace("", None)
@@ -131,7 +131,7 @@ def apply_splits(trailers: Sequence[Trailer], table: pd.DataFrame, where: str) -
     split_of = dict(zip(table["trailer_id"].astype(int), table["split"], strict=True))
     named = [trailer for trailer in trailers if trailer.trailer_id in split_of]
     check_leakage(splits_table(named, [split_of[trailer.trailer_id] for trailer in named]), where)
-    sorted_trailers: dict[str, list[Trailer]] = {split: [] for split in SPLITS}
+    sorted_trailers: dict[str, list[Trailer]] = {split: [] for split in SPLIT_NAMES}
     for trailer in named:
         sorted_trailers[split_of[trailer.trailer_id]].append(trailer)
     if not sorted_trailers["train"]:

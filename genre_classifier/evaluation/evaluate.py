@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import EvaluationConfig, SegmentConfig
-from genre_classifier.evaluation import baselines as simple
 from genre_classifier.evaluation import bootstrap, failures, glossary, resampling
 from genre_classifier.evaluation.alignment import Aligned, align
+from genre_classifier.evaluation.baselines import trailer_average
 from genre_classifier.evaluation.bootstrap import Estimate
 from genre_classifier.evaluation.resampling import Table
 from genre_classifier.genres import GENRES
@@ -219,7 +219,7 @@ def _baseline_scores(
         stacked = [of_trailer[trailer][list(GENRES)].to_numpy(dtype=np.float32) for trailer in data.trailers]
         found[name] = np.concatenate(stacked)
     if not data.timed_by_weak_labels:  # of whole trailers the model says nothing but its average
-        found["trailer_average"] = simple.trailer_average(data.y_score, data.trailer)
+        found["trailer_average"] = trailer_average(data.y_score, data.trailer)
     return found
 
 

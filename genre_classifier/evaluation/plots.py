@@ -31,7 +31,7 @@ INK = "#1a1a1a"
 # On a cell of a heat map, whose colour no page changes.
 ON_LIGHT, ON_DARK = "#1b1b1b", "#fefefe"
 FAINT = "#b0b0b0"
-MODEL = "#0072B2"
+MODEL_COLOUR = "#0072B2"
 # The share of fewer frames jumps about and says nothing.
 LEAST_BIN_FRAMES = 10
 _CURVE_POINTS = 200
@@ -115,7 +115,7 @@ def reliability_diagram(axes: Axes, before: Reliability, after: Reliability) -> 
         return not_defined(axes, "not defined: no frame")
     shares = after.frames / after.frames.sum()
     axes.bar(after.edges[:-1], shares, width=np.diff(after.edges), align="edge", color="#dcdcdc", linewidth=0, zorder=0)
-    for what, marker, colour, fill in ((before, "o", FAINT, "white"), (after, "s", MODEL, MODEL)):
+    for what, marker, colour, fill in ((before, "o", FAINT, "white"), (after, "s", MODEL_COLOUR, MODEL_COLOUR)):
         used = what.frames >= LEAST_BIN_FRAMES
         if not used.any():
             continue
@@ -143,10 +143,12 @@ def genre_dots(axes: Axes, model: Mapping[str, Estimate], baselines: Mapping[str
             axes.text(0.01, height[row], "not defined", va="center", color="#606060", fontsize=8)
             continue
         if estimate.has_interval:
-            axes.plot([estimate.low, estimate.high], [height[row]] * 2, color=MODEL, linewidth=5, alpha=0.3,
+            axes.plot([estimate.low, estimate.high], [height[row]] * 2, color=MODEL_COLOUR, linewidth=5, alpha=0.3,
                       solid_capstyle="butt")  # fmt: skip
     drawn = {row: estimate.value for row, estimate in model.items() if estimate.defined}
-    axes.plot(list(drawn.values()), [height[row] for row in drawn], "o", color=MODEL, markersize=8, label="the network")
+    axes.plot(
+        list(drawn.values()), [height[row] for row in drawn], "o", color=MODEL_COLOUR, markersize=8, label="the network"
+    )
     for (name, values), marker in zip(baselines.items(), _MARKERS, strict=False):
         drawn = {row: values[row].value for row in model if values[row].defined}
         axes.plot(list(drawn.values()), [height[row] for row in drawn], marker, markerfacecolor="white",
@@ -183,7 +185,7 @@ def cut_distance(axes: Axes, rows: Sequence[Mapping[str, float]]) -> None:
         for row in rows
     ]
     rates = np.array([row["error_rate"] for row in rows])
-    axes.bar(range(len(rows)), np.nan_to_num(rates), color=MODEL, width=0.7)
+    axes.bar(range(len(rows)), np.nan_to_num(rates), color=MODEL_COLOUR, width=0.7)
     for place, (row, rate) in enumerate(zip(rows, rates, strict=True)):
         text = "no frame" if np.isnan(rate) else f"{rate:.1%}\n{int(row['frames']):,} frames"
         axes.annotate(

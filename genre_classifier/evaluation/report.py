@@ -20,7 +20,7 @@ from genre_classifier.evaluation.document import NOT_DEFINED, About
 from genre_classifier.evaluation.evaluate import Evaluation
 from genre_classifier.evaluation.failures import WorstSegment
 from genre_classifier.evaluation.glossary import BASELINES, LEVELS, METRICS, SCOPES
-from genre_classifier.evaluation.plots import FAINT, INK, LEAST_BIN_FRAMES, MODEL, report_plots
+from genre_classifier.evaluation.plots import FAINT, INK, LEAST_BIN_FRAMES, MODEL_COLOUR, report_plots
 from genre_classifier.genres import GENRE_COLOURS, GENRES
 from genre_classifier.pages import data_url, render
 from genre_classifier.tagging.result import clock
@@ -164,7 +164,7 @@ _PAGE_COLOURS = {
     "#404040": "var(--ink)",
     "#e6e6e6": "var(--line)",
     "#dcdcdc": "var(--bar)",
-    MODEL.lower(): "var(--model)",
+    MODEL_COLOUR.lower(): "var(--model)",
 } | {colour.lower(): f"color-mix(in oklab, {colour}, white var(--lift))" for colour in GENRE_COLOURS.values()}
 
 

@@ -27,7 +27,7 @@ from preprocessing.errors import InputError
 from preprocessing.files import read_document, shown, write_atomically
 
 SCHEMA = 1
-INDEX = "evaluation.json"
+SCORES_FILE = "evaluation.json"
 FOLDER = "scores"  # inside a report folder
 _UNFINISHED = "unfinished_"
 
@@ -170,7 +170,7 @@ def _file(trailer_id: int | None) -> str:
 
 def write_score_folder(path: Path, folder: ScoreFolder) -> None:
     """Write every table, then `evaluation.json`, so that a folder with it is whole."""
-    (path / INDEX).unlink(missing_ok=True)
+    (path / SCORES_FILE).unlink(missing_ok=True)
     for name, tables in {"": folder.scores, **folder.baselines}.items():
         (path / name).mkdir(parents=True, exist_ok=True)
         for trailer in folder.trailers:
@@ -197,13 +197,13 @@ def write_index(path: Path, folder: ScoreFolder) -> None:
         "baselines": list(folder.baselines),
         "trailers": [dataclasses.asdict(trailer) for trailer in folder.trailers],
     }
-    write_atomically(path / INDEX, json.dumps(index, indent=1) + "\n")
+    write_atomically(path / SCORES_FILE, json.dumps(index, indent=1) + "\n")
 
 
 def find_score_folder(path: Path) -> Path | None:
     """Return the scores folder at `path`, be it that or a report folder around it; None if it is neither."""
     for candidate in (path, path / FOLDER):
-        if (candidate / INDEX).is_file():
+        if (candidate / SCORES_FILE).is_file():
             return candidate
     return None
 
@@ -219,7 +219,7 @@ def read_score_folder(path: Path) -> ScoreFolder:
     found = find_score_folder(path)
     if found is None:
         return _read_bare_tables(path)
-    path = found / INDEX
+    path = found / SCORES_FILE
     index = _read_index(path)
     for name in ("run", "split", "clips", "fingerprint"):
         _check(path, isinstance(index.get(name), str), name, index.get(name), "text")
@@ -309,7 +309,7 @@ def _genre_values(path: Path, genres: Any) -> dict[str, dict[str, float]]:
 def read_fingerprint(path: Path) -> str | None:
     """Return the fingerprint of the scores folder at `path`, None where there is no usable one."""
     try:
-        return str(_read_index(path / INDEX).get("fingerprint"))
+        return str(_read_index(path / SCORES_FILE).get("fingerprint"))
     except InputError:
         return None
 

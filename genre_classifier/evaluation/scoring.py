@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import EvaluationConfig
-from genre_classifier.dataset.splits import SPLITS as SPLIT_NAMES
-from genre_classifier.dataset.splits import read_splits
+from genre_classifier.dataset.splits import SPLIT_NAMES, read_splits
 from genre_classifier.dataset.trailers import Trailer, load_trailers
 from genre_classifier.evaluation import baselines
 from genre_classifier.evaluation.failures import find_cuts

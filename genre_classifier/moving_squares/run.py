@@ -31,14 +31,13 @@ from genre_classifier.moving_squares.predictor import (
 )
 from genre_classifier.network.memory import BASE_BYTES, FLOAT, available_bytes
 from genre_classifier.run_folder.checkpoints import load_checkpoint, save_checkpoint
+from genre_classifier.run_folder.layout import CONFIG, HISTORY, MODEL
 from genre_classifier.run_folder.model_file import save_model
 from preprocessing.errors import InputError, WorkError
 from preprocessing.files import make_folder, read_json, shown, write_atomically
 
 logger = logging.getLogger(__name__)
 
-CONFIG = "config.json"
-MODEL = "model.keras"
 _CHANGEABLE = {"epochs", "given", "predicted", "movie"}  # by a resumed run: the training stays the same
 _SEEN, _UNSEEN = 0, 1  # second part of the movies' seeds
 _MOVIES_AT_ONCE = 20  # in a rollout, to bound its memory
@@ -188,7 +187,7 @@ def _trained(
         if _best(rows) == len(rows) - 1:
             save_model(folder / MODEL, model)
         save_checkpoint(folder, model, rows)
-        write_atomically(folder / "history.csv", pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+        write_atomically(folder / HISTORY, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
 
     seen = config.samples - config.unseen
     noisy, shifted = generate_movies(seen, config.frames, seed=(config.seed, _SEEN), config=config)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre_classifier.dataset.splits import SPLITS, check_leakage, draw_splits, read_splits, write_splits
+from genre_classifier.dataset.splits import SPLIT_NAMES, check_leakage, draw_splits, read_splits, write_splits
 from preprocessing.errors import InputError
 
 SHARES = (0.6, 0.2, 0.2)
@@ -38,8 +38,8 @@ def test_each_split_gets_its_share_of_a_rare_genre():
     genres[:10, 1] = True  # rare
     for seed in range(10):
         splits = np.array(draw_splits(genres, [str(i) for i in range(60)], SHARES, seed=seed))
-        assert [int((splits[:10] == split).sum()) for split in SPLITS] == [6, 2, 2]
-        assert [int((splits == split).sum()) for split in SPLITS] == [36, 12, 12]
+        assert [int((splits[:10] == split).sum()) for split in SPLIT_NAMES] == [6, 2, 2]
+        assert [int((splits == split).sum()) for split in SPLIT_NAMES] == [36, 12, 12]
 
 
 def test_a_share_of_zero_gets_nothing():
