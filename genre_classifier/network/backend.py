@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -113,13 +112,10 @@ def require_precision(precision: str) -> None:
 
 @functools.cache
 def has_bfloat16() -> bool:
-    """Return whether the machine multiplies bfloat16 in hardware (CPUs on Linux alone; GPUs everywhere)."""
-    try:
-        with Path("/proc/cpuinfo").open(encoding="ascii", errors="replace") as file:
-            flags = next((line for line in file if line.startswith("flags")), "").split()
-    except OSError:
-        flags = []
-    if {"avx512_bf16", "amx_bf16"} & set(flags):
+    """Return whether the machine multiplies bfloat16 in hardware (of CPUs, those that say so; every GPU)."""
+    import cpuinfo  # asks a process of its own: a second
+
+    if {"avx512_bf16", "amx_bf16"} & set(cpuinfo.get_cpu_info().get("flags", ())):
         return True
     if TENSORFLOW:
         import tensorflow as tf
