@@ -48,7 +48,7 @@ from keras import ops
 
 from genre_classifier.moving_squares.config import PRESETS, SquaresConfig
 from genre_classifier.moving_squares.movies import draw_squares, render_movies
-from genre_classifier.network.layers import PACKAGE, FastConvLSTM2D
+from genre_classifier.network.layers import PACKAGE, ConvLSTM2D
 
 __all__ = ["PRESETS", "SquaresConfig", "build_predictor", "generate_movies", "roll_out", "train_predictor"]
 
@@ -117,7 +117,7 @@ def build_predictor(config: SquaresConfig | None = None) -> keras.Model:
     config = config or SquaresConfig()
     movies = frames = keras.Input((None, config.size, config.size, 1), name="movies")
     for number in range(1, config.layers + 1):
-        frames, *_ = FastConvLSTM2D(
+        frames, *_ = ConvLSTM2D(
             config.filters,
             config.kernel,
             padding="same",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 from keras import ops
@@ -16,6 +16,10 @@ from keras import ops
 from preprocessing.errors import InputError
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+# What `keras.ops` take and give: the backend's tensors and variables, NumPy arrays, Keras's symbolic tensors. They have
+# no class in common.
+Tensor: TypeAlias = Any
 
 
 def fused(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,7 +50,7 @@ def program(function: Callable[..., Any], variables: Sequence[keras.Variable] = 
         import jax
 
         # A value that the function takes from anywhere but its arguments would be compiled in as a constant.
-        def of_values(values: list[Any], *arguments: Any) -> Any:
+        def of_values(values: list[Tensor], *arguments: Any) -> Any:
             with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
                 return function(*arguments)
 
@@ -55,7 +59,9 @@ def program(function: Callable[..., Any], variables: Sequence[keras.Variable] = 
     return function
 
 
-def scan(step: Callable[..., Any], state: Any, frames: Any, outputs: Sequence[tuple[Any, str]]) -> tuple[Any, Any]:
+def scan(
+    step: Callable[..., Any], state: Any, frames: Any, outputs: Sequence[tuple[tuple[Tensor | int, ...], str]]
+) -> tuple[tuple[Tensor, ...], Any]:
     """Step through the frames of a chunk.
 
     Parameters
@@ -81,7 +87,7 @@ def scan(step: Callable[..., Any], state: Any, frames: Any, outputs: Sequence[tu
     count = tf.shape(keras.tree.flatten(frames)[0])[0]
     stores = tuple(tf.TensorArray(dtype, count, element_shape=shape) for shape, dtype in outputs)
 
-    def body(index: Any, state: Any, stores: Any) -> Any:
+    def body(index: Tensor, state: Any, stores: Any) -> Any:
         state, written = step(state, keras.tree.map_structure(lambda sequence: sequence[index], frames))
         return index + 1, state, tuple(store.write(index, one) for store, one in zip(stores, written, strict=True))
 
@@ -90,7 +96,7 @@ def scan(step: Callable[..., Any], state: Any, frames: Any, outputs: Sequence[tu
     return tuple(frames_first(store.stack()) for store in stores), state
 
 
-def frames_first(sequence: Any) -> Any:
+def frames_first(sequence: Tensor) -> Tensor:
     """Swap `(batch, frames, ...)` into `(frames, batch, ...)`, or back; costs nothing for a batch of one."""
     return ops.transpose(sequence, (1, 0, *range(2, len(sequence.shape))))
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from genre_classifier.network import convlstm
-from genre_classifier.network.backend import TENSORFLOW, frames_first, fused
+from genre_classifier.network.backend import TENSORFLOW, Tensor, frames_first, fused
 from genre_classifier.network.convlstm import WHOLE, Cell, Moments, Pool, State, gates, join, measure
 
 if TENSORFLOW:
@@ -20,14 +20,14 @@ if TENSORFLOW:
 
 def run(
     cell: Cell,
-    frames: Any,
+    frames: Tensor,
     state: State,
-    weights: Any,
+    real: Tensor,
     *,
     pool: Pool = WHOLE,
-    signs: Any = 1.0,
+    signs: Tensor = 1.0,
     input_gradient: bool = True,
-) -> tuple[Any, State, Moments]:
+) -> tuple[Tensor, State, Moments]:
     """Run as `genre_classifier.network.convlstm.run_and_pool` does, keeping what the backward pass needs.
 
     Parameters
@@ -35,7 +35,7 @@ def run(
     cell : Cell
     frames : tensor, shape (batch, frames, rows, cols, channels)
     state : tuple
-    weights : float tensor, shape (batch, frames)
+    real : float tensor, shape (batch, frames)
         1 for real frames, 0 for padded ones, which the moments leave out.
     pool : Pool
         The windows over which h is pooled.
@@ -52,22 +52,26 @@ def run(
         Of h before pooling; differentiable like the outputs.
     """
     if not TENSORFLOW:  # the backend's own differentiation
-        return convlstm.run_and_pool(cell, frames, state, weights, pool=pool, signs=signs)
+        return convlstm.run_and_pool(cell, frames, state, real, pool=pool, signs=signs)
 
     signs = tf.ones((cell.bias.shape[0] // 4,)) * signs
 
     @tf.custom_gradient
-    def differentiable(frames: Any, h0: Any, c0: Any, kernel: Any, bias: Any, weights: Any, signs: Any) -> Any:
-        loop = _Loop(cell, tf.cast(kernel, cell.dtype), bias, frames, (h0, c0), weights, signs, pool)
+    def differentiable(
+        frames: Tensor, h0: Tensor, c0: Tensor, kernel: Tensor, bias: Tensor, real: Tensor, signs: Tensor
+    ) -> Any:
+        loop = _Loop(cell, tf.cast(kernel, cell.dtype), bias, frames, (h0, c0), real, signs, pool)
         (h, c), moments = loop.forward()
 
-        def gradient(d_outputs: Any, d_h: Any, d_c: Any, _: Any, d_total: Any, d_squares: Any) -> Any:
+        def gradient(
+            d_outputs: Tensor, d_h: Tensor, d_c: Tensor, _: Tensor, d_total: Tensor, d_squares: Tensor
+        ) -> tuple[Tensor, ...]:
             gradients = loop.backward(d_outputs, (d_h, d_c), (d_total, d_squares), input_gradient)
-            return (*gradients, tf.zeros_like(weights), tf.zeros_like(signs))
+            return (*gradients, tf.zeros_like(real), tf.zeros_like(signs))
 
         return (frames_first(loop.outputs), h, c, *moments), gradient
 
-    outputs, h, c, *moments = differentiable(frames, *state, cell.kernel, cell.bias, weights, signs)
+    outputs, h, c, *moments = differentiable(frames, *state, cell.kernel, cell.bias, real, signs)
     return outputs, (h, c), Moments(*moments)
 
 
@@ -75,10 +79,18 @@ class _Loop:
     """One chunk's way forward, what it keeps, and its way back. Sequences have frames first."""
 
     def __init__(
-        self, cell: Cell, kernel: Any, bias: Any, frames: Any, state: State, weights: Any, signs: Any, pool: Pool
+        self,
+        cell: Cell,
+        kernel: Tensor,
+        bias: Tensor,
+        frames: Tensor,
+        state: State,
+        real: Tensor,
+        signs: Tensor,
+        pool: Pool,
     ) -> None:
         self.cell, self.kernel, self.bias, self.state, self.signs, self.pool = cell, kernel, bias, state, signs, pool
-        self.frames, self.weights = frames_first(frames), frames_first(weights)
+        self.frames, self.real = frames_first(frames), frames_first(real)
         self.count = tf.shape(self.frames)[0]
 
     def forward(self) -> tuple[State, Moments]:
@@ -94,10 +106,10 @@ class _Loop:
         )
         update, pool = convlstm.gates_and_state(self.cell.recurrent_activation), _pool(self.pool)
 
-        def body(index: Any, h: Any, c: Any, moments: Moments, stores: Any) -> Any:
+        def body(index: Tensor, h: Tensor, c: Tensor, moments: Moments, stores: Any) -> Any:
             z = tf.nn.conv2d(join(self.frames[index], h, self.cell.dtype), self.kernel, 1, "SAME")
             h, c = update(z, self.bias, c)
-            moments = moments + measure(h, self.weights[index])
+            moments = moments + measure(h, self.real[index])
             values = (*pool(h, self.signs), h, c, z)
             return index + 1, h, c, moments, tuple(s.write(index, v) for s, v in zip(stores, values, strict=True))
 
@@ -108,7 +120,9 @@ class _Loop:
         self.outputs = outputs.stack()
         return (h, c), moments
 
-    def backward(self, d_outputs: Any, d_last: State, d_moments: tuple[Any, Any], input_gradient: bool) -> Any:
+    def backward(
+        self, d_outputs: Tensor, d_last: State, d_moments: tuple[Tensor, Tensor], input_gradient: bool
+    ) -> tuple[Tensor, ...]:
         """Return the gradients of frames, h0, c0, kernel and bias."""
         cell, (places, hs, cs, zs) = self.cell, self.kept
         d_outputs, (h0, c0), channels = frames_first(d_outputs), self.state, self.frames.shape[-1]
@@ -118,10 +132,10 @@ class _Loop:
         ones = tf.ones_like(h0[..., :1])
         d_frames = tf.TensorArray("float32", self.count, element_shape=self.frames.shape[1:])
 
-        def body(index: Any, h: Any, d_h: Any, c: Any, d_c: Any, d_kernel: Any, d_frames: Any) -> Any:
+        def body(index: Tensor, h: Tensor, d_h: Tensor, c: Tensor, d_c: Tensor, d_kernel: Tensor, d_frames: Any) -> Any:
             h_before, c_before = tf.cond(index > 0, lambda: (hs.read(index - 1), cs.read(index - 1)), lambda: (h0, c0))
             d_out = unpool(d_outputs[index], places.read(index), h, self.signs)
-            counted = self.weights[index][:, None, None, None]
+            counted = self.real[index][:, None, None, None]
             d_z, d_c = back(zs.read(index), self.bias, c_before, c, h, d_out, counted, *d_moments, d_h, d_c)
             d_joined = tf.raw_ops.Conv2DBackpropInput(
                 input_sizes=tf.concat([tf.shape(h0)[:3], [through.shape[2]]], axis=0),
@@ -155,10 +169,10 @@ class _Loop:
 
 
 @functools.cache
-def _pool(pool: Pool) -> Callable[..., Any]:
+def _pool(pool: Pool) -> Callable[..., Tensor]:
     """Return the pooled maps, and where in its window each maximum came from."""
 
-    def pooled(h: Any, signs: Any) -> Any:
+    def pooled(h: Tensor, signs: Tensor) -> tuple[Tensor, Tensor]:
         corners = convlstm.corners(h * signs, pool)
         best, place = corners[0], tf.zeros_like(corners[0], "uint8")
         for number, corner in enumerate(corners[1:], start=1):
@@ -170,10 +184,10 @@ def _pool(pool: Pool) -> Callable[..., Any]:
 
 
 @functools.cache
-def _unpool(pool: Pool) -> Callable[..., Any]:
+def _unpool(pool: Pool) -> Callable[..., Tensor]:
     """Return the gradient of `_pool` with respect to h."""
 
-    def unpooled(d_pooled: Any, place: Any, h: Any, signs: Any) -> Any:
+    def unpooled(d_pooled: Tensor, place: Tensor, h: Tensor, signs: Tensor) -> Tensor:
         _, rows, cols, filters = d_pooled.shape
         size = pool.size
         numbers = tf.cast(tf.reshape(tf.range(size * size), (1, 1, size, 1, size, 1)), tf.uint8)
@@ -187,29 +201,29 @@ def _unpool(pool: Pool) -> Callable[..., Any]:
 
 
 @functools.cache
-def _back(recurrent_activation: str, dtype: str) -> Callable[..., Any]:
+def _back(recurrent_activation: str, dtype: str) -> Callable[..., Tensor]:
     """Return the gradients with respect to z and to c before the frame."""
 
-    def slope(activated: Any) -> Any:
+    def slope(activated: Tensor) -> Tensor:
         if recurrent_activation == "sigmoid":
             return activated * (1 - activated)
         return tf.where((activated > 0) & (activated < 1), 1 / 6, 0.0)
 
     def back(
-        z: Any,
-        bias: Any,
-        c_before: Any,
-        c: Any,
-        h: Any,
-        d_out: Any,
-        weights: Any,
-        d_total: Any,
-        d_squares: Any,
-        d_h: Any,
-        d_c: Any,
-    ) -> Any:
+        z: Tensor,
+        bias: Tensor,
+        c_before: Tensor,
+        c: Tensor,
+        h: Tensor,
+        d_out: Tensor,
+        real: Tensor,
+        d_total: Tensor,
+        d_squares: Tensor,
+        d_h: Tensor,
+        d_c: Tensor,
+    ) -> tuple[Tensor, Tensor]:
         i, f, g, o = gates(z, bias, recurrent_activation)
-        d_h = tf.cast(d_h, "float32") + d_out + weights * (d_total + 2 * d_squares * h)
+        d_h = tf.cast(d_h, "float32") + d_out + real * (d_total + 2 * d_squares * h)
         t = tf.tanh(c)
         d_c = d_c + d_h * o * (1 - t * t)
         parts = [d_c * g * slope(i), d_c * c_before * slope(f), d_c * i * (1 - g * g), d_h * t * slope(o)]

@@ -17,10 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from genre_classifier.network.backend import fused, scan
+from genre_classifier.network.backend import Tensor, fused, scan
 from genre_classifier.network.memory import pooled_size
-
-RECURRENT_ACTIVATIONS = ("hard_sigmoid", "sigmoid")
 
 
 class Moments(NamedTuple):
@@ -34,9 +32,9 @@ class Moments(NamedTuple):
         Sum of the values and of their squares.
     """
 
-    count: Any
-    total: Any
-    squares: Any
+    count: Tensor
+    total: Tensor
+    squares: Tensor
 
     def __add__(self, other: Any) -> Moments:
         """Return the moments of two sets of pixels together."""
@@ -55,8 +53,8 @@ class Cell(NamedTuple):
         Of the convolution; state and gates stay in float32.
     """
 
-    kernel: Any
-    bias: Any
+    kernel: Tensor
+    bias: Tensor
     recurrent_activation: str
     dtype: str = "float32"
 
@@ -88,26 +86,26 @@ class Pool(NamedTuple):
 
 
 WHOLE = Pool(1)  # every pixel is a window of its own
-State = tuple[Any, Any]  # h and c, each (batch, rows, cols, filters)
+State = tuple[Tensor, Tensor]  # h and c, each (batch, rows, cols, filters)
 
 
-def join(frame: Any, h: Any, dtype: str) -> Any:
+def join(frame: Tensor, h: Tensor, dtype: str) -> Tensor:
     """Put a frame and the hidden state side by side, as the convolution wants them."""
     return ops.concatenate([ops.cast(frame, dtype), ops.cast(h, dtype)], axis=-1)
 
 
-def step(cell: Cell, joined: Any, c: Any) -> State:
+def step(cell: Cell, joined: Tensor, c: Tensor) -> State:
     """Return `(h, c)` after one frame; `joined` is the frame beside h."""
     return gates_and_state(cell.recurrent_activation)(_convolve(cell, joined), cell.bias, c)
 
 
-def run(cell: Cell, frames: Any, state: State) -> tuple[Any, State]:
+def run(cell: Cell, frames: Tensor, state: State) -> tuple[Tensor, State]:
     """Run over `(batch, frames, rows, cols, channels)`; return all h and the last state.
 
     Every backend can differentiate this; `genre_classifier.network.backpropagation.run` is the one to train with.
     """
 
-    def one(state: State, frame: Any) -> tuple[State, tuple[Any]]:
+    def one(state: State, frame: Tensor) -> tuple[State, tuple[Tensor]]:
         h, c = step(cell, join(frame, state[0], cell.dtype), state[1])
         return (h, c), (h,)
 
@@ -116,8 +114,8 @@ def run(cell: Cell, frames: Any, state: State) -> tuple[Any, State]:
 
 
 def run_and_pool(
-    cell: Cell, frames: Any, state: State, weights: Any, *, pool: Pool = WHOLE, signs: Any = 1.0
-) -> tuple[Any, State, Moments]:
+    cell: Cell, frames: Tensor, state: State, real: Tensor, *, pool: Pool = WHOLE, signs: Tensor = 1.0
+) -> tuple[Tensor, State, Moments]:
     """Run, measure h and pool it.
 
     Parameters
@@ -125,7 +123,7 @@ def run_and_pool(
     cell : Cell
     frames : tensor, shape (batch, frames, rows, cols, channels)
     state : tuple
-    weights : float tensor, shape (batch, frames)
+    real : float tensor, shape (batch, frames)
         1 for real frames, 0 for padded ones, which the moments leave out.
     pool : Pool
         The windows over which h is pooled.
@@ -140,7 +138,7 @@ def run_and_pool(
         Of h before pooling.
     """
 
-    def one(carry: Any, frame: Any) -> Any:
+    def one(carry: Any, frame: tuple[Tensor, Tensor]) -> Any:
         (h, c), moments = carry
         h, c = step(cell, join(frame[0], h, cell.dtype), c)
         return ((h, c), moments + measure(h, frame[1])), (max_pool(h * signs, pool),)
@@ -149,11 +147,11 @@ def run_and_pool(
     shape = (batch, pool.windows(rows), pool.windows(cols), filters)
     zeros = ops.zeros((filters,))
     start = (tuple(state), Moments(ops.zeros(()), zeros, zeros))
-    (outputs,), (state, moments) = scan(one, start, (frames, weights), [(shape, "float32")])
+    (outputs,), (state, moments) = scan(one, start, (frames, real), [(shape, "float32")])
     return outputs, state, moments
 
 
-def corners(frames: Any, pool: Pool) -> list[Any]:
+def corners(frames: Tensor, pool: Pool) -> list[Tensor]:
     """Cut `(n, rows, cols, channels)` into the windows' first pixels, second pixels, ..., row by row."""
     _, rows, cols, _ = frames.shape
     margins = [pool.margins(rows), pool.margins(cols)]
@@ -165,29 +163,29 @@ def corners(frames: Any, pool: Pool) -> list[Any]:
     return [frames[:, i:rows:size, j:cols:size] for i in range(size) for j in range(size)]
 
 
-def measure(frames: Any, weights: Any) -> Moments:
-    """Add up `(n, rows, cols, channels)`; `weights` `(n,)` is 1 for a real frame and 0 for a padded one."""
+def measure(frames: Tensor, real: Tensor) -> Moments:
+    """Add up `(n, rows, cols, channels)`; `real` `(n,)` is 1 for a real frame and 0 for a padded one."""
     _, rows, cols, channels = frames.shape
     flat = ops.reshape(frames, (-1, rows * cols, channels))
     # Matrix products: one pass over the memory, with all cores.
     total = ops.matmul(ops.ones((1, rows * cols)), flat)[:, 0]
     squares = ops.diagonal(ops.matmul(ops.swapaxes(flat, 1, 2), flat), axis1=1, axis2=2)
-    total, squares = (ops.sum(weights[:, None] * sums, axis=0) for sums in (total, squares))
-    return Moments(ops.sum(weights) * (rows * cols), total, squares)
+    total, squares = (ops.sum(real[:, None] * sums, axis=0) for sums in (total, squares))
+    return Moments(ops.sum(real) * (rows * cols), total, squares)
 
 
-def max_pool(frames: Any, pool: Pool) -> Any:
+def max_pool(frames: Tensor, pool: Pool) -> Tensor:
     """Pool `(n, rows, cols, channels)`."""
     if pool.size == 1:
         return frames
     return ops.max_pool(frames, pool.size, pool.size, padding=pool.padding, data_format="channels_last")
 
 
-def _convolve(cell: Cell, joined: Any) -> Any:
+def _convolve(cell: Cell, joined: Tensor) -> Tensor:
     return ops.conv(joined, ops.cast(cell.kernel, cell.dtype), padding="same", data_format="channels_last")
 
 
-def gates(z: Any, bias: Any, recurrent_activation: str) -> tuple[Any, Any, Any, Any]:
+def gates(z: Tensor, bias: Tensor, recurrent_activation: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the activated gates i, f, g, o in float32."""
     i, f, g, o = ops.split(ops.cast(z, "float32") + bias, 4, axis=-1)
     s = ops.hard_sigmoid if recurrent_activation == "hard_sigmoid" else ops.sigmoid
@@ -198,7 +196,7 @@ def gates(z: Any, bias: Any, recurrent_activation: str) -> tuple[Any, Any, Any, 
 def gates_and_state(recurrent_activation: str) -> Callable[..., State]:
     """Return a function of `(z, bias, c)` that gives the new `(h, c)`."""
 
-    def update(z: Any, bias: Any, c: Any) -> State:
+    def update(z: Tensor, bias: Tensor, c: Tensor) -> State:
         i, f, g, o = gates(z, bias, recurrent_activation)
         c = f * c + i * g
         return o * ops.tanh(c), c

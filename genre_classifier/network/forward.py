@@ -14,50 +14,56 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from genre_classifier.network import backpropagation, convlstm
-from genre_classifier.network.backend import fused, scan
-from genre_classifier.network.convlstm import Moments, Pool
+from genre_classifier.network.backend import Tensor, fused, scan
+from genre_classifier.network.convlstm import Cell, Moments, Pool
 from genre_classifier.network.layers import Frames
 
 
-class Stage(NamedTuple):
-    """One shared stage, ready for use: a ConvLSTM, its normalisation and its pooling."""
+class StageWeights(NamedTuple):
+    """Weights of one shared stage: of its ConvLSTM and its normalisation; and the pooling after them."""
 
-    cell: convlstm.Cell
-    gamma: Any
-    beta: Any
-    moving_mean: Any
-    moving_variance: Any
+    cell: Cell
+    gamma: Tensor
+    beta: Tensor
+    moving_mean: Tensor
+    moving_variance: Tensor
     epsilon: float
     pool: Pool
 
 
-class Branches(NamedTuple):
-    """All branches, ready for use: one ConvLSTM as wide as all of theirs, and each one's layers after it."""
+class Weights(NamedTuple):
+    """The network's weights at one moment, as both programs take them.
 
-    cell: convlstm.Cell
-    pool: Pool
-    heads: Sequence[Callable[[Any], Any]]
-
-
-class Network(NamedTuple):
-    """The whole network, ready for use."""
+    Attributes
+    ----------
+    prepare : Frames
+        What comes before the first stage; it has no weights.
+    stages : sequence of StageWeights
+    branches : Cell
+        All branches' ConvLSTMs, as `fuse_cells` makes them one.
+    branch_pool : Pool
+    heads : sequence of callable
+        Each branch's layers from its pooled maps to its score.
+    """
 
     prepare: Frames
-    stages: Sequence[Stage]
-    branches: Branches
+    stages: Sequence[StageWeights]
+    branches: Cell
+    branch_pool: Pool
+    heads: Sequence[Callable[[Tensor], Tensor]]
 
 
-States = tuple[Any, ...]  # of the preparation, of each shared stage, of the branches
+States = tuple[Any, ...]  # of the preparation, of each shared stage, of the branches: tuples of tensors
 
 
 def step_through(
-    network: Network, pixels: Any, states: States, *, measure: bool = False
-) -> tuple[Any, States, tuple[Moments, ...]]:
+    weights: Weights, pixels: Tensor, states: States, *, measure: bool = False
+) -> tuple[Tensor, States, tuple[Moments, ...]]:
     """Score a chunk, frame by frame, with the moving statistics of the normalisation.
 
     Parameters
     ----------
-    network : Network
+    weights : Weights
     pixels : tensor, shape (batch, frames, 3, rows, cols)
     states : tuple
         `GenreModel.initial_states`, or what this function gave for the chunk before.
@@ -71,13 +77,13 @@ def step_through(
     moments : tuple of Moments
         Of each stage; empty without `measure`.
     """
-    stages, branches = network.stages, network.branches
+    stages = weights.stages
     affine = [_affine(stage, stage.moving_mean, stage.moving_variance) for stage in stages]
-    cells = [*(stage.cell for stage in stages), branches.cell]
+    cells = [*(stage.cell for stage in stages), weights.branches]
 
-    def one(carry: Any, frame: Any) -> Any:
+    def one(carry: Any, frame: Tensor) -> Any:
         (prepared, *recurrent), moments = carry
-        pixels, prepared = network.prepare.step(frame, prepared)
+        pixels, prepared = weights.prepare.step(frame, prepared)
         after, measured = [], []
         joined = convlstm.join(pixels, recurrent[0][0], cells[0].dtype)
         for number, cell in enumerate(cells):
@@ -85,28 +91,29 @@ def step_through(
             after.append((h, c))
             if number < len(stages):
                 if measure:
-                    weights = _weights(network.prepare, frame[:, None])[:, 0]
-                    measured.append(moments[number] + convlstm.measure(h, weights))
+                    real = _real(weights.prepare, frame[:, None])[:, 0]
+                    measured.append(moments[number] + convlstm.measure(h, real))
                 pooled = _pool_and_join(stages[number].pool, cells[number + 1].dtype)
                 joined = pooled(h, *affine[number], recurrent[number + 1][0])
-        maps = convlstm.max_pool(h, branches.pool)
+        maps = convlstm.max_pool(h, weights.branch_pool)
         return ((prepared, *after), tuple(measured)), (maps,)
 
     zero = tuple(_no_moments(stage) for stage in stages) if measure else ()
     batch, rows, cols, channels = states[-1][0].shape
-    shape = (batch, branches.pool.windows(rows), branches.pool.windows(cols), channels)
+    pool = weights.branch_pool
+    shape = (batch, pool.windows(rows), pool.windows(cols), channels)
     (maps,), (states, moments) = scan(one, (states, zero), pixels, [(shape, "float32")])
-    return run_heads(branches, maps), states, moments
+    return run_heads(weights.heads, maps), states, moments
 
 
 def run_layers(
-    network: Network, pixels: Any, states: States, *, batch_statistics: bool, keep: bool = True
-) -> tuple[Any, States, tuple[Moments, ...]]:
+    weights: Weights, pixels: Tensor, states: States, *, batch_statistics: bool, keep: bool = True
+) -> tuple[Tensor, States, tuple[Moments, ...]]:
     """Score a chunk, layer by layer.
 
     Parameters
     ----------
-    network : Network
+    weights : Weights
     pixels : tensor, shape (batch, frames, 3, rows, cols)
     states : tuple
     batch_statistics : bool
@@ -122,34 +129,34 @@ def run_layers(
         Of each stage.
     """
     run = backpropagation.run if keep else convlstm.run_and_pool
-    frames, prepared = network.prepare.run(pixels, states[0])
-    weights = _weights(network.prepare, pixels)
+    frames, prepared = weights.prepare.run(pixels, states[0])
+    real = _real(weights.prepare, pixels)
     after, measured = [prepared], []
-    for number, stage in enumerate(network.stages):
+    for number, stage in enumerate(weights.stages):
         # Pooled before normalised, so that the rest has less to do. That is the same number, since rounding is
         # monotonic, if a channel whose scale is negative is pooled with its sign turned.
         signs = ops.where(stage.gamma < 0, -1.0, 1.0)
         options = {"input_gradient": number > 0} if keep else {}
         frames, state, moments = run(
-            stage.cell, frames, states[1 + number], weights, pool=stage.pool, signs=signs, **options
+            stage.cell, frames, states[1 + number], real, pool=stage.pool, signs=signs, **options
         )
         after.append(state)
         measured.append(moments)
         mean, variance = statistics(moments) if batch_statistics else (stage.moving_mean, stage.moving_variance)
         scale, shift = _affine(stage, mean, variance)
         frames = frames * (scale * signs) + shift
-    frames, state, _ = run(network.branches.cell, frames, states[-1], weights, pool=network.branches.pool)
+    frames, state, _ = run(weights.branches, frames, states[-1], real, pool=weights.branch_pool)
     after.append(state)
-    return run_heads(network.branches, frames), tuple(after), tuple(measured)
+    return run_heads(weights.heads, frames), tuple(after), tuple(measured)
 
 
-def run_heads(branches: Branches, maps: Any) -> Any:
+def run_heads(heads: Sequence[Callable[[Tensor], Tensor]], maps: Tensor) -> Tensor:
     """Turn the pooled maps of all branches, `(batch, frames, rows, cols, channels)`, into scores."""
-    parts = ops.split(maps, len(branches.heads), axis=-1)
-    return ops.concatenate([head(part) for head, part in zip(branches.heads, parts, strict=True)], axis=-1)
+    parts = ops.split(maps, len(heads), axis=-1)
+    return ops.concatenate([head(part) for head, part in zip(heads, parts, strict=True)], axis=-1)
 
 
-def fuse_cells(cells: Sequence[convlstm.Cell]) -> convlstm.Cell:
+def fuse_cells(cells: Sequence[Cell]) -> Cell:
     """Make one cell that runs several side by side on the same input.
 
     Its state holds theirs one after the other along the channels; its recurrent kernel is block-diagonal, so none
@@ -174,32 +181,32 @@ def fuse_cells(cells: Sequence[convlstm.Cell]) -> convlstm.Cell:
     return first._replace(kernel=wide, bias=bias)
 
 
-def statistics(moments: Moments) -> tuple[Any, Any]:
+def statistics(moments: Moments) -> tuple[Tensor, Tensor]:
     """Return mean and (biased) variance, as BatchNormalization defines them; zeros when there is no pixel."""
     count = ops.maximum(moments.count, 1.0)
     mean = moments.total / count
     return mean, ops.maximum(moments.squares / count - mean * mean, 0.0)
 
 
-def _affine(stage: Stage, mean: Any, variance: Any) -> tuple[Any, Any]:
+def _affine(stage: StageWeights, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
     scale = stage.gamma / ops.sqrt(variance + stage.epsilon)
     return scale, stage.beta - mean * scale
 
 
-def _weights(prepare: Frames, pixels: Any) -> Any:
+def _real(prepare: Frames, pixels: Tensor) -> Tensor:
     """Return 1 for real frames and 0 for padded ones, `(batch, frames)`."""
     mask = prepare.mask(pixels)
     return ops.ones_like(pixels[:, :, 0, 0, 0], dtype="float32") if mask is None else ops.cast(mask, "float32")
 
 
-def _no_moments(stage: Stage) -> Moments:
+def _no_moments(stage: StageWeights) -> Moments:
     zeros = ops.zeros_like(stage.moving_mean)
     return Moments(ops.zeros((), "float32"), zeros, zeros)
 
 
 @functools.cache
-def _pool_and_join(pool: Pool, dtype: str) -> Callable[..., Any]:
-    def apply(frames: Any, scale: Any, shift: Any, h: Any) -> Any:
+def _pool_and_join(pool: Pool, dtype: str) -> Callable[..., Tensor]:
+    def apply(frames: Tensor, scale: Tensor, shift: Tensor, h: Tensor) -> Tensor:
         pooled = functools.reduce(ops.maximum, convlstm.corners(frames * scale + shift, pool))
         return convlstm.join(pooled, h, dtype)
 

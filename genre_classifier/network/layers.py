@@ -14,7 +14,7 @@ from keras import ops
 
 from genre_classifier.config import INPUT_CHANNELS
 from genre_classifier.network import backpropagation, convlstm
-from genre_classifier.network.backend import fused, scan
+from genre_classifier.network.backend import Tensor, fused, scan
 
 PACKAGE = "genre_classifier"
 PADDING = -1  # value of every pixel of a padded frame; no uint8 frame can hold it
@@ -39,13 +39,14 @@ class Frames(keras.layers.Layer):
         super().__init__(**kwargs)
         self.inputs = inputs
 
-    def call(self, pixels: Any) -> tuple[Any, Any]:
+    def call(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return `(frames, mask)` of whole clips; see `run`."""
-        frames, _ = self.run(pixels, self.initial_state(ops.shape(pixels)))
+        batch, _, _, rows, cols = ops.shape(pixels)
+        frames, _ = self.run(pixels, self.initial_state(batch, rows, cols))
         mask = self.mask(pixels)
         return frames, ops.ones_like(pixels[:, :, 0, 0, 0], dtype="bool") if mask is None else mask
 
-    def run(self, pixels: Any, state: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    def run(self, pixels: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Prepare one chunk.
 
         Parameters
@@ -64,29 +65,28 @@ class Frames(keras.layers.Layer):
         batch, _, _, rows, cols = pixels.shape
         shape = (batch, rows, cols, INPUT_CHANNELS[self.inputs])
 
-        def one(state: tuple[Any, ...], frame: Any) -> tuple[tuple[Any, ...], tuple[Any]]:
+        def one(state: tuple[Tensor, ...], frame: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor]]:
             prepared, state = self.step(frame, state)
             return state, (prepared,)
 
         (frames,), state = scan(one, state, pixels, [(shape, "float32")])
         return frames, state
 
-    def step(self, pixels: Any, state: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    def step(self, pixels: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Prepare one frame, `(batch, 3, rows, cols)`; return it and the state after it."""
-        result: tuple[Any, tuple[Any, ...]] = _prepare(self.inputs)(pixels, state)
+        result: tuple[Tensor, tuple[Tensor, ...]] = _prepare(self.inputs)(pixels, state)
         return result
 
-    def mask(self, pixels: Any) -> Any:
+    def mask(self, pixels: Tensor) -> Tensor | None:
         """Return `(batch, frames)`, False for padded frames; None when the type of the pixels cannot hold padding."""
         if keras.backend.standardize_dtype(pixels.dtype).startswith("uint"):
             return None
         return ops.cast(pixels[:, :, 0, 0, 0], "float32") >= 0
 
-    def initial_state(self, shape: Any) -> tuple[Any, ...]:
-        """Return the state before a clip, for pixels of this shape: the frame before, and whether there is one."""
+    def initial_state(self, batch: Tensor | int, rows: int, cols: int) -> tuple[Tensor, ...]:
+        """Return the state before a clip: the frame before, and whether there is one."""
         if self.inputs == "rgb":
             return ()
-        batch, _, _, rows, cols = shape
         channels = 1 if self.inputs == "motion" else 3
         return ops.zeros((batch, rows, cols, channels), "float32"), ops.zeros((batch, 1, 1, 1), "float32")
 
@@ -95,7 +95,7 @@ class Frames(keras.layers.Layer):
         batch, frames, _, rows, cols = input_shape
         return (batch, frames, rows, cols, INPUT_CHANNELS[self.inputs]), (batch, frames)
 
-    def compute_output_spec(self, pixels: Any) -> tuple[Any, Any]:
+    def compute_output_spec(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return what `call` gives for a symbolic input."""
         frames, mask = self.compute_output_shape(pixels.shape)
         return keras.KerasTensor(frames, dtype=self.compute_dtype), keras.KerasTensor(mask, dtype="bool")
@@ -107,7 +107,7 @@ class Frames(keras.layers.Layer):
 
 @functools.cache
 def _prepare(inputs: str) -> Callable[..., Any]:
-    def prepare(pixels: Any, state: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    def prepare(pixels: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         frame = ops.transpose(ops.cast(pixels, "float32"), (0, 2, 3, 1)) * (1 / 255)
         if inputs == "rgb":
             return frame, state
@@ -126,53 +126,32 @@ def _prepare(inputs: str) -> Callable[..., Any]:
     return fused(prepare)
 
 
-@keras.saving.register_keras_serializable(PACKAGE)
-class FastConvLSTM2D(keras.layers.ConvLSTM2D):
+# Registered by the name that files have for it.
+@keras.saving.register_keras_serializable(PACKAGE, name="FastConvLSTM2D")
+class ConvLSTM2D(keras.layers.ConvLSTM2D):
     """`keras.layers.ConvLSTM2D` with one convolution per step instead of eight.
 
-    Same arguments, same weights in the same order, same numbers to float32 rounding: a model saved with one loads
-    with the other. What the fast path does not cover (strides, dilation, dropout, valid padding, other activations, no
-    bias) and masked sequences are left to Keras.
-
-    Parameters
-    ----------
-    precision : {"float32", "bfloat16"}
-        Of the convolutions, besides the arguments of `keras.layers.ConvLSTM2D`; state and gates stay in float32.
+    Same arguments, same weights in the same order, same numbers to float32 rounding. Keras files weights under the
+    name of a layer's class, so weights saved with one of the two load with the other. What the fast path does not
+    cover (channels first, strides, dilation, dropout, valid padding, other activations, no bias, movies run backwards,
+    a state that lasts) and masked sequences are left to Keras.
     """
 
-    def __init__(self, filters: int, kernel_size: Any, *args: Any, precision: str = "float32", **kwargs: Any) -> None:
-        super().__init__(filters, kernel_size, *args, **kwargs)
-        self.precision = precision
-
-    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
-        """Run over `(batch, frames, rows, cols, channels)`, or channels first if the layer is told so."""
+    def call(
+        self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None, training: bool = False
+    ) -> Any:
+        """Run over `(batch, frames, rows, cols, channels)`."""
         if mask is not None or not self.is_fast:
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
-        first = self.data_format == "channels_first"
-        if first:
-            sequences = ops.transpose(sequences, (0, 1, 3, 4, 2))
-        if self.go_backwards:
-            sequences = ops.flip(sequences, axis=1)
-        if initial_state is None and self.stateful:
-            initial_state = [ops.convert_to_tensor(variable) for variable in self.states]
         if initial_state is None:
-            state = self.initial_state(ops.shape(sequences)[0], *sequences.shape[2:4])
-        elif first:
-            state = tuple(ops.transpose(part, (0, 2, 3, 1)) for part in initial_state)
-        else:
-            state = tuple(initial_state)
+            initial_state = self.initial_state(ops.shape(sequences)[0], *sequences.shape[2:4])
+        state = tuple(initial_state)
         if training:
-            weights = ops.ones_like(sequences[:, :, 0, 0, 0], dtype="float32")
-            outputs, state, _ = backpropagation.run(self.weights_for_run(), sequences, state, weights)
+            real = ops.ones_like(sequences[:, :, 0, 0, 0], dtype="float32")
+            outputs, state, _ = backpropagation.run(self.weights_for_run(), sequences, state, real)
         else:
             outputs, state = convlstm.run(self.weights_for_run(), sequences, state)
         result = outputs if self.return_sequences else state[0]
-        if first:
-            state = tuple(ops.transpose(part, (0, 3, 1, 2)) for part in state)
-            result = ops.transpose(result, (0, 1, 4, 2, 3) if self.return_sequences else (0, 3, 1, 2))
-        if self.stateful:
-            for variable, part in zip(keras.tree.flatten(self.states), state, strict=True):
-                variable.assign(part)
         return [result, *state] if self.return_state else result
 
     @property
@@ -183,42 +162,54 @@ class FastConvLSTM2D(keras.layers.ConvLSTM2D):
             cell.activation is keras.activations.tanh
             and cell.recurrent_activation in (keras.activations.sigmoid, keras.activations.hard_sigmoid)
             and cell.padding == "same"
+            and cell.data_format == "channels_last"
             and set(cell.strides) == set(cell.dilation_rate) == {1}
             and cell.use_bias
             and not cell.dropout
             and not cell.recurrent_dropout
+            and not self.go_backwards
+            and not self.stateful
         )
 
-    def weights_for_run(self, precision: str | None = None) -> convlstm.Cell:
-        """Return the layer's weights as the functions of `genre_classifier.network.convlstm` take them."""
+    def weights_for_run(self, precision: str = "float32") -> convlstm.Cell:
+        """Return the present weights as the functions of `genre_classifier.network.convlstm` take them.
+
+        Parameters
+        ----------
+        precision : {"float32", "bfloat16"}
+            Of the convolutions; state and gates stay in float32.
+        """
         kernel = ops.concatenate([self.cell.kernel, self.cell.recurrent_kernel], axis=2)
         bias = ops.copy(self.cell.bias)  # a tensor of its present value
-        return convlstm.Cell(kernel, bias, self.cell.recurrent_activation.__name__, precision or self.precision)
+        return convlstm.Cell(kernel, bias, self.cell.recurrent_activation.__name__, precision)
 
-    def initial_state(self, batch: Any, rows: int, cols: int) -> tuple[Any, Any]:
+    def initial_state(self, batch: Tensor | int, rows: int, cols: int) -> convlstm.State:
         """Return zeros for `(h, c)`, each `(batch, rows, cols, filters)`."""
         zeros = ops.zeros((batch, rows, cols, self.filters), dtype="float32")
         return zeros, zeros
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "precision": self.precision}
-
-
-# Keras files weights under the name of the layer's class: under this one, either layer finds the other's.
-FastConvLSTM2D.__name__ = keras.layers.ConvLSTM2D.__name__
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> ConvLSTM2D:
+        """Build the layer from `get_config`; in files of version 0.1.0 it has a precision, always float32."""
+        return cls(**{name: value for name, value in config.items() if name != "precision"})
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class FrameNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` over the last axis, whose statistics leave padded frames out."""
 
-    def call(self, frames: Any, real: Any = None, training: bool = False) -> Any:
+    def call(self, frames: Tensor, real: Tensor | None = None, training: bool = False) -> Tensor:
         """Normalise `(batch, frames, rows, cols, channels)`; `real` is False for padded frames, `(batch, frames)`."""
         mask = None
         if training and real is not None:  # Keras wants the mask to have every axis but the last
             mask = ops.logical_and(real[:, :, None, None], ops.ones_like(frames[..., 0], dtype="bool"))
         return super().call(frames, training=training, mask=mask)
+
+    def weights_for_run(self) -> tuple[Tensor, Tensor, Tensor, Tensor, float]:
+        """Return the present gamma, beta, moving mean and moving variance, and epsilon."""
+        weights = self.gamma, self.beta, self.moving_mean, self.moving_variance
+        gamma, beta, mean, variance = (ops.copy(weight) for weight in weights)
+        return gamma, beta, mean, variance, self.epsilon
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -237,7 +228,7 @@ class FramePooling(keras.layers.Layer):
         super().__init__(**kwargs)
         self.windows = convlstm.Pool(pool, padding)
 
-    def call(self, frames: Any) -> Any:
+    def call(self, frames: Tensor) -> Tensor:
         """Pool."""
         _, steps, rows, cols, channels = frames.shape
         pooled = convlstm.max_pool(ops.reshape(frames, (-1, rows, cols, channels)), self.windows)
@@ -250,7 +241,7 @@ class FramePooling(keras.layers.Layer):
         batch, frames, rows, cols, channels = input_shape
         return batch, frames, self.windows.windows(rows), self.windows.windows(cols), channels
 
-    def compute_output_spec(self, frames: Any) -> Any:
+    def compute_output_spec(self, frames: Tensor) -> Tensor:
         """Return what `call` gives for a symbolic input."""
         return keras.KerasTensor(self.compute_output_shape(frames.shape), dtype=self.compute_dtype)
 
@@ -274,7 +265,7 @@ class FrameFeatures(keras.layers.Layer):
         super().__init__(**kwargs)
         self.head = head
 
-    def call(self, frames: Any) -> Any:
+    def call(self, frames: Tensor) -> Tensor:
         """Map `(batch, frames, rows, cols, channels)` to `(batch, frames, features)`."""
         if self.head == "pooled":
             return ops.concatenate([ops.mean(frames, axis=(2, 3)), ops.max(frames, axis=(2, 3))], axis=-1)
@@ -288,7 +279,7 @@ class FrameFeatures(keras.layers.Layer):
         batch, frames, rows, cols, channels = input_shape
         return batch, frames, 2 * channels if self.head == "pooled" else channels * rows * cols
 
-    def compute_output_spec(self, frames: Any) -> Any:
+    def compute_output_spec(self, frames: Tensor) -> Tensor:
         """Return what `call` gives for a symbolic input."""
         return keras.KerasTensor(self.compute_output_shape(frames.shape), dtype=self.compute_dtype)
 

@@ -7,18 +7,19 @@ from typing import Any
 import keras
 from keras import ops
 
+from genre_classifier.network.backend import Tensor
 from genre_classifier.network.layers import PACKAGE
 
 _EPSILON = 1e-7
 
 
-def binary_crossentropy(targets: Any, scores: Any) -> Any:
+def binary_crossentropy(targets: Tensor, scores: Tensor) -> Tensor:
     """Return the elementwise binary cross-entropy of scores in [0, 1], in nats; scores are kept 1e-7 off 0 and 1."""
     scores = ops.clip(scores, _EPSILON, 1 - _EPSILON)
     return -(targets * ops.log(scores) + (1 - targets) * ops.log(1 - scores))
 
 
-def linear_softmax_pool(scores: Any, valid: Any) -> Any:
+def linear_softmax_pool(scores: Tensor, valid: Tensor) -> Tensor:
     """Pool the scores of a trailer's frames into one: sum of squares over sum, `(batch, frames)` to `(batch,)`.
 
     Source: Wang, Li, Metze, "A comparison of five multiple instance learning pooling functions for sound event
@@ -47,7 +48,7 @@ class TrailerLoss(keras.losses.Loss):
         super().__init__(name=name)
         self.label_smoothing = label_smoothing
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """Return the loss, a scalar."""
         y_pred = ops.cast(ops.convert_to_tensor(y_pred), "float32")
         y_true = ops.cast(ops.convert_to_tensor(y_true), "float32")

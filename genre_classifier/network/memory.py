@@ -24,7 +24,7 @@ from preprocessing.errors import InputError, WorkError
 # x86-64, oneDNN on): `train` and scoring of the article's network peaked at this much more than the rest of the sum.
 BASE_BYTES = 1.1e9
 FLOAT = 4
-GROUP = 12  # chunks between stored states: see genre_classifier.network.chunked_training
+GROUP = 12  # chunks between stored states: see genre_classifier.network.training_step
 # Whole maps of the first layer that are alive beside those that are kept: of the gates, and of gradients.
 SCORING_COPIES, TRAINING_COPIES = 3.0, 10.0
 

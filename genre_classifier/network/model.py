@@ -16,17 +16,24 @@ the loss the average over the real frames.
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import keras
+from keras import ops
 
-from genre_classifier.config import ModelConfig
-from genre_classifier.network.genre_model import GenreModel
-from genre_classifier.network.layers import FastConvLSTM2D, FrameFeatures, FrameNormalization, FramePooling, Frames
+from genre_classifier.config import Bptt, ModelConfig, Precision
+from genre_classifier.genres import GENRES
+from genre_classifier.network import forward
+from genre_classifier.network.backend import TENSORFLOW, Tensor, program, require_precision
+from genre_classifier.network.layers import PACKAGE, ConvLSTM2D, FrameFeatures, FrameNormalization, FramePooling, Frames
 from genre_classifier.network.losses import TrailerLoss
+from genre_classifier.network.training_step import TrainingStep, measure_loss, split_scores
+from preprocessing.errors import InputError
 
 # Importing this module is enough for `keras.saving.load_model` to read a run's `model.keras`, its loss included.
-__all__ = ["GenreModel", "TrailerLoss", "build_branch", "build_model", "build_trunk"]
+__all__ = ["GenreModel", "TrailerLoss", "build_model"]
 
 
 def build_model(config: ModelConfig | None = None) -> GenreModel:
@@ -42,63 +49,275 @@ def build_model(config: ModelConfig | None = None) -> GenreModel:
     GenreModel
         A functional `keras.Model`, not yet compiled. Seed it with `keras.utils.set_random_seed` beforehand.
     """
-    config = config or ModelConfig()
-    # float32 takes uint8 and padded int16 batches alike; a chunk at a time is cast, never a whole clip.
-    pixels = keras.Input((None, 3, config.rows, config.cols), dtype="float32", name="frames")
-    frames, mask = Frames(config.inputs, name="prepare")(pixels)
-    shared = build_trunk(frames, mask, config)
-    return GenreModel(pixels, [build_branch(shared, genre, config) for genre in config.genres], name="genres")
+    return GenreModel(config or ModelConfig())
 
 
-def build_trunk(frames: Any, mask: Any, config: ModelConfig) -> Any:
-    """Stack the shared stages: ConvLSTM, BatchNormalization over the channel axis, max pooling.
+class Stage(NamedTuple):
+    """Layers of one shared stage."""
+
+    convlstm: ConvLSTM2D
+    norm: FrameNormalization
+    pool: FramePooling
+
+
+class Branch(NamedTuple):
+    """Layers of one genre's branch; `head` turns its pooled maps into its score."""
+
+    convlstm: ConvLSTM2D
+    pool: FramePooling
+    head: Sequence[keras.Layer]
+
+    def score(self, maps: Tensor) -> Tensor:
+        """Turn pooled maps, `(batch, frames, rows, cols, channels)`, into scores in [0, 1], `(batch, frames, 1)`."""
+        for layer in self.head:
+            maps = layer(maps)
+        return maps
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class GenreModel(keras.Model):
+    """A functional model over clips that scores and trains chunk by chunk, with its state carried over.
+
+    `compile`, `fit`, `evaluate` and `predict` are those of every Keras model, with callbacks, optimizers, losses and
+    metrics as usual; on TensorFlow they run the programs of `genre_classifier.network.forward`, as `configure` says.
+    One batch is one step of the optimizer, however it is cut. Losses see the scores of whole clips, `(batch, frames,
+    1)` per output.
 
     Parameters
     ----------
-    frames : tensor, shape (batch, frames, rows, cols, channels)
-    mask : bool tensor, shape (batch, frames)
-        False for padded frames, which the statistics of the normalisation leave out.
     config : ModelConfig
+    name : str
+    trainable : bool
 
-    Returns
-    -------
-    tensor, shape (batch, frames, rows', cols', filters)
-    """
-    for number, (filters, pool) in enumerate(zip(config.trunk_filters, config.trunk_pools, strict=True), start=1):
-        frames = _convlstm(filters, config, name=f"trunk_{number}")(frames)
-        frames = FrameNormalization(
-            momentum=config.norm_momentum, epsilon=config.norm_epsilon, name=f"trunk_{number}_norm"
-        )(frames, real=mask)
-        frames = FramePooling(pool, config.pool_padding, name=f"trunk_{number}_pool")(frames)
-    return frames
-
-
-def build_branch(shared: Any, genre: str, config: ModelConfig) -> Any:
-    """Put one genre's layers on the trunk.
-
-    Parameters
+    Attributes
     ----------
-    shared : tensor, shape (batch, frames, rows, cols, channels)
-        The trunk's output.
-    genre : str
-        Name of the output.
-    config : ModelConfig
-
-    Returns
-    -------
-    tensor, shape (batch, frames, 1)
-        Scores in [0, 1].
+    prepare : Frames
+    trunk : list of Stage
+    branches : list of Branch
+        In the order of the outputs.
     """
-    maps = _convlstm(config.branch_filters, config, name=f"{genre}_convlstm")(shared)
-    maps = FramePooling(config.branch_pool, config.pool_padding, name=f"{genre}_pool")(maps)
-    features = FrameFeatures(config.head, name=f"{genre}_features")(maps)
-    for number, units in enumerate(config.dense_units, start=1):
-        features = keras.layers.Dense(units, activation="relu", name=f"{genre}_dense_{number}")(features)
-    return keras.layers.Dense(1, activation="sigmoid", name=genre)(features)
+
+    def __init__(self, config: ModelConfig, *, name: str = "genres", trainable: bool = True) -> None:
+        # === Layers ===
+        # In this order: Keras draws the seed of a layer's first weights when it makes the layer.
+        prepare = Frames(config.inputs, name="prepare")
+        trunk = [
+            Stage(
+                _convlstm(filters, config, name=f"trunk_{number}"),
+                FrameNormalization(
+                    momentum=config.norm_momentum, epsilon=config.norm_epsilon, name=f"trunk_{number}_norm"
+                ),
+                FramePooling(pool, config.pool_padding, name=f"trunk_{number}_pool"),
+            )
+            for number, (filters, pool) in enumerate(zip(config.trunk_filters, config.trunk_pools, strict=True), 1)
+        ]
+        branches = [
+            Branch(
+                _convlstm(config.branch_filters, config, name=f"{genre}_convlstm"),
+                FramePooling(config.branch_pool, config.pool_padding, name=f"{genre}_pool"),
+                [
+                    FrameFeatures(config.head, name=f"{genre}_features"),
+                    *(
+                        keras.layers.Dense(units, activation="relu", name=f"{genre}_dense_{number}")
+                        for number, units in enumerate(config.dense_units, 1)
+                    ),
+                    keras.layers.Dense(1, activation="sigmoid", name=genre),
+                ],
+            )
+            for genre in config.genres
+        ]
+
+        # === Functional model ===
+        # float32 takes uint8 and padded int16 batches alike; a chunk at a time is cast, never a whole clip.
+        pixels = keras.Input((None, 3, config.rows, config.cols), dtype="float32", name="frames")
+        maps, real = prepare(pixels)
+        for stage in trunk:
+            maps = stage.pool(stage.norm(stage.convlstm(maps), real=real))
+        scores = [branch.score(branch.pool(branch.convlstm(maps))) for branch in branches]
+        super().__init__(inputs=pixels, outputs=scores, name=name, trainable=trainable)
+
+        # === Config ===
+        self.config = config
+        # Kept only now: the order of the weights, and of the optimizer's in a file, is that of the functional model.
+        self.prepare, self.trunk, self.branches = prepare, trunk, branches
+        # On a CPU, XLA for a whole step is several times slower than its parts compiled one by one.
+        self.supports_jit = not TENSORFLOW
+        self._programs: dict[str, Callable[..., Any]] = {}
+        self.configure()
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` builds the network from."""
+        return {"name": self.name, "trainable": self.trainable, "config": self.config.to_dict()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> GenreModel:
+        """Build the network, with fresh weights, from `get_config` or from its layers, as version 0.1.0 wrote them."""
+        fields = _fields_of_layers(config["layers"]) if "layers" in config else config["config"]
+        return cls(ModelConfig.from_dict(fields), name=config["name"], trainable=config["trainable"])
+
+    def configure(
+        self, *, chunk: int | None = None, bptt: Bptt = "truncated", precision: Precision = "float32"
+    ) -> None:
+        """Say how `fit`, `evaluate` and `predict` run from now on. Not saved with the model.
+
+        Parameters
+        ----------
+        chunk : int or None
+            Frames that training holds in memory at once; None takes each batch whole. Scoring always goes frame by
+            frame.
+        bptt : {"truncated", "full"}
+            Where clips are longer than a chunk: "truncated" stops the gradient at the borders of chunks, and the
+            normalisation uses each chunk's own statistics; "full" gives the gradient through the whole clip, exact,
+            at the price of one more forward pass. "full" normalises with the moving statistics (also when a clip fits
+            in one chunk), so that the result does not depend on the chunk. Both update the moving statistics once per
+            step, from all frames of the batch.
+        precision : {"float32", "bfloat16"}
+            Of the convolutions; state, gates, normalisation and Dense layers stay in float32.
+
+        Raises
+        ------
+        InputError
+            If the machine has no bfloat16 arithmetic, or the backend cannot train in chunks.
+        """
+        require_precision(precision)
+        if not TENSORFLOW and (chunk is not None or bptt != "truncated" or precision != "float32"):
+            raise InputError(
+                f"training in chunks, bptt full and precision bfloat16 need the tensorflow backend of Keras; "
+                f"this is {keras.backend.backend()}"
+            )
+        self.chunk, self.bptt, self.precision = chunk, bptt, precision
+        # Keras makes them anew when it next needs them.
+        self.train_function: Callable[..., Any] | None = None
+        self.test_function: Callable[..., Any] | None = None
+        self.predict_function: Callable[..., Any] | None = None
+
+    def initial_states(self, batch: Tensor | int = 1) -> forward.States:
+        """Return the recurrent state before the first frame of `batch` clips."""
+        rows, cols = self.config.rows, self.config.cols
+        states: list[Any] = [self.prepare.initial_state(batch, rows, cols)]
+        for stage in self.trunk:
+            states.append(stage.convlstm.initial_state(batch, rows, cols))
+            rows, cols = stage.pool.windows.windows(rows), stage.pool.windows.windows(cols)
+        filters = self.config.branch_filters * len(self.branches)
+        zeros = ops.zeros((batch, rows, cols, filters), dtype="float32")
+        return (*states, (zeros, zeros))
+
+    def weights_for_run(self, precision: str) -> forward.Weights:
+        """Return the layers' present weights as the programs of `genre_classifier.network.forward` take them."""
+        cells = [branch.convlstm.weights_for_run(precision) for branch in self.branches]
+        stages = [
+            forward.StageWeights(
+                stage.convlstm.weights_for_run(precision), *stage.norm.weights_for_run(), stage.pool.windows
+            )
+            for stage in self.trunk
+        ]
+        return forward.Weights(
+            self.prepare,
+            stages,
+            forward.fuse_cells(cells),
+            self.branches[0].pool.windows,
+            [branch.score for branch in self.branches],
+        )
+
+    def score_chunk(
+        self, pixels: Tensor, states: forward.States, *, precision: str = "float32"
+    ) -> tuple[Tensor, forward.States]:
+        """Score one chunk.
+
+        Parameters
+        ----------
+        pixels : tensor or ndarray, shape (batch, frames, 3, rows, cols)
+        states : tuple
+            `initial_states`, or what this method gave for the chunk before.
+        precision : {"float32", "bfloat16"}
+
+        Returns
+        -------
+        scores : float32 tensor, shape (batch, frames, 6)
+        states : tuple
+
+        Raises
+        ------
+        InputError
+            If the machine has no bfloat16 arithmetic and `precision` asks for it, or the frames have another size.
+        """
+        self.require_size(pixels)
+        if precision not in self._programs:
+            require_precision(precision)
+
+            def score(pixels: Tensor, states: forward.States) -> tuple[Tensor, forward.States]:
+                scores, states, _ = forward.step_through(self.weights_for_run(precision), pixels, states)
+                return scores, states
+
+            self._programs[precision] = program(score, self.variables)
+        return self._programs[precision](ops.convert_to_tensor(pixels), states)
+
+    def require_size(self, pixels: Tensor) -> None:
+        """Refuse frames of another size than the network's (InputError)."""
+        expected, found = self.input_shape[2:], tuple(pixels.shape[2:])
+        if found != expected:
+            shapes = ("x".join(map(str, shape)) for shape in (expected, found))
+            raise InputError(
+                "expected frames of {}, which this network was built for, found {}; build it with rows and cols of the "
+                "clips (ModelConfig), or preprocess with its --size".format(*shapes)
+            )
+
+    def lower_logits(self, offsets: Mapping[str, float]) -> None:
+        """Take a number off the logit of a genre's every score, for good: its output bias moves."""
+        branches = dict(zip(self.config.genres, self.branches, strict=True))
+        for genre, offset in offsets.items():
+            bias = branches[genre].head[-1].bias
+            bias.assign(bias - offset)
+
+    def export(self, filepath: Any, format: str = "tf_saved_model", **options: Any) -> None:
+        """Write the network for programs without this package, as `keras.Model.export`; outputs bear their genres."""
+        named = keras.Model(self.inputs, dict(zip(self.output_names, self.outputs, strict=True)))
+        named.export(filepath, format, **options)
+
+    # What Keras calls, on TensorFlow; other backends run the functional model.
+
+    def make_train_function(self, force: bool = False) -> None:
+        """Make the function that `fit` calls once per batch."""
+        if not TENSORFLOW:
+            super().make_train_function(force)
+        elif self.train_function is None or force:
+            step = TrainingStep(
+                self,
+                norms=[stage.norm for stage in self.trunk],
+                weights_for_run=lambda: self.weights_for_run(self.precision),
+                initial_states=self.initial_states,
+                chunk=self.chunk,
+                bptt=self.bptt,
+            )
+
+            def train_on_next(iterator: Any) -> Any:
+                x, y, weights = keras.utils.unpack_x_y_sample_weight(next(iterator))
+                self.require_size(x)
+                return step(x, y, weights)
+
+            self.train_function = train_on_next
+
+    def test_step(self, *args: Any) -> Any:
+        """Evaluate one batch."""
+        if not TENSORFLOW:
+            return super().test_step(*args)
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(args[0])
+        return measure_loss(self, x, y, self._score_batch(x), weights, training=False)[1]
+
+    def predict_step(self, *args: Any) -> Any:
+        """Score one batch."""
+        if not TENSORFLOW:
+            return super().predict_step(*args)
+        return split_scores(self, self._score_batch(keras.utils.unpack_x_y_sample_weight(args[0])[0]))
+
+    def _score_batch(self, pixels: Tensor) -> Tensor:
+        self.require_size(pixels)
+        states = self.initial_states(ops.shape(pixels)[0])
+        return forward.step_through(self.weights_for_run(self.precision), pixels, states)[0]
 
 
-def _convlstm(filters: int, config: ModelConfig, name: str) -> keras.Layer:
-    return FastConvLSTM2D(
+def _convlstm(filters: int, config: ModelConfig, name: str) -> ConvLSTM2D:
+    return ConvLSTM2D(
         filters,
         config.kernel_size,
         padding="same",
@@ -107,3 +326,27 @@ def _convlstm(filters: int, config: ModelConfig, name: str) -> keras.Layer:
         return_sequences=True,
         name=name,
     )
+
+
+def _fields_of_layers(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the fields of the ModelConfig of a network whose file lists its layers, as Keras describes them."""
+    options = {layer["name"]: layer["config"] for layer in layers}
+    numbers = range(1, len(layers))
+    trunk = list(itertools.takewhile(options.__contains__, (f"trunk_{number}" for number in numbers)))
+    branch = GENRES[0]  # all are alike
+    dense = itertools.takewhile(options.__contains__, (f"{branch}_dense_{number}" for number in numbers))
+    return {
+        "rows": options["frames"]["batch_shape"][3],
+        "cols": options["frames"]["batch_shape"][4],
+        "trunk_filters": [options[name]["filters"] for name in trunk],
+        "trunk_pools": [options[f"{name}_pool"]["pool"] for name in trunk],
+        "branch_filters": options[f"{branch}_convlstm"]["filters"],
+        "branch_pool": options[f"{branch}_pool"]["pool"],
+        "pool_padding": options[f"{branch}_pool"].get("padding", "valid"),  # version 0.1.0 knew no other
+        "dense_units": [options[name]["units"] for name in dense],
+        "kernel_size": options["trunk_1"]["kernel_size"][0],
+        "head": options[f"{branch}_features"]["head"],
+        "inputs": options["prepare"]["inputs"],
+        "norm_momentum": options["trunk_1_norm"]["momentum"],
+        "norm_epsilon": options["trunk_1_norm"]["epsilon"],
+    }

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from genre_classifier.config import Precision
-from genre_classifier.network.genre_model import GenreModel
 from genre_classifier.network.memory import let_go
+from genre_classifier.network.model import GenreModel
 
 DEFAULT_CHUNK = 8  # frames
 

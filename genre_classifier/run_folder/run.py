@@ -52,7 +52,7 @@ class Run:
 
     @cached_property
     def model(self) -> Any:
-        """Return the network, a `genre_classifier.network.genre_model.GenreModel`.
+        """Return the network, a `genre_classifier.network.model.GenreModel`.
 
         Raises
         ------

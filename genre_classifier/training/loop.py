@@ -16,7 +16,7 @@ import numpy as np
 
 from genre_classifier.dataset.prefetch import prefetch
 from genre_classifier.dataset.trailers import TrailerSequence
-from genre_classifier.network.genre_model import GenreModel
+from genre_classifier.network.model import GenreModel
 
 
 def fit_epochs(

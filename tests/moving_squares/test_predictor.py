@@ -23,7 +23,7 @@ from genre_classifier.moving_squares.predictor import (
     train_predictor,
 )
 from genre_classifier.moving_squares.run import evaluate_predictor, read_config, run_squares, unseen_movies
-from genre_classifier.network.layers import FastConvLSTM2D
+from genre_classifier.network.layers import ConvLSTM2D
 from preprocessing.errors import InputError, WorkError
 from tests.notes import logged
 from tests.plain_squares import PlainPredictor, plain_movies
@@ -126,10 +126,8 @@ def test_same_weights_in_plain_layers_give_the_same_movie(causal: bool) -> None:
 def test_a_rollout_shows_every_frame_once(monkeypatch: pytest.MonkeyPatch) -> None:
     model = predictor(SMALL)
     shown = []
-    call = FastConvLSTM2D.call
-    monkeypatch.setattr(
-        FastConvLSTM2D, "call", lambda self, *a, **k: shown.append(a[0].shape[1]) or call(self, *a, **k)
-    )
+    call = ConvLSTM2D.call
+    monkeypatch.setattr(ConvLSTM2D, "call", lambda self, *a, **k: shown.append(a[0].shape[1]) or call(self, *a, **k))
     roll_out(model, generate_movies(1, 4, config=SMALL)[0], 5)
     assert shown == [n for n in (4, 1, 1, 1, 1) for _ in range(SMALL.layers)]
 

@@ -16,8 +16,8 @@ import pytest
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="this is that run")
 def test_equality_checks_hold_on_jax():
     tests = [  # JAX compiles every operation anew: seconds each, so not all
-        "tests/network/test_layers.py::test_scores_equal_those_of_keras[size0-hard_sigmoid-channels_last]",
-        "tests/network/test_layers.py::test_states_go_in_and_out_as_in_keras[channels_first]",
+        "tests/network/test_layers.py::test_scores_equal_those_of_keras[size0-hard_sigmoid]",
+        "tests/network/test_layers.py::test_states_go_in_and_out_as_in_keras",
         "tests/network/test_model.py::test_scores_equal_those_of_plain_keras[channels_last-size3-same]",
         "tests/network/test_model.py::test_saved_model_loads_to_the_same_scores[pooled-rgb+difference]",
         "tests/network/test_model.py::test_scores_follow_the_weights",

@@ -6,48 +6,42 @@ import keras
 import numpy as np
 import pytest
 
-from genre_classifier.network.layers import FastConvLSTM2D, FrameFeatures, FrameNormalization, Frames
+from genre_classifier.network.layers import ConvLSTM2D, FrameFeatures, FrameNormalization, Frames
 
 tensorflow_only = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="differentiates with TensorFlow")
 
 
-def movies(shape, data_format="channels_last", seed=0):
-    batch, frames, rows, cols, channels = shape
-    if data_format == "channels_first":
-        shape = (batch, frames, channels, rows, cols)
+def movies(shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
 def pair(x, **options):
     """Return Keras's layer and the fast one, with the same weights, built for `x`."""
     options = {"padding": "same", "return_sequences": True, **options}
-    layers = keras.layers.ConvLSTM2D(4, 3, **options), FastConvLSTM2D(4, 3, **options)
+    layers = keras.layers.ConvLSTM2D(4, 3, **options), ConvLSTM2D(4, 3, **options)
     for layer in layers:
         layer.build(x.shape)
     layers[1].set_weights(layers[0].get_weights())
     return layers
 
 
-@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("activation", ["sigmoid", "hard_sigmoid"])
 @pytest.mark.parametrize("size", [(7, 5), (16, 16), (1, 3)])
-def test_scores_equal_those_of_keras(data_format, activation, size):
-    x = movies((2, 5, *size, 3), data_format)
-    plain, fast = pair(x, data_format=data_format, recurrent_activation=activation)
+def test_scores_equal_those_of_keras(activation, size):
+    x = movies((2, 5, *size, 3))
+    plain, fast = pair(x, recurrent_activation=activation)
     assert fast.is_fast
     np.testing.assert_allclose(fast(x), plain(x), atol=1e-5)
     np.testing.assert_allclose(fast(x, training=True), plain(x, training=True), atol=1e-5)
 
 
 @tensorflow_only
-@pytest.mark.parametrize(
-    ("data_format", "activation"), [("channels_last", "hard_sigmoid"), ("channels_first", "sigmoid")]
-)
-def test_gradients_equal_those_of_keras(data_format, activation):
+@pytest.mark.parametrize("activation", ["sigmoid", "hard_sigmoid"])
+def test_gradients_equal_those_of_keras(activation):
     import tensorflow as tf
 
-    x = movies((2, 5, 7, 9, 3), data_format)
-    weights = movies((2, 5, 7, 9, 4), data_format, seed=1)
+    x = movies((2, 5, 7, 9, 3))
+    weights = movies((2, 5, 7, 9, 4), seed=1)
 
     def gradients(layer):
         with tf.GradientTape() as tape:
@@ -55,31 +49,31 @@ def test_gradients_equal_those_of_keras(data_format, activation):
             loss = tf.reduce_sum(layer(frames, training=True) * weights)
         return tape.gradient(loss, [frames, *(variable.value for variable in layer.trainable_variables)])
 
-    plain, fast = pair(x, data_format=data_format, recurrent_activation=activation)
+    plain, fast = pair(x, recurrent_activation=activation)
     for expected, got in zip(gradients(plain), gradients(fast), strict=True):
         assert np.abs(expected - got).max() <= 1e-4 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-def test_states_go_in_and_out_as_in_keras(data_format):
-    x = movies((2, 3, 6, 5, 3), data_format)
-    plain, fast = pair(x, data_format=data_format, return_state=True, return_sequences=False, go_backwards=True)
-    state = [movies((2, 1, 6, 5, 4), data_format, seed)[:, 0] for seed in (1, 2)]
+def test_states_go_in_and_out_as_in_keras():
+    x = movies((2, 3, 6, 5, 3))
+    plain, fast = pair(x, return_state=True, return_sequences=False)
+    state = [movies((2, 6, 5, 4), seed) for seed in (1, 2)]
     for expected, got in zip(plain(x, initial_state=state), fast(x, initial_state=state), strict=True):
         np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
-def test_stateful_layer_continues_the_movie():
-    x = movies((1, 6, 6, 5, 3))
-    plain, fast = pair(x)
-    continued = FastConvLSTM2D(4, 3, padding="same", return_sequences=True, stateful=True)
-    continued.build(x.shape)
-    continued.set_weights(plain.get_weights())
-    parts = [continued(x[:, :4]), continued(x[:, 4:])]
-    np.testing.assert_allclose(np.concatenate(parts, axis=1), fast(x), atol=1e-6)
-
-
-@pytest.mark.parametrize("options", [{"strides": 2}, {"padding": "valid"}, {"use_bias": False}, {"activation": "relu"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"strides": 2},
+        {"padding": "valid"},
+        {"use_bias": False},
+        {"activation": "relu"},
+        {"data_format": "channels_first"},
+        {"go_backwards": True},
+        {"stateful": True},
+    ],
+)
 def test_other_arguments_are_left_to_keras(options):
     x = movies((1, 3, 8, 8, 2))
     plain, fast = pair(x, **options)

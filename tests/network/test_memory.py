@@ -137,6 +137,7 @@ def test_the_limit_of_a_container_is_seen(tmp_path, monkeypatch, case):
     assert available_bytes(root=tmp_path) == expected
 
 
+@pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="psutil reads this limit on Linux and FreeBSD only")
 def test_the_limit_of_ulimit_is_seen():
     code = (
         "import psutil\nfrom genre_classifier.network.memory import available_bytes\n"

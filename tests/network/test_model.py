@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ from benchmarks.plain_network import build_plain_model, copy_weights
 from genre_classifier.config import ModelConfig
 from genre_classifier.genres import GENRES
 from genre_classifier.network import backend as acceleration
-from genre_classifier.network.model import build_model
+from genre_classifier.network.model import GenreModel, build_model
 from genre_classifier.network.streaming import score_clip
 from preprocessing.errors import InputError
 
@@ -144,6 +145,37 @@ def test_saved_model_loads_to_the_same_scores(tmp_path, head, inputs):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     clip = clip_of(4, 16, 14)
     np.testing.assert_array_equal(score_clip(loaded, clip), score_clip(model, clip))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ModelConfig(rows=25, cols=28, norm_momentum=0.5, norm_epsilon=1e-2, kernel_size=5, **SMALL),
+        ModelConfig(
+            rows=16, cols=14, trunk_filters=(4, 3, 2), trunk_pools=(2, 1, 2), branch_filters=3, branch_pool=3,
+            dense_units=(), head="pooled", inputs="motion", pool_padding="valid",
+        ),
+    ],
+)  # fmt: skip
+def test_a_file_that_lists_the_layers_gives_the_network_back(config):
+    """So do the files of version 0.1.0."""
+    model = build_model(config)
+    listed = keras.Model(model.inputs, model.outputs, name="listed").get_config()
+    found = GenreModel.from_config(listed)
+    assert (found.config, found.name) == (config, "listed")
+    assert [weight.path for weight in found.weights] == [weight.path for weight in model.weights]
+
+
+def test_a_copy_has_its_own_weights():
+    model = with_random_statistics(build_model(ModelConfig(rows=12, cols=12, **SMALL)))
+    clip = clip_of(3, 12, 12)
+    expected = score_clip(model, clip)
+    copied = copy.deepcopy(model)
+    assert copied.config == model.config
+    np.testing.assert_array_equal(score_clip(copied, clip), expected)
+    copied.lower_logits({genre: 1.0 for genre in GENRES})
+    np.testing.assert_array_equal(score_clip(model, clip), expected)
+    assert (score_clip(copied, clip) < expected).all()
 
 
 @pytest.mark.parametrize("inputs", ["rgb+difference", "motion"])

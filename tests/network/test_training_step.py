@@ -12,13 +12,13 @@ from benchmarks.plain_network import build_plain_model, copy_weights
 from genre_classifier.config import ModelConfig
 from genre_classifier.genres import GENRES
 from genre_classifier.network import backend as acceleration
-from genre_classifier.network import chunked_training
+from genre_classifier.network import training_step
 from genre_classifier.network.model import build_model
 from preprocessing.errors import InputError
 from tests.network.test_model import SMALL, clip_of, with_random_statistics
 
 tf = pytest.importorskip("tensorflow")
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="chunked training needs TensorFlow")
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the step needs TensorFlow")
 
 # Halved, 14 x 13 pixels are 7 x 7; pooled by three, their windows lack a pixel on each side.
 CONFIG = ModelConfig(rows=14, cols=13, norm_momentum=0.5, **SMALL)
@@ -96,7 +96,7 @@ def test_a_whole_clip_trains_as_in_plain_keras(source, clip):
 
 @pytest.mark.parametrize("chunk", [1, 3])
 def test_full_gradients_do_not_depend_on_the_chunk(source, clip, chunk, monkeypatch):
-    monkeypatch.setattr(chunked_training, "GROUP", 2)  # so that states are stored on both levels
+    monkeypatch.setattr(training_step, "GROUP", 2)  # so that states are stored on both levels
     y = targets(1)
     loss, gradients, statistics = train_once(source, clip, y, chunk=chunk, bptt="full")
     expected_loss, expected = plain_gradients(source, clip, y, training=False)
@@ -108,7 +108,7 @@ def test_full_gradients_do_not_depend_on_the_chunk(source, clip, chunk, monkeypa
 
 
 def test_truncated_gradients_are_those_of_a_stateful_layer(source, clip, monkeypatch):
-    monkeypatch.setattr(chunked_training, "GROUP", 2)
+    monkeypatch.setattr(training_step, "GROUP", 2)
     y, chunk = targets(1), 3
     loss, gradients, _ = train_once(source, clip, y, chunk=chunk)
     plain = build_plain_model(CONFIG, "channels_last", stateful_batch=1)
@@ -168,6 +168,6 @@ def test_bfloat16_gradients_point_the_same_way(source, clip):
 
 
 def test_a_backend_without_chunks_says_so(source, monkeypatch):
-    monkeypatch.setattr("genre_classifier.network.genre_model.TENSORFLOW", False)
+    monkeypatch.setattr("genre_classifier.network.model.TENSORFLOW", False)
     with pytest.raises(InputError, match="tensorflow backend"):
         source.configure(chunk=4)
