@@ -1,122 +1,174 @@
-"""Command-line options made from a configuration dataclass: names, types, defaults and help stand there alone."""
+"""Command-line options made from annotated fields: names, types, bounds, defaults and help stand there alone."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
-import re
-import types
-from collections.abc import Callable, Collection
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
+from click.shell_completion import CompletionItem
+
+from preprocessing.errors import InputError
+from preprocessing.files import shown
+from preprocessing.options import Options, Value, values_of
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
-NONE = object()  # an option was given the word none
+_COLUMN = 30  # of the help: the text of a longer option begins on the next line, as everywhere in click
+_METAVARS = {int: "integer", float: "float", str: "text"}
 
 
-class IntegerList(click.ParamType):
-    """Whole numbers with commas between, such as 20,10."""
+class GroupedOption(click.Option):
+    """An option under a heading of its own in the help: `click.option(..., cls=GroupedOption, group="Labels")`."""
 
-    name = "numbers"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """Turn the text into a tuple."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(int(part) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"expected whole numbers with commas between, such as 20,10; found {value!r}", param, ctx)
+    def __init__(self, *args: Any, group: str = "", **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.group = group
 
 
-class FiniteRange(click.FloatRange):
-    """A number within limits; never NaN, which is neither below nor above any."""
+class GroupedCommand(click.Command):
+    """A command whose help shows its options group by group."""
 
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Turn the text into a number."""
-        number = float(super().convert(value, param, ctx))
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is no finite number.", param, ctx)
-        return number
-
-
-MOST = 1_000_000  # of what is counted: more is a slip
-SECONDS = FiniteRange(0, 1_000_000, min_open=True)
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a section for each group, in the order in which the groups appear."""
+        sections: dict[str, list[tuple[str, str]]] = {"": []}
+        for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)):
+                sections.setdefault(getattr(parameter, "group", ""), []).append(record)
+        widest = max(len(names) for records in sections.values() for names, _ in records)
+        for group, records in sections.items():
+            with formatter.section(group or "Options"):
+                formatter.write_dl([(names.ljust(min(widest, _COLUMN)), text) for names, text in records])
 
 
-class OrNone(click.ParamType):
-    """A value of another type, or the word none; it arrives as `NONE`, since None says that nothing was given."""
+class ValueType(click.ParamType):
+    """Text for an annotated value; what the annotation does not allow is refused in a line with the option's name."""
 
-    def __init__(self, inner: Any) -> None:
-        self._inner = click.types.convert_type(inner)
-        self.name = f"{self._inner.name}|none"
+    def __init__(self, value: Value) -> None:
+        self.value = value
+        if value.choices:
+            self.name = f"[{'|'.join(value.choices)}]"
+        elif value.several:
+            self.name = "numbers"
+        else:
+            self.name = value.unit if value.unit.isalpha() else _METAVARS[value.kind]
+        if value.may_be_none:
+            self.name += "|none"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return what stands for the value in the help; choices as they are typed."""
+        return self.name if self.value.choices else self.name.upper()
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Turn the text into the value, or into `NONE`."""
-        if value is NONE or str(value).lower() == "none":
-            return NONE
-        return self._inner.convert(value, param, ctx)
+        """Turn the text into a value."""
+        if not isinstance(value, str):  # a default
+            return value
+        name = param.opts[-1] if param else self.name
+        try:
+            parsed = self.value.parse(value)
+        except ValueError:
+            commas = ", with commas between" if self.value.several else ""
+            raise InputError(f"{name} must be {self.value.described()}{commas}; got {shown(value)}") from None
+        self.value.check(parsed, name)
+        return parsed
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Offer the choices that begin with what is typed."""
+        return [CompletionItem(choice) for choice in self.value.choices if choice.startswith(incomplete)]
 
 
-def attribute_help(config_class: type) -> dict[str, str]:
-    """Return the description of each attribute in a class's numpydoc docstring."""
-    text = re.split(r"Attributes\n\s*-+\n", config_class.__doc__ or "", maxsplit=1)[-1]
-    found: dict[str, str] = {}
-    names: list[str] = []
-    for line in text.splitlines():
-        if header := re.match(r" {4}(\w[\w, ]*) : ", line):
-            names = [name.strip() for name in header[1].split(",")]
-        elif line.startswith(" " * 8):
-            for name in names:
-                found[name] = f"{found.get(name, '')} {line.strip()}".strip()
-    return found
+class ValueOption(GroupedOption):
+    """An option for an annotated value, with the default that its command falls back to."""
+
+    def __init__(self, *args: Any, value: Value, **attributes: Any) -> None:
+        self.value = value
+        super().__init__(*args, help=value.meaning, **attributes)
+
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """Return what the help says in brackets: the default, and limits that nobody would guess."""
+        extra = super().get_help_extra(ctx)
+        default = self.default
+        if isinstance(default, bool):
+            extra["default"] = "on" if default else "off"
+        elif isinstance(default, tuple):
+            extra["default"] = ",".join(map(str, default))
+        elif default is not None or self.value.may_be_none:
+            extra["default"] = "none" if default is None else str(default)
+        return extra
 
 
-def _click_type(hint: Any) -> Any:
-    if get_origin(hint) is Literal:
-        return click.Choice(get_args(hint))
-    if get_origin(hint) is tuple:
-        return IntegerList()
-    if get_origin(hint) in (Union, types.UnionType):
-        return OrNone(_click_type(next(part for part in get_args(hint) if part is not type(None))))
-    return hint
+def value_option(
+    flag: str, annotation: Any, *, default: Any, name: str | None = None, group: str | None = None
+) -> Callable[[CommandT], CommandT]:
+    """Add an option for an annotated value to a click command; it arrives as the default where it is not given.
+
+    Parameters
+    ----------
+    flag : str
+        Such as "--seed".
+    annotation
+        An `Annotated` type with an `option` in it, or a `Value`.
+    default
+    name : str, optional
+        Of the command's parameter, where the flag does not say it.
+    group : str, optional
+        Heading in the help, where it is not that of the annotation.
+    """
+    value = annotation if isinstance(annotation, Value) else Value(annotation)
+    declarations = [flag, name or flag[2:].replace("-", "_")]
+    attributes: dict[str, Any] = {}
+    if value.kind is bool:
+        declarations[0] = f"{flag}/--no-{flag[2:]}"
+    elif value.kind is not str or value.choices:
+        attributes["type"] = ValueType(value)
+    return click.option(
+        *declarations,
+        cls=ValueOption,
+        default=default,
+        value=value,
+        group=value.group if group is None else group,
+        **attributes,
+    )
 
 
-def config_options(config_class: Any, *, leave_out: Collection[str] = ()) -> Callable[[CommandT], CommandT]:
+def config_options(
+    base: Options,
+    *,
+    only: Collection[str] = (),
+    leave_out: Collection[str] = (),
+    flags: Mapping[str, str] | None = None,
+    group: str | None = None,
+) -> Callable[[CommandT], CommandT]:
     """Add an option for each field of a configuration to a click command.
 
-    An option that is not given arrives as None, so that the command can tell it from one that is: `given` drops those.
+    Parameters
+    ----------
+    base : Options
+        Its values are shown as the defaults.
+    only, leave_out : collection of str
+        Fields that become options, all of them if none is named; fields that do not.
+    flags : mapping of str to str, optional
+        Field to flag, where the flag is not the field's name.
+    group : str, optional
+        Heading of all of them in the help, where it is not that of the fields.
     """
-    hints, texts = get_type_hints(config_class), attribute_help(config_class)
+    values, own = values_of(type(base)), type(base).__annotations__
+    names = sorted(values, key=lambda name: name not in own)  # what is inherited comes last
 
     def decorate(command: CommandT) -> CommandT:
-        for field in reversed(dataclasses.fields(config_class)):
-            if field.name in leave_out:
-                continue
-            flag = f"--{field.name.replace('_', '-')}"
-            default = field.default
-            if isinstance(default, tuple):
-                default = ",".join(str(part) for part in default)
-            text = texts.get(field.name, "")  # `python -OO` has none
-            if not isinstance(default, bool):
-                text += f"  [default: {'none' if default is None else default}]"
-            if hints[field.name] is bool:
-                option = click.option(f"{flag}/--no-{flag[2:]}", default=None, help=text)
-            else:
-                option = click.option(flag, type=_click_type(hints[field.name]), default=None, help=text)
-            command = option(command)
+        for name in reversed(names):
+            if name in (only or values) and name not in leave_out:
+                flag, default = (flags or {}).get(name, f"--{name.replace('_', '-')}"), getattr(base, name)
+                command = value_option(flag, values[name], default=default, name=name, group=group)(command)
         return command
 
     return decorate
 
 
-def given(options: dict[str, Any], config_class: Any) -> dict[str, Any]:
-    """Return the options that belong to a configuration and were given on the command line; none becomes None."""
-    names = {field.name for field in dataclasses.fields(config_class)}
+def given(options: Mapping[str, Any], config_class: type[Options]) -> dict[str, Any]:
+    """Return those of a command's options that belong to a configuration and stand on the command line."""
+    names, source = values_of(config_class), click.get_current_context().get_parameter_source
     return {
-        name: None if value is NONE else value for name, value in options.items() if name in names and value is not None
+        name: value for name, value in options.items() if name in names and source(name) is not ParameterSource.DEFAULT
     }

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import click
 
+from genre_classifier.cli.config_options import value_option
 from genre_classifier.cli.output import say
 from genre_classifier.config import TrainingConfig
 from genre_classifier.genres import GENRES
+from preprocessing.options import Seed, option
 
 # Small enough for five minutes on two cores. Differences of frames and pooled maps let a small network see movement.
 TRAILERS = 40
@@ -50,13 +52,7 @@ def judging_commands(out: Path) -> list[list[str]]:
 
 @click.command("demo")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder to fill.")
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    default=TrainingConfig().seed,
-    show_default=True,
-    help="Of trailers and training.",
-)
+@value_option("--seed", Annotated[Seed, option("Of trailers and training.")], default=TrainingConfig.seed)
 def command(out: Path, seed: int) -> None:
     """Synthesize trailers, preprocess them, train, tag a trailer that was not trained on, and report.
 

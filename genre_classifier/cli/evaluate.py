@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from genre_classifier.cli.config_options import MOST
+from genre_classifier.cli.config_options import config_options, given
 from genre_classifier.cli.output import say
 from genre_classifier.config import EvaluationConfig
-
-_DEFAULTS = EvaluationConfig()
 
 
 @click.command("evaluate")
@@ -23,10 +22,7 @@ _DEFAULTS = EvaluationConfig()
 @click.option("--compare", "other", type=click.Path(path_type=Path),
               help="Another run, or its scores, on the same trailers.")  # fmt: skip
 @click.option("--tags", type=click.Path(path_type=Path), help="Folder that `tag` wrote, for links to its viewers.")
-@click.option("--draws", type=click.IntRange(1, MOST), default=_DEFAULTS.draws, show_default=True,
-              help="Bootstrap draws of trailers.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=_DEFAULTS.seed, show_default=True,
-              help="Of the draws and of the baselines.")  # fmt: skip
+@config_options(EvaluationConfig(), only=("draws", "seed"))
 @click.option("--rescore", is_flag=True, help="Score again even if OUT holds scores of this run and these clips.")
 def command(
     inputs: tuple[Path, ...],
@@ -35,9 +31,8 @@ def command(
     split: str,
     other: Path | None,
     tags: Path | None,
-    draws: int,
-    seed: int,
     rescore: bool,
+    **options: Any,
 ) -> None:
     """Say how far to trust a run: report.html, metrics.json, per_genre.csv, summary.md and plots in OUT.
 
@@ -67,7 +62,7 @@ def command(
 
         report, sentences = run_evaluation(
             Request(run, clips, labels, out, scores=scores, split=split, other=other, tags=tags, rescore=rescore),
-            config=EvaluationConfig(draws=draws, seed=seed),
+            config=EvaluationConfig(**given(options, EvaluationConfig)),
             on_start=on_start,
             on_frames=bar.update,
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from genre_classifier.cli.config_options import config_options, given
 from genre_classifier.cli.output import say
 from genre_classifier.config import ExportConfig
 
-_EXPORT = ExportConfig()
 FORMATS = ("labels", "wide", "activitynet", "labelstudio", "dcase")
 
 
@@ -21,10 +22,7 @@ FORMATS = ("labels", "wide", "activitynet", "labelstudio", "dcase")
 @click.option("--clips", type=click.Path(path_type=Path),
               help="Clips of the trailers: OUT then says for all of them what evaluate takes for true, `other` and the "
               "videos' ends included.")  # fmt: skip
-@click.option("--subset", default=_EXPORT.subset, show_default=True, metavar="TEXT",
-              help="ActivityNet's subset of the trailers in OUT; its evaluator takes this unless told.")  # fmt: skip
-@click.option("--label-studio-prefix", default=_EXPORT.label_studio_prefix, show_default=True, metavar="TEXT",
-              help="What Label Studio needs before a trailer's name to play it.")  # fmt: skip
+@config_options(ExportConfig())
 @click.option("--genre-map", type=click.Path(path_type=Path), help="A table name,genre that adds to the known names.")
 @click.option("--unmapped-as-other", is_flag=True, help="Known genres outside the six become other.")
 def command(
@@ -32,10 +30,9 @@ def command(
     target: Path,
     file_format: str | None,
     clips: Path | None,
-    subset: str,
-    label_studio_prefix: str,
     genre_map: Path | None,
     unmapped_as_other: bool,
+    **options: Any,
 ) -> None:
     """Convert the label table IN to OUT; the format of IN is found out.
 
@@ -59,6 +56,6 @@ def command(
     spans = None
     if clips is not None:
         table, spans = judged_labels(table, clips)
-    config = ExportConfig(subset, label_studio_prefix)
+    config = ExportConfig(**given(options, ExportConfig))
     write_labels(target, table, file_format=file_format, spans=spans, config=config)
     say(f"{len(table)} labels of {table['trailer'].nunique()} trailers in {target}")

@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import click
 
+from genre_classifier.cli.config_options import config_options, given, value_option
 from genre_classifier.cli.output import note, say
 from genre_classifier.cli.progress import progress_bar
-from preprocessing.config import FITS, TIMEOUT_SECONDS, ClipConfig
+from preprocessing.config import TIMEOUT_SECONDS, ClipConfig, Timeout
+from preprocessing.options import Count, option
 
-DEFAULTS = ClipConfig()
+_JOBS = Annotated[Count | None, option("Videos at once; none: as many as there are cores.")]
 
 
 @click.command()
 @click.argument("trailers", type=click.Path(path_type=Path))
 @click.argument("clips", type=click.Path(path_type=Path))
-@click.option("--frames", default=DEFAULTS.frames, show_default=True, help="Most frames of a clip.")
-@click.option("--size", default=DEFAULTS.size, show_default=True, help="Rows and columns of a frame, in pixels.")
-@click.option(
-    "--fps", type=float, default=DEFAULTS.fps, help="Frames per second; default: spread over the whole video."
-)
-@click.option(
-    "--fit", type=click.Choice(FITS), default=DEFAULTS.fit, show_default=True, help="How frames become square."
-)
-@click.option("--trim-bars", is_flag=True, default=DEFAULTS.trim_bars, help="Remove constant black bars first.")
-@click.option("--jobs", type=int, help="Videos at once; default: the cores.")
+@config_options(ClipConfig())
+@value_option("--jobs", _JOBS, default=None)
 @click.option("--scheduler", metavar="ADDRESS", help="Work on a Dask cluster, tcp://host:port.")
-@click.option(
-    "--timeout",
-    default=TIMEOUT_SECONDS,
-    show_default=True,
-    help="Give a video up after so many seconds without a new frame.",
-)
+@value_option("--timeout", Timeout, default=TIMEOUT_SECONDS)
 @click.option("--strict", is_flag=True, help="Exit with 1 when any video could not be read.")
 def command(
     trailers: Path,
@@ -55,7 +44,7 @@ def command(
     from preprocessing.pipeline import preprocess_directory
     from preprocessing.sources import find_videos
 
-    config = ClipConfig(**options)
+    config = ClipConfig(**given(options, ClipConfig))
     total = len(find_videos(trailers))
     failed = kept = lossy = decoded = 0
     with progress_bar(total, "preprocess", "video") as bar:

@@ -7,25 +7,27 @@ from typing import Any
 
 import click
 
-from genre_classifier.cli.config_options import config_options, given
+from genre_classifier.cli.config_options import GroupedCommand, config_options, given
 from genre_classifier.cli.output import say
 from genre_classifier.moving_squares.config import PRESETS, SquaresConfig
 
+_PRESET = "quick"
 
-@click.command("squares")
+
+@click.command("squares", cls=GroupedCommand)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to fill.")
 @click.option(
     "--preset",
     type=click.Choice(list(PRESETS)),
-    help="quick: a smaller network, a few minutes on two cores. original: the full schedule, days.  [default: quick]",
+    help="quick: a smaller network, a few minutes on two cores. original: the full schedule, days. Every option below "
+    f"changes one of its numbers, and shows the default of {_PRESET}.  [default: {_PRESET}]",
 )
 @click.option("--resume", is_flag=True, help="Go on after the last finished epoch, with the options of the run.")
-@config_options(SquaresConfig)
+@config_options(PRESETS[_PRESET])
 def command(out: Path, preset: str | None, resume: bool, **options: Any) -> None:
     """Train a ConvLSTM to predict the next frame of movies of moving squares, and show how good it is.
 
-    Writes the model, its history, figures per horizon beside two simple guesses, and pictures of a rollout. The
-    defaults below are those of the preset "original".
+    Writes the model, its history, figures per horizon beside two simple guesses, and pictures of a rollout.
 
     \b
     Example:
@@ -39,7 +41,7 @@ def command(out: Path, preset: str | None, resume: bool, **options: Any) -> None
 
     if resume and preset:
         raise click.UsageError("--resume goes on with the options of the run: leave --preset out")
-    base = read_config(out) if resume else PRESETS[preset or "quick"]
+    base = read_config(out) if resume else PRESETS[preset or _PRESET]
     config = dataclasses.replace(base, **given(options, SquaresConfig))
     with progress_bar(None, "training", "batch") as bar:
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Any
 
 import click
+
+from genre_classifier.cli.config_options import config_options, given, value_option
+from genre_classifier.config import SyntheticConfig
+from preprocessing.options import Seed, option
 
 
 @click.command("synthesize")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--trailers", type=int, help="How many.  [default: 30]")
-@click.option("--duration", type=float, help="Seconds of each, at least.  [default: 12]")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
-              help="The same seed gives the same pixels and labels.")  # fmt: skip
-def command(folder: Path, trailers: int | None, duration: float | None, seed: int) -> None:
+@config_options(SyntheticConfig(), only=("trailers", "duration"))
+@value_option("--seed", Annotated[Seed, option("The same seed gives the same pixels and labels.")], default=0)
+def command(folder: Path, seed: int, **options: Any) -> None:
     """Write synthetic trailers (.mp4) and their labels.csv into DIR.
 
     \b
@@ -22,10 +25,9 @@ def command(folder: Path, trailers: int | None, duration: float | None, seed: in
     """
     from genre_classifier.cli.output import say
     from genre_classifier.cli.progress import progress_bar
-    from genre_classifier.dataset.synthetic import SyntheticConfig, synthesize
+    from genre_classifier.dataset.synthetic import synthesize
 
-    options = {name: value for name, value in (("trailers", trailers), ("duration", duration)) if value is not None}
-    config = SyntheticConfig(**options)  # type: ignore[arg-type]
+    config = SyntheticConfig(**given(options, SyntheticConfig))
     with progress_bar(config.trailers, "synthesize", "trailer") as bar:
         synthesize(folder, config, seed=seed, on_trailer=lambda path: bar.update())
     say(f"{config.trailers} trailers and labels.csv in {folder}")

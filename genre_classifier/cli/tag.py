@@ -3,56 +3,53 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Any
 
 import click
 
-from genre_classifier.cli.config_options import MOST, SECONDS
+from genre_classifier.cli.config_options import GroupedCommand, GroupedOption, config_options, given, value_option
 from genre_classifier.cli.output import note, say
-from genre_classifier.config import ExportConfig, Precision, SegmentConfig
-from preprocessing.config import TIMEOUT_SECONDS
+from genre_classifier.config import ExportConfig, Precision, PrecisionOption, SegmentConfig
+from preprocessing.config import TIMEOUT_SECONDS, Timeout
+from preprocessing.options import Count, option
 
-_RULES = SegmentConfig()
+_CHUNK = Annotated[
+    Count,
+    option("Scored at once: memory, not scores, depends on it.", unit="frames", group="Computation", le=1_000_000),
+]
 
 
-@click.command("tag")
+@click.command("tag", cls=GroupedCommand)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="VIDEO...")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
-@click.option("--chunk", type=click.IntRange(1, MOST), help="Frames scored at once: memory, not scores, depends on it.")
-@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True,
-              help="Of the convolutions.")  # fmt: skip
-@click.option("--overlay", is_flag=True, help="Also write overlay.mp4, a copy with the scores drawn on each frame.")
-@click.option("--embed", is_flag=True, help="Put a small copy of the video inside viewer.html.")
-@click.option("--label-studio", is_flag=True, help="Also write label_studio.json, predictions to correct there.")
-@click.option("--label-studio-prefix", default=ExportConfig.label_studio_prefix, show_default=True, metavar="TEXT",
-              help="What Label Studio needs before a video's name to play it.")  # fmt: skip
-@click.option("--smooth", type=float, default=_RULES.smooth_seconds, show_default=True,
-              help="Seconds of the median filter over the scores.")  # fmt: skip
-@click.option("--off-ratio", type=float, default=_RULES.off_ratio, show_default=True,
-              help="A segment goes on down to this share of its threshold.")  # fmt: skip
-@click.option("--min-segment", type=float, default=_RULES.min_seconds, show_default=True,
-              help="Shortest segment, in seconds.")  # fmt: skip
-@click.option("--min-gap", type=float, default=_RULES.min_gap_seconds, show_default=True,
-              help="Shortest pause between segments of a genre, in seconds.")  # fmt: skip
-@click.option("--timeout", type=SECONDS, default=TIMEOUT_SECONDS, show_default=True,
-              help="Seconds without a new frame after which a video is given up.")  # fmt: skip
+@value_option("--timeout", Timeout, default=TIMEOUT_SECONDS)
 @click.option("--strict", is_flag=True, help="Exit with 1 if any video could not be read.")
+@click.option("--overlay", cls=GroupedOption, group="Further files", is_flag=True,
+              help="Also write overlay.mp4, a copy with the scores drawn on each frame.")  # fmt: skip
+@click.option("--embed", cls=GroupedOption, group="Further files", is_flag=True,
+              help="Put a small copy of the video inside viewer.html.")  # fmt: skip
+@click.option("--label-studio", cls=GroupedOption, group="Further files", is_flag=True,
+              help="Also write label_studio.json, predictions to correct there.")  # fmt: skip
+@config_options(ExportConfig(), only=("label_studio_prefix",), group="Further files")
+@config_options(SegmentConfig(), flags={
+    "smooth_seconds": "--smooth", "min_seconds": "--min-segment", "min_gap_seconds": "--min-gap"
+})  # fmt: skip
+@value_option("--chunk", _CHUNK, default=None)
+@value_option("--precision", PrecisionOption, default="float32")
 def command(
     run: Path,
     videos: tuple[Path, ...],
     out: Path,
-    chunk: int | None,
-    precision: Precision,
+    strict: bool,
     overlay: bool,
     embed: bool,
     label_studio: bool,
     label_studio_prefix: str,
-    smooth: float,
-    off_ratio: float,
-    min_segment: float,
-    min_gap: float,
+    chunk: int | None,
+    precision: Precision,
     timeout: float,
-    strict: bool,
+    **options: Any,
 ) -> int:
     """Tag videos, or folders of them: which genre each shows when.
 
@@ -64,7 +61,7 @@ def command(
       genre-classifier tag runs/mine new_trailer.mp4 --out tags/
       genre-classifier tag runs/mine trailers/ --out tags/ --overlay
     """
-    rules = SegmentConfig(smooth, off_ratio, min_segment, min_gap)
+    rules = SegmentConfig(**given(options, SegmentConfig))
 
     from genre_classifier.cli.progress import VideoTime
     from genre_classifier.run_folder.run import load_run

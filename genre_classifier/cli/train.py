@@ -8,15 +8,16 @@ from typing import Any
 
 import click
 
-from genre_classifier.cli.config_options import config_options, given
+from genre_classifier.cli.config_options import GroupedCommand, GroupedOption, config_options, given
 from genre_classifier.cli.output import say
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.presets import PRESETS
 
 _LINE = f"{__name__}.line"
+_PRESET = "article"
 
 
-class _Command(click.Command):
+class _Command(GroupedCommand):
     """Remembers its command line, whoever gave it: a shell, or `demo`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -32,20 +33,24 @@ class _Command(click.Command):
     "--preset",
     type=click.Choice(list(PRESETS)),
     help="Settings to start from: those of the article, or what works with fewer than a few hundred trailers; every "
-    "option below changes one of them.  [default: article]",
+    f"option below changes one of them, and shows the default of {_PRESET}.  [default: {_PRESET}]",
 )
-@config_options(TrainingConfig)
-@config_options(ModelConfig, leave_out=("rows", "cols", "genres"))
-@click.option("--splits", "splits_file", type=click.Path(path_type=Path), help="A splits.csv to use, not draw, splits.")
-@click.option("--genre-map", type=click.Path(path_type=Path), help="A table name,genre that adds to the known names.")
-@click.option("--unmapped-as-other", is_flag=True, help="Known genres outside the six become other.")
-@click.option("--skip-unknown", is_flag=True, help="Count labels of unknown trailers instead of refusing them.")
 @click.option(
     "--resume",
     is_flag=True,
     help="Go on from the last finished epoch, with the options of the run; --epochs and --patience may change.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the run in the folder if there is one.")
+@click.option("--genre-map", cls=GroupedOption, group="Labels", type=click.Path(path_type=Path),
+              help="A table name,genre that adds to the known names.")  # fmt: skip
+@click.option("--unmapped-as-other", cls=GroupedOption, group="Labels", is_flag=True,
+              help="Known genres outside the six become other.")  # fmt: skip
+@click.option("--skip-unknown", cls=GroupedOption, group="Labels", is_flag=True,
+              help="Count labels of unknown trailers instead of refusing them.")  # fmt: skip
+@click.option("--splits", "splits_file", cls=GroupedOption, group="Splits", type=click.Path(path_type=Path),
+              help="A splits.csv to use, not draw, splits.")  # fmt: skip
+@config_options(PRESETS[_PRESET].model, leave_out=("rows", "cols", "genres"))
+@config_options(PRESETS[_PRESET].training)
 def command(
     clips: Path,
     labels: Path,
@@ -90,7 +95,7 @@ def command(
     if resume:
         model_config, training_config, _ = read_config(run)
     else:
-        base = PRESETS[preset or "article"]
+        base = PRESETS[preset or _PRESET]
         model_config, training_config = base.model, base.training
     model_config = dataclasses.replace(model_config, **given(options, ModelConfig))
     training_config = dataclasses.replace(training_config, **given(options, TrainingConfig))

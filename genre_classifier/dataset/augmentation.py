@@ -7,55 +7,16 @@ import dataclasses
 import cv2
 import numpy as np
 
-from preprocessing.errors import InputError
+from genre_classifier.config import Augmentation
 
 
-@dataclasses.dataclass(frozen=True)
-class Augmentation:
-    """How far clips are changed at random.
-
-    Attributes
-    ----------
-    crop_frames : int or None
-        Keep this many consecutive frames (counted after `stride`) from a random place; None keeps all.
-    flip : bool
-        Mirror left and right, half of the time.
-    zoom : float
-        Cut off up to this share of the rows and of the columns, and enlarge what is left to the full size.
-    shift : float
-        Move the picture by up to this share of its size each way; the border is repeated.
-    brightness : float
-        Add up to this share of the grey range, or take it away.
-    contrast : float
-        Stretch the distance to mid-grey by up to this share, or shrink it.
-    stride : int
-        Keep every n-th frame, n drawn from 1 to this.
-    """
-
-    crop_frames: int | None = None
-    flip: bool = False
-    zoom: float = 0.0
-    shift: float = 0.0
-    brightness: float = 0.0
-    contrast: float = 0.0
-    stride: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("zoom", "shift", "brightness", "contrast"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
-        for name in ("crop_frames", "stride"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} must be at least 1, got {value}")
-
-    def lengths(self, frames: int) -> set[int]:
-        """Return how many frames a clip of `frames` may have left, at each stride."""
-        lengths = set()
-        for stride in range(1, self.stride + 1):
-            for start in range(min(stride, frames)):
-                lengths.add(min(self.crop_frames or frames, len(range(start, frames, stride))))
-        return lengths
+def possible_lengths(frames: int, augmentation: Augmentation) -> set[int]:
+    """Return how many frames a clip of `frames` may have left, at each stride."""
+    lengths = set()
+    for stride in range(1, augmentation.stride + 1):
+        for start in range(min(stride, frames)):
+            lengths.add(min(augmentation.crop_frames or frames, len(range(start, frames, stride))))
+    return lengths
 
 
 @dataclasses.dataclass(frozen=True)

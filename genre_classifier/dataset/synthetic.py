@@ -29,6 +29,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
+from genre_classifier.config import SyntheticConfig
 from genre_classifier.dataset.labels import write_labels
 from genre_classifier.genres import GENRES
 from preprocessing.errors import InputError
@@ -156,53 +157,6 @@ def draw_scene(rng: np.random.Generator, genre: str, seconds: np.ndarray, rows: 
 
 
 CODEC = "vp09"  # browsers play it, so that the viewer shows the trailer; MPEG-4 they refuse
-
-
-# Beyond these it is a slip of the keyboard: two weeks of film, or a trailer of a day.
-MOST_TRAILERS, LONGEST_SECONDS = 100_000, 86_400.0
-
-
-@dataclasses.dataclass(frozen=True)
-class SyntheticConfig:
-    """What the synthetic trailers are like. The only home of their defaults.
-
-    Attributes
-    ----------
-    trailers : int
-        How many.
-    duration : float
-        Seconds of each trailer, at least.
-    fps : float
-        Frames per second of the files.
-    rows, cols : int
-        Size of the frames, in pixels.
-    shot_seconds : tuple of float
-        Shortest and longest shot.
-    dissolve_seconds : float
-        Length of a dissolve between two shots.
-    dissolve_share : float
-        Share of the shot changes that dissolve; the others are hard cuts.
-    split_share : float
-        Share of the shots that show two genres side by side.
-    """
-
-    trailers: int = 30
-    duration: float = 12.0
-    fps: float = 24.0
-    rows: int = 96
-    cols: int = 128
-    shot_seconds: tuple[float, float] = (1.5, 3.0)
-    dissolve_seconds: float = 0.5
-    dissolve_share: float = 0.3
-    split_share: float = 0.15
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.trailers <= MOST_TRAILERS:
-            raise InputError(f"trailers must be from 1 to {MOST_TRAILERS}, got {self.trailers}")
-        if not self.shot_seconds[1] <= self.duration <= LONGEST_SECONDS:
-            raise InputError(
-                f"duration must be from {self.shot_seconds[1]:g} to {LONGEST_SECONDS:g} seconds, got {self.duration}"
-            )
 
 
 @dataclasses.dataclass(frozen=True)

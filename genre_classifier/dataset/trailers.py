@@ -14,7 +14,8 @@ import keras
 import numpy as np
 import pandas as pd
 
-from genre_classifier.dataset.augmentation import Augmentation, Change, draw_change
+from genre_classifier.config import Augmentation
+from genre_classifier.dataset.augmentation import Change, draw_change, possible_lengths
 from genre_classifier.dataset.labels import frame_targets, is_weak, labels_for_trailers, read_labels
 from genre_classifier.genres import GENRES
 from genre_classifier.network.layers import PADDING
@@ -226,7 +227,7 @@ class TrailerSequence(keras.utils.PyDataset):
             for crop in range(_crops_per_epoch(len(trailer.times), augmentation))
         ]
         frames = [len(self.trailers[which].times) for which, _ in self._crops]
-        lengths = [{count} if augmentation is None else augmentation.lengths(count) for count in frames]
+        lengths = [{count} if augmentation is None else possible_lengths(count, augmentation) for count in frames]
         self._lengths = [max(possible) for possible in lengths]
         self._lengths_vary = len(set.union(*lengths)) > 1
         self._padded = self._lengths_vary and (batch_size > 1 or any(len(possible) > 1 for possible in lengths))

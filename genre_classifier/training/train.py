@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import time
 from collections.abc import Sequence
@@ -14,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import ModelConfig, TrainingConfig
-from genre_classifier.dataset.augmentation import Augmentation
 from genre_classifier.dataset.splits import write_splits
 from genre_classifier.dataset.trailers import Trailer, TrailerSequence
 from genre_classifier.genres import GENRES
@@ -161,16 +159,13 @@ def compile_model(model: keras.Model, config: TrainingConfig) -> None:
 
 def training_sequence(trailers: Sequence[Trailer], config: TrainingConfig) -> TrailerSequence:
     """Return the batches of the training split, augmented, weighted and shuffled as the options say."""
-    augmentation = Augmentation(
-        **{field.name: getattr(config, field.name) for field in dataclasses.fields(Augmentation)}
-    )
     return TrailerSequence(
         trailers,
         batch_size=config.batch_size,
         seed=config.seed,
         weak=config.weak,
         balance=balance_weights(trailers) if config.balance else None,
-        augmentation=None if augmentation == Augmentation() else augmentation,
+        augmentation=config,
     )
 
 

@@ -8,13 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from genre_classifier.cli import COMMANDS, _run, group
-from genre_classifier.cli.config_options import attribute_help, config_options, given
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.presets import PRESETS
 from genre_classifier.run_folder.run import read_config
@@ -42,39 +40,6 @@ def test_every_command_has_help_with_an_example_and_a_place_in_the_readme(name):
     assert shown.exit_code == 0
     assert f"\n    genre-classifier {name} " in shown.output, "an example on a line of its own"
     assert f"genre-classifier {name}" in (ROOT / "README.md").read_text()
-
-
-@pytest.mark.parametrize("config_class", [ModelConfig, TrainingConfig])
-def test_every_field_is_described_once_and_becomes_an_option(config_class):
-    texts = attribute_help(config_class)
-    fields = set(config_class.__dataclass_fields__)
-    assert set(texts) == fields
-
-    @click.command()
-    @config_options(config_class)
-    def command(**options):
-        assert config_class(**given(options, config_class)) == config_class(
-            **{next(iter(fields & {"trunk_filters", "epochs"})): (4, 5) if config_class is ModelConfig else 7}
-        )
-
-    argument = ["--trunk-filters", "4,5"] if config_class is ModelConfig else ["--epochs", "7"]
-    result = CliRunner().invoke(command, argument)
-    assert result.exit_code == 0, result.output
-
-
-def test_none_can_be_said():
-    @click.command()
-    @config_options(TrainingConfig)
-    def command(**options):
-        config = dataclasses.replace(TrainingConfig(chunk=8, crop_frames=9), **given(options, TrainingConfig))
-        assert (config.patience, config.chunk, config.crop_frames, config.clip_norm) == (None, None, 5, None)
-
-    arguments = ["--patience", "none", "--chunk", "None", "--crop-frames", "5", "--clip-norm", "none"]
-    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    shown = CliRunner().invoke(command, ["--help"]).output
-    assert "--patience INTEGER|NONE" in shown
-    assert "[default: none]" in shown
 
 
 @pytest.fixture(scope="module")
@@ -111,23 +76,36 @@ BAD = {
     "no video": ("tag run no_video.mp4 --out out", "no_video.mp4: expected a video"),
     "missing video": ("tag run missing.mp4 --out out", "missing.mp4: expected"),
     "unknown option": ("train clips labels.csv out --epoch 3", "--epoch"),
-    "bad option value": ("train clips labels.csv out --epochs 0", "epochs must be at least 1"),
+    "bad option value": ("train clips labels.csv out --epochs 0", "--epochs must be at least 1, got 0"),
     "too small for the network": ("train clips labels.csv out --trunk-pools 9,9", "12x12 are too small"),
-    "negative seed": ("train clips labels.csv out --seed -1", "seed must be from 0 to 4294967295, got -1"),
-    "seed of 33 bits": ("train clips labels.csv out --seed 4294967296", "seed must be from 0 to 4294967295"),
-    "no kernel": ("train clips labels.csv out --kernel-size 0", "kernel_size must be from 1 to 31 pixels, got 0"),
-    "huge kernel": ("train clips labels.csv out --kernel-size 999", "kernel_size must be from 1 to 31 pixels"),
-    "endless decay": ("train clips labels.csv out --weight-decay inf", "weight_decay must be at least 0 and finite"),
-    "neither number nor none": ("train clips labels.csv out --patience nun", "'nun' is not a valid integer"),
-    "none where a number must be": ("train clips labels.csv out --epochs none", "'none' is not a valid integer"),
+    "negative seed": ("train clips labels.csv out --seed -1", "--seed must be from 0 to 4294967295, got -1"),
+    "seed of 33 bits": ("train clips labels.csv out --seed 4294967296", "--seed must be from 0 to 4294967295"),
+    "no kernel": ("train clips labels.csv out --kernel-size 0", "--kernel-size must be from 1 to 31 pixels, got 0"),
+    "huge kernel": ("train clips labels.csv out --kernel-size 999", "--kernel-size must be from 1 to 31 pixels"),
+    "endless decay": ("train clips labels.csv out --weight-decay inf", "--weight-decay must be at least 0 and below"),
+    "neither number nor none": (
+        "train clips labels.csv out --patience nun",
+        "--patience must be a whole number of at least 1, or none; got 'nun'",
+    ),
+    "none where a number must be": (
+        "train clips labels.csv out --epochs none",
+        "--epochs must be a whole number of at least 1; got 'none'",
+    ),
     "a file for a run folder": ("train clips labels.csv labels.csv --overwrite", "expected a folder to write a run to"),
-    "endless trailers": ("synthesize out --duration inf", "duration must be from 3 to 86400 seconds, got inf"),
-    "trailers of no length": ("synthesize out --duration nan", "duration must be from 3 to 86400 seconds, got nan"),
-    "no trailers": ("synthesize out --trailers 0", "trailers must be from 1 to 100000, got 0"),
-    "fewer trailers than none": ("synthesize out --trailers -1", "trailers must be from 1 to 100000, got -1"),
-    "negative seed of trailers": ("synthesize out --seed -1", "-1 is not in the range"),
+    "endless trailers": (
+        "synthesize out --duration inf",
+        "--duration must be above 0 and at most 86400 seconds, got inf",
+    ),
+    "trailers of no length": (
+        "synthesize out --duration nan",
+        "--duration must be above 0 and at most 86400 seconds, got nan",
+    ),
+    "trailers shorter than a shot": ("synthesize out --duration 2", "duration must be at least 3 seconds, got 2"),
+    "no trailers": ("synthesize out --trailers 0", "--trailers must be from 1 to 100000, got 0"),
+    "fewer trailers than none": ("synthesize out --trailers -1", "--trailers must be from 1 to 100000, got -1"),
+    "negative seed of trailers": ("synthesize out --seed -1", "--seed must be from 0 to 4294967295, got -1"),
     "a file for a trailers folder": ("synthesize labels.csv", "labels.csv: expected a folder to write trailers to"),
-    "negative seed of the demo": ("demo --out out --seed -1", "-1"),
+    "negative seed of the demo": ("demo --out out --seed -1", "--seed must be from 0 to 4294967295, got -1"),
     "resume with a preset": ("train clips labels.csv out --resume --preset article", "leave --preset out"),
     "unknown command": ("tran clips", "tran"),
     "labels of no known ending": ("labels labels.csv out.xml", "out.xml: expected a file ending"),

@@ -44,9 +44,9 @@ WORK = {
 NUMBERS = ["nan", "inf", "-inf", "-1", "0", "1e999", "9" * 30, "9" * 5000, "0x10", "1,-1", "1,1,1", "x\x1b]0;y\x07"]
 # Nothing, no filter, no share, the first one: a zero means something here.
 ZERO_MEANS = {
-    "seed", "smooth", "min_segment", "min_gap", "weight_decay", "label_smoothing", "zoom", "shift", "brightness",
-    "contrast", "validation_share", "test_share", "norm_momentum", "noise", "noise_chance", "speed", "movie",
-    "min_half_width", "max_half_width", "dropout",
+    "seed", "smooth_seconds", "min_seconds", "min_gap_seconds", "weight_decay", "label_smoothing", "zoom", "shift",
+    "brightness", "contrast", "validation_share", "test_share", "norm_momentum", "noise", "noise_chance", "speed",
+    "movie",
 }  # fmt: skip
 
 

@@ -187,9 +187,9 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
         ("--kernel 81", "kernel must be below twice the size, 40; got 81"),
         ("--layers 1000", "layers must be from 1 to 100, got 1000"),
         ("--seed -1", "seed must be from 0 to 4294967295, got -1"),
-        ("--learning-rate inf", "learning_rate must be positive, got inf"),
+        ("--learning-rate inf", "--learning-rate must be above 0 and at most 1000000, got inf"),
         ("--min-squares 9", "min_squares must not be above max_squares, got 9 and 7"),
-        ("--validation-share 1", "validation_share must be at least 0 and below 1, got 1.0"),
+        ("--validation-share 1", "--validation-share must be at least 0 and below 1, got 1.0"),
         ("--resume", "expected the options of a moving-squares run"),
     ],
 )

@@ -1,0 +1,122 @@
+"""The options of the command line are those of the fields: names, defaults, groups and what the help says."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from genre_classifier.cli import COMMANDS, group
+from genre_classifier.cli.config_options import ValueOption, config_options, given
+from genre_classifier.config import ModelConfig, TrainingConfig
+from genre_classifier.moving_squares.config import PRESETS as SQUARES
+from genre_classifier.presets import PRESETS
+from preprocessing.options import values_of
+
+ROOT = Path(__file__).parents[2]
+
+
+def command_of(name: str) -> click.Command:
+    command = group.get_command(click.Context(group), name)
+    assert command is not None
+    return command
+
+
+def sections(text: str) -> dict[str, str]:
+    """Return the text of each section of a help page."""
+    found, title = {}, ""
+    for line in text.splitlines():
+        if line.endswith(":") and not line.startswith(" "):
+            title = line[:-1]
+        found[title] = f"{found.get(title, '')}{line}\n"
+    return found
+
+
+@pytest.mark.parametrize("config_class", [ModelConfig, TrainingConfig])
+def test_every_field_becomes_an_option_that_changes_it_alone(config_class):
+    @click.command()
+    @config_options(config_class())
+    def command(**options):
+        changed = {"trunk_filters": (4, 5)} if config_class is ModelConfig else {"epochs": 7}
+        assert given(options, config_class) == changed
+        assert set(options) == {field.name for field in dataclasses.fields(config_class)}
+
+    argument = ["--trunk-filters", "4,5"] if config_class is ModelConfig else ["--epochs", "7"]
+    result = CliRunner().invoke(command, argument, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+
+
+def test_none_can_be_said_wherever_a_setting_can_be_switched_off():
+    @click.command()
+    @config_options(PRESETS["small-data"].training)
+    def command(**options):
+        config = dataclasses.replace(PRESETS["small-data"].training, chunk=8, **given(options, TrainingConfig))
+        assert (config.patience, config.crop_frames, config.clip_norm, config.flip) == (5, None, None, False)
+
+    arguments = ["--patience", "5", "--crop-frames", "none", "--clip-norm", "None", "--no-flip"]
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    shown = " ".join(CliRunner().invoke(command, ["--help"]).output.split())
+    assert "--patience INTEGER|NONE" in shown
+    assert "none trains all epochs. [default: none]" in shown
+    assert "--flip / --no-flip Mirror training clips left and right, half of the time. [default: on]" in shown
+    optional = {name for name, value in values_of(TrainingConfig).items() if value.may_be_none}
+    assert optional == {"patience", "crop_frames", "clip_norm", "chunk"}
+
+
+@pytest.mark.parametrize(
+    ("name", "bases"),
+    [("train", (PRESETS["article"].model, PRESETS["article"].training)), ("squares", (SQUARES["quick"],))],
+)
+def test_the_help_shows_the_defaults_of_the_preset_that_is_the_default(name, bases):
+    options = [one for one in command_of(name).params if isinstance(one, ValueOption)]
+    expected = {field.name: getattr(base, field.name) for base in bases for field in dataclasses.fields(base)}
+    for field in ("rows", "cols", "genres"):
+        expected.pop(field, None)
+    assert {one.name: one.default for one in options} == expected
+
+
+def test_many_options_stand_in_groups_each_in_one():
+    for name in COMMANDS:
+        shown = CliRunner().invoke(group, [name, "--help"]).output
+        flags = [one.opts[0] for one in command_of(name).params if isinstance(one, click.Option)]
+        found = sections(shown)
+        for flag in flags:
+            assert len([text for text in found.values() if f"\n  {flag} " in text]) == 1, (name, flag)
+        largest = max(text.count("\n  --") for text in found.values())
+        assert largest <= 11, name
+    train = CliRunner().invoke(group, ["train", "--help"]).output
+    assert [title for title in sections(train) if title] == [
+        "Options", "Labels", "Splits", "Network", "Optimisation", "Computation",
+        "Augmentation",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [80, 110])
+def test_the_help_fits_the_terminal(width):
+    for name in COMMANDS:
+        shown = CliRunner().invoke(group, [name, "--help"], terminal_width=width).output
+        too_long = [line for line in shown.splitlines() if len(line) > width and "genre-classifier" not in line]
+        assert not too_long, name
+
+
+def test_the_help_is_whole_without_docstrings():
+    """`python -OO` drops docstrings; what the options say is no docstring. --debug leaves stderr to Python's report."""
+    done = subprocess.run(
+        [sys.executable, "-OO", "-X", "importtime", "-m", "genre_classifier", "--debug", "train", "--help"],
+        cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "110"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    shown = " ".join(done.stdout.split())
+    for option in command_of("train").params:
+        if isinstance(option, ValueOption):
+            assert option.value.meaning in shown
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert "pydantic" in imported
+    assert not imported & {"tensorflow", "keras", "pandas", "cv2", "sklearn", "matplotlib"}
