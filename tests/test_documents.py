@@ -10,6 +10,7 @@ import click
 import pytest
 
 from genre_classifier.cli import COMMANDS, group
+from tests import options_page
 from tests.architecture_page import PAGE, architecture_page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,6 +43,12 @@ def command_lines() -> list[str]:
 
 def test_the_map_of_the_code_is_that_of_the_code():
     assert PAGE.read_text(encoding="utf-8") == architecture_page(), "python -m tests.architecture_page writes it anew"
+
+
+def test_the_page_of_options_is_that_of_the_fields():
+    assert options_page.PAGE.read_text(encoding="utf-8") == options_page.options_page(), (
+        "python -m tests.options_page writes it anew"
+    )
 
 
 def test_every_command_line_is_understood():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -27,18 +27,27 @@ class GroupedOption(click.Option):
         self.group = group
 
 
+def grouped(parameters: Iterable[click.Parameter]) -> dict[str, list[click.Option]]:
+    """Return options by heading, in the order in which the headings appear; those without one come first, under ""."""
+    groups: dict[str, list[click.Option]] = {"": []}
+    for parameter in parameters:
+        if isinstance(parameter, click.Option) and not parameter.hidden:
+            groups.setdefault(getattr(parameter, "group", ""), []).append(parameter)
+    return groups
+
+
 class GroupedCommand(click.Command):
     """A command whose help shows its options group by group."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write a section for each group, in the order in which the groups appear."""
-        sections: dict[str, list[tuple[str, str]]] = {"": []}
-        for parameter in self.get_params(ctx):
-            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)):
-                sections.setdefault(getattr(parameter, "group", ""), []).append(record)
+        """Write a section for each group, all with the same columns."""
+        sections = {
+            title: [record for option in options if (record := option.get_help_record(ctx))]
+            for title, options in grouped(self.get_params(ctx)).items()
+        }
         widest = max(len(names) for records in sections.values() for names, _ in records)
-        for group, records in sections.items():
-            with formatter.section(group or "Options"):
+        for title, records in sections.items():
+            with formatter.section(title or "Options"):
                 formatter.write_dl([(names.ljust(min(widest, _COLUMN)), text) for names, text in records])
 
 
@@ -86,16 +95,20 @@ class ValueOption(GroupedOption):
         super().__init__(*args, help=value.meaning, **attributes)
 
     def get_help_extra(self, ctx: click.Context) -> Any:
-        """Return what the help says in brackets: the default, and limits that nobody would guess."""
+        """Return what the help says in brackets: the default."""
         extra = super().get_help_extra(ctx)
-        default = self.default
-        if isinstance(default, bool):
-            extra["default"] = "on" if default else "off"
-        elif isinstance(default, tuple):
-            extra["default"] = ",".join(map(str, default))
-        elif default is not None or self.value.may_be_none:
-            extra["default"] = "none" if default is None else str(default)
+        if self.default is not None or self.value.may_be_none:
+            extra["default"] = as_typed(self.default)
         return extra
+
+
+def as_typed(value: Any) -> str:
+    """Return a value as the command line takes it, and what is true or false as on or off."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "none" if value is None else str(value)
 
 
 def value_option(
@@ -166,9 +179,12 @@ def config_options(
     return decorate
 
 
+def is_given(name: str) -> bool:
+    """Return whether a parameter of the running command stands on the command line."""
+    return click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
+
+
 def given(options: Mapping[str, Any], config_class: type[Options]) -> dict[str, Any]:
     """Return those of a command's options that belong to a configuration and stand on the command line."""
-    names, source = values_of(config_class), click.get_current_context().get_parameter_source
-    return {
-        name: value for name, value in options.items() if name in names and source(name) is not ParameterSource.DEFAULT
-    }
+    names = values_of(config_class)
+    return {name: value for name, value in options.items() if name in names and is_given(name)}

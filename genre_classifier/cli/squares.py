@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from genre_classifier.cli.config_options import GroupedCommand, config_options, given
+from genre_classifier.cli.config_options import GroupedCommand, config_options, given, is_given
 from genre_classifier.cli.output import say
 from genre_classifier.moving_squares.config import PRESETS, SquaresConfig
 
@@ -19,12 +19,14 @@ _PRESET = "quick"
 @click.option(
     "--preset",
     type=click.Choice(list(PRESETS)),
+    default=_PRESET,
+    show_default=True,
     help="quick: a smaller network, a few minutes on two cores. original: the full schedule, days. Every option below "
-    f"changes one of its numbers, and shows the default of {_PRESET}.  [default: {_PRESET}]",
+    f"changes one of its numbers, and shows the default of {_PRESET}.",
 )
 @click.option("--resume", is_flag=True, help="Go on after the last finished epoch, with the options of the run.")
 @config_options(PRESETS[_PRESET])
-def command(out: Path, preset: str | None, resume: bool, **options: Any) -> None:
+def command(out: Path, preset: str, resume: bool, **options: Any) -> None:
     """Train a ConvLSTM to predict the next frame of movies of moving squares, and show how good it is.
 
     Writes the model, its history, figures per horizon beside two simple guesses, and pictures of a rollout.
@@ -39,9 +41,9 @@ def command(out: Path, preset: str | None, resume: bool, **options: Any) -> None
     from genre_classifier.cli.progress import progress_bar
     from genre_classifier.moving_squares.run import read_config, run_squares
 
-    if resume and preset:
+    if resume and is_given("preset"):
         raise click.UsageError("--resume goes on with the options of the run: leave --preset out")
-    base = read_config(out) if resume else PRESETS[preset or _PRESET]
+    base = read_config(out) if resume else PRESETS[preset]
     config = dataclasses.replace(base, **given(options, SquaresConfig))
     with progress_bar(None, "training", "batch") as bar:
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from genre_classifier.cli.config_options import GroupedCommand, GroupedOption, config_options, given
+from genre_classifier.cli.config_options import GroupedCommand, GroupedOption, config_options, given, is_given
 from genre_classifier.cli.output import say
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.presets import PRESETS
@@ -32,8 +32,10 @@ class _Command(GroupedCommand):
 @click.option(
     "--preset",
     type=click.Choice(list(PRESETS)),
+    default=_PRESET,
+    show_default=True,
     help="Settings to start from: those of the article, or what works with fewer than a few hundred trailers; every "
-    f"option below changes one of them, and shows the default of {_PRESET}.  [default: {_PRESET}]",
+    f"option below changes one of them, and shows the default of {_PRESET}.",
 )
 @click.option(
     "--resume",
@@ -55,7 +57,7 @@ def command(
     clips: Path,
     labels: Path,
     run: Path,
-    preset: str | None,
+    preset: str,
     splits_file: Path | None,
     genre_map: Path | None,
     unmapped_as_other: bool,
@@ -88,14 +90,14 @@ def command(
 
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")
-    if resume and preset:
+    if resume and is_given("preset"):
         raise click.UsageError("--resume goes on with the options of the run: leave --preset out")
     if resume and not (run / CONFIG).is_file():
         raise InputError(f"{run}: expected a run to resume, found no {CONFIG} in it")
     if resume:
         model_config, training_config, _ = read_config(run)
     else:
-        base = PRESETS[preset or _PRESET]
+        base = PRESETS[preset]
         model_config, training_config = base.model, base.training
     model_config = dataclasses.replace(model_config, **given(options, ModelConfig))
     training_config = dataclasses.replace(training_config, **given(options, TrainingConfig))
