@@ -278,21 +278,28 @@ def _reason(error: Exception) -> str:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, *, purpose: str = "") -> None:
     """Make a folder for output, and those around it; one that is there already will do.
+
+    Parameters
+    ----------
+    folder : Path
+    purpose : str
+        For the message: what is to be written there ("clips").
 
     Raises
     ------
     InputError
         If it cannot be made or written to.
     """
+    expected = f"a folder to write {purpose} to" if purpose else "a folder to write to"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         found = "a file" if folder.exists() else _reason(error)
-        raise InputError(f"{folder}: expected a folder to write to, found {found}") from error
+        raise InputError(f"{folder}: expected {expected}, found {found}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{folder}: expected a folder to write to, found one without permission to write")
+        raise InputError(f"{folder}: expected {expected}, found one without permission to write")
 
 
 def not_written(path: Path, error: OSError) -> WorkError:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from preprocessing.errors import InputError
+from preprocessing.files import make_folder
+
+LOCK_NAME = ".lock"
 
 
 @contextmanager
 def locked(folder: Path, *, purpose: str, busy: str) -> Iterator[None]:
     """Make a folder, and keep other runs out of it while the block lasts.
 
-    The lock is the operating system's, on the folder itself: it leaves no file behind, and a killed process gives it
-    back.
+    The lock is the operating system's, on the hidden file `LOCK_NAME` in the folder: a killed process gives it back.
+    The file goes when the block ends; one that a killed process left is in nobody's way.
 
     Parameters
     ----------
@@ -31,19 +34,19 @@ def locked(folder: Path, *, purpose: str, busy: str) -> Iterator[None]:
     InputError
         If the folder cannot be made or written to, or another run works in it.
     """
+    make_folder(folder, purpose=purpose)
+    lock = FileLock(folder / LOCK_NAME)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise InputError(f"{folder}: {busy}") from None
     except OSError as error:
         found = (error.strerror or str(error)).lower()
         raise InputError(f"{folder}: expected a folder to write {purpose} to, found: {found}") from error
     try:
-        if not os.access(folder, os.W_OK):
-            raise InputError(f"{folder}: expected a folder to write {purpose} to, found: permission denied")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{folder}: {busy}") from None
         yield
     finally:
-        os.close(handle)
+        # Before the release: whoever has the file open by then finds it nameless, and takes no lock on it.
+        with suppress(OSError):  # Windows removes no open file; there it stays, empty
+            Path(lock.lock_file).unlink()
+        lock.release()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from preprocessing.errors import InputError, WorkError
 from preprocessing.files import TEMPORARY_SUFFIX, read_document
-from preprocessing.locks import locked
+from preprocessing.locks import LOCK_NAME, locked
 
 SCHEMA = 1  # of config.json, thresholds.json and card.json
 MODEL, CONFIG, THRESHOLDS, SPLITS, CARD = "model.keras", "config.json", "thresholds.json", "splits.csv", "card.json"
@@ -41,13 +41,13 @@ def held(run: Path) -> Iterator[None]:
     """
     busy = "another training works in this run folder; wait for it, or name another"
     made = not os.path.lexists(run)
-    with locked(run, purpose="a run", busy=busy):
-        try:
+    try:
+        with locked(run, purpose="a run", busy=busy):
             yield
-        finally:
-            if made:
-                with suppress(OSError):  # not empty
-                    run.rmdir()
+    finally:
+        if made:
+            with suppress(OSError):  # not empty
+                run.rmdir()
 
 
 def require_run(run: Path) -> None:
@@ -66,7 +66,7 @@ def require_free(run: Path, *, overwrite: bool) -> None:
     InputError
         If it holds a run and `overwrite` is not set, or holds something else.
     """
-    if all(_TEMPORARY.fullmatch(path.name) for path in run.iterdir()):
+    if all(path.name == LOCK_NAME or _TEMPORARY.fullmatch(path.name) for path in run.iterdir()):
         return
     is_run = _is_run(run)
     if overwrite and not is_run:
@@ -95,7 +95,7 @@ def empty_run_folder(run: Path) -> list[str]:
         for folder in (*(run / EVENTS).glob("*"), run / EVENTS, run / CHECKPOINTS):
             if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
                 folder.rmdir()
-        return sorted(path.name for path in run.iterdir())
+        return sorted({path.name for path in run.iterdir()} - {LOCK_NAME})
     except OSError as error:
         raise WorkError(f"{run}: the older run could not be removed: {error.strerror or error}") from error
 
