@@ -8,11 +8,10 @@ pass; where the decoded times turn out otherwise, a second pass keeps the right 
 from __future__ import annotations
 
 import dataclasses
+import mmap
 import os
-import queue
 import re
-import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +21,7 @@ import numpy as np
 from preprocessing.config import ClipConfig, CopyConfig
 from preprocessing.errors import InputError
 from preprocessing.fitting import Box, fit_frame, fit_whole, picture_box
+from preprocessing.prefetch import Prefetch
 from preprocessing.sampling import Timing, frame_duration, pick_frames, pick_steadily, true_times
 from preprocessing.video import CONVERT_HINT, DECODER_THREADS, PACKET_ATTEMPTS, Declared, Video, open_video
 
@@ -33,6 +33,7 @@ BAR_FRAMES = 60
 SAME_SECONDS = 1e-6
 # Encoders and players take no lower rate for granted.
 LOWEST_COPY_FPS = 1.0
+_NO_PIXELS = re.compile(rb"\[swscaler[^]]*\] ([^\n(]*)")
 CHANGED = "gave other frames on the second reading than on the first; is it being written?"
 
 
@@ -286,41 +287,19 @@ def _all_times(
 
 def _pictures(
     path: Path, picks: np.ndarray, reading: _Reading, alive: Callable[[], None]
-) -> Generator[tuple[np.ndarray, float], None, None]:
-    """Decode on a thread; yield the picked pictures and the shape of their pixels."""
-    ready: queue.Queue[Any] = queue.Queue(maxsize=QUEUE_FRAMES)
-    stopped = threading.Event()
+) -> Prefetch[tuple[np.ndarray, float]]:
+    """Decode on a thread; give the picked pictures and the shape of their pixels."""
 
-    def produce() -> None:
-        try:
-            wanted = iter(picks.tolist())
-            pick = next(wanted, -1)
-            with open_video(path, threads=reading.threads) as video:
-                for index in reading.frames(video, alive):
-                    if stopped.is_set():
-                        return
-                    if index == pick:
-                        ready.put((_checked_picture(video), video.pixel_aspect))
-                        pick = next(wanted, -1)
-            ready.put(None)
-        except Exception as error:  # noqa: BLE001  # carried to the consumer's thread, and raised there
-            ready.put(error)
+    def decoded() -> Iterator[tuple[np.ndarray, float]]:
+        wanted = iter(picks.tolist())
+        pick = next(wanted, -1)
+        with open_video(path, threads=reading.threads) as video:
+            for index in reading.frames(video, alive):
+                if index == pick:
+                    yield _checked_picture(video), video.pixel_aspect
+                    pick = next(wanted, -1)
 
-    producer = threading.Thread(target=produce, daemon=True)
-    producer.start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, Exception):
-                raise item
-            yield item
-    finally:
-        stopped.set()
-        while producer.is_alive():  # make room, so that it can see the event
-            try:
-                ready.get(timeout=0.05)
-            except queue.Empty:
-                continue
-        producer.join()
+    return Prefetch(decoded(), ahead=QUEUE_FRAMES)
 
 
 def _find_bars(path: Path, plan: _Plan, reading: _Reading, alive: Callable[[], None]) -> Box | None:
@@ -343,10 +322,12 @@ def _checked_picture(video: Video) -> np.ndarray:
     """
     start = os.fstat(2).st_size
     image = video.retrieve()
-    written = os.fstat(2).st_size - start
-    if written > 0 and (message := re.search(rb"\[swscaler[^]]*\] ([^\n(]*)", os.pread(2, written, start))):
-        reason = message[1].decode("utf-8", "replace").strip(" .").lower()
-        raise InputError(f"this OpenCV cannot turn its pictures into pixels ({reason}); {CONVERT_HINT}")
+    if os.fstat(2).st_size > start:
+        with mmap.mmap(2, 0, access=mmap.ACCESS_READ) as messages:  # reading would move the end that FFmpeg writes to
+            message = _NO_PIXELS.search(messages, start)
+            reason = message and message[1].decode("utf-8", "replace").strip(" .").lower()
+        if message:
+            raise InputError(f"this OpenCV cannot turn its pictures into pixels ({reason}); {CONVERT_HINT}")
     return image
 
 

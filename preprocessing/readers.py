@@ -7,8 +7,6 @@ import dataclasses
 import json
 import os
 import re
-import resource
-import select
 import signal
 import subprocess
 import sys
@@ -18,14 +16,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import joblib
+import psutil
 
 from preprocessing.config import ClipConfig, CopyConfig
 from preprocessing.errors import InputError, WorkError
+from preprocessing.prefetch import Prefetch
 
-PIPE_BYTES = 1 << 20
+# Answers of a reader process that wait here: frames, of which its pipe holds less than one.
+ANSWERS_AHEAD = 2
 
 
 def job(
@@ -99,8 +100,9 @@ class Reader:
             raise WorkError(f"a process to read videos could not be started: {error.strerror or error}") from error
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._jobs, self._answers = self._process.stdin, self._process.stdout.fileno()
-        self._buffer = bytearray()
+        self._jobs = self._process.stdin
+        # Read in a thread: on Windows nothing waits for a pipe with a timeout.
+        self._answers = Prefetch(_read_answers(self._process.stdout), ahead=ANSWERS_AHEAD)
         self._answered = True
 
     @property
@@ -111,7 +113,7 @@ class Reader:
     def ask(self, task: dict[str, Any]) -> None:
         """Send a job."""
         self._answered = False
-        with suppress(BrokenPipeError):  # a dead reader is noticed at its answer
+        with suppress(OSError):  # a dead reader is noticed at its answer
             self._jobs.write(json.dumps(task).encode() + b"\n")
             self._jobs.flush()
 
@@ -128,15 +130,18 @@ class Reader:
         """
         frames, deadline = -1, time.monotonic() + timeout
         while True:
-            answer = json.loads(self._read_line(deadline, timeout))
+            try:
+                answer = self._answers.take(max(0.0, deadline - time.monotonic()))
+            except TimeoutError:
+                given_up = f"no new frame for {timeout:g} seconds: given up (a longer --timeout waits longer)"
+                raise InputError(given_up) from None
+            except StopIteration:
+                raise InputError(self._how_it_crashed()) from None
             if (alive := answer.get("alive")) is not None:
                 if alive > frames:
                     frames, deadline = alive, time.monotonic() + timeout
                 continue
-            if "frame" in answer:
-                answer["bytes"] = self._read(answer["frame"], deadline, timeout)
-            else:
-                self._answered = not answer.keys() & {"times", "facts", "fps"}
+            self._answered = not answer.keys() & {"frame", "times", "facts", "fps"}
             if "failed" in answer:
                 raise InputError(answer["failed"])
             if "stopped" in answer:
@@ -146,35 +151,14 @@ class Reader:
                 return
             deadline = time.monotonic() + timeout
 
-    def _read_line(self, deadline: float, timeout: float) -> bytes:
-        searched = 0
-        while (end := self._buffer.find(b"\n", searched)) < 0:
-            searched = len(self._buffer)
-            self._fill(deadline, timeout)
-        return self._take(end + 1)
-
-    def _read(self, size: int, deadline: float, timeout: float) -> bytes:
-        while len(self._buffer) < size:
-            self._fill(deadline, timeout)
-        return self._take(size)
-
-    def _take(self, size: int) -> bytes:
-        taken = bytes(self._buffer[:size])
-        del self._buffer[:size]
-        return taken
-
-    def _fill(self, deadline: float, timeout: float) -> None:
-        ready, _, _ = select.select([self._answers], [], [], max(0.0, deadline - time.monotonic()))
-        if not ready:
-            raise InputError(f"no new frame for {timeout:g} seconds: given up (a longer --timeout waits longer)")
-        data = os.read(self._answers, PIPE_BYTES)
-        if not data:
-            status = self._process.wait()
-            how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-            memory, _ = resource.getrlimit(resource.RLIMIT_AS)
-            limit = "" if memory == resource.RLIM_INFINITY else f"; its memory is limited to {memory / 1e6:.0f} MB"
-            raise InputError(f"reader crashed ({how}{limit})")
-        self._buffer += data
+    def _how_it_crashed(self) -> str:
+        status = self._process.wait()
+        how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        limit = ""
+        if hasattr(psutil.Process, "rlimit"):  # on Linux and FreeBSD
+            memory, _ = psutil.Process().rlimit(psutil.RLIMIT_AS)
+            limit = "" if memory == psutil.RLIM_INFINITY else f"; its memory is limited to {memory / 1e6:.0f} MB"
+        return f"reader crashed ({how}{limit})"
 
     def kill(self) -> None:
         """End the process at once; `close` must follow."""
@@ -184,10 +168,22 @@ class Reader:
         """End the process at once, and let go of it."""
         self.kill()
         self._process.wait()
+        self._answers.close()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with suppress(OSError):
                     pipe.close()
+
+
+def _read_answers(pipe: IO[bytes]) -> Iterator[dict[str, Any]]:
+    """Yield what a reader process answers, and under `bytes` the payload of a `frame`, until it ends."""
+    while (line := pipe.readline()).endswith(b"\n"):
+        answer = json.loads(line)
+        if size := answer.get("frame"):
+            answer["bytes"] = pipe.read(size)
+            if len(answer["bytes"]) < size:
+                return
+        yield answer
 
 
 class ReaderPool:

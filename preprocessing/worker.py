@@ -9,7 +9,6 @@ then those bytes. A job with a `copy` streams whole pictures in the same way, af
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -42,7 +41,6 @@ def main() -> None:
     # Whatever a library prints must not get between the answers.
     answers = _Answers(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
-    fcntl.fcntl(2, fcntl.F_SETFL, os.O_APPEND)  # FFmpeg's messages; emptied before each job
     cv2.setNumThreads(1)
     jobs: list[bytes] = []
     arrived = threading.Semaphore(0)
@@ -85,7 +83,8 @@ class _Answers:
 
 
 def _answer(job: dict[str, Any], answers: _Answers) -> None:
-    os.ftruncate(2, 0)
+    os.ftruncate(2, 0)  # FFmpeg's messages about the last one
+    os.lseek(2, 0, os.SEEK_SET)
     try:
         answer = _work(job, answers)
     except InputError as error:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from genre_classifier.config import Precision, SegmentConfig
-from genre_classifier.dataset.prefetch import prefetch
 from genre_classifier.network.streaming import DEFAULT_CHUNK, ScoreStream, score_clip
 from genre_classifier.tagging.result import Tags, Thumbnail
 from genre_classifier.tagging.scores import scores_table
 from genre_classifier.tagging.segments import to_segments, video_end
 from preprocessing.config import TIMEOUT_SECONDS
+from preprocessing.prefetch import Prefetch
 from preprocessing.sampled import SampledFrames, sampled_frames
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _scored(run: Run, frames: SampledFrames, chunk: int, precision: Precision) -
     stream = ScoreStream(run.model, precision=precision)
     latest = -np.inf
     # Closing the chunks stops the reading at once, also when whoever takes the rows breaks off.
-    with closing(prefetch(_chunks(frames, chunk))) as chunks:
+    with closing(Prefetch(_chunks(frames, chunk))) as chunks:
         for times, pixels in chunks:
             if times[0] <= latest:
                 stream.reset()

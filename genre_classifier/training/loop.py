@@ -14,9 +14,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from genre_classifier.dataset.prefetch import prefetch
 from genre_classifier.dataset.trailers import TrailerSequence
 from genre_classifier.network.model import GenreModel
+from preprocessing.prefetch import Prefetch
 
 
 def fit_epochs(
@@ -56,7 +56,7 @@ def fit_epochs(
         listeners.on_epoch_begin(epoch)
         totals: dict[str, float] = {}
         trailers = 0
-        with closing(prefetch(_batches(model, sequence), ahead=1)) as batches:
+        with closing(Prefetch(_batches(model, sequence), ahead=1)) as batches:
             for step, (frames, targets, weights) in enumerate(batches):
                 listeners.on_train_batch_begin(step)
                 measured = model.train_on_batch(frames, targets, weights, return_dict=True)

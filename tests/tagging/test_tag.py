@@ -11,7 +11,6 @@ import numpy as np
 import psutil
 import pytest
 
-from genre_classifier.dataset.prefetch import prefetch
 from genre_classifier.genres import GENRES
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.run_folder.run import Run, load_run
@@ -21,6 +20,7 @@ from preprocessing import load_clip, preprocess_directory, preprocess_trailer
 from preprocessing.clips import clip_path, load_times, times_path
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError
+from preprocessing.prefetch import Prefetch
 from tests.media import flat_frames, write_media
 from tests.tag_examples import write_webm
 from tests.tiny_run import make_run
@@ -186,7 +186,7 @@ class Counter:
 
 def test_prefetch_keeps_order_and_stays_a_little_ahead() -> None:
     counter = Counter(50)
-    for position, number in enumerate(prefetch(counter(), ahead=3)):
+    for position, number in enumerate(Prefetch(counter(), ahead=3)):
         assert number == position
         time.sleep(0.001)
         # Three waiting, one in the worker's hand, one here.
@@ -196,7 +196,7 @@ def test_prefetch_keeps_order_and_stays_a_little_ahead() -> None:
 
 def test_prefetch_hands_errors_over_in_their_place() -> None:
     counter = Counter(9, broken_at=4)
-    stream = prefetch(counter())
+    stream = Prefetch(counter())
     assert [next(stream) for _ in range(4)] == [0, 1, 2, 3]
     with pytest.raises(InputError, match="broken here"):
         next(stream)
@@ -205,7 +205,7 @@ def test_prefetch_hands_errors_over_in_their_place() -> None:
 
 def test_prefetch_closes_what_it_reads() -> None:
     counter = Counter(1000)
-    stream = prefetch(counter())
+    stream = Prefetch(counter())
     assert next(stream) == 0
     stream.close()
     assert counter.closed
