@@ -3,7 +3,7 @@
 TensorFlow's start-up and FFmpeg's complaints go straight to file descriptor 2, and no setting of theirs silences all
 of them. They are kept in a file without a name, whose end is printed when the process does not end well: the one line
 that says why (`Check failed: ...`) is often the last before an abort, when no code of the process itself runs any more.
-So a watcher, forked at the start, waits for that.
+So a watcher, forked at the start, waits for that; where there is no fork, on Windows, the words are let through.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def native_messages_aside() -> Iterator[None]:
 
 def _start_aside() -> int | None:
     """Return the pipe that tells the watcher how this process ends; None, and nothing changed, where none can work."""
-    if os.getpid() == 1:  # in a container: every other process, a watcher too, is killed with this one
+    # With the first process of a container every other one, a watcher too, is killed.
+    if not hasattr(os, "fork") or os.getpid() == 1:
         return None
     try:
         # Open until the process ends.
