@@ -153,7 +153,11 @@ class GenreModel(keras.Model):
     def from_config(cls, config: dict[str, Any]) -> GenreModel:
         """Build the network, with fresh weights, from `get_config` or from its layers, as version 0.1.0 wrote them."""
         fields = _fields_of_layers(config["layers"]) if "layers" in config else config["config"]
-        return cls(ModelConfig.from_dict(fields), name=config["name"], trainable=config["trainable"])
+        try:
+            options = ModelConfig.from_dict(fields)
+        except InputError as error:  # of another version; whoever reads the file names it beside the reason
+            raise ValueError(str(error)) from error
+        return cls(options, name=config["name"], trainable=config["trainable"])
 
     def configure(
         self, *, chunk: int | None = None, bptt: Bptt = "truncated", precision: Precision = "float32"

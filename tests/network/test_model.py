@@ -16,6 +16,7 @@ from genre_classifier.genres import GENRES
 from genre_classifier.network import backend as acceleration
 from genre_classifier.network.model import GenreModel, build_model
 from genre_classifier.network.streaming import score_clip
+from genre_classifier.run_folder.model_file import read_model
 from preprocessing.errors import InputError
 
 SMALL = {"trunk_filters": (4, 3), "branch_filters": 2, "dense_units": (8, 4)}
@@ -164,6 +165,16 @@ def test_a_file_that_lists_the_layers_gives_the_network_back(config):
     found = GenreModel.from_config(listed)
     assert (found.config, found.name) == (config, "listed")
     assert [weight.path for weight in found.weights] == [weight.path for weight in model.weights]
+
+
+def test_a_file_of_another_version_is_a_line_with_its_name(tmp_path, monkeypatch):
+    path = tmp_path / "model.keras"
+    model = build_model(ModelConfig(rows=12, cols=12, **SMALL))
+    fields = model.config.to_dict() | {"depth": 3}
+    monkeypatch.setattr(model, "get_config", lambda: {"name": "genres", "trainable": True, "config": fields})
+    model.save(path)
+    with pytest.raises(InputError, match=rf"{path}: expected a model of this version.*found: .*depth"):
+        read_model(path)
 
 
 def test_a_copy_has_its_own_weights():
