@@ -1,0 +1,236 @@
+"""Label formats that are JSON: `activitynet` and `labelstudio` of `label_formats`, read and written."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+
+from genre_classifier.config import ExportConfig
+from genre_classifier.dataset.label_rows import (
+    EXPECTED,
+    Row,
+    Spans,
+    drop_endless,
+    note_implicit_other,
+    read_name,
+    read_seconds,
+    refused,
+)
+from genre_classifier.genres import GENRES
+from preprocessing.errors import InputError
+from preprocessing.files import read_json, shown
+
+logger = logging.getLogger(__name__)
+
+# Frames per second that Label Studio assumes of a video whose tag names no frameRate.
+LABEL_STUDIO_FPS = 24.0
+
+
+def read_documents(path: Path) -> Iterator[Row]:
+    """Read a list of Label Studio tasks, or ActivityNet's object of annotations or results."""
+    document = read_json(path, EXPECTED)
+    if isinstance(document, list):
+        yield from _read_label_studio(path, document)
+    elif "database" in document or "results" in document:
+        yield from _read_activitynet(path, document)
+    else:
+        raise InputError(f"{path}: expected {EXPECTED}; found JSON of another kind")
+
+
+def _read_activitynet(path: Path, document: dict[str, Any]) -> Iterator[Row]:
+    key = "database" if "database" in document else "results"
+    for trailer, entry in _field(path, "the document", document, key, dict).items():
+        video = f"video {shown(trailer)}"
+        annotations = _field(path, video, entry, "annotations" if key == "database" else None, list)
+        group = entry.get("group") if key == "database" else None
+        for number, annotation in enumerate(annotations):
+            where = f"{video}, annotation {number}"
+            label = read_name(path, where, _field(path, where, annotation, None, dict).get("label"), "a label")
+            start = end = np.nan
+            if "segment" in annotation:
+                segment = _field(path, where, annotation, "segment", list)
+                if len(segment) != 2 or "" in segment:
+                    raise refused(path, where, "a segment of start and end", segment)
+                start, end = (read_seconds(path, where, side) for side in segment)
+            yield where, read_name(path, where, trailer), start, end, label, _group(path, where, group)
+
+
+def _read_label_studio(path: Path, tasks: list[Any]) -> Iterator[Row]:
+    for number, task in enumerate(tasks):
+        where = f"task {number}"
+        data = _field(path, where, task, "data", dict)
+        rate = data.get("fps")
+        fps = LABEL_STUDIO_FPS if rate is None else read_seconds(path, where, rate)
+        if not 0 < fps < np.inf:
+            raise refused(path, where, "frames per second as data.fps", rate)
+        group = _group(path, where, data.get("group"))
+        trailer = data.get("trailer")
+        if trailer in (None, ""):
+            # Of an address, the file; a name that Label Studio gave an uploaded file is undone where clips are known.
+            address = read_name(path, where, data.get("video"), "a name as data.trailer or an address as data.video")
+            trailer = address.rsplit("/", 1)[-1].rsplit("?d=", 1)[-1]
+        trailer = read_name(path, where, trailer)
+        for result in _label_studio_results(path, where, task):
+            value = result.get("value", {})  # a relation between two regions has none
+            genres = [read_name(path, where, one, "a label") for one in _optional_list(path, where, value, "choices")]
+            yield from ((where, trailer, np.nan, np.nan, genre, group) for genre in genres)
+            for genre in _optional_list(path, where, value, "timelinelabels"):
+                for span in _field(path, where, value, "ranges", list):
+                    first, last = (
+                        read_seconds(path, where, _frame(path, where, span, side)) for side in ("start", "end")
+                    )
+                    label = read_name(path, where, genre, "a label")
+                    yield where, trailer, (first - 1) / fps, last / fps, label, group
+
+
+def _label_studio_results(path: Path, where: str, task: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what persons have marked in a task, or, in a task that nobody has seen, what was predicted."""
+    for key in ("annotations", "predictions"):
+        made = task.get(key)
+        if not made:
+            continue
+        for one in _field(path, where, task, key, list):
+            if type(one) is int:  # snapshots, and exports of all tasks, name predictions by their ids alone
+                continue
+            if _field(path, where, one, None, dict).get("was_cancelled"):  # skipped by whoever should have labelled
+                continue
+            for result in _field(path, where, one, "result", list):
+                yield _field(path, where, result, None, dict)
+        return
+
+
+def _optional_list(path: Path, where: str, holder: Any, key: str) -> list[Any]:
+    found: list[Any] = _field(path, where, holder, key, list) if key in _field(path, where, holder, None, dict) else []
+    return found
+
+
+def _frame(path: Path, where: str, span: Any, side: str) -> Any:
+    value = _field(path, where, span, None, dict).get(side)
+    if type(value) not in (int, float):
+        raise refused(path, where, f"a frame as {side!r} of a range", value)
+    return value
+
+
+def _field(path: Path, where: str, holder: Any, key: str | None, kind: type) -> Any:
+    """Return `holder[key]`, or `holder` itself, if it is of this kind."""
+    what = "an object" if kind is dict else "a list"
+    if key is not None:
+        if not isinstance(holder, dict):
+            raise refused(path, where, "an object", holder)
+        what, holder = f"{what} as {key!r}", holder.get(key)
+    if not isinstance(holder, kind):
+        raise refused(path, where, what, holder)
+    return holder
+
+
+def _group(path: Path, where: str, value: Any) -> str | None:
+    return None if value in (None, "") else read_name(path, where, value, "a group")
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def activitynet_json(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig) -> str:
+    """Return ActivityNet's annotations; with `spans`, weak labels become segments of what is judged."""
+    note_implicit_other(labels, spans)
+    labels = drop_endless(labels, "ActivityNet")
+    weak = labels["start"].isna()
+    if weak.any() and spans is None:
+        logger.warning(
+            "ActivityNet has no whole-trailer labels: written as annotations without a segment, which it refuses"
+        )
+    elif weak.any() and not weak.all():
+        count = labels["trailer"][weak].nunique()
+        logger.warning(
+            f"ActivityNet has no whole-trailer labels, and beside intervals they are not judged: {count} left out"
+        )
+        labels = labels[~weak]
+    elif weak.any():
+        logger.warning("ActivityNet has no whole-trailer labels: written as segments of the whole trailer")
+    database: dict[str, Any] = {}
+    for row in labels.to_dict("records"):
+        entry = database.setdefault(row["trailer"], {"subset": config.subset, "annotations": []})
+        span = (spans or {}).get(row["trailer"])
+        if span is not None:
+            entry["duration"] = span.video_end
+        if not pd.isna(row.get("group")):
+            entry["group"] = row["group"]
+        annotation = {"label": row["genre"]}
+        if not np.isnan(row["start"]):
+            annotation["segment"] = [row["start"], row["end"]]
+        elif span is not None:
+            annotation["segment"] = [span.start, span.end]
+        entry["annotations"].append(annotation)
+    root = {"nodeName": "Root", "nodeId": 0, "parentName": None, "parentId": None}
+    nodes = [
+        {"nodeName": genre, "nodeId": number, "parentName": root["nodeName"], "parentId": root["nodeId"]}
+        for number, genre in enumerate(GENRES, start=1)
+    ]
+    document = {"version": "genre-classifier 1", "taxonomy": [root, *nodes], "database": database}
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def label_studio_tasks(
+    labels: pd.DataFrame,
+    fps: float = LABEL_STUDIO_FPS,
+    *,
+    prefix: str = ExportConfig.label_studio_prefix,
+    predicted_by: str | None = None,
+) -> list[Any]:
+    """Return labels as Label Studio tasks for a labelling interface with `<TimelineLabels>` and `<Video>`.
+
+    Parameters
+    ----------
+    labels : DataFrame
+        A label table; a column `score`, where there is one, goes with predictions.
+    fps : float
+        Frames per second that turn seconds into frames; kept in the task's data, so that reading inverts it.
+    prefix : str
+        Put before the trailer's name, with what an address may not hold escaped, as the address of the video; the
+        name itself is kept in the task's data.
+    predicted_by : str, optional
+        The model whose predictions these are, for a person to correct; without it they are what a person made.
+    """
+    tasks = []
+    for trailer, rows in labels.groupby("trailer", sort=False):
+        results: list[dict[str, Any]] = []
+        weak = rows["start"].isna()
+        if weak.any():
+            value: dict[str, Any] = {"choices": rows["genre"][weak].tolist()}
+            results.append({"type": "choices", "from_name": "genre", "value": value})
+        for row in rows[~weak].to_dict("records"):
+            first = round(row["start"] * fps) + 1
+            span = {"start": first, "end": max(first, round(row["end"] * fps))}
+            value = {"ranges": [span], "timelinelabels": [row["genre"]]}
+            score = {"score": float(row["score"])} if "score" in row else {}
+            results.append({"type": "timelinelabels", "from_name": "genres", "value": value, **score})
+        for number, result in enumerate(results):
+            result |= {"id": f"{trailer}-{number}", "to_name": "video"}
+        video = prefix + quote(str(trailer)) if prefix else trailer
+        data: dict[str, Any] = {"video": video, "trailer": trailer, "fps": fps}
+        if "group" in rows and not pd.isna(rows["group"].iloc[0]):
+            data["group"] = rows["group"].iloc[0]
+        if predicted_by is None:
+            tasks.append({"data": data, "annotations": [{"result": results}]})
+        else:
+            tasks.append({"data": data, "predictions": [{"model_version": predicted_by, "result": results}]})
+    return tasks
+
+
+def label_studio_json(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig) -> str:
+    """Return Label Studio tasks as persons would have made them; borders are rounded to its frames."""
+    note_implicit_other(labels, spans)
+    labels = drop_endless(labels, "Label Studio")
+    frames = labels[["start", "end"]].to_numpy() * LABEL_STUDIO_FPS
+    moved = np.nanmax(np.abs(frames - np.round(frames)), initial=0.0)
+    if moved > 1e-6:
+        logger.warning(f"Label Studio counts frames: borders were rounded to 1/{LABEL_STUDIO_FPS:g} s")
+    tasks = label_studio_tasks(labels, prefix=config.label_studio_prefix)
+    return json.dumps(tasks, indent=1, ensure_ascii=False) + "\n"

@@ -1,0 +1,87 @@
+"""What the label formats share: the row they are read into, what a cell or field may be, what is said of losses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from preprocessing.errors import InputError
+from preprocessing.files import shown
+
+logger = logging.getLogger(__name__)
+
+EXPECTED = (
+    "a label table: CSV with trailer,start,end,genre or trailer,genres; "
+    "tab-separated filename,onset,offset,event_label; ActivityNet or Label Studio JSON"
+)
+Row = tuple[str, str, float, float, str, str | None]  # where, trailer, start, end, genre, group
+
+
+class Span(NamedTuple):
+    """What is judged of a video, from `start` to `end`, and the seconds at which the video itself ends."""
+
+    start: float
+    end: float
+    video_end: float
+
+
+Spans = Mapping[str, Span]  # by trailer
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def refused(path: Path, where: str, expected: str, found: Any) -> InputError:
+    """Return the error to raise for what stands in a place of a file."""
+    return InputError(f"{path}, {where}: expected {expected}, found {shown(found)}")
+
+
+def read_seconds(path: Path, where: str, value: Any) -> float:
+    """Return a cell or a number of JSON as seconds; an empty cell as NaN."""
+    if isinstance(value, str) and not value.strip():
+        return np.nan
+    text = value if isinstance(value, str) else repr(value) if type(value) in (int, float) else ""
+    try:
+        seconds = float("" if "_" in text else text)
+    except ValueError:
+        raise refused(path, where, "seconds", value) from None
+    if np.isnan(seconds):
+        raise refused(path, where, "seconds", value)
+    return seconds
+
+
+def read_name(path: Path, where: str, value: Any, what: str = "a trailer") -> str:
+    """Return text that names something; a whole number names what has that id."""
+    if type(value) is int:
+        return str(value)
+    if not isinstance(value, str):
+        raise refused(path, where, what, value)
+    if not value.strip():
+        raise InputError(f"{path}, {where}: expected {what}, found an empty cell")
+    return value
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def note_implicit_other(labels: pd.DataFrame, spans: Spans | None) -> None:
+    """Log that frames outside the intervals, which are `other`, are not written, unless `spans` has told them."""
+    if spans is None and labels["start"].notna().any():
+        logger.warning(
+            "outside their intervals the trailers are `other`: not written, since only the clips (--clips) have it"
+        )
+
+
+def drop_endless(labels: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the labels that have an end, for a format called `name` that needs one; log how many have none."""
+    endless = np.isinf(labels["end"])
+    if endless.any():
+        logger.warning(
+            f"{name} needs an end for `other` in {endless.sum()} trailers without events: left out without --clips"
+        )
+    return labels[~endless]
