@@ -16,6 +16,7 @@ the loss the average over the real frames.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -100,10 +101,18 @@ class GenreModel(keras.Model):
     def __init__(self, config: ModelConfig, *, name: str = "genres", trainable: bool = True) -> None:
         # === Layers ===
         # In this order: Keras draws the seed of a layer's first weights when it makes the layer.
+        convlstm = functools.partial(
+            ConvLSTM2D,
+            kernel_size=config.kernel_size,
+            padding="same",
+            data_format="channels_last",
+            recurrent_activation="hard_sigmoid",
+            return_sequences=True,
+        )
         prepare = Frames(config.inputs, name="prepare")
         trunk = [
             Stage(
-                _convlstm(filters, config, name=f"trunk_{number}"),
+                convlstm(filters, name=f"trunk_{number}"),
                 FrameNormalization(
                     momentum=config.norm_momentum, epsilon=config.norm_epsilon, name=f"trunk_{number}_norm"
                 ),
@@ -113,7 +122,7 @@ class GenreModel(keras.Model):
         ]
         branches = [
             Branch(
-                _convlstm(config.branch_filters, config, name=f"{genre}_convlstm"),
+                convlstm(config.branch_filters, name=f"{genre}_convlstm"),
                 FramePooling(config.branch_pool, config.pool_padding, name=f"{genre}_pool"),
                 [
                     FrameFeatures(config.head, name=f"{genre}_features"),
@@ -318,18 +327,6 @@ class GenreModel(keras.Model):
         self.require_size(pixels)
         states = self.initial_states(ops.shape(pixels)[0])
         return forward.step_through(self.weights_for_run(self.precision), pixels, states)[0]
-
-
-def _convlstm(filters: int, config: ModelConfig, name: str) -> ConvLSTM2D:
-    return ConvLSTM2D(
-        filters,
-        config.kernel_size,
-        padding="same",
-        data_format="channels_last",
-        recurrent_activation="hard_sigmoid",
-        return_sequences=True,
-        name=name,
-    )
 
 
 def _fields_of_layers(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
