@@ -22,7 +22,8 @@ import numpy as np
 
 from preprocessing.config import TIMEOUT_SECONDS, ClipConfig
 from preprocessing.pipeline import preprocess_directory, preprocess_trailer
-from preprocessing.readers import ReaderPool, job
+from preprocessing.pool import ReaderPool
+from preprocessing.readers import job
 from preprocessing.sources import find_videos
 from preprocessing.video import open_video, write_video
 

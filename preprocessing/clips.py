@@ -10,18 +10,16 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from preprocessing import locks
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError
-from preprocessing.files import MOST_BYTES, TEMPORARY_SUFFIX, not_written, read_json, shown, write_atomically
+from preprocessing.files import MOST_BYTES, TEMPORARY_SUFFIX, not_written, read_json, shown, why, write_atomically
 
 CONFIG_NAME = "preprocessing.json"
 STAGED_PREFIX = ".staged-"  # a finished clip that waits for its id
@@ -90,7 +88,7 @@ def _open_array(path: Path | str, expected: str) -> np.memmap:
         with warnings.catch_warnings(action="ignore"):  # about headers that Python 2 wrote
             return np.lib.format.open_memmap(path, mode="r")
     except OSError as error:
-        raise InputError(f"{path}: expected {expected}, found: {(error.strerror or str(error)).lower()}") from error
+        raise InputError(f"{path}: expected {expected}, found: {why(error)}") from error
     except Exception as error:  # a header is read as Python code, and raises whatever that raises
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: expected {expected}, found: {shown(reason)}") from error
@@ -197,17 +195,3 @@ def remove_staged(clips: Path, *, keep: set[Path]) -> None:
         for path in clips.glob(pattern):
             if path.stem not in stems:
                 path.unlink(missing_ok=True)
-
-
-@contextmanager
-def locked_clips(clips: Path) -> Iterator[None]:
-    """Make the folder, and keep other runs out of it.
-
-    Raises
-    ------
-    InputError
-        If it cannot be made or written to, or another run works in it.
-    """
-    busy = "another run is writing clips there; wait for it, or use another folder"
-    with locks.locked(clips, purpose="clips", busy=busy):
-        yield

@@ -1,4 +1,4 @@
-"""The border to the disk: files read whole into text, JSON or tables, and written so that nobody sees half of one.
+"""The border to the disk: files read whole into text or JSON, and written so that nobody sees half of one.
 
 Whatever a file holds, and whatever stands in its place, its reader gives a value or one line: what it should be, and
 what was found. Nothing here hangs on a pipe, follows a file that never ends, or goes on with a number that is none.
@@ -6,23 +6,18 @@ what was found. Nothing here hangs on a pipe, follows a file that never ends, or
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from preprocessing.errors import InputError, WorkError
-
-if TYPE_CHECKING:  # reader processes need no pandas: it is imported where a table is read
-    import pandas as pd
 
 TEMPORARY_SUFFIX = ".part"
 # Of a file read into memory: in Python's objects it takes up to forty times its size.
@@ -67,7 +62,8 @@ def read_text(path: Path, expected: str, *, most_bytes: int = MOST_BYTES) -> str
         raise InputError(f"{path}: expected {expected}, found {found}")
 
     try:
-        _refuse_special(path, refuse)  # before it is opened: opening a pipe waits for its writer
+        if found := special_file(path):  # before it is opened: opening a pipe waits for its writer
+            refuse(found)
         with path.open("rb") as file:
             data = file.read(most_bytes + 1)
             size = max(len(data), os.fstat(file.fileno()).st_size)
@@ -76,7 +72,7 @@ def read_text(path: Path, expected: str, *, most_bytes: int = MOST_BYTES) -> str
     except InputError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        refuse(_reason(error))
+        refuse(why(error))
     if size > most_bytes:
         refuse(f"{size / 1e6:.1f} MB; at most {most_bytes / 1e6:g} MB are read")
     try:
@@ -105,7 +101,7 @@ def read_json(path: Path, expected: str, *, most_bytes: int = MOST_BYTES) -> Any
     """
     text = read_text(path, expected, most_bytes=most_bytes)
     try:
-        document = json.loads(text, parse_constant=_no_number, parse_float=_finite, parse_int=_whole)
+        document = json.loads(text, parse_constant=_no_number, parse_float=finite, parse_int=whole)
         if re.search(r"\\u[dD][89a-fA-F]", text):  # maybe half of a surrogate pair
             json.dumps(document, ensure_ascii=False).encode("utf-8")
     except RecursionError:
@@ -141,137 +137,43 @@ def read_document(path: Path, schema: int, expected: str, remedy: str) -> dict[s
     return document
 
 
-def read_table(
-    path: Path, expected: str, *, columns: Sequence[str] = (), separator: str = ",", most_bytes: int = MOST_BYTES
-) -> pd.DataFrame:
-    """Read a table with a header line; every cell is text, an empty one the empty string.
-
-    Blank lines are skipped. Row `i` of the result is called row `i + 2` in messages: the header is row 1.
-
-    Parameters
-    ----------
-    path, expected, most_bytes
-        As for `read_text`.
-    columns : sequence of str
-        Those that must be there; others are kept.
-    separator : str
-        Between cells.
-
-    Raises
-    ------
-    InputError
-        As `read_text`; and if a quote is not closed, a row has more or fewer cells than the header, a column is
-        missing or there twice.
-    """
-    text = read_text(path, expected, most_bytes=most_bytes)
-    try:
-        # newline="": line breaks inside quotes stay as they are.
-        rows = [row for row in csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True) if row]
-    except csv.Error as error:
-        raise InputError(f"{path}: expected {expected}, found no table ({error})") from error
-    if not rows:
-        raise InputError(f"{path}: expected {expected}, found an empty file")
-    header = rows.pop(0)
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise InputError(f"{path}, row {number}: expected {len(header)} cells, found {len(row)}")
-    if missing := [name for name in columns if name not in header]:
-        names, found = ",".join(columns), shown(",".join(header))
-        raise InputError(f"{path}: expected the columns {names}; missing {','.join(missing)}, found {found}")
-    if twice := next((name for name in header if header.count(name) > 1), None):
-        raise InputError(f"{path}: expected each column once, found {shown(twice)} twice")
-    import pandas as pd
-
-    return pd.DataFrame(rows, columns=header, dtype=str)
-
-
-def read_numbers(
-    path: Path,
-    table: pd.DataFrame,
-    name: str,
-    *,
-    whole: bool = False,
-    empty: bool = False,
-    least: float = -math.inf,
-    most: float = math.inf,
-) -> pd.Series:
-    """Return a column of `read_table` as numbers.
-
-    Parameters
-    ----------
-    path : Path
-        For the message.
-    table : DataFrame
-    name : str
-        Of the column.
-    whole : bool
-        Whole numbers of 64 bits only.
-    empty : bool
-        Take an empty cell for an unknown number.
-    least, most : float
-        Limits, both included.
-
-    Returns
-    -------
-    Series
-        float64 with NaN for unknown, every digit read; or, if `whole`, Int64 with NA.
-
-    Raises
-    ------
-    InputError
-        If a cell is empty without `empty`, no finite number, not whole, or beyond the limits; names its row.
-    """
-    import pandas as pd
-
-    kind = "a whole number" if whole else "a number"
-    limits = "" if math.isinf(least) and math.isinf(most) else f" from {least:g} to {most:g}"
-    values: list[float | None] = []
-    for row, cell in enumerate(table[name], start=2):
-        try:
-            value = None if empty and not cell.strip() else (_whole if whole else _finite)(cell)
-            if value is not None and not least <= value <= most:
-                raise ValueError
-        except ValueError:
-            raise InputError(
-                f"{path}, row {row}: expected {kind}{limits} in column {name}, found {shown(cell)}"
-            ) from None
-        values.append(value)
-    return pd.Series(values, index=table.index, dtype="Int64" if whole else "float64", name=name)
-
-
 def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no number of JSON")
 
 
-def _finite(text: str) -> float:
+def finite(text: str) -> float:
+    """Return a finite number that a file holds, or raise a ValueError with the reason."""
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(f"{shown(text)} is no finite number")
     return value
 
 
-def _whole(text: str) -> int:
+def whole(text: str) -> int:
+    """Return a whole number of 64 bits that a file holds, or raise a ValueError with the reason."""
     if len(text) > 40:  # int() takes time that grows with the square of the digits
         raise ValueError(f"{shown(text)} does not fit into 64 bits")
     try:
         value = int(text)
     except ValueError:
-        value = int(_finite(text))  # 3.0, as pandas writes whole numbers beside unknown ones
-        if value != _finite(text):
+        value = int(finite(text))  # 3.0, as pandas writes whole numbers beside unknown ones
+        if value != finite(text):
             raise
     if not -(2**63) <= value < 2**63:
         raise ValueError(f"{shown(text)} does not fit into 64 bits")
     return value
 
 
-def _refuse_special(path: Path, refuse: Callable[[str], NoReturn]) -> None:
-    """Call `refuse` with what stands at `path`, unless it is a regular file."""
+def special_file(path: Path) -> str | None:
+    """Return what stands at `path` in place of a regular file, None for a regular one; raise an OSError for neither."""
     mode = path.stat().st_mode
-    if not stat.S_ISREG(mode):
-        refuse(next((name for is_kind, name in _KINDS if is_kind(mode)), "no regular file"))
+    if stat.S_ISREG(mode):
+        return None
+    return next((name for is_kind, name in _KINDS if is_kind(mode)), "no regular file")
 
 
-def _reason(error: Exception) -> str:
+def why(error: Exception) -> str:
+    """Return why the operating system, or Python, refused something: lower case, for the end of a message."""
     return (getattr(error, "strerror", None) or str(error)).lower()
 
 
@@ -296,7 +198,7 @@ def make_folder(folder: Path, *, purpose: str = "") -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        found = "a file" if folder.exists() else _reason(error)
+        found = "a file" if folder.exists() else why(error)
         raise InputError(f"{folder}: expected {expected}, found {found}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{folder}: expected {expected}, found one without permission to write")
@@ -343,11 +245,12 @@ def _target(path: Path) -> Path:
     try:
         target = Path(os.path.realpath(path))
         with suppress(FileNotFoundError):
-            _refuse_special(target, refuse)
+            if found := special_file(target):
+                refuse(found)
     except InputError:
         raise
     except ValueError as error:  # a NUL in the name
-        refuse(_reason(error))
+        refuse(why(error))
     except OSError as error:
         raise not_written(path, error) from error
     return target

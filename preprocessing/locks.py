@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from preprocessing.errors import InputError
-from preprocessing.files import make_folder
+from preprocessing.files import make_folder, why
 
 LOCK_NAME = ".lock"
 
@@ -41,8 +41,7 @@ def locked(folder: Path, *, purpose: str, busy: str) -> Iterator[None]:
     except Timeout:
         raise InputError(f"{folder}: {busy}") from None
     except OSError as error:
-        found = (error.strerror or str(error)).lower()
-        raise InputError(f"{folder}: expected a folder to write {purpose} to, found: {found}") from error
+        raise InputError(f"{folder}: expected a folder to write {purpose} to, found {why(error)}") from error
     try:
         yield
     finally:

@@ -12,7 +12,8 @@ import pandas as pd
 
 from preprocessing.clips import CLIP_NAME, clip_path, load_clip
 from preprocessing.errors import InputError
-from preprocessing.files import read_numbers, read_table, shown, write_atomically
+from preprocessing.files import shown, write_atomically
+from preprocessing.tables import read_numbers, read_table
 
 MANIFEST_NAME = "manifest.csv"
 

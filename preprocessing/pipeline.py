@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from preprocessing.clips import (
     clip_path,
     load_clip,
     load_times,
-    locked_clips,
     read_clip_config,
     remove_staged,
     staged_path,
@@ -29,8 +28,10 @@ from preprocessing.clips import (
 )
 from preprocessing.config import TIMEOUT_SECONDS, ClipConfig
 from preprocessing.errors import InputError, WorkError
+from preprocessing.locks import locked
 from preprocessing.manifest import MANIFEST_NAME, manifest_table, read_manifest, source_name, write_manifest
-from preprocessing.readers import ReaderPool, answers, check_options, job
+from preprocessing.pool import ReaderPool, answers, check_options
+from preprocessing.readers import job
 from preprocessing.sources import find_videos
 
 # The manifest is rewritten as a whole: for thousands of rows, not at every one. What a kill loses by it is redone.
@@ -62,7 +63,7 @@ def preprocess_trailer(
         If the clip cannot be written.
     """
     video, clips, config = Path(video), Path(clips), config or ClipConfig()
-    with locked_clips(clips):
+    with _locked(clips):
         staged = staged_path(clips, f"trailer {trailer_id}")
         pool = ReaderPool()
         try:
@@ -122,7 +123,7 @@ def preprocess_directory(
     trailers, clips, config = Path(trailers), Path(clips), config or ClipConfig()
     check_options(jobs=jobs, scheduler=scheduler, timeout=timeout)
     videos = find_videos(trailers)
-    with locked_clips(clips):
+    with _locked(clips):
         folder = _Folder(clips, config)
         staged = {folder.staged(source_name(video)) for video in videos}
         remove_staged(clips, keep=staged)
@@ -145,6 +146,11 @@ def preprocess_directory(
             raise
         remove_staged(clips, keep=set())
         return folder.save()
+
+
+def _locked(clips: Path) -> AbstractContextManager[None]:
+    busy = "another run is writing clips there; wait for it, or use another folder"
+    return locked(clips, purpose="clips", busy=busy)
 
 
 class _Folder:

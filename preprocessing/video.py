@@ -10,7 +10,6 @@ import dataclasses
 import mmap
 import os
 import re
-import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ import cv2
 import numpy as np
 
 from preprocessing.errors import InputError, WorkError
-from preprocessing.files import atomic_path
+from preprocessing.files import atomic_path, special_file, why
 from preprocessing.sampled import SampledFrames, sampled_frames
 
 __all__ = ["SampledFrames", "Video", "check_file", "open_video", "sampled_frames", "write_video"]
@@ -78,16 +77,8 @@ def check_file(path: Path) -> None:
         With the reason alone.
     """
     try:
-        mode = path.stat().st_mode
-        kinds = {
-            stat.S_IFDIR: "a folder",
-            stat.S_IFIFO: "a FIFO",
-            stat.S_IFSOCK: "a socket",
-            stat.S_IFCHR: "a device",
-            stat.S_IFBLK: "a device",
-        }
-        if kind := kinds.get(stat.S_IFMT(mode)):
-            raise InputError(f"expected a video file, found {kind}")
+        if found := special_file(path):
+            raise InputError(f"expected a video file, found {found}")
         with path.open("rb") as file:
             if not file.read(1):
                 raise InputError("expected a video file, found an empty one")
@@ -95,7 +86,7 @@ def check_file(path: Path) -> None:
         found = "a link to nothing" if path.is_symlink() else "no such file"
         raise InputError(f"expected a video file, found {found}") from None
     except OSError as error:
-        raise InputError(f"expected a video file, cannot read it: {(error.strerror or str(error)).lower()}") from error
+        raise InputError(f"expected a video file, cannot read it: {why(error)}") from error
 
 
 class Video:

@@ -27,7 +27,7 @@ from preprocessing.clips import ClipWriter
 from preprocessing.config import ClipConfig, CopyConfig
 from preprocessing.decoding import decode, decode_copy
 from preprocessing.errors import InputError, WorkError
-from preprocessing.files import not_written, read_json
+from preprocessing.files import not_written, read_json, why
 from preprocessing.fitting import thumbnail
 from preprocessing.video import MEMORY, check_file
 
@@ -141,7 +141,7 @@ def _digest(path: Path, alive: Callable[[], None]) -> str:
                 digest.update(block)
                 alive()
     except OSError as error:
-        raise InputError(f"expected a video file, cannot read it: {(error.strerror or str(error)).lower()}") from error
+        raise InputError(f"expected a video file, cannot read it: {why(error)}") from error
     return digest.hexdigest()
 
 

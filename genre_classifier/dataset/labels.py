@@ -5,7 +5,7 @@ whole trailer), genre (one of `GENRES`) and, optionally, group (str; trailers of
 has strong labels (intervals) or weak ones, never both. Intervals of one genre of a trailer neither overlap nor touch:
 those that do are one (`join_intervals`). `other` from 0 to infinity is a trailer that shows none of the other five.
 
-`read_labels` and `write_labels` know five formats; the formats themselves are in `label_formats.py`.
+`read_labels` and `write_labels` know five formats: see `genre_classifier.dataset.label_formats`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from genre_classifier.config import ExportConfig
 from genre_classifier.dataset import label_formats
 from genre_classifier.genres import GENRE_MAP, GENRES, canonical_genre
 from preprocessing.errors import InputError
-from preprocessing.files import read_table, shown
+from preprocessing.files import shown
+from preprocessing.tables import read_table
 
 logger = logging.getLogger(__name__)
 

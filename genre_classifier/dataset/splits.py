@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from preprocessing.errors import InputError
-from preprocessing.files import read_numbers, read_table, shown, write_atomically
+from preprocessing.files import shown, write_atomically
+from preprocessing.tables import read_numbers, read_table
 
 if TYPE_CHECKING:
     from genre_classifier.dataset.trailers import Trailer

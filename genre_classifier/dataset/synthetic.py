@@ -33,6 +33,7 @@ from genre_classifier.config import SyntheticConfig
 from genre_classifier.dataset.labels import write_labels
 from genre_classifier.genres import GENRES
 from preprocessing.errors import InputError
+from preprocessing.files import make_folder
 from preprocessing.video import write_video
 
 # Colours as RGB: background, then the shapes. The two genres of a pair share one palette.
@@ -255,11 +256,7 @@ def synthesize(
     config = config or SyntheticConfig()
     if seed < 0:
         raise InputError(f"seed must be at least 0, got {seed}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        found = (error.strerror or str(error)).lower()
-        raise InputError(f"{folder}: expected a folder to write trailers to, found: {found}") from error
+    make_folder(folder, purpose="trailers")
 
     def write(index: int, seeds: np.random.SeedSequence) -> tuple[Path, pd.DataFrame]:
         rng = np.random.default_rng(seeds)

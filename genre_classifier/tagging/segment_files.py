@@ -14,7 +14,8 @@ from genre_classifier.dataset.label_formats import LABEL_STUDIO_FPS, label_studi
 from genre_classifier.genres import GENRES
 from genre_classifier.tagging.segments import SEGMENT_COLUMNS
 from preprocessing.errors import InputError
-from preprocessing.files import read_numbers, read_table, shown, write_atomically
+from preprocessing.files import shown, write_atomically
+from preprocessing.tables import read_numbers, read_table
 
 
 def write_segments(path: Path, segments: pd.DataFrame) -> None:

@@ -16,7 +16,8 @@ from genre_classifier.tagging.index_page import index_html
 from genre_classifier.tagging.jobs import INDEX, SCHEMA, SEGMENTS, STAMP, SUMMARY
 from genre_classifier.tagging.segment_files import activitynet, read_segments
 from preprocessing.errors import InputError
-from preprocessing.files import read_document, read_table, shown, write_atomically
+from preprocessing.files import read_document, shown, write_atomically
+from preprocessing.tables import read_table
 
 logger = logging.getLogger(__name__)
 

@@ -12,16 +12,8 @@ import pytest
 
 from preprocessing import files
 from preprocessing.errors import InputError, WorkError
-from preprocessing.files import (
-    atomic_path,
-    read_document,
-    read_json,
-    read_numbers,
-    read_table,
-    read_text,
-    shown,
-    write_atomically,
-)
+from preprocessing.files import atomic_path, read_document, read_json, read_text, shown, write_atomically
+from preprocessing.tables import read_numbers, read_table
 
 
 def one_line(caught: pytest.ExceptionInfo[BaseException]) -> str:

@@ -195,7 +195,7 @@ def test_things_that_are_no_files(trailers: Path, tmp_path: Path) -> None:
         manifest = preprocess_directory(trailers, tmp_path / "clips", config=CONFIG).set_index("source")
     for name, words in {
         "folder.mp4": "found a folder",
-        "fifo.mp4": "found a FIFO",
+        "fifo.mp4": "found a pipe",
         "socket.mp4": "found a socket",
         "nothing.mp4": "a link to nothing",
         "null.mp4": "found a device",
@@ -267,6 +267,6 @@ def test_a_dask_cluster_gives_the_same_bytes(trailers: Path, tmp_path: Path) -> 
 
 def test_a_scheduler_that_is_not_there(trailers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr("preprocessing.readers.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("preprocessing.pool.CONNECT_SECONDS", 0.5)
     with pytest.raises(WorkError, match="expected a Dask scheduler"):
         preprocess_directory(trailers, tmp_path / "clips", config=CONFIG, scheduler="tcp://127.0.0.1:1")
