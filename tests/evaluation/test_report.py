@@ -136,6 +136,9 @@ def test_the_page_works_in_a_browser_without_a_network(folder):
         assert last_three == ["macro", "weighted", "micro"]  # totals stay below
         head.locator("button").click()
         assert head.get_attribute("aria-sort") == "ascending"
+        page.locator("#genres ~ .scroll table").first.locator("th button", has_text="Genre").click()
+        names = rows.evaluate_all("rows => rows.map(row => row.cells[0].textContent)")
+        assert names == [*sorted(GENRES), "macro", "weighted", "micro"]  # words from A to Z
         # A picture keeps its size, and is moved in its box.
         assert page.evaluate("[...document.querySelectorAll('.chart svg')].every(one => one.clientWidth >= 600)")
 

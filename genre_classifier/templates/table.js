@@ -1,0 +1,26 @@
+"use strict";
+// Tables sort by the column whose head is pressed: numbers (`data-sort`) the largest first, words from A to Z.
+(() => {
+  const opposite = { ascending: "descending", descending: "ascending" };
+  const compare = (a, b) => a.dataset.sort === undefined
+    ? a.textContent.trim().localeCompare(b.textContent.trim(), undefined, { numeric: true })
+    : Number(a.dataset.sort) - Number(b.dataset.sort);
+  for (const table of document.querySelectorAll("table[data-sortable]")) {
+    const [body] = table.tBodies, heads = [...table.tHead.rows[0].cells];
+    heads.forEach((head, column) => head.querySelector("button")?.addEventListener("click", () => {
+      const rows = [...body.rows].filter(row => !row.classList.contains("total"));
+      const numbers = rows.some(row => row.cells[column]?.dataset.sort !== undefined);
+      const order = opposite[head.getAttribute("aria-sort")] ?? (numbers ? "descending" : "ascending");
+      for (const other of heads) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", order);
+      const sign = order === "ascending" ? 1 : -1;
+      rows.sort((a, b) => sign * compare(a.cells[column], b.cells[column]));
+      body.append(...rows, ...body.querySelectorAll("tr.total")); // totals stay below
+    }));
+  }
+  document.getElementById("filter")?.addEventListener("input", ({ target }) => {
+    const wanted = target.value.trim().toLowerCase();
+    for (const row of document.querySelectorAll("table[data-sortable] tbody tr"))
+      row.hidden = !row.cells[0].textContent.toLowerCase().includes(wanted);
+  });
+})();
