@@ -7,7 +7,7 @@ Conventions: six genres in the order of `GENRES`, several may hold at once; a fr
 score reaches the genre's threshold; a frame at time t lies in [start, end) of a label. What is not defined (a genre
 without labels has no average precision, one trailer has no interval) is NaN in arrays, `null` in `metrics.json` and
 "not defined" in tables, and enters no mean. Each level has its own module, where formulas and sources stand:
-`frame_metrics`, `segment_metrics`, `event_metrics`, `detection_metrics`, `trailer_metrics`, `calibration`.
+`frames`, `segments`, `events`, `detection`, `trailers` and `calibration` of `genre_classifier.metrics`.
 """
 
 from __future__ import annotations

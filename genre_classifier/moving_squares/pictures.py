@@ -91,7 +91,7 @@ def horizons_figure(measured: Mapping[str, Any]) -> Figure:
     Parameters
     ----------
     measured : mapping
-        "rollout" and "one_step", as `squares_run.evaluate_predictor` gives them.
+        "rollout" and "one_step", as `genre_classifier.moving_squares.run.evaluate_predictor` gives them.
     """
     rollout: Figures = measured["rollout"]
     figure = Figure(figsize=(12, 3.4), layout="constrained")

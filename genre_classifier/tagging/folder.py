@@ -83,7 +83,7 @@ def tag_videos(
     run, chunk, precision, timeout, segment_config, on_progress
         See `tag_trailer`.
     jobs : iterable of Job
-        See `tag_jobs.plan_jobs`.
+        See `genre_classifier.tagging.jobs.plan_jobs`.
     extras : Extras, optional
         What to write beside the usual files.
     on_start : callable, optional
