@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from preprocessing.options import Count, Options, Positive, option
 
 Fit = Literal["stretch", "letterbox", "crop"]
@@ -13,6 +15,10 @@ TIMEOUT_SECONDS = 60.0
 Timeout = Annotated[
     float,
     option("A video that brings no new frame for so long is given up.", unit="seconds", gt=0, le=1_000_000),
+]
+# Each job is a process: more of them is a slip.
+Jobs = Annotated[
+    Annotated[int, Field(ge=1, le=1000)] | None, option("Videos at once; none: as many as there are cores.")
 ]
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import joblib
 
+from preprocessing.config import Jobs, Timeout
 from preprocessing.errors import InputError, WorkError
+from preprocessing.options import Value
 from preprocessing.readers import Reader
 
 CONNECT_SECONDS = 10
-LONGEST_TIMEOUT_SECONDS = 1_000_000
-MOST_JOBS = 1000  # each is a process: more is a slip
 _ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):[0-9]{1,5}/?")
 
 
@@ -110,10 +110,8 @@ def check_options(*, jobs: int | None, scheduler: str | None, timeout: float) ->
     InputError
         If the number of jobs, the address or the timeout is none.
     """
-    if jobs is not None and not 1 <= jobs <= MOST_JOBS:
-        raise InputError(f"jobs must be from 1 to {MOST_JOBS}, got {jobs}")
-    if not 0 < timeout <= LONGEST_TIMEOUT_SECONDS:
-        raise InputError(f"timeout must be between 0 and {LONGEST_TIMEOUT_SECONDS} seconds, got {timeout:g}")
+    Value(Jobs).check(jobs, "jobs")
+    Value(Timeout).check(float(timeout), "timeout")
     if scheduler is not None and not _ADDRESS.fullmatch(scheduler):
         raise InputError(f"scheduler must be an address such as tcp://host:8786, got {scheduler!r}")
 

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import click
 
 from genre_classifier.cli.config_options import config_options, given, value_option
 from genre_classifier.cli.output import note, say
 from genre_classifier.cli.progress import progress_bar
-from preprocessing.config import TIMEOUT_SECONDS, ClipConfig, Timeout
-from preprocessing.options import Count, option
-
-_JOBS = Annotated[Count | None, option("Videos at once; none: as many as there are cores.")]
+from preprocessing.config import TIMEOUT_SECONDS, ClipConfig, Jobs, Timeout
 
 
 @click.command()
 @click.argument("trailers", type=click.Path(path_type=Path))
 @click.argument("clips", type=click.Path(path_type=Path))
 @config_options(ClipConfig())
-@value_option("--jobs", _JOBS, default=None)
+@value_option("--jobs", Jobs, default=None)
 @click.option("--scheduler", metavar="ADDRESS", help="Work on a Dask cluster, tcp://host:port.")
 @value_option("--timeout", Timeout, default=TIMEOUT_SECONDS)
 @click.option("--strict", is_flag=True, help="Exit with 1 when any video could not be read.")

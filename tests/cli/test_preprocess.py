@@ -79,9 +79,9 @@ def test_a_video_that_is_away_is_told_and_keeps_its_clip(
         (["trailers", "clips", "--jobs", "1000000"], "jobs must be from 1 to 1000"),
         (["trailers", "clips", "--scheduler", "foo://x"], "an address such as tcp://host:8786"),
         (["trailers", "clips", "--scheduler", "tcp://"], "an address such as tcp://host:8786"),
-        (["trailers", "clips", "--timeout", "0"], "timeout must be between"),
-        (["trailers", "clips", "--timeout", "inf"], "timeout must be between"),
-        (["trailers", "clips", "--timeout", "nan"], "timeout must be between"),
+        (["trailers", "clips", "--timeout", "0"], "timeout must be above 0 and at most 1000000 seconds"),
+        (["trailers", "clips", "--timeout", "inf"], "timeout must be above 0 and at most 1000000 seconds"),
+        (["trailers", "clips", "--timeout", "nan"], "timeout must be above 0 and at most 1000000 seconds"),
         (["trailers", "trailers/good.mkv"], "expected a folder to write clips to"),
     ],
 )

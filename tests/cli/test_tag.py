@@ -162,7 +162,7 @@ def test_exit_codes(run: Path, trailers: Path, tmp_path: Path, capfd: pytest.Cap
         ((run, tmp_path / "gone.mp4", "--out", out), "no such file"),
         ((run, trailers, "--out", file), "expected a folder to write to"),
         ((run, trailers, "--out", file / "below"), "expected a folder to write to"),
-        ((run, trailers, "--out", out, "--off-ratio", 2), "off_ratio must be above 0 and at most 1, got 2"),
+        ((run, trailers, "--out", out, "--off-ratio", 2), "--off-ratio must be above 0 and at most 1, got 2"),
         ((run, trailers, "--out", out, "--min-gap", "nan"), "min_gap_seconds must be"),
     ):
         assert tag(*arguments) == 2, words
