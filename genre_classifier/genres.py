@@ -1,10 +1,23 @@
-"""The six genres, in the one order used by every array, file and model output; and other tables' names for them."""
+"""Genres: the six of the article, which are the default; what other tables call them; names and colours of any others.
+
+The genres of a run are an ordered tuple of names, `ModelConfig.genres`: columns of score tables, outputs of the network.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from preprocessing.errors import InputError
 
 GENRES: tuple[str, ...] = ("comedy", "action", "terror", "thriller", "musical", "other")
+OTHER = "other"  # in a trailer with intervals, what lies outside all of them
+MOST_GENRES = 100
+
+# Scopes of a report and columns of tables stand beside genres.
+_TAKEN = frozenset({"all", "auto", "frame", "macro", "micro", "none", "nothing", "time", "weighted"})
+_NAME = re.compile(r"[^\W_][\w'&+.-]{0,39}")
 
 # Names used by MovieLens (README of its data sets) and IMDb (title.basics), lower case. None: a name that is known, but
 # says nothing about the six; such rows are counted and left out, or become `other` when asked.
@@ -31,15 +44,48 @@ GENRE_MAP: dict[str, str | None] = {
 }  # fmt: skip
 
 
-def canonical_genre(name: str, genre_map: Mapping[str, str | None] = GENRE_MAP) -> str | None:
-    """Return the genre that a name stands for, or None for a known name outside the six.
+def genre_name(text: str) -> str:
+    """Return a genre as it is named everywhere: lower case, blanks as "-"."""
+    return "-".join(text.lower().split())
+
+
+def check_genres(genres: Sequence[str]) -> None:
+    """Refuse genres that no run can have.
+
+    Raises
+    ------
+    InputError
+        Unless there are 1 to 100, each once, named as `genre_name` does: a letter or digit, then up to 39 letters,
+        digits and signs of `'&+.-_`, and not as a part of reports and tables is.
+    """
+    if not 1 <= len(genres) <= MOST_GENRES:
+        raise InputError(f"genres must be 1 to {MOST_GENRES} names, got {len(genres)}")
+    for genre in genres:
+        if not isinstance(genre, str) or not _NAME.fullmatch(genre) or genre != genre_name(genre):
+            raise InputError(f"genres must be names of letters and digits in lower case, such as sci-fi, got {genre!r}")
+        if genre in _TAKEN:
+            raise InputError(f"genres must not be called {genre!r}: reports and tables call something else so")
+    if twice := [genre for genre in genres if genres.count(genre) > 1]:
+        raise InputError(f"genres must be named once each, got {twice[0]!r} twice")
+
+
+def canonical_genre(
+    name: str, genres: Iterable[str] = GENRES, genre_map: Mapping[str, str | None] = GENRE_MAP
+) -> str | None:
+    """Return which of the genres a name stands for, or None for a known name that stands for none of them.
+
+    A genre's own name comes first, then the map. Case and surrounding blanks do not count.
 
     Raises
     ------
     KeyError
-        If the map does not know the name. Case and surrounding blanks do not count.
+        If neither knows the name.
     """
-    return genre_map[name.strip().lower()]
+    own = genre_name(name)
+    if own in genres:
+        return own
+    mapped = genre_map[name.strip().lower()]
+    return mapped if mapped in genres else None
 
 
 # The hues of Okabe and Ito ("Color Universal Design", 2008), moved until every two differ by a CIEDE2000 of 11 with any
@@ -52,3 +98,33 @@ GENRE_COLOURS: dict[str, str] = {
     "musical": "#2A9468",
     "other": "#6E6E74",
 }
+# Two more, found as the colours farthest from these under the same conditions (CIEDE2000 of 15 and 11).
+_COLOURS = ("#5A3C3C", "#962DFF", *GENRE_COLOURS.values())
+PATTERNS = 4  # plain, and three that are drawn over a colour used before
+
+
+class Look(NamedTuple):
+    """How a genre is drawn: `#RRGGBB`, and the number of a pattern over it, 0 (plain) to `PATTERNS` - 1."""
+
+    colour: str
+    pattern: int = 0
+
+
+def genre_looks(genres: Sequence[str]) -> dict[str, Look]:
+    """Return how each genre of a run is drawn.
+
+    The six of the article keep their colours; others take those that are left of eight, then the eight again under a
+    pattern, so that 32 genres look different.
+    """
+    looks = {genre: Look(GENRE_COLOURS[genre]) for genre in genres if genre in GENRE_COLOURS}
+    free = (
+        look
+        for number in range(MOST_GENRES)
+        for colour in _COLOURS
+        if (look := Look(colour, number % PATTERNS)) not in looks.values() or number >= PATTERNS
+    )
+    taken: set[str] = set(looks)
+    for genre in genres:
+        if genre not in taken:
+            looks[genre] = next(free)
+    return {genre: looks[genre] for genre in genres}

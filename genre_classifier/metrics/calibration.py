@@ -10,12 +10,12 @@ error); Brier, "Verification of forecasts expressed in terms of probability", Mo
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy import optimize, special
 
-from genre_classifier.genres import GENRES
 from genre_classifier.metrics import counts
 from genre_classifier.metrics import frames as frame_metrics
 
@@ -164,26 +164,28 @@ def best_f1_thresholds(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
     return np.clip(np.nan_to_num(np.array(thresholds), nan=DEFAULT_THRESHOLD), _EPSILON, 1.0)
 
 
-def no_calibration() -> Calibration:
+def no_calibration(genres: Sequence[str]) -> Calibration:
     """Return what leaves the scores as they are, with 0.5 to decide."""
-    return Calibration(dict.fromkeys(GENRES, DEFAULT_THRESHOLD), dict.fromkeys(GENRES, 1.0))
+    return Calibration(dict.fromkeys(genres, DEFAULT_THRESHOLD), dict.fromkeys(genres, 1.0))
 
 
-def fit_calibration(y_true: np.ndarray, raw_scores: np.ndarray) -> Calibration:
+def fit_calibration(y_true: np.ndarray, raw_scores: np.ndarray, genres: Sequence[str]) -> Calibration:
     """Find the temperatures, and on the scores they give the thresholds with the highest F1.
 
     Parameters
     ----------
-    y_true : ndarray, shape (frames, 6)
-        Bools, or 0 and 1; genres in the order of `GENRES`.
-    raw_scores : ndarray, shape (frames, 6)
+    y_true : ndarray, shape (frames, genres)
+        Bools, or 0 and 1.
+    raw_scores : ndarray, shape (frames, genres)
         Of the same frames, which the network has not learnt from; without frames, nothing is changed.
+    genres : sequence of str
+        Their names, in the order of the columns.
     """
     if not len(y_true):
-        return no_calibration()
+        return no_calibration(genres)
     temperatures = fit_temperatures(y_true, raw_scores)
     thresholds = best_f1_thresholds(y_true, apply_temperature(raw_scores, temperatures))
-    named = [dict(zip(GENRES, map(float, values), strict=True)) for values in (thresholds, temperatures)]
+    named = [dict(zip(genres, map(float, values), strict=True)) for values in (thresholds, temperatures)]
     return Calibration(*named)
 
 

@@ -26,7 +26,7 @@ class Events:
     Attributes
     ----------
     trailer, genre : ndarray of int, shape (events,)
-        Indices of the trailers, and of the genres in the order of `GENRES`.
+        Indices of the trailers and of the genres.
     start, end : ndarray of float64, shape (events,)
         Seconds, start < end.
     score : ndarray of float64, shape (events,)

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import SegmentConfig
-from genre_classifier.genres import GENRES
 
 
 class Thumbnail(NamedTuple):
@@ -70,11 +69,17 @@ class Tags:
         text = os.fsencode(self.video.name).decode("utf-8", "replace")
         return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
+    @property
+    def genres(self) -> tuple[str, ...]:
+        """Return the genres in the order of the scores' columns."""
+        return tuple(self.scores.columns)
+
     def shares(self) -> dict[str, float]:
         """Return each genre's share of the video's time that lies in its segments, in [0, 1]."""
         lengths = (self.segments["end"] - self.segments["start"]).groupby(self.segments["genre"]).sum()
         return {
-            name: min(1.0, float(lengths.get(name, 0.0)) / self.duration) if self.duration else 0.0 for name in GENRES
+            name: min(1.0, float(lengths.get(name, 0.0)) / self.duration) if self.duration else 0.0
+            for name in self.genres
         }
 
 

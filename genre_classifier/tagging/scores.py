@@ -5,26 +5,29 @@ Pure pandas; never imports Keras.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from genre_classifier.genres import GENRES
+from genre_classifier.genres import GENRES, check_genres
 from preprocessing.errors import InputError
-from preprocessing.files import read_text, write_atomically
+from preprocessing.files import read_text, shown, write_atomically
 
 
-def scores_table(times: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
+def scores_table(times: np.ndarray, scores: np.ndarray, genres: Sequence[str] = GENRES) -> pd.DataFrame:
     """Join times and scores into a table.
 
     Parameters
     ----------
     times : ndarray of float, shape (frames,)
         Seconds from the start of the video.
-    scores : ndarray of float, shape (frames, 6)
-        Probabilities in [0, 1], genres in the order of `GENRES`.
+    scores : ndarray of float, shape (frames, genres)
+        Probabilities in [0, 1].
+    genres : sequence of str
+        Names of the columns, in their order.
 
     Returns
     -------
@@ -32,11 +35,11 @@ def scores_table(times: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
         Index `time` (float64 seconds), one float32 column per genre.
     """
     index = pd.Index(np.asarray(times, dtype=np.float64), name="time")
-    return pd.DataFrame(np.asarray(scores, dtype=np.float32), index=index, columns=list(GENRES))
+    return pd.DataFrame(np.asarray(scores, dtype=np.float32), index=index, columns=list(genres))
 
 
 def write_scores(path: Path, scores: pd.DataFrame) -> None:
-    """Write `scores.csv`: columns frame, time (seconds), then the six genres. Atomic.
+    """Write `scores.csv`: columns frame, time (seconds), then the genres. Atomic.
 
     What is read back equals what was written, to the last bit: a frame on the border of a label stays on its side.
     """
@@ -52,27 +55,32 @@ def read_scores(path: Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If the file is missing, lacks a column, holds a score outside [0, 1] or times that do not increase.
+        If the file is missing, lacks a column, holds a score outside [0, 1], a genre that cannot be one, or times that
+        do not increase.
     """
-    expected = f"a scores table (frame,time,{','.join(GENRES)})"
+    expected = "a scores table (frame,time, then genres)"
     text = read_text(path, expected)
     try:
         table = pd.read_csv(StringIO(text), dtype={"time": str})
     except ValueError as error:
         raise InputError(f"{path}: expected {expected}, found no table ({error})") from error
-    missing = [name for name in ("time", *GENRES) if name not in table.columns]
-    if missing:
-        raise InputError(f"{path}: expected columns time,{','.join(GENRES)}; missing {', '.join(missing)}")
-    for name in GENRES:
+    genres = [name for name in table.columns if name not in ("frame", "time")]
+    if "time" not in table.columns or not genres:
+        raise InputError(f"{path}: expected {expected}, found columns {', '.join(map(shown, table.columns))}")
+    try:
+        check_genres(genres)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    for name in genres:
         if not pd.api.types.is_numeric_dtype(table[name]) or pd.api.types.is_bool_dtype(table[name]):
             raise InputError(f"{path}: expected numbers in column {name}, found text")
     try:  # NumPy reads every digit; pandas' own parser rounds
         times = table["time"].to_numpy(dtype=object).astype(np.float64)
     except ValueError as error:
         raise InputError(f"{path}: expected numbers in column time, found text") from error
-    values = table[list(GENRES)].to_numpy(dtype=np.float32)
+    values = table[genres].to_numpy(dtype=np.float32)
     if (wrong := ~((values >= 0) & (values <= 1))).any():
         raise InputError(f"{path}: expected scores between 0 and 1, found {values[wrong][0]}")
     if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
         raise InputError(f"{path}: expected strictly increasing seconds in column time")
-    return scores_table(times, values)
+    return scores_table(times, values, genres)

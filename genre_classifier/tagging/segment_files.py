@@ -11,7 +11,7 @@ import pandas as pd
 
 from genre_classifier.config import ExportConfig
 from genre_classifier.dataset.label_formats import LABEL_STUDIO_FPS, label_studio_tasks
-from genre_classifier.genres import GENRES
+from genre_classifier.genres import check_genres
 from genre_classifier.tagging.segments import SEGMENT_COLUMNS
 from preprocessing.errors import InputError
 from preprocessing.files import shown, write_atomically
@@ -39,8 +39,10 @@ def read_segments(path: Path) -> pd.DataFrame:
     for name, (least, most) in limits.items():
         table[name] = read_numbers(path, table, name, least=least, most=most)
     for row, genre in enumerate(table["genre"], start=2):
-        if genre not in GENRES:
-            raise InputError(f"{path}, row {row}: expected one of {', '.join(GENRES)}, found {shown(genre)}")
+        try:
+            check_genres([genre])
+        except InputError as error:
+            raise InputError(f"{path}, row {row}: expected a genre, found {shown(genre)}") from error
     return table[list(SEGMENT_COLUMNS)]
 
 

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import SegmentConfig
-from genre_classifier.genres import GENRES
 from preprocessing.errors import InputError
 
 SEGMENT_COLUMNS = ("start", "end", "genre", "score")
@@ -76,7 +75,7 @@ def to_segments(
 
     Parameters
     ----------
-    scores : DataFrame, shape (frames, 6)
+    scores : DataFrame, shape (frames, genres)
         A score table: indexed by seconds, one column of probabilities per genre.
     thresholds : mapping of str to float
         Per genre, in (0, 1]: the score at which a segment begins.
@@ -101,7 +100,8 @@ def to_segments(
     times = scores.index.to_numpy(dtype=np.float64)
     borders = frame_borders(times, duration=duration)
     rows: list[tuple[float, float, str, float]] = []
-    for genre in GENRES:
+    genres = list(scores.columns)
+    for genre in genres:
         threshold = thresholds.get(genre)
         if threshold is None or not 0 < threshold <= 1:
             raise InputError(f"expected a threshold above 0 and at most 1 for {genre}, got {threshold}")
@@ -109,7 +109,7 @@ def to_segments(
         values = scores[genre].to_numpy(dtype=np.float64)
         for first, stop in _active_runs(values, times, borders, threshold, options or SegmentConfig()):
             rows.append((borders[first], borders[stop], genre, float(values[first:stop].mean())))
-    rows.sort(key=lambda row: (row[0], GENRES.index(row[2])))
+    rows.sort(key=lambda row: (row[0], genres.index(row[2])))
     segments = pd.DataFrame(rows, columns=list(SEGMENT_COLUMNS))
     return segments.astype({"start": np.float64, "end": np.float64, "genre": object, "score": np.float64})
 
