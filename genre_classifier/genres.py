@@ -1,12 +1,12 @@
-"""Genres: the six of the article, which are the default; what other tables call them; names and colours of any others.
+"""Genres: the six of the article, which are the default; what other tables call them; names and looks of any others.
 
-The genres of a run are an ordered tuple of names, `ModelConfig.genres`: columns of score tables, outputs of the network.
+The genres of a run are an ordered tuple of names, `ModelConfig.genres`: columns of score tables, outputs of a network.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from preprocessing.errors import InputError
@@ -70,7 +70,7 @@ def check_genres(genres: Sequence[str]) -> None:
 
 
 def canonical_genre(
-    name: str, genres: Iterable[str] = GENRES, genre_map: Mapping[str, str | None] = GENRE_MAP
+    name: str, genres: Sequence[str] = GENRES, genre_map: Mapping[str, str | None] = GENRE_MAP
 ) -> str | None:
     """Return which of the genres a name stands for, or None for a known name that stands for none of them.
 
@@ -85,7 +85,7 @@ def canonical_genre(
     if own in genres:
         return own
     mapped = genre_map[name.strip().lower()]
-    return mapped if mapped in genres else None
+    return mapped if mapped is not None and mapped in genres else None
 
 
 # The hues of Okabe and Ito ("Color Universal Design", 2008), moved until every two differ by a CIEDE2000 of 11 with any

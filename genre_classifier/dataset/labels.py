@@ -1,9 +1,10 @@
 """Label tables: who says what genre which part of a trailer shows.
 
 A label table is a DataFrame with the columns trailer (str), start, end (float64 seconds; both NaN: a weak label, the
-whole trailer), genre (one of `GENRES`) and, optionally, group (str; trailers of one group are never split). A trailer
-has strong labels (intervals) or weak ones, never both. Intervals of one genre of a trailer neither overlap nor touch:
-those that do are one (`join_intervals`). `other` from 0 to infinity is a trailer that shows none of the other five.
+whole trailer), genre (as `genres.genre_name` writes it) and, optionally, group (str; trailers of one group are never
+split). A trailer has strong labels (intervals) or weak ones, never both. Intervals of one genre of a trailer neither
+overlap nor touch: those that do are one (`join_intervals`). `other` from 0 to infinity is a trailer that shows none of
+the other genres.
 
 `read_labels` and `write_labels` know five formats: see `genre_classifier.dataset.label_formats`.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -22,14 +23,13 @@ import pandas as pd
 
 from genre_classifier.config import ExportConfig
 from genre_classifier.dataset import label_formats
-from genre_classifier.genres import GENRE_MAP, GENRES, canonical_genre
+from genre_classifier.genres import GENRE_MAP, GENRES, OTHER, canonical_genre, check_genres, genre_name
 from preprocessing.errors import InputError
 from preprocessing.files import shown
 from preprocessing.tables import read_table
 
 logger = logging.getLogger(__name__)
 
-OTHER = GENRES.index("other")
 # Label Studio puts eight digits of a digest before the name of an uploaded file.
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 
@@ -37,6 +37,7 @@ _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 def read_labels(
     path: Path,
     *,
+    genres: Sequence[str] = GENRES,
     genre_map: Mapping[str, str | None] = GENRE_MAP,
     unmapped_as_other: bool = False,
 ) -> pd.DataFrame:
@@ -46,10 +47,12 @@ def read_labels(
     ----------
     path : Path
         `labels.csv`, a wide table, ActivityNet JSON, Label Studio JSON or DCASE tab-separated events.
+    genres : sequence of str
+        The genres that the table may name, by their own names or by those of `genre_map`.
     genre_map : mapping
-        From lower-case names to genres; None leaves the name out. See `read_genre_map`.
+        From lower-case names to genres; a name that stands for none of `genres` is left out. See `read_genre_map`.
     unmapped_as_other : bool
-        Names that map to None become `other` instead of being left out.
+        Such names become `other` instead, which must be one of the genres.
 
     Returns
     -------
@@ -63,24 +66,32 @@ def read_labels(
         trailer with both intervals and weak labels, a file of no known format.
     """
     raw = label_formats.read_table(path)
-    genres, unmapped = [], Counter[str]()
+    if unmapped_as_other and OTHER not in genres:
+        raise InputError(f"expected `{OTHER}` among the genres to take others as, found {_listed(genres)}")
+    found, unmapped, unknown = [], Counter[str](), dict[str, str]()
     for where, name in zip(raw["where"], raw["genre"], strict=True):
+        genre = None
         try:
-            genre = canonical_genre(name, genre_map)
+            genre = canonical_genre(name, genres, genre_map)
         except KeyError:
-            raise InputError(
-                f"{path}, {where}: expected a genre ({', '.join(GENRES)}, or a MovieLens or IMDb name), "
-                f"found {shown(name)}"
-            ) from None
+            unknown.setdefault(name, where)
         if genre is None:
             unmapped[name.strip()] += 1
-            genre = "other" if unmapped_as_other else None
-        genres.append(genre)
+            genre = OTHER if unmapped_as_other else None
+        found.append(genre)
+    if unknown:
+        (name, where), more = next(iter(unknown.items())), len(unknown) - 1
+        others = f" (and {more} more: {_listed(list(unknown)[1:])})" if more else ""
+        raise InputError(
+            f"{path}, {where}: expected a genre ({_listed(genres)}, or a MovieLens or IMDb name), found {shown(name)}"
+            f"{others}; --genres names the genres of a run, --genre-map adds other names for them"
+        )
     if unmapped:
         counts = ", ".join(f"{name} ({count})" for name, count in unmapped.most_common())
         what = "taken as other" if unmapped_as_other else "left out"
-        logger.warning(f"{path}: genres outside the six, {what}: {counts}")
-    labels = raw.assign(genre=np.array(genres, dtype=object)).loc[[genre is not None for genre in genres]]
+        outside = "the six" if tuple(genres) == GENRES else "those of the run"
+        logger.warning(f"{path}: genres outside {outside}, {what}: {counts}")
+    labels = raw.assign(genre=np.array(found, dtype=object)).loc[[genre is not None for genre in found]]
     _check_intervals(path, labels)
     labels = labels.drop(columns="where").drop_duplicates()
     joined = join_intervals(labels)
@@ -88,6 +99,52 @@ def read_labels(
         count = len(labels) - len(joined)
         logger.warning(f"{path}: {count} intervals overlap or touch another one of their genre: joined with it")
     return joined
+
+
+def common_genres(path: Path, *, min_trailers: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the genres of a label table by their own names: those of enough trailers, and the others.
+
+    Parameters
+    ----------
+    path : Path
+        In any format of `read_labels`.
+    min_trailers : int
+        Fewest trailers that show a genre.
+
+    Returns
+    -------
+    (tuple of str, tuple of str)
+        Genres of a run, in the order of the alphabet, `other` last; names that are left out, in lower case.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or no genre, or more than a run can have, is shown by enough trailers.
+    """
+    raw = label_formats.read_table(path)
+    trailers = raw.groupby(raw["genre"].map(genre_name))["trailer"].nunique()
+    genres: list[str] = []
+    rare: list[str] = []
+    for name, count in trailers.items():
+        try:
+            check_genres([str(name)])
+        except InputError:  # MovieLens writes "(no genres listed)"
+            continue
+        (genres if count >= min_trailers else rare).append(str(name))
+    genres.sort(key=lambda genre: (genre == OTHER, genre))
+    if not genres:
+        raise InputError(f"{path}: expected a genre shown by at least {min_trailers} trailers, found none")
+    check_genres(genres)
+    logger.info(f"genres: {', '.join(f'{genre} ({trailers[genre]})' for genre in genres)}")
+    if rare:
+        counts = ", ".join(f"{name} ({trailers[name]})" for name in rare)
+        logger.warning(f"{path}: genres of fewer than {min_trailers} trailers, left out: {counts}")
+    left_out = {name.strip().lower() for name in raw["genre"] if genre_name(name) not in genres}
+    return tuple(genres), tuple(sorted(left_out))
+
+
+def _listed(names: Sequence[str], most: int = 10) -> str:
+    return ", ".join(map(str, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def join_intervals(labels: pd.DataFrame) -> pd.DataFrame:
@@ -102,20 +159,20 @@ def join_intervals(labels: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([labels[labels["start"].isna()], joined]).sort_index().reset_index(drop=True)
 
 
-def read_genre_map(path: Path) -> dict[str, str | None]:
+def read_genre_map(path: Path, genres: Sequence[str] = GENRES) -> dict[str, str | None]:
     """Read a table `name,genre` that adds to and overrides `GENRE_MAP`; an empty genre leaves the name out.
 
     Raises
     ------
     InputError
-        If the file cannot be read, lacks a column, or maps to something that is not one of the six.
+        If the file cannot be read, lacks a column, or maps to something that is none of `genres`.
     """
     table = read_table(path, "a table with columns name,genre", columns=("name", "genre"))
     overrides: dict[str, str | None] = {}
     for row, (name, genre) in enumerate(zip(table["name"], table["genre"], strict=True), start=2):
-        genre = genre.strip().lower()
-        if genre and genre not in GENRES:
-            raise InputError(f"{path}, row {row}: expected one of {', '.join(GENRES)} or nothing, found {shown(genre)}")
+        genre = genre_name(genre)
+        if genre and genre not in genres:
+            raise InputError(f"{path}, row {row}: expected one of {_listed(genres)} or nothing, found {shown(genre)}")
         overrides[name.strip().lower()] = genre or None
     return {**GENRE_MAP, **overrides}
 
@@ -182,7 +239,7 @@ def is_weak(trailer_labels: pd.DataFrame) -> bool:
     return bool(trailer_labels["start"].isna().all())
 
 
-def frame_targets(trailer_labels: pd.DataFrame, times: np.ndarray) -> np.ndarray:
+def frame_targets(trailer_labels: pd.DataFrame, times: np.ndarray, genres: Sequence[str] = GENRES) -> np.ndarray:
     """Turn one trailer's labels into targets per frame.
 
     Parameters
@@ -191,22 +248,33 @@ def frame_targets(trailer_labels: pd.DataFrame, times: np.ndarray) -> np.ndarray
         The rows of one trailer.
     times : ndarray of float, shape (frames,)
         Seconds of the clip's frames.
+    genres : sequence of str
+        Of the columns.
 
     Returns
     -------
-    ndarray of float32, shape (frames, 6)
+    ndarray of float32, shape (frames, genres)
         1 where the genre applies. Weak labels apply to every frame. A frame at time t is inside an interval when
-        start <= t < end; with intervals, a frame outside all of them is `other`.
+        start <= t < end; with intervals, a frame outside all of them is `other`, where that is one of the genres.
+
+    Raises
+    ------
+    InputError
+        If the labels name another genre.
     """
-    targets = np.zeros((len(times), len(GENRES)), dtype=np.float32)
-    columns = trailer_labels["genre"].map(GENRES.index).to_numpy(dtype=np.intp)
+    genres = list(genres)
+    if unknown := sorted(set(trailer_labels["genre"]) - set(genres)):
+        raise InputError(f"labels: expected the genres {_listed(genres)}, found {shown(unknown[0])}; see --genres")
+    targets = np.zeros((len(times), len(genres)), dtype=np.float32)
+    columns = trailer_labels["genre"].map(genres.index).to_numpy(dtype=np.intp)
     if is_weak(trailer_labels):
         targets[:, columns] = 1
         return targets
     intervals = trailer_labels[["start", "end"]].to_numpy(dtype=np.float64)
     for (start, end), column in zip(intervals, columns, strict=True):
         targets[(times >= start) & (times < end), column] = 1
-    targets[targets.sum(axis=1) == 0, OTHER] = 1
+    if OTHER in genres:
+        targets[targets.sum(axis=1) == 0, genres.index(OTHER)] = 1
     return targets
 
 

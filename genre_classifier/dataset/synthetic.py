@@ -14,6 +14,8 @@ warm      action    shapes race in straight lines, and the light flashes
 warm      other     hardly anything moves; the light differs from shot to shot, as far as the flashes do
 ========  ========  =====================================================================================
 
+Any other genres share a palette by sixes in the same way, and each of the six moves as one of the above.
+
 A trailer is a row of shots with hard cuts and dissolves; while two shots dissolve, both genres are labelled. Some
 shots are split screens of two genres.
 """
@@ -21,8 +23,9 @@ shots are split screens of two genres.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import joblib
@@ -31,7 +34,7 @@ import pandas as pd
 
 from genre_classifier.config import SyntheticConfig
 from genre_classifier.dataset.labels import write_labels
-from genre_classifier.genres import GENRES
+from genre_classifier.genres import GENRES, OTHER, check_genres
 from preprocessing.errors import InputError
 from preprocessing.files import make_folder
 from preprocessing.video import write_video
@@ -40,14 +43,6 @@ from preprocessing.video import write_video
 _BRIGHT = np.array([(250, 236, 200), (235, 80, 90), (60, 160, 225), (250, 190, 30), (110, 200, 90)], dtype=np.float32)
 _DARK = np.array([(18, 20, 30), (70, 75, 95), (95, 60, 65), (55, 85, 80), (110, 110, 125)], dtype=np.float32)
 _WARM = np.array([(120, 85, 60), (190, 130, 70), (90, 100, 120), (160, 70, 45), (205, 175, 130)], dtype=np.float32)
-_PALETTES = {
-    "comedy": _BRIGHT,
-    "musical": _BRIGHT,
-    "thriller": _DARK,
-    "terror": _DARK,
-    "action": _WARM,
-    "other": _WARM,
-}
 _SHAPES = 5
 _LOW, _HIGH = 0.1, 0.9  # shapes' centres stay inside this part of the frame
 _FLASH = 1.5  # exposure of a flash; still shots are drawn from the same range
@@ -110,36 +105,62 @@ def _rest(rng: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
     return _fold(_start(rng) + 0.015 * _direction(rng, _SHAPES) * seconds[:, None, None])
 
 
-_MOVEMENTS: dict[str, Callable[[np.random.Generator, np.ndarray], np.ndarray]] = {
-    "comedy": _wander,
-    "musical": _hop,
-    "thriller": _creep,
-    "terror": _freeze_and_jolt,
-    "action": _race,
-    "other": _rest,
+class Look(NamedTuple):
+    """What a genre looks like: its colours, uint8 (1 + shapes, RGB) as float32, and how its shapes move."""
+
+    palette: np.ndarray
+    movement: Callable[[np.random.Generator, np.ndarray], np.ndarray]
+
+
+_LOOKS = {
+    "comedy": Look(_BRIGHT, _wander),
+    "musical": Look(_BRIGHT, _hop),
+    "thriller": Look(_DARK, _creep),
+    "terror": Look(_DARK, _freeze_and_jolt),
+    "action": Look(_WARM, _race),
+    OTHER: Look(_WARM, _rest),
 }
 
 
-def _exposure(rng: np.random.Generator, genre: str, seconds: np.ndarray) -> np.ndarray:
+def looks_of(genres: Sequence[str]) -> dict[str, Look]:
+    """Return what each genre looks like; it depends on the genres before it, so that no two look alike."""
+    movements = [look.movement for look in _LOOKS.values()]
+    others = [genre for genre in genres if genre not in _LOOKS]
+    made = {
+        genre: Look(_palette(number // len(movements)), movements[number % len(movements)])
+        for number, genre in enumerate(others)
+    }
+    return {genre: _LOOKS.get(genre) or made[genre] for genre in genres}
+
+
+def _palette(number: int) -> np.ndarray:
+    """Return colours around a hue of its own: steps of the golden angle come close to no earlier one."""
+    hues = np.mod(0.15 + 0.381966 * number + np.array([0.5, -0.06, -0.02, 0.02, 0.06]), 1.0)
+    brightness = [60, 150, 190, 220, 245]
+    colours = np.array([[(round(hue * 180) % 180, 150, value) for hue, value in zip(hues, brightness, strict=True)]])
+    return cv2.cvtColor(colours.astype(np.uint8), cv2.COLOR_HSV2RGB)[0].astype(np.float32)
+
+
+def _exposure(rng: np.random.Generator, look: Look, seconds: np.ndarray) -> np.ndarray:
     """Brightness factor of each frame; flashes and still shots share one range, so that brightness tells nothing."""
-    if genre == "other":
+    if look.movement is _rest:
         return np.full(len(seconds), rng.choice([rng.uniform(0.85, 1.15), _FLASH], p=[0.7, 0.3]))
     exposure = np.full(len(seconds), rng.uniform(0.85, 1.15))
-    if genre == "action":
+    if look.movement is _race:
         # about three flashes a second, each of about a tenth of a second
         phase = np.mod(seconds * 3 + rng.uniform(0, 1), 1)
         exposure[phase < 0.3] = _FLASH
     return exposure
 
 
-def draw_scene(rng: np.random.Generator, genre: str, seconds: np.ndarray, rows: int, cols: int) -> Iterator[np.ndarray]:
+def draw_scene(rng: np.random.Generator, look: Look, seconds: np.ndarray, rows: int, cols: int) -> Iterator[np.ndarray]:
     """Yield the frames of one genre's scene, uint8 (rows, cols, 3) RGB."""
-    palette = _PALETTES[genre]
+    palette = look.palette
     colours = palette[1 + rng.integers(0, len(palette) - 1, size=_SHAPES)]
     radii = rng.uniform(0.09, 0.16, size=_SHAPES) * rows
     discs = rng.random(_SHAPES) < 0.5  # the others are squares
-    positions = _MOVEMENTS[genre](rng, seconds)  # (frames, shapes, xy)
-    exposures = _exposure(rng, genre, seconds)
+    positions = look.movement(rng, seconds)  # (frames, shapes, xy)
+    exposures = _exposure(rng, look, seconds)
     subpixel = 4  # bits of the fixed-point coordinates that OpenCV draws with
     scale = 1 << subpixel
     for places, exposure in zip(positions, exposures, strict=True):
@@ -171,12 +192,13 @@ class Shot:
 
 def _draw_shot(rng: np.random.Generator, shot: Shot, config: SyntheticConfig) -> Iterator[np.ndarray]:
     seconds = np.arange(shot.stop - shot.first) / config.fps
+    looks = looks_of(config.genres)
     if len(shot.genres) == 1:
-        yield from draw_scene(rng, shot.genres[0], seconds, config.rows, config.cols)
+        yield from draw_scene(rng, looks[shot.genres[0]], seconds, config.rows, config.cols)
         return
     half = config.cols // 2
-    left = draw_scene(rng, shot.genres[0], seconds, config.rows, half)
-    right = draw_scene(rng, shot.genres[1], seconds, config.rows, config.cols - half)
+    left = draw_scene(rng, looks[shot.genres[0]], seconds, config.rows, half)
+    right = draw_scene(rng, looks[shot.genres[1]], seconds, config.rows, config.cols - half)
     for pair in zip(left, right, strict=True):
         yield np.concatenate(pair, axis=1)
 
@@ -184,14 +206,14 @@ def _draw_shot(rng: np.random.Generator, shot: Shot, config: SyntheticConfig) ->
 def plan_shots(rng: np.random.Generator, config: SyntheticConfig) -> list[Shot]:
     """Choose the shots of one trailer; consecutive shots overlap where they dissolve.
 
-    Genres come in shuffled rounds of all six, so that each is about as frequent as any other.
+    Genres come in shuffled rounds of all of them, so that each is about as frequent as any other.
     """
     shots: list[Shot] = []
     genres: list[str] = []
     first, overlap = 0, 0
     while not shots or shots[-1].stop < config.duration * config.fps:
         while len(genres) < 2:
-            genres += [str(genre) for genre in rng.permutation(GENRES)]
+            genres += [str(genre) for genre in rng.permutation(config.genres)]
         shown = [genres.pop(0)]
         if rng.random() < config.split_share and genres[0] != shown[0]:
             shown.append(genres.pop(0))

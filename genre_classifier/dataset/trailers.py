@@ -38,7 +38,7 @@ class Trailer:
         `trailer_<id>.npy`, uint8 (frames, 3, rows, cols).
     times : ndarray of float64, shape (frames,)
         Seconds.
-    targets : ndarray of float32, shape (frames, 6)
+    targets : ndarray of float32, shape (frames, genres)
         1 where a genre applies; weak labels apply to every frame.
     weak : bool
         Whether the labels are about the whole trailer.
@@ -59,7 +59,7 @@ class Trailer:
 
     @property
     def genres(self) -> np.ndarray:
-        """Return which genres the trailer shows anywhere, bool (6,)."""
+        """Return which genres the trailer shows anywhere, bool (genres,)."""
         return np.asarray(self.targets.any(axis=0))
 
 
@@ -67,6 +67,7 @@ def load_trailers(
     clips: Path | str,
     labels: Path | str | pd.DataFrame,
     *,
+    genres: Sequence[str] = GENRES,
     skip_unknown: bool = False,
 ) -> list[Trailer]:
     """Join a clips folder with a label table.
@@ -77,6 +78,8 @@ def load_trailers(
         The folder that `preprocess` wrote, or one of hand-made `trailer_<id>.npy`.
     labels : path or DataFrame
         A file in any format of `genre_classifier.dataset.labels.read_labels`, or a label table.
+    genres : sequence of str
+        Of the targets, in their order.
     skip_unknown
         As for `genre_classifier.dataset.labels.labels_for_trailers`.
 
@@ -91,7 +94,7 @@ def load_trailers(
         For unreadable input, labels that fit no clip, or clips of different sizes.
     """
     clips = Path(clips)
-    table = labels if isinstance(labels, pd.DataFrame) else read_labels(Path(labels))
+    table = labels if isinstance(labels, pd.DataFrame) else read_labels(Path(labels), genres=genres)
     manifest = read_manifest(clips)
     joined = labels_for_trailers(table, manifest, skip_unknown=skip_unknown)
     done = manifest[manifest["status"] == "ok"]
@@ -110,7 +113,7 @@ def load_trailers(
                 source=sources[trailer_id],
                 clip=path,
                 times=times,
-                targets=frame_targets(rows, times),
+                targets=frame_targets(rows, times, genres),
                 weak=is_weak(rows),
                 group=f"trailer {trailer_id}" if group is None or pd.isna(group) else str(group),
                 rows=clip.shape[2],
@@ -172,10 +175,10 @@ class TrailerSequence(keras.utils.PyDataset):
 
     - frames: `(batch, frames, 3, rows, cols)`, uint8 where nothing needs padding; where lengths vary within a batch, or
       at random, int16 and padded at the end with -1, which the model leaves out;
-    - targets: a tuple of six float32 arrays in the order of `GENRES`: `(batch, frames, 1)` with `weak="broadcast"`,
-      fit for any Keras loss; `(batch, frames, 2)` with `weak="pool"`, the second channel being 1 where the trailer's
-      label is weak, as `genre_classifier.network.losses.TrailerLoss` takes them;
-    - weights: a tuple of six float32 `(batch, frames)`, 0 for padded frames.
+    - targets: a tuple of float32 arrays, one per genre in the order of `Trailer.targets`: `(batch, frames, 1)` with
+      `weak="broadcast"`, fit for any Keras loss; `(batch, frames, 2)` with `weak="pool"`, the second channel being 1
+      where the trailer's label is weak, as `genre_classifier.network.losses.TrailerLoss` takes them;
+    - weights: a tuple of as many float32 `(batch, frames)`, 0 for padded frames.
 
     Parameters
     ----------
@@ -188,7 +191,7 @@ class TrailerSequence(keras.utils.PyDataset):
     seed : int
     weak : {"broadcast", "pool"}
         How weak labels are handed on.
-    balance : ndarray of float, shape (2, 6), optional
+    balance : ndarray of float, shape (2, genres), optional
         Weight of a frame without and with the genre, per genre.
     augmentation : Augmentation, optional
         Random changes to each clip, the same for all of its frames. With `crop_frames`, an epoch takes as many crops
@@ -218,7 +221,8 @@ class TrailerSequence(keras.utils.PyDataset):
         self.shuffle = shuffle
         self.seed = seed
         self.weak = weak
-        self.balance = np.ones((2, len(GENRES)), dtype=np.float32) if balance is None else balance
+        self._genres = self.trailers[0].targets.shape[1]
+        self.balance = np.ones((2, self._genres), dtype=np.float32) if balance is None else balance
         self.augmentation = augmentation
         # What an epoch is made of: pairs of a trailer and the number of its crop.
         self._crops = [
@@ -267,8 +271,8 @@ class TrailerSequence(keras.utils.PyDataset):
             # An odd number of frames in the second batch, even ones elsewhere: see the note on Keras above.
             longest += (longest + (index == 1)) % 2
         channels = 2 if self.weak == "pool" else 1
-        targets = np.zeros((len(GENRES), len(clips), longest, channels), dtype=np.float32)
-        weights = np.zeros((len(GENRES), len(clips), longest), dtype=np.float32)
+        targets = np.zeros((self._genres, len(clips), longest, channels), dtype=np.float32)
+        weights = np.zeros((self._genres, len(clips), longest), dtype=np.float32)
         for row, ((which, _), (_, change)) in enumerate(zip(chosen, clips, strict=True)):
             target, real = self.trailers[which].targets[change.kept], slice(len(change.kept))
             targets[:, row, real, 0] = target.T

@@ -16,7 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from genre_classifier.genres import GENRES
 from genre_classifier.metrics.calibration import Calibration
 from genre_classifier.run_folder.layout import CHECKPOINTS, network_path
 from genre_classifier.run_folder.model_file import digest, read_model, save_model
@@ -135,8 +134,9 @@ def read_state(run: Path, epoch: int) -> State:
         ]
         kept = document.get("kept")
         if kept is not None:
-            genres = [{genre: float(kept[name][genre]) for genre in GENRES} for name in ("thresholds", "temperatures")]
-            kept = Kept(int(kept["epoch"]), str(kept["sha256"]), Calibration(*genres))
+            genres = list(kept["thresholds"])
+            numbers = [{genre: float(kept[name][genre]) for genre in genres} for name in ("thresholds", "temperatures")]
+            kept = Kept(int(kept["epoch"]), str(kept["sha256"]), Calibration(*numbers))
         state = State(str(document["sha256"]), rows, kept)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: expected {expected}, found {error!r}") from error

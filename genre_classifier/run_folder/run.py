@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import ModelConfig, TrainingConfig
-from genre_classifier.genres import GENRES
 from genre_classifier.metrics.calibration import Calibration, apply_temperature, no_calibration
 from genre_classifier.run_folder import model_file
 from genre_classifier.run_folder.checkpoints import find_kept
@@ -50,6 +50,11 @@ class Run:
     temperatures: dict[str, float]
     sha256: str
 
+    @property
+    def genres(self) -> tuple[str, ...]:
+        """Return the genres that it scores, in the order of its outputs."""
+        return self.model_config.genres
+
     @cached_property
     def model(self) -> Any:
         """Return the network, a `genre_classifier.network.model.GenreModel`.
@@ -73,11 +78,11 @@ class Run:
         return model
 
     def calibrate(self, scores: np.ndarray | pd.DataFrame) -> Any:
-        """Apply the temperatures to raw scores `(frames, 6)`; a DataFrame gives a DataFrame."""
-        temperatures = np.array([self.temperatures[genre] for genre in GENRES])
+        """Apply the temperatures to raw scores `(frames, genres)`; a DataFrame gives a DataFrame."""
+        temperatures = np.array([self.temperatures[genre] for genre in self.genres])
         if isinstance(scores, pd.DataFrame):
-            calibrated = apply_temperature(scores[list(GENRES)].to_numpy(), temperatures)
-            return pd.DataFrame(calibrated, index=scores.index, columns=list(GENRES))
+            calibrated = apply_temperature(scores[list(self.genres)].to_numpy(), temperatures)
+            return pd.DataFrame(calibrated, index=scores.index, columns=list(self.genres))
         return apply_temperature(scores, temperatures)
 
 
@@ -100,7 +105,7 @@ def load_run(path: Path | str) -> Run:
             f"{clip_config.size} from preprocessing"
         )
     sha256 = model_file.digest(path / MODEL)
-    thresholds, temperatures = _calibration(path, sha256)
+    thresholds, temperatures = _calibration(path, sha256, model_config.genres)
     return Run(path, model_config, training_config, clip_config, thresholds, temperatures, sha256)
 
 
@@ -108,7 +113,7 @@ def _by(size: tuple[int, ...]) -> str:
     return "x".join(map(str, size))
 
 
-def _calibration(path: Path, sha256: str) -> Calibration:
+def _calibration(path: Path, sha256: str, genres: Sequence[str]) -> Calibration:
     """Return the calibration of the network with this digest: never that of another one.
 
     `thresholds.json` and `model.keras` are replaced one after the other; between the two, the checkpoints know what
@@ -116,7 +121,7 @@ def _calibration(path: Path, sha256: str) -> Calibration:
     """
     found = path / THRESHOLDS
     missing = not os.path.lexists(found)
-    calibration, of = (no_calibration(), None) if missing else read_thresholds(found)
+    calibration, of = (no_calibration(genres), None) if missing else read_thresholds(found, genres)
     if of == sha256 or (of is None and not missing):  # None: by hand, or by version 0.1.0
         return calibration
     if kept := find_kept(path, sha256):
@@ -159,14 +164,21 @@ def write_thresholds(
 ) -> None:
     """Write `thresholds.json`, with the digest of the `model.keras` that they belong to."""
     genres = {
-        genre: {"threshold": float(thresholds[genre]), "temperature": float(temperatures[genre])} for genre in GENRES
+        genre: {"threshold": float(thresholds[genre]), "temperature": float(temperatures[genre])}
+        for genre in thresholds
     }
     belongs = {"model_sha256": model_sha256} if model_sha256 else {}
     write_atomically(path, json.dumps({"schema": SCHEMA, **belongs, "genres": genres}, indent=2) + "\n")
 
 
-def read_thresholds(path: Path) -> tuple[Calibration, str | None]:
+def read_thresholds(path: Path, expected: Sequence[str]) -> tuple[Calibration, str | None]:
     """Read `thresholds.json`.
+
+    Parameters
+    ----------
+    path : Path
+    expected : sequence of str
+        The genres of the run.
 
     Returns
     -------
@@ -182,13 +194,13 @@ def read_thresholds(path: Path) -> tuple[Calibration, str | None]:
     try:
         genres = document["genres"]
         calibration = Calibration(
-            {genre: float(genres[genre]["threshold"]) for genre in GENRES},
-            {genre: float(genres[genre]["temperature"]) for genre in GENRES},
+            {genre: float(genres[genre]["threshold"]) for genre in expected},
+            {genre: float(genres[genre]["temperature"]) for genre in expected},
         )
         of = document.get("model_sha256")
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: expected a threshold and a temperature per genre, found {error!r}") from error
-    for genre in GENRES:
+    for genre in expected:
         threshold, temperature = calibration.thresholds[genre], calibration.temperatures[genre]
         if not 0 <= threshold <= 1:
             raise InputError(f"{path}: expected a threshold from 0 to 1 for {genre}, found {threshold}")

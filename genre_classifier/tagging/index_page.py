@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from genre_classifier.genres import GENRE_COLOURS, GENRES
+from genre_classifier.genres import genre_looks
 from genre_classifier.pages import render
 from genre_classifier.tagging.result import clock
 
@@ -24,15 +24,18 @@ def index_html(summary: pd.DataFrame, segments: dict[str, pd.DataFrame]) -> str:
     """
     done = summary[summary["status"] == "ok"].to_dict("records")
     failed = summary[summary["status"] == "failed"].to_dict("records")
-    rows = [_row({str(name): value for name, value in row.items()}, segments[str(row["folder"])]) for row in done]
-    return render("index.html", rows=rows, failed=failed, genres=GENRES, colours=GENRE_COLOURS)
+    genres = [str(name).removesuffix("_share") for name in summary.columns if str(name).endswith("_share")]
+    rows = [
+        _row({str(name): value for name, value in row.items()}, segments[str(row["folder"])], genres) for row in done
+    ]
+    return render("index.html", rows=rows, failed=failed, genres=genres, looks=genre_looks(genres))
 
 
-def _row(video: dict[str, Any], segments: pd.DataFrame) -> dict[str, Any]:
+def _row(video: dict[str, Any], segments: pd.DataFrame, genres: list[str]) -> dict[str, Any]:
     duration = video["duration"] or 1.0  # nothing can be seen of a video without length
     spans = [
         {
-            "row": GENRES.index(one["genre"]),
+            "row": genres.index(one["genre"]),
             "genre": one["genre"],
             "left": round(1000 * one["start"] / duration, 2),
             "width": round(1000 * (one["end"] - one["start"]) / duration, 2),
@@ -45,6 +48,7 @@ def _row(video: dict[str, Any], segments: pd.DataFrame) -> dict[str, Any]:
         "seconds": video["duration"],
         "duration": clock(video["duration"]),
         "segments": video["segments"],
-        "shares": [round(100 * video[f"{genre}_share"], 1) for genre in GENRES],
+        # None: a genre that the run of this video does not know
+        "shares": [None if pd.isna(share := video[f"{genre}_share"]) else round(100 * share, 1) for genre in genres],
         "spans": spans,
     }

@@ -1,4 +1,4 @@
-"""`overlay.mp4`: a copy of the video with the six scores drawn on each frame and the running genres named. No sound."""
+"""`overlay.mp4`: a copy of the video with its scores drawn on each frame and the running genres named. No sound."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from genre_classifier.genres import GENRE_COLOURS, GENRES
-from genre_classifier.tagging.result import Tags
+from genre_classifier.genres import genre_looks
+from genre_classifier.tagging.result import FEW_GENRES, Tags
 from genre_classifier.tagging.segments import frame_borders
 from genre_classifier.tagging.video_copies import Pictures, steady_pictures
 from preprocessing.config import TIMEOUT_SECONDS, CopyConfig
@@ -19,7 +19,6 @@ from preprocessing.video import write_video
 _FEWEST_ROWS = 480
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE, _GREY = (255, 255, 255), (165, 165, 165)
-_COLOURS = {genre: tuple(bytes.fromhex(colour[1:])) for genre, colour in GENRE_COLOURS.items()}
 
 
 def write_overlay(path: Path, tags: Tags, *, timeout: float = TIMEOUT_SECONDS) -> None:
@@ -45,31 +44,39 @@ def write_overlay(path: Path, tags: Tags, *, timeout: float = TIMEOUT_SECONDS) -
 
 def _drawn(tags: Tags, pictures: Pictures) -> Iterator[np.ndarray]:
     borders = frame_borders(tags.scores.index.to_numpy(), duration=tags.duration)
-    values = tags.scores[list(GENRES)].to_numpy()
+    shown = list(tags.shown_genres()[:FEW_GENRES])
+    colours = {genre: tuple(bytes.fromhex(look.colour[1:])) for genre, look in genre_looks(tags.genres).items()}
+    values = tags.scores[shown].to_numpy()
     spans = {genre: rows[["start", "end"]].to_numpy() for genre, rows in tags.segments.groupby("genre")}
     for time, picture in pictures:
         frame = int(np.clip(np.searchsorted(borders, time, side="right") - 1, 0, len(values) - 1))
         running = [
             genre
-            for genre in GENRES
+            for genre in tags.genres
             if genre in spans and ((spans[genre][:, 0] <= time) & (time < spans[genre][:, 1])).any()
         ]
-        yield draw_scores(picture, values[frame], tags.thresholds, running)
+        yield draw_scores(picture, dict(zip(shown, values[frame], strict=True)), tags.thresholds, colours, running)
 
 
 def draw_scores(
-    picture: np.ndarray, scores: np.ndarray, thresholds: Mapping[str, float], running: list[str]
+    picture: np.ndarray,
+    scores: Mapping[str, float],
+    thresholds: Mapping[str, float],
+    colours: Mapping[str, tuple[int, ...]],
+    running: list[str],
 ) -> np.ndarray:
-    """Draw six bars in the lower left corner, and the names of the running genres above them.
+    """Draw a bar for each score in the lower left corner, and the names of the running genres above them.
 
     Parameters
     ----------
     picture : ndarray of uint8, shape (rows, cols, 3)
         RGB; not changed.
-    scores : ndarray of float, shape (6,)
-        Probabilities, genres in the order of `GENRES`.
-    thresholds : dict of str to float
+    scores : mapping of str to float
+        Per genre, a probability.
+    thresholds : mapping of str to float
         Per genre; a tick on each bar.
+    colours : mapping of str to tuple of int
+        Per genre, RGB.
     running : list of str
         Genres whose segments hold this frame.
 
@@ -80,19 +87,19 @@ def draw_scores(
     drawn = picture.copy()
     unit = min(drawn.shape[0] / 30, drawn.shape[1] / 36)  # one line of text
     margin, name_width, bar_width = round(unit * 0.8), round(unit * 4.6), round(unit * 7)
-    left, top = margin, drawn.shape[0] - margin - round(unit * (len(GENRES) + 0.6))
+    left, top = margin, drawn.shape[0] - margin - round(unit * (len(scores) + 0.6))
     right, bottom = left + name_width + bar_width + round(unit), drawn.shape[0] - margin
     panel = drawn[top:bottom, left:right]
     panel[:] = (panel * 0.35).astype(np.uint8)  # dark enough for white text on any picture
     thick = max(1, round(unit / 16))
-    for row, genre in enumerate(GENRES):
+    for row, (genre, score) in enumerate(scores.items()):
         base = round(top + unit * (row + 1.1))
         on = genre in running
         _text(drawn, genre, (left + round(unit * 0.4), base), unit, _WHITE if on else _GREY, thick)
         bar_left, bar_top = left + name_width, round(base - unit * 0.6)
-        filled = bar_left + round(bar_width * float(scores[row]))
+        filled = bar_left + round(bar_width * float(score))
         cv2.rectangle(drawn, (bar_left, bar_top), (bar_left + bar_width, base), (60, 60, 60), cv2.FILLED)
-        cv2.rectangle(drawn, (bar_left, bar_top), (filled, base), _COLOURS[genre], cv2.FILLED)
+        cv2.rectangle(drawn, (bar_left, bar_top), (filled, base), colours[genre], cv2.FILLED)
         tick = bar_left + round(bar_width * thresholds[genre])
         cv2.line(drawn, (tick, bar_top - thick), (tick, base + thick), _WHITE, thick)
     if running:

@@ -6,6 +6,7 @@ Pure pandas; never imports Keras.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import SegmentConfig
+
+FEW_GENRES = 8  # rows that a page shows without folding, and colours that are told apart without a pattern
 
 
 class Thumbnail(NamedTuple):
@@ -77,10 +80,19 @@ class Tags:
     def shares(self) -> dict[str, float]:
         """Return each genre's share of the video's time that lies in its segments, in [0, 1]."""
         lengths = (self.segments["end"] - self.segments["start"]).groupby(self.segments["genre"]).sum()
-        return {
-            name: min(1.0, float(lengths.get(name, 0.0)) / self.duration) if self.duration else 0.0
-            for name in self.genres
-        }
+        whole = self.duration or math.inf
+        return {genre: min(1.0, float(lengths.get(genre, 0.0)) / whole) for genre in self.genres}
+
+    def shown_genres(self) -> tuple[str, ...]:
+        """Return the genres in the order in which pages and pictures show them.
+
+        A few stand in the run's order, so that every video looks alike; of many, those that the video shows most come
+        first: by share, then by highest score.
+        """
+        if len(self.genres) <= FEW_GENRES:
+            return self.genres
+        shares, highest = self.shares(), self.scores.max()
+        return tuple(sorted(self.genres, key=lambda genre: (-shares[genre], -highest[genre])))
 
 
 def clock(seconds: float, *, decimals: int = 0) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from genre_classifier.genres import GENRES
+from genre_classifier.genres import check_genres
 from genre_classifier.tagging.index_page import index_html
 from genre_classifier.tagging.jobs import INDEX, SCHEMA, SEGMENTS, STAMP, SUMMARY
 from genre_classifier.tagging.segment_files import activitynet, read_segments
@@ -39,23 +39,29 @@ def write_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The summary: source, folder, status, error, duration (seconds), frames, segments, a share in [0, 1] per genre.
+        The summary: source, folder, status, error, duration (seconds), frames, segments, a share in [0, 1] per genre
+        of any of the runs; NaN where the run of that video does not know the genre.
     """
     rows, segments = [], {}
     for path in sorted(out.glob(f"*/{STAMP}")):
         name = path.parent.name
         try:
             stamp, segments[name] = _read_stamp(path), read_segments(path.parent / "segments.csv")
+            if unknown := sorted(set(segments[name]["genre"]) - set(stamp["shares"])):
+                raise InputError(
+                    f"{path.parent / 'segments.csv'}: expected genres of {STAMP}, found {shown(unknown[0])}"
+                )
         except InputError as error:
             logger.warning(f"{error}; left out of {out / INDEX}")
             continue
         row = {"source": stamp["source"], "folder": name, "status": "ok", "error": ""}
         row |= {"duration": stamp["duration"], "frames": stamp["frames"], "segments": stamp["segments_found"]}
-        rows.append(row | {f"{genre}_share": stamp["shares"][genre] for genre in GENRES})
+        rows.append(row | {f"{genre}_share": stamp["shares"][genre] for genre in stamp["shares"]})
     write_atomically(out / SEGMENTS, activitynet({_name(row, rows): segments[row["folder"]] for row in rows}))
     rows += [{"source": source, "folder": "", "status": "failed", "error": error} for source, error in failures]
     columns = ["source", "folder", "status", "error", "duration", "frames", "segments"]
-    summary = pd.DataFrame(rows, columns=[*columns, *(f"{genre}_share" for genre in GENRES)])
+    shares = [name for row in rows for name in row if name.endswith("_share")]
+    summary = pd.DataFrame(rows, columns=[*columns, *dict.fromkeys(shares)])
     summary = summary.astype({"frames": "Int64", "segments": "Int64"})
     written = summary.assign(**{name: summary[name].map(_as_text) for name in _TEXTS})
     write_atomically(out / SUMMARY, written.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
@@ -99,6 +105,10 @@ def _read_stamp(path: Path) -> dict[str, Any]:
     stamp = read_document(path, SCHEMA, "what `tag` records of a video", "tag it again")
     shares = stamp.get("shares")
     shares = shares if isinstance(shares, dict) else {}
+    try:
+        check_genres(list(shares))
+    except InputError:
+        shares = {"": None}
 
     def number(value: Any, *, whole: bool = False, most: float = math.inf) -> bool:
         kinds = (int,) if whole else (int, float)
@@ -109,7 +119,7 @@ def _read_stamp(path: Path) -> dict[str, Any]:
         "duration": number(stamp.get("duration")),
         "frames": number(stamp.get("frames"), whole=True),
         "segments_found": number(stamp.get("segments_found"), whole=True),
-        "shares": all(number(shares.get(genre), most=1) for genre in GENRES),
+        "shares": all(number(share, most=1) for share in shares.values()),
     }
     if wrong := next((name for name, right in checks.items() if not right), None):
         raise InputError(f"{path}: expected what `tag` records of a video, found {wrong} {shown(stamp.get(wrong))}")

@@ -31,7 +31,7 @@ THUMBNAILS = 64
 
 
 class ScoredFrame(NamedTuple):
-    """One row of the scores: its time in seconds, and six calibrated probabilities in the order of `GENRES`."""
+    """One row of the scores: its time in seconds, and a calibrated probability for each of the run's genres."""
 
     time: float
     scores: np.ndarray
@@ -55,8 +55,8 @@ def score_frames(
 
     Returns
     -------
-    ndarray of float32, shape (frames, 6)
-        Calibrated probabilities, genres in the order of `GENRES`.
+    ndarray of float32, shape (frames, genres)
+        Calibrated probabilities, in the order of the run's genres.
     """
     return run.calibrate(score_clip(run.model, frames, chunk=chunk, precision=precision))
 
@@ -136,7 +136,7 @@ def tag_trailer(
             if on_progress:
                 on_progress(row.time, float(frames.times[-1]))
         duration = video_end(frames.times, float(frames.fields["duration"]))
-        scores = scores_table(frames.times, np.array([row.scores for row in rows]))
+        scores = scores_table(frames.times, np.array([row.scores for row in rows]), run.genres)
         thumbnails = tuple(Thumbnail(*one) for one in frames.thumbnails)
     config = segment_config or SegmentConfig()
     segments = to_segments(scores, run.thresholds, config, duration=duration)

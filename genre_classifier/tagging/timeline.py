@@ -15,23 +15,28 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from genre_classifier.genres import GENRE_COLOURS, GENRES
+from genre_classifier.genres import Look, genre_looks
 from genre_classifier.tagging.result import Tags, clock
 from genre_classifier.tagging.segments import frame_borders
 from preprocessing.files import atomic_path
 
 _INK = "#1a1a1a"
 _FAINT = "#b8b8b8"
-_FIGURE_INCHES = (11.0, 5.3)
+_WIDTH_INCHES, _ROW_INCHES, _MARGIN_INCHES = 11.0, 0.585, 1.79  # 5.3 inches for six genres
+_MOST_ROWS = 24
+_HATCHES = ("", "//", "..", "xx")  # by the number of the pattern
 _DOTS_PER_INCH = 160
 _TICK_SECONDS = (0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 _MOST_TICKS = 13
 
 
-def draw_genre_row(axes: Axes, tags: Tags, genre: str, *, share: float) -> None:
+def draw_genre_row(axes: Axes, tags: Tags, genre: str, *, look: Look, share: float) -> None:
     """Draw one genre's scores as an area, its threshold as a line and its segments as black bars below."""
     borders = frame_borders(tags.scores.index.to_numpy(), duration=tags.duration)
-    axes.stairs(tags.scores[genre].to_numpy(), borders, fill=True, color=GENRE_COLOURS[genre], alpha=0.85, linewidth=0)
+    values = tags.scores[genre].to_numpy()
+    axes.stairs(values, borders, fill=True, facecolor=look.colour, alpha=0.85, linewidth=0)
+    if look.pattern:
+        axes.stairs(values, borders, fill=True, facecolor="none", edgecolor="white", hatch=_HATCHES[look.pattern], lw=0)
     axes.axhline(tags.thresholds[genre], color=_INK, linewidth=0.6, linestyle=(0, (4, 3)), alpha=0.7)
     axes.axhline(0, color=_FAINT, linewidth=0.6)
     mine = tags.segments[tags.segments["genre"] == genre]
@@ -70,29 +75,33 @@ def draw_thumbnails(axes: Axes, tags: Tags) -> None:
 
 def timeline_figure(tags: Tags) -> Figure:
     """Return the whole picture for one video."""
-    figure = Figure(figsize=_FIGURE_INCHES, dpi=_DOTS_PER_INCH, facecolor="white")
+    genres, looks = tags.shown_genres()[:_MOST_ROWS], genre_looks(tags.genres)
+    height = _MARGIN_INCHES + _ROW_INCHES * len(genres)
+    figure = Figure(figsize=(_WIDTH_INCHES, height), dpi=_DOTS_PER_INCH, facecolor="white")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
-        len(GENRES) + 1, 1, height_ratios=[1.25] + [1.0] * len(GENRES), left=0.09, right=0.93, top=0.9, bottom=0.1,
-        hspace=0.08,
+        len(genres) + 1, 1, height_ratios=[1.25] + [1.0] * len(genres), left=0.09, right=0.93, top=1 - 0.53 / height,
+        bottom=0.53 / height, hspace=0.08,
     )  # fmt: skip
     draw_thumbnails(figure.add_subplot(grid[0]), tags)
     shares = tags.shares()
     step = next((one for one in _TICK_SECONDS if tags.duration / one <= _MOST_TICKS), _TICK_SECONDS[-1])
-    for row, genre in enumerate(GENRES, start=1):
+    for row, genre in enumerate(genres, start=1):
         axes = figure.add_subplot(grid[row])
-        draw_genre_row(axes, tags, genre, share=shares[genre])
+        draw_genre_row(axes, tags, genre, look=looks[genre], share=shares[genre])
         axes.set_xlim(0, tags.duration)
         axes.xaxis.set_major_locator(MultipleLocator(step))
         axes.grid(axis="x", color=_FAINT, linewidth=0.4, alpha=0.6)
         axes.set_axisbelow(True)
-        axes.tick_params(axis="x", length=0, labelbottom=row == len(GENRES), colors=_INK)
+        axes.tick_params(axis="x", length=0, labelbottom=row == len(genres), colors=_INK)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: clock(x + 1e-6, decimals=1 if step < 1 else 0)))
     # parse_math off: a file's name may hold dollar signs.
-    figure.text(0.09, 0.945, tags.name, fontsize=13, color=_INK, fontweight="bold", parse_math=False)
-    figure.text(0.93, 0.945, clock(tags.duration, decimals=1), fontsize=11, color=_INK, ha="right")
+    figure.text(0.09, 1 - 0.29 / height, tags.name, fontsize=13, color=_INK, fontweight="bold", parse_math=False)
+    figure.text(0.93, 1 - 0.29 / height, clock(tags.duration, decimals=1), fontsize=11, color=_INK, ha="right")
     note = "area: score, 0 to 1    dashed: threshold    black: segment    percent: share of the time in segments"
-    figure.text(0.09, 0.022, note, fontsize=8, color=_INK, alpha=0.8)
+    if left_out := len(tags.genres) - len(genres):
+        note += f"    {left_out} more genres, each {shares[tags.shown_genres()[_MOST_ROWS]]:.0%} or less"
+    figure.text(0.09, 0.12 / height, note, fontsize=8, color=_INK, alpha=0.8)
     return figure
 
 

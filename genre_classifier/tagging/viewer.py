@@ -1,4 +1,4 @@
-"""`viewer.html`: the page on which a person watches a trailer with its six scores running underneath.
+"""`viewer.html`: the page on which a person watches a trailer with its scores running underneath.
 
 This file gathers the data; the page itself is `templates/viewer.html` with its style and script.
 """
@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import numpy as np
 
-from genre_classifier.genres import GENRE_COLOURS, GENRES
+from genre_classifier.genres import genre_looks
 from genre_classifier.pages import data_url, render
-from genre_classifier.tagging.result import Tags, as_jpeg, clock
+from genre_classifier.tagging.result import FEW_GENRES, Tags, as_jpeg, clock
 from genre_classifier.tagging.segments import frame_borders
 
 
@@ -37,6 +37,7 @@ def viewer_html(tags: Tags, folder: Path, *, embedded: bytes | None = None) -> s
 def viewer_data(tags: Tags) -> dict[str, Any]:
     """Return what the page's script draws, as JSON types; seconds, and probabilities in [0, 1]."""
     times = tags.scores.index.to_numpy()
+    looks = genre_looks(tags.genres)
     aspect = tags.thumbnails[0].picture.shape[1] / tags.thumbnails[0].picture.shape[0] if tags.thumbnails else 16 / 9
     return {
         "name": tags.name,
@@ -46,12 +47,14 @@ def viewer_data(tags: Tags) -> dict[str, Any]:
         "genres": [
             {
                 "name": genre,
-                "colour": GENRE_COLOURS[genre],
+                "colour": looks[genre].colour,
+                "pattern": looks[genre].pattern,
                 "threshold": tags.thresholds[genre],
                 "scores": _rounded(tags.scores[genre].to_numpy(), 4),
             }
-            for genre in GENRES
+            for genre in tags.shown_genres()
         ],
+        "few": FEW_GENRES,
         "rules": tags.segment_config.to_dict(),
         "aspect": aspect,
         "thumbnails": [

@@ -1,5 +1,5 @@
 "use strict";
-/* Scores to segments: the same rules as genre_classifier/segments.py, held together by a test. */
+/* Scores to segments: the same rules as genre_classifier/tagging/segments.py, held together by a test. */
 
 function median(values) {
   const sorted = Float64Array.from(values).sort();

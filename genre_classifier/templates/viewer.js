@@ -16,6 +16,10 @@
     parent?.append(made);
     return made;
   };
+  const paint = (coloured, patterned, genre) => {
+    coloured.style.setProperty("--genre", genre.colour);
+    patterned.dataset.pattern = genre.pattern;
+  };
   const limit = (value, low, high) => Math.min(Math.max(value, low), high);
   const clock = (seconds, decimals = 1) => {
     const ticks = Math.floor(seconds * 10 ** decimals + 1e-6);
@@ -107,7 +111,7 @@
     const names = on.map((genre) => genre.name).join();
     if (names !== $("running").dataset.names) {
       $("running").dataset.names = names;
-      $("running").replaceChildren(...on.map((genre) => { const chip = element("span", "chip"); chip.style.setProperty("--genre", genre.colour); element("span", "swatch", chip); chip.append(genre.name); return chip; }));
+      $("running").replaceChildren(...on.map((genre) => { const chip = element("span", "chip"); paint(chip, element("span", "swatch", chip), genre); chip.append(genre.name); return chip; }));
     }
     if (going && drawn === null) drawn = requestAnimationFrame(() => { drawn = null; update(); });
   }
@@ -128,6 +132,7 @@
       for (const one of genre.segments) {
         const node = element("button", "segment", genre.lane);
         node.segment = one;
+        node.dataset.pattern = genre.pattern;
         node.tabIndex = -1;
         node.style.left = percent(one.start);
         node.style.width = percent(one.end - one.start);
@@ -150,7 +155,8 @@
       const row = element("tr");
       row.segment = one;
       const button = element("button", "", element("td", "", row));
-      element("span", "swatch", button).style.setProperty("--genre", one.genre.colour);
+      const swatch = element("span", "swatch", button);
+      paint(swatch, swatch, one.genre);
       button.append(one.genre.name);
       for (const text of [clock(one.start), clock(one.end), (one.end - one.start).toFixed(1), one.score.toFixed(2)]) element("td", "", row, text);
       row.addEventListener("click", () => playSegment(one));
@@ -213,9 +219,9 @@
   genres.forEach((genre, index) => {
     const toggle = (parent) => {
       const button = element("button", "toggle", parent);
-      element("span", "swatch", button);
+      element("span", "swatch", button).dataset.pattern = genre.pattern;
       element("span", "", button, genre.name);
-      button.title = `Show or hide ${genre.name} (${index + 1})`;
+      button.title = `Show or hide ${genre.name}${index < 9 ? ` (${index + 1})` : ""}`;
       button.setAttribute("aria-pressed", "true");
       button.addEventListener("click", () => show(genre, !genre.shown));
       return button;
@@ -224,8 +230,10 @@
     const meter = genre.meter = element("div", "meter", $("meters"));
     meter.style.setProperty("--genre", genre.colour);
     genre.toggles = [toggle(meter)];
+    meter.classList.toggle("more", index >= data.few);
     const gauge = element("div", "gauge", meter);
     genre.fill = element("div", "fill", gauge);
+    genre.fill.dataset.pattern = genre.pattern;
     genre.slider = element("input", "", gauge);
     Object.assign(genre.slider, { type: "range", min: 0, max: 1, step: 0.01 });
     genre.slider.setAttribute("aria-label", `Threshold of ${genre.name}`);
@@ -239,7 +247,18 @@
     genre.lane.style.setProperty("--genre", genre.colour);
     genre.lane.dataset.genre = genre.name;
     genre.canvas = element("canvas", "", genre.lane);
+    for (const node of [label, genre.lane]) node.classList.toggle("more", index >= data.few);
   });
+  /* Of many genres the page shows those that run longest; the others unfold. */
+  const more = $("more");
+  more.hidden = genres.length <= data.few;
+  const unfold = (open) => {
+    document.body.classList.toggle("folded", !open);
+    more.setAttribute("aria-expanded", String(open));
+    more.textContent = open ? `only the first ${data.few} genres` : `${genres.length - data.few} more genres`;
+    for (const genre of genres) draw(genre);
+  };
+  more.addEventListener("click", () => unfold(document.body.classList.contains("folded")));
   element("div", "label strip-label", timeline);
   const axis = element("div", "axis", timeline);
   function show(genre, shown) {
@@ -306,5 +325,6 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", layout);
   layout();
   segment();
+  unfold(false);
   video.src = data.source;
 })();

@@ -56,11 +56,12 @@ class EpochKeeper(keras.callbacks.Callback):
         rows: checkpoints.Rows,
         kept: checkpoints.Kept | None,
         started: float,
+        genres: Sequence[str],
     ) -> None:
         super().__init__()
         self.run, self.training, self.validation = run, parts["train"], parts["validation"]
         self.config, self.rows, self.kept = config, rows, kept
-        self._started = started
+        self._started, self._genres = started, genres
         self._seconds_before = float(read_card(run).get("seconds", 0.0))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -75,9 +76,9 @@ class EpochKeeper(keras.callbacks.Callback):
                 f"a smaller --learning-rate or --clip-norm may help"
             )
         scored = score_trailers(self.model, self.validation, self.config)
-        logs |= validate(scored, self.config)  # callbacks after this one see these figures
+        logs |= validate(scored, self.config, self._genres)  # callbacks after this one see these figures
         row = {"epoch": float(epoch + 1), "learning_rate": learning_rate_at(epoch, self.config)}
-        row |= {name: float(logs[name]) for name in history.COLUMNS if name in logs}
+        row |= {name: float(logs[name]) for name in history.columns(self._genres) if name in logs}
         row["seconds"] = time.monotonic() - self.began
         self.rows.append(row)
         last = len(self.rows) == self.config.epochs or history.should_stop(self.rows, self.config.patience)
@@ -86,7 +87,11 @@ class EpochKeeper(keras.callbacks.Callback):
             scored = score_trailers(self.model, self.validation, self.config)
         keeps = history.kept_row(self.rows, self.config.keep) == len(self.rows) - 1
         self.kept = checkpoints.save_checkpoint(
-            self.run, self.model, self.rows, kept=self.kept, calibration=calibrate(scored) if keeps else None
+            self.run,
+            self.model,
+            self.rows,
+            kept=self.kept,
+            calibration=calibrate(scored, self._genres) if keeps else None,
         )
         self.publish()
         if last:
@@ -97,7 +102,7 @@ class EpochKeeper(keras.callbacks.Callback):
 
         Before the checkpoint, which holds the moved ones: killed in between, the epoch is done again, and so is this.
         """
-        offsets = lean(score_trailers(self.model, self.training, self.config))
+        offsets = lean(score_trailers(self.model, self.training, self.config), self._genres)
         self.model.lower_logits(offsets)
         moved = {genre: -offset for genre, offset in offsets.items() if offset}
         write_card(self.run, read_card(self.run) | {"moved_biases": moved})
@@ -137,7 +142,7 @@ class EpochKeeper(keras.callbacks.Callback):
 
 def _belong(thresholds: Path, kept: checkpoints.Kept) -> bool:
     try:
-        return read_thresholds(thresholds)[1] == kept.sha256
+        return read_thresholds(thresholds, list(kept.calibration.thresholds))[1] == kept.sha256
     except InputError:
         return False
 
@@ -148,6 +153,7 @@ def recover(
     state: checkpoints.State,
     validation: Sequence[Trailer],
     config: TrainingConfig,
+    genres: Sequence[str],
 ) -> checkpoints.Kept:
     """Return the network that a resumed run keeps, of which there is a file.
 
@@ -166,6 +172,6 @@ def recover(
         logger.warning(
             f"{run}: the network of epoch {best}, which was kept, is gone; that of epoch {epoch} takes its place"
         )
-    kept = checkpoints.Kept(epoch, sha256, calibrate(score_trailers(model, validation, config)))
+    kept = checkpoints.Kept(epoch, sha256, calibrate(score_trailers(model, validation, config), genres))
     checkpoints.write_state(run, dataclasses.replace(state, kept=kept))
     return kept

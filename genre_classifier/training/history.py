@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +15,31 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from genre_classifier.config import Keep
-from genre_classifier.genres import GENRES
 from preprocessing.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# epoch counts from 1; losses are sums over the six outputs; seconds are wall time of the epoch
-COLUMNS = (
-    "epoch", "loss", "val_loss", "val_macro_ap", *(f"val_{genre}_ap" for genre in GENRES), "learning_rate", "seconds",
-)  # fmt: skip
+_GENRE_COLUMN = re.compile(r"val_(?!macro_ap$)(.+)_ap")
+
+
+def columns(genres: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns of `history.csv`.
+
+    Epochs count from 1; losses are sums over the outputs; seconds are wall time of the epoch.
+    """
+    of_genres = (f"val_{genre}_ap" for genre in genres)
+    return ("epoch", "loss", "val_loss", "val_macro_ap", *of_genres, "learning_rate", "seconds")
+
+
+def genres_of(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """Return the genres of which the rows hold figures, in their order."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return tuple(found[1] for name in names if (found := _GENRE_COLUMN.fullmatch(name)))
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=list(columns(genres_of(rows))))
 
 
 def _badness(row: dict[str, float]) -> float:
@@ -52,12 +68,12 @@ def should_stop(rows: Sequence[dict[str, float]], patience: int | None) -> bool:
 
 def write_history(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write `history.csv`."""
-    write_atomically(path, pd.DataFrame(list(rows), columns=list(COLUMNS)).to_csv(index=False, lineterminator="\n"))
+    write_atomically(path, _table(rows).to_csv(index=False, lineterminator="\n"))
 
 
 def draw_losses(axis: Axes, rows: Sequence[dict[str, float]]) -> None:
     """Draw the losses of training and validation over the epochs."""
-    table = pd.DataFrame(list(rows), columns=list(COLUMNS))
+    table = _table(rows)
     for name, label, style in (("loss", "training", "-"), ("val_loss", "validation", "--")):
         if table[name].notna().any():
             axis.plot(table["epoch"], table[name], style, color="black", label=label)
@@ -66,8 +82,8 @@ def draw_losses(axis: Axes, rows: Sequence[dict[str, float]]) -> None:
 
 def draw_precision(axis: Axes, rows: Sequence[dict[str, float]]) -> None:
     """Draw the average precision on validation over the epochs, per genre and their mean."""
-    table = pd.DataFrame(list(rows), columns=list(COLUMNS))
-    for genre in GENRES:
+    table = _table(rows)
+    for genre in genres_of(rows):
         values = table[f"val_{genre}_ap"]
         if values.notna().any():
             axis.plot(table["epoch"], values, label=genre, linewidth=1)

@@ -14,7 +14,6 @@ import pandas as pd
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset import splits
 from genre_classifier.dataset.trailers import Trailer, load_trailers
-from genre_classifier.genres import GENRES
 from genre_classifier.network.memory import require_training_memory
 from genre_classifier.run_folder import layout
 from genre_classifier.run_folder.card import data_digest, read_card
@@ -80,19 +79,18 @@ def plan_training(
     WorkError
         When the machine has too little memory for it.
     """
-    trailers = load_trailers(clips, labels, skip_unknown=skip_unknown)
     stored = read_config(run) if resume else None
     training_config = training_config or (stored[1] if stored else TrainingConfig())
-    model_config = dataclasses.replace(
-        model_config or (stored[0] if stored else ModelConfig()), rows=trailers[0].rows, cols=trailers[0].cols
-    )
+    model_config = model_config or (stored[0] if stored else ModelConfig())
+    trailers = load_trailers(clips, labels, genres=model_config.genres, skip_unknown=skip_unknown)
+    model_config = dataclasses.replace(model_config, rows=trailers[0].rows, cols=trailers[0].cols)
     clip_config = _clip_config(clips, trailers)
     digest = data_digest(trailers)
     if stored:
         _refuse_changes(run, stored, (model_config, training_config, clip_config), digest)
     table = _split(trailers, training_config, splits_file or (run / layout.SPLITS if resume else None))
     parts = splits.apply_splits(trailers, table, str(splits_file or run / layout.SPLITS))
-    _note_gaps(parts, training_config)
+    _note_gaps(parts, model_config, training_config)
     longest = max(len(trailer.times) for trailer in parts["train"])
     require_training_memory(
         model_config,
@@ -114,10 +112,10 @@ def _split(trailers: Sequence[Trailer], config: TrainingConfig, given: Path | No
     return splits.splits_table(trailers, splits.draw_splits(genres, groups, shares, seed=config.seed))
 
 
-def _note_gaps(parts: dict[str, list[Trailer]], config: TrainingConfig) -> None:
+def _note_gaps(parts: dict[str, list[Trailer]], model_config: ModelConfig, config: TrainingConfig) -> None:
     """Say which genres the training split does not show, and which splits are empty."""
     shown = np.any([trailer.genres for trailer in parts["train"]], axis=0)
-    missing = [genre for genre, present in zip(GENRES, shown, strict=True) if not present]
+    missing = [genre for genre, present in zip(model_config.genres, shown, strict=True) if not present]
     if missing:
         logger.warning(f"no training trailer shows {', '.join(missing)}: scores for it are defined, but mean nothing")
     if not parts["validation"] and config.keep == "best":

@@ -15,7 +15,6 @@ import pandas as pd
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset.splits import write_splits
 from genre_classifier.dataset.trailers import Trailer, TrailerSequence
-from genre_classifier.genres import GENRES
 from genre_classifier.network.losses import TrailerLoss
 from genre_classifier.network.model import build_model
 from genre_classifier.run_folder import checkpoints, layout, model_file
@@ -102,18 +101,18 @@ def train(
             skip_unknown=skip_unknown,
             resume=resume,
         )
-        config = plan.training_config
+        config, genres = plan.training_config, plan.model_config.genres
         loaded = _load(run, plan) if resume else None
         _seed(config)
         if loaded:
             model, state = loaded
-            rows, kept = state.rows, recover(run, model, state, plan.parts["validation"], config)
+            rows, kept = state.rows, recover(run, model, state, plan.parts["validation"], config, genres)
         else:
             model, rows, kept = build_model(plan.model_config), [], None
             compile_model(model, config)
         model.configure(chunk=config.chunk, bptt=config.bptt, precision=config.precision)
         _begin(run, plan, rows, command)  # only now, when all that can be wrong with the input has been found
-        keeper = EpochKeeper(run, plan.parts, config, rows, kept, started)
+        keeper = EpochKeeper(run, plan.parts, config, rows, kept, started, genres)
         keeper.publish()
         if not history.should_stop(rows, config.patience) and len(rows) < config.epochs:
             sequence = training_sequence(plan.parts["train"], config)
@@ -153,7 +152,7 @@ def compile_model(model: keras.Model, config: TrainingConfig) -> None:
     optimizer = keras.optimizers.AdamW(
         learning_rate=config.learning_rate, weight_decay=config.weight_decay, global_clipnorm=config.clip_norm
     )
-    losses = [TrailerLoss(config.label_smoothing, name=f"{genre}_loss") for genre in GENRES]
+    losses = [TrailerLoss(config.label_smoothing, name=f"{output}_loss") for output in model.output_names]
     model.compile(optimizer=optimizer, loss=losses)
 
 
@@ -172,7 +171,7 @@ def training_sequence(trailers: Sequence[Trailer], config: TrainingConfig) -> Tr
 def balance_weights(trailers: Sequence[Trailer]) -> np.ndarray:
     """Return the weights of frames without and with each genre that make both sides of a genre count alike.
 
-    `frames / (2 * frames on that side)`, so that the mean weight is 1; a side without frames gets 1. Shape (2, 6).
+    `frames / (2 * frames on that side)`, so that the mean weight is 1; a side without frames gets 1. Shape (2, genres).
     """
     positive = np.sum([trailer.targets.sum(axis=0) for trailer in trailers], axis=0, dtype=np.float64)
     frames = sum(len(trailer.targets) for trailer in trailers)

@@ -14,7 +14,6 @@ import numpy as np
 
 from genre_classifier.config import TrainingConfig
 from genre_classifier.dataset.trailers import Trailer
-from genre_classifier.genres import GENRES
 from genre_classifier.metrics.calibration import (
     Calibration,
     fit_calibration,
@@ -30,7 +29,7 @@ SCORING_CHUNK = 64  # frames scored at once; scores do not depend on it
 
 
 class Scored(NamedTuple):
-    """A trailer and what a network gives for its frames: raw scores, float32 (frames, 6)."""
+    """A trailer and what a network gives for its frames: raw scores, float32 (frames, genres)."""
 
     trailer: Trailer
     scores: np.ndarray
@@ -44,51 +43,51 @@ def score_trailers(model: keras.Model, trailers: Sequence[Trailer], config: Trai
     ]
 
 
-def calibrate(scored: Sequence[Scored]) -> Calibration:
+def calibrate(scored: Sequence[Scored], genres: Sequence[str]) -> Calibration:
     """Fit thresholds and temperatures on the frames of trailers; without a trailer there are none to fit."""
     if not scored:
-        return no_calibration()
-    return fit_calibration(*_pooled(scored))
+        return no_calibration(genres)
+    return fit_calibration(*_pooled(scored), genres)
 
 
-def lean(scored: Sequence[Scored]) -> dict[str, float]:
+def lean(scored: Sequence[Scored], genres: Sequence[str]) -> dict[str, float]:
     """Return per genre how far the logits are too high for the share of the trailers; each trailer counts alike.
 
     See `genre_classifier.metrics.calibration.prevalence_offsets`.
     """
     weights = np.concatenate([np.full(len(scores), 1 / len(scores)) for _, scores in scored])
-    return dict(zip(GENRES, map(float, prevalence_offsets(*_pooled(scored), weights)), strict=True))
+    return dict(zip(genres, map(float, prevalence_offsets(*_pooled(scored), weights)), strict=True))
 
 
-def validate(scored: Sequence[Scored], config: TrainingConfig) -> dict[str, float]:
+def validate(scored: Sequence[Scored], config: TrainingConfig, genres: Sequence[str]) -> dict[str, float]:
     """Return val_loss, val_macro_ap and val_<genre>_ap; NaN where they are not defined.
 
     Average precision is pooled over all frames; a genre without a positive frame is left out of the mean.
     """
     if not scored:
-        return dict.fromkeys(("val_loss", "val_macro_ap", *(f"val_{genre}_ap" for genre in GENRES)), math.nan)
+        return dict.fromkeys(("val_loss", "val_macro_ap", *(f"val_{genre}_ap" for genre in genres)), math.nan)
     loss = TrailerLoss(config.label_smoothing)
     total = 0.0
     for trailer, scores in scored:
         weak = np.full(len(scores), trailer.weak and config.weak == "pool", dtype=np.float32)
-        for column in range(len(GENRES)):
+        for column in range(len(genres)):
             y_true = np.stack([trailer.targets[:, column], weak], axis=-1)[None]  # (1, frames, 2)
             total += float(loss(y_true, scores[None, :, column : column + 1]))
     y_true, y_score = _pooled(scored)
-    per_genre = [average_precision(y_true[:, column], y_score[:, column]) for column in range(len(GENRES))]
+    per_genre = [average_precision(y_true[:, column], y_score[:, column]) for column in range(len(genres))]
     defined = [value for value in per_genre if value is not None and not math.isnan(value)]
     return {
         "val_loss": total / len(scored),
         "val_macro_ap": float(np.mean(defined)) if defined else math.nan,
         **{
             f"val_{genre}_ap": math.nan if value is None else float(value)
-            for genre, value in zip(GENRES, per_genre, strict=True)
+            for genre, value in zip(genres, per_genre, strict=True)
         },
     }
 
 
 def _pooled(scored: Sequence[Scored]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the frames of all trailers, bool and float32, (frames, 6)."""
+    """Return the frames of all trailers, bool and float32, (frames, genres)."""
     return (
         np.concatenate([trailer.targets for trailer, _ in scored]) > 0,
         np.concatenate([scores for _, scores in scored]),
