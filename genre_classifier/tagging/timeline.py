@@ -23,7 +23,7 @@ from preprocessing.files import atomic_path
 _INK = "#1a1a1a"
 _FAINT = "#b8b8b8"
 _WIDTH_INCHES, _ROW_INCHES, _MARGIN_INCHES = 11.0, 0.585, 1.79  # 5.3 inches for six genres
-_MOST_ROWS = 24
+_MOST_ROWS, _LONGEST_NAME = 24, 16
 _HATCHES = ("", "//", "..", "xx")  # by the number of the pattern
 _DOTS_PER_INCH = 160
 _TICK_SECONDS = (0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
@@ -46,7 +46,12 @@ def draw_genre_row(axes: Axes, tags: Tags, genre: str, *, look: Look, share: flo
     axes.set_yticks([])
     for side in axes.spines.values():
         side.set_visible(False)
-    axes.text(-0.012, 0.42, genre, transform=axes.transAxes, ha="right", va="center", color=_INK, fontsize=11)
+    name = genre if len(genre) <= _LONGEST_NAME else f"{genre[: _LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
+    points = min(11, 100 / len(name))  # as much as fits into the margin
+    axes.text(
+        -0.012, 0.42, name, transform=axes.transAxes, ha="right", va="center", color=_INK, fontsize=points,
+        parse_math=False,
+    )  # fmt: skip
     axes.text(
         1.012, 0.42, f"{share:.0%}", transform=axes.transAxes, ha="left", va="center", fontsize=11, color=_INK,
         fontweight="bold" if share else "normal", alpha=1 if share else 0.45,

@@ -215,6 +215,8 @@
 
   /* ---- building ---- */
   document.documentElement.style.setProperty("--aspect", data.aspect);
+  const longest = Math.max(...genres.map((genre) => genre.name.length));
+  document.documentElement.style.setProperty("--names", `${limit(0.55 * longest + 1.9, 6.4, 9.5)}rem`);
   if (!thumbnails.length) $("strip").hidden = true;
   genres.forEach((genre, index) => {
     const toggle = (parent) => {

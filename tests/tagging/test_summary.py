@@ -40,7 +40,7 @@ DAMAGED_STAMPS = {
         for name, value in (
             ("source", None), ("source", ["a"]), ("duration", None), ("duration", "10"), ("duration", -1.0),
             ("frames", 2.5), ("frames", True), ("segments_found", None), ("shares", None), ("shares", [1]),
-            ("shares", {"comedy": 0.5}), ("shares", dict.fromkeys(GENRES, 2.0)), ("shares", dict.fromkeys(GENRES, "x")),
+            ("shares", {"comedy": 1.5}), ("shares", dict.fromkeys(GENRES, 2.0)), ("shares", dict.fromkeys(GENRES, "x")),
         )
     },
     "infinite": json.dumps(FACTS).replace("10.0", "Infinity"),
