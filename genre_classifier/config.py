@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
-from genre_classifier.genres import GENRES
+from genre_classifier.genres import GENRES, check_genres
 from preprocessing.options import Count, NotNegative, Options, Positive, Seconds, Seed, Share, option, require
 
 Precision = Literal["float32", "bfloat16"]
@@ -86,12 +86,12 @@ class ModelConfig(Options):
         ),
     ] = 0.99
     norm_epsilon: Annotated[Positive, _network("Added to the variance by BatchNormalization.")] = 1e-3
-    genres: Annotated[tuple[str, ...], _network("Names of the outputs, in order.", strict=False)] = GENRES
+    genres: Annotated[tuple[str, ...], _network("What the outputs stand for, in order.", strict=False)] = GENRES
 
     def __post_init__(self) -> None:
         stages, pools = len(self.trunk_filters), len(self.trunk_pools)
         require(stages == pools, f"trunk_filters and trunk_pools must pair up, got {stages} and {pools} of them")
-        require(self.genres == GENRES, f"genres must be {GENRES}, got {self.genres}")
+        check_genres(self.genres)
         shrink = self.branch_pool * math.prod(self.trunk_pools)
         require(
             min(self.rows, self.cols) >= shrink,
@@ -306,7 +306,9 @@ class SyntheticConfig(Options):
         float, option("Share of the shot changes that dissolve; the others are hard cuts.", ge=0, le=1)
     ] = 0.3
     split_share: Annotated[float, option("Share of the shots that show two genres side by side.", ge=0, le=1)] = 0.15
+    genres: Annotated[tuple[str, ...], option("What is shown.", strict=False)] = GENRES
 
     def __post_init__(self) -> None:
+        check_genres(self.genres)
         shortest = self.shot_seconds[1]
         require(self.duration >= shortest, f"duration must be at least {shortest:g} seconds, got {self.duration}")

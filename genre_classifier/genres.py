@@ -49,6 +49,13 @@ def genre_name(text: str) -> str:
     return "-".join(text.lower().split())
 
 
+def genre_list(text: str) -> tuple[str, ...]:
+    """Read names with commas between; InputError if no run can have these genres."""
+    genres = tuple(genre_name(part) for part in text.split(",") if part.strip())
+    check_genres(genres)
+    return genres
+
+
 def check_genres(genres: Sequence[str]) -> None:
     """Refuse genres that no run can have.
 

@@ -11,7 +11,6 @@ import click
 from genre_classifier.cli.config_options import value_option
 from genre_classifier.cli.output import say
 from genre_classifier.config import TrainingConfig
-from genre_classifier.genres import GENRES
 from preprocessing.options import Seed, option
 
 # Small enough for five minutes on two cores. Differences of frames and pooled maps let a small network see movement.
@@ -24,14 +23,15 @@ NETWORK = (
 TRAINING = "--epochs 16 --learning-rate 3e-3 --schedule cosine --validation-share 0.15 --test-share 0.25"
 
 
-def demo_commands(out: Path, *, seed: int) -> list[list[str]]:
+def demo_commands(out: Path, *, seed: int, genres: str | None = None) -> list[list[str]]:
     """Return the command lines up to the trained run, each without the program's name."""
     trailers, clips, run = str(out / "trailers"), str(out / "clips"), str(out / "run")
     labels = str(out / "trailers" / "labels.csv")
+    own = ["--genres", genres] if genres else []
     return [
-        ["synthesize", trailers, "--trailers", str(TRAILERS), "--seed", str(seed)],
+        ["synthesize", trailers, "--trailers", str(TRAILERS), *own, "--seed", str(seed)],
         ["preprocess", trailers, clips, *PREPROCESS.split()],
-        ["train", clips, labels, run, "--overwrite", *NETWORK.split(), *TRAINING.split(), "--seed", str(seed)],
+        ["train", clips, labels, run, "--overwrite", *own, *NETWORK.split(), *TRAINING.split(), "--seed", str(seed)],
     ]
 
 
@@ -52,8 +52,9 @@ def judging_commands(out: Path) -> list[list[str]]:
 
 @click.command("demo")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder to fill.")
+@click.option("--genres", metavar="NAMES", help="With commas between.  [default: the article's six]")
 @value_option("--seed", Annotated[Seed, option("Of trailers and training.")], default=TrainingConfig.seed)
-def command(out: Path, seed: int) -> None:
+def command(out: Path, genres: str | None, seed: int) -> None:
     """Synthesize trailers, preprocess them, train, tag a trailer that was not trained on, and report.
 
     Takes a few minutes. Each step is shown as the command that does it.
@@ -73,7 +74,7 @@ def command(out: Path, seed: int) -> None:
             group.main(arguments, prog_name="genre-classifier", standalone_mode=False)
 
     started = time.monotonic()
-    run(demo_commands(out, seed=seed))
+    run(demo_commands(out, seed=seed, genres=genres))
     commands = judging_commands(out)
     run(commands)
     document = json.loads((out / "report" / "metrics.json").read_text(encoding="utf-8"))
@@ -99,12 +100,13 @@ def summary_lines(document: dict[str, Any]) -> list[str]:
         for name in ("colour_histogram", "colour_and_motion", "movement", "prevalence")
     }
     trailers = document["evaluated"]["trailers"]
+    names = max(10, *(len(genre) + 1 for genre in document["genres"]))
     lines = [
         f"Average precision over the frames of {trailers} trailers that were not trained on",
-        f"{'':<10}" + "".join(f"{name.replace('_', ' '):>18}" for name in columns),
+        f"{'':<{names}}" + "".join(f"{name.replace('_', ' '):>18}" for name in columns),
     ]
-    for genre in (*GENRES, "macro"):
+    for genre in (*document["genres"], "macro"):
         cells = [figures["frame_pooled"][genre]["average_precision"]["value"] for figures in columns.values()]
         texts = ["not defined" if value is None else f"{value:.3f}" for value in cells]
-        lines.append(f"{'mean' if genre == 'macro' else genre:<10}" + "".join(f"{text:>18}" for text in texts))
+        lines.append(f"{'mean' if genre == 'macro' else genre:<{names}}" + "".join(f"{text:>18}" for text in texts))
     return lines

@@ -23,13 +23,17 @@ FORMATS = ("labels", "wide", "activitynet", "labelstudio", "dcase")
               help="Clips of the trailers: OUT then says for all of them what evaluate takes for true, `other` and the "
               "videos' ends included.")  # fmt: skip
 @config_options(ExportConfig())
+@click.option("--genres", metavar="NAMES",
+              help="What IN's names stand for, with commas between, or auto: its own names as they are.  "
+              "[default: the article's six]")  # fmt: skip
 @click.option("--genre-map", type=click.Path(path_type=Path), help="A table name,genre that adds to the known names.")
-@click.option("--unmapped-as-other", is_flag=True, help="Known genres outside the six become other.")
+@click.option("--unmapped-as-other", is_flag=True, help="Known names that stand for none of the genres become other.")
 def command(
     source: Path,
     target: Path,
     file_format: str | None,
     clips: Path | None,
+    genres: str | None,
     genre_map: Path | None,
     unmapped_as_other: bool,
     **options: Any,
@@ -41,16 +45,19 @@ def command(
     \b
     Example:
       genre-classifier labels movies.csv labels.csv
+      genre-classifier labels movies.csv labels.csv --genres auto
       genre-classifier labels labels.csv tasks.json --to labelstudio
       genre-classifier labels labels.csv truth.json --clips clips/
     """
-    from genre_classifier.dataset.labels import read_genre_map, read_labels, write_labels
+    from genre_classifier.dataset.labels import common_genres, read_genre_map, read_labels, write_labels
     from genre_classifier.evaluation.judged_labels import judged_labels
-    from genre_classifier.genres import GENRE_MAP
+    from genre_classifier.genres import GENRE_MAP, GENRES, genre_list
 
+    named = common_genres(source) if genres == "auto" else genre_list(genres) if genres else GENRES
     table = read_labels(
         source,
-        genre_map=read_genre_map(genre_map) if genre_map else GENRE_MAP,
+        genres=named,
+        genre_map=read_genre_map(genre_map, named) if genre_map else GENRE_MAP,
         unmapped_as_other=unmapped_as_other,
     )
     spans = None

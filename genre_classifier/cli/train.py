@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import click
 
-from genre_classifier.cli.config_options import GroupedCommand, GroupedOption, config_options, given, is_given
+from genre_classifier.cli.config_options import (
+    GroupedCommand,
+    GroupedOption,
+    config_options,
+    given,
+    is_given,
+    value_option,
+)
 from genre_classifier.cli.output import say
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.presets import PRESETS
+from preprocessing.options import Count, option
 
 _LINE = f"{__name__}.line"
 _PRESET = "article"
@@ -43,10 +51,18 @@ class _Command(GroupedCommand):
     help="Go on from the last finished epoch, with the options of the run; --epochs and --patience may change.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the run in the folder if there is one.")
+@click.option("--genres", cls=GroupedOption, group="Labels", metavar="NAMES",
+              help="What the network tells apart, with commas between, or auto: every genre of LABELS that enough "
+              "trailers show.  [default: the article's six]")  # fmt: skip
+@value_option(
+    "--min-trailers",
+    Annotated[Count, option("Of a genre that --genres auto takes.", unit="trailers", group="Labels")],
+    default=10,
+)
 @click.option("--genre-map", cls=GroupedOption, group="Labels", type=click.Path(path_type=Path),
               help="A table name,genre that adds to the known names.")  # fmt: skip
 @click.option("--unmapped-as-other", cls=GroupedOption, group="Labels", is_flag=True,
-              help="Known genres outside the six become other.")  # fmt: skip
+              help="Known names that stand for none of the genres become other.")  # fmt: skip
 @click.option("--skip-unknown", cls=GroupedOption, group="Labels", is_flag=True,
               help="Count labels of unknown trailers instead of refusing them.")  # fmt: skip
 @click.option("--splits", "splits_file", cls=GroupedOption, group="Splits", type=click.Path(path_type=Path),
@@ -59,6 +75,8 @@ def command(
     run: Path,
     preset: str,
     splits_file: Path | None,
+    genres: str | None,
+    min_trailers: int,
     genre_map: Path | None,
     unmapped_as_other: bool,
     skip_unknown: bool,
@@ -75,35 +93,40 @@ def command(
     Example:
       genre-classifier train clips/ labels.csv runs/mine --epochs 40
       genre-classifier train clips/ labels.csv runs/mine --preset small-data
+      genre-classifier train clips/ movies.csv runs/mine --genres drama,romance,sci-fi
       genre-classifier train clips/ labels.csv runs/mine --resume
       genre-classifier train clips/ labels.csv runs/mine --resume --epochs 60 --patience none
     """
     import dataclasses
 
     from genre_classifier.cli.training_progress import TrainingProgress
-    from genre_classifier.dataset.labels import read_genre_map, read_labels
-    from genre_classifier.genres import GENRE_MAP
-    from genre_classifier.run_folder.layout import CONFIG
+    from genre_classifier.dataset.labels import common_genres, read_genre_map, read_labels
+    from genre_classifier.genres import GENRE_MAP, genre_list
+    from genre_classifier.run_folder.layout import require_run
     from genre_classifier.run_folder.run import read_config
     from genre_classifier.training.train import train
-    from preprocessing.errors import InputError
 
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")
     if resume and is_given("preset"):
         raise click.UsageError("--resume goes on with the options of the run: leave --preset out")
-    if resume and not (run / CONFIG).is_file():
-        raise InputError(f"{run}: expected a run to resume, found no {CONFIG} in it")
+    if resume and genres:
+        raise click.UsageError("--resume goes on with the genres of the run: leave --genres out")
     if resume:
+        require_run(run)
         model_config, training_config, _ = read_config(run)
     else:
         base = PRESETS[preset]
         model_config, training_config = base.model, base.training
+    if genres:
+        own = common_genres(labels, min_trailers=min_trailers) if genres == "auto" else genre_list(genres)
+        model_config = dataclasses.replace(model_config, genres=own)
     model_config = dataclasses.replace(model_config, **given(options, ModelConfig))
     training_config = dataclasses.replace(training_config, **given(options, TrainingConfig))
     table = read_labels(
         labels,
-        genre_map=read_genre_map(genre_map) if genre_map else GENRE_MAP,
+        genres=model_config.genres,
+        genre_map=read_genre_map(genre_map, model_config.genres) if genre_map else GENRE_MAP,
         unmapped_as_other=unmapped_as_other,
     )
     with TrainingProgress(training_config.epochs) as progress:

@@ -48,7 +48,8 @@ def read_labels(
     path : Path
         `labels.csv`, a wide table, ActivityNet JSON, Label Studio JSON or DCASE tab-separated events.
     genres : sequence of str
-        The genres that the table may name, by their own names or by those of `genre_map`.
+        What the table's names may stand for: these names themselves, or those that `genre_map` gives them. Other names
+        are errors beside the article's six, whose tables are known, and left out beside any others.
     genre_map : mapping
         From lower-case names to genres; a name that stands for none of `genres` is left out. See `read_genre_map`.
     unmapped_as_other : bool
@@ -79,7 +80,8 @@ def read_labels(
             unmapped[name.strip()] += 1
             genre = OTHER if unmapped_as_other else None
         found.append(genre)
-    if unknown:
+    of_article = tuple(genres) == GENRES
+    if unknown and (of_article or not any(found)):
         (name, where), more = next(iter(unknown.items())), len(unknown) - 1
         others = f" (and {more} more: {_listed(list(unknown)[1:])})" if more else ""
         raise InputError(
@@ -89,7 +91,7 @@ def read_labels(
     if unmapped:
         counts = ", ".join(f"{name} ({count})" for name, count in unmapped.most_common())
         what = "taken as other" if unmapped_as_other else "left out"
-        outside = "the six" if tuple(genres) == GENRES else "those of the run"
+        outside = "the six" if of_article else f"{_listed(genres)} (--genres)"
         logger.warning(f"{path}: genres outside {outside}, {what}: {counts}")
     labels = raw.assign(genre=np.array(found, dtype=object)).loc[[genre is not None for genre in found]]
     _check_intervals(path, labels)
@@ -101,8 +103,8 @@ def read_labels(
     return joined
 
 
-def common_genres(path: Path, *, min_trailers: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the genres of a label table by their own names: those of enough trailers, and the others.
+def common_genres(path: Path, *, min_trailers: int = 1) -> tuple[str, ...]:
+    """Return the genres of a label table, by their own names, that enough trailers show.
 
     Parameters
     ----------
@@ -113,8 +115,8 @@ def common_genres(path: Path, *, min_trailers: int) -> tuple[tuple[str, ...], tu
 
     Returns
     -------
-    (tuple of str, tuple of str)
-        Genres of a run, in the order of the alphabet, `other` last; names that are left out, in lower case.
+    tuple of str
+        In the order of the alphabet, `other` last.
 
     Raises
     ------
@@ -139,8 +141,7 @@ def common_genres(path: Path, *, min_trailers: int) -> tuple[tuple[str, ...], tu
     if rare:
         counts = ", ".join(f"{name} ({trailers[name]})" for name in rare)
         logger.warning(f"{path}: genres of fewer than {min_trailers} trailers, left out: {counts}")
-    left_out = {name.strip().lower() for name in raw["genre"] if genre_name(name) not in genres}
-    return tuple(genres), tuple(sorted(left_out))
+    return tuple(genres)
 
 
 def _listed(names: Sequence[str], most: int = 10) -> str:

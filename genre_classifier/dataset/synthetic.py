@@ -34,7 +34,7 @@ import pandas as pd
 
 from genre_classifier.config import SyntheticConfig
 from genre_classifier.dataset.labels import write_labels
-from genre_classifier.genres import GENRES, OTHER, check_genres
+from genre_classifier.genres import OTHER
 from preprocessing.errors import InputError
 from preprocessing.files import make_folder
 from preprocessing.video import write_video

@@ -1,7 +1,7 @@
 """The network of "An introduction to ConvLSTM": a shared trunk of ConvLSTM stages, then one branch per genre.
 
 Input `(batch, frames, 3, rows, cols)`, channels first, RGB, 0 to 255, uint8 or any number type; the scaling to [0, 1]
-is inside. Output: a list of six tensors `(batch, frames, 1)` in the order of `GENRES`, each named after its genre.
+is inside. Output: a list of tensors `(batch, frames, 1)`, one per genre in the order of `ModelConfig.genres`.
 Inside, the layout is channels last, which is what a CPU runs fastest.
 
 Clips of different lengths
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -51,6 +52,15 @@ def build_model(config: ModelConfig | None = None) -> GenreModel:
         A functional `keras.Model`, not yet compiled. Seed it with `keras.utils.set_random_seed` beforehand.
     """
     return GenreModel(config or ModelConfig())
+
+
+def output_names(genres: Sequence[str]) -> list[str]:
+    """Return what the network calls its outputs: the genres, or `genre_<n>` where a layer cannot be called so."""
+    # TensorFlow's letters, and none of the other layers' names.
+    usable = re.compile(
+        r"(?!(frames|prepare|(trunk|genre)_\d.*)$)(?!.*_(convlstm|pool|features|dense_\d+)$)[a-z0-9][a-z0-9_.-]*"
+    )
+    return [genre if usable.fullmatch(genre) else f"genre_{number}" for number, genre in enumerate(genres, start=1)]
 
 
 class Stage(NamedTuple):
@@ -122,18 +132,18 @@ class GenreModel(keras.Model):
         ]
         branches = [
             Branch(
-                convlstm(config.branch_filters, name=f"{genre}_convlstm"),
-                FramePooling(config.branch_pool, config.pool_padding, name=f"{genre}_pool"),
+                convlstm(config.branch_filters, name=f"{output}_convlstm"),
+                FramePooling(config.branch_pool, config.pool_padding, name=f"{output}_pool"),
                 [
-                    FrameFeatures(config.head, name=f"{genre}_features"),
+                    FrameFeatures(config.head, name=f"{output}_features"),
                     *(
-                        keras.layers.Dense(units, activation="relu", name=f"{genre}_dense_{number}")
+                        keras.layers.Dense(units, activation="relu", name=f"{output}_dense_{number}")
                         for number, units in enumerate(config.dense_units, 1)
                     ),
-                    keras.layers.Dense(1, activation="sigmoid", name=genre),
+                    keras.layers.Dense(1, activation="sigmoid", name=output),
                 ],
             )
-            for genre in config.genres
+            for output in output_names(config.genres)
         ]
 
         # === Functional model ===
@@ -246,7 +256,7 @@ class GenreModel(keras.Model):
 
         Returns
         -------
-        scores : float32 tensor, shape (batch, frames, 6)
+        scores : float32 tensor, shape (batch, frames, genres)
         states : tuple
 
         Raises

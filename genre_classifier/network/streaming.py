@@ -40,8 +40,8 @@ class ScoreStream:
 
         Returns
         -------
-        ndarray of float32, shape (n, 6)
-            Raw scores in [0, 1], genres in the order of `GENRES`.
+        ndarray of float32, shape (n, genres)
+            Raw scores in [0, 1], in the order of the network's genres.
         """
         if not len(frames):
             return np.zeros((0, len(self._model.output_names)), np.float32)
@@ -67,8 +67,8 @@ def score_clip(
 
     Returns
     -------
-    ndarray of float32, shape (frames, 6)
-        Raw scores in [0, 1], genres in the order of `GENRES`.
+    ndarray of float32, shape (frames, genres)
+        Raw scores in [0, 1], in the order of the network's genres.
     """
     stream = ScoreStream(model, precision=precision)
     parts = [np.zeros((0, len(model.output_names)), np.float32)]
