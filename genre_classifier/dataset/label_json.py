@@ -168,10 +168,12 @@ def activitynet_json(labels: pd.DataFrame, spans: Spans | None, config: ExportCo
         elif span is not None:
             annotation["segment"] = [span.start, span.end]
         entry["annotations"].append(annotation)
+    named = set(labels["genre"])
+    genres = GENRES if named <= set(GENRES) else sorted(named)
     root = {"nodeName": "Root", "nodeId": 0, "parentName": None, "parentId": None}
     nodes = [
         {"nodeName": genre, "nodeId": number, "parentName": root["nodeName"], "parentId": root["nodeId"]}
-        for number, genre in enumerate(GENRES, start=1)
+        for number, genre in enumerate(genres, start=1)
     ]
     document = {"version": "genre-classifier 1", "taxonomy": [root, *nodes], "database": database}
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
