@@ -11,14 +11,14 @@ to hold throughout, and `timed_by_weak_labels` says so.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from genre_classifier.config import SegmentConfig
-from genre_classifier.dataset.labels import OTHER, frame_targets, is_weak
-from genre_classifier.genres import GENRES
+from genre_classifier.dataset.labels import frame_targets, is_weak
+from genre_classifier.genres import OTHER
 from genre_classifier.metrics.calibration import DEFAULT_THRESHOLD, apply_temperature
 from genre_classifier.metrics.events import Events
 from genre_classifier.tagging.segments import frame_borders, to_segments, video_end
@@ -27,10 +27,12 @@ from preprocessing.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Aligned:
-    """Everything that is evaluated: F frames of T trailers, G genres in the order of `GENRES`.
+    """Everything that is evaluated: F frames of T trailers, G genres.
 
     Attributes
     ----------
+    genres : tuple of str
+        Names of the columns.
     trailers : tuple of str
         Names, sorted.
     trailer : ndarray of int, shape (F,)
@@ -54,6 +56,7 @@ class Aligned:
         Of the timed trailers: intervals of the labels, segments made from the scores.
     """
 
+    genres: tuple[str, ...]
     trailers: tuple[str, ...]
     trailer: np.ndarray
     times: np.ndarray
@@ -84,33 +87,59 @@ class Aligned:
         return bool((self.timed & self.weak).any())
 
 
+def genres_of(tables: Mapping[str, pd.DataFrame], expected: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Return the genres of score tables: their columns, in the order of the first table.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        By name, at least one.
+    expected : sequence of str, optional
+        What the tables must have, in any order, instead of the genres of the first.
+
+    Raises
+    ------
+    InputError
+        Naming the first table that has other genres, and which.
+    """
+    genres = tuple(next(iter(tables.values())).columns if expected is None else expected)
+    for name, table in tables.items():
+        if set(table.columns) != set(genres):
+            lacking, more = sorted(set(genres) - set(table.columns)), sorted(set(table.columns) - set(genres))
+            found = [f"{what} {', '.join(some)}" for what, some in (("none of", lacking), ("also", more)) if some]
+            raise InputError(f"{name}: expected scores of {', '.join(genres)}, found {' and '.join(found)}")
+    return genres
+
+
 def reference_intervals(
-    trailer_labels: pd.DataFrame, times: np.ndarray, *, duration: float | None = None
+    trailer_labels: pd.DataFrame, times: np.ndarray, genres: Sequence[str], *, duration: float | None = None
 ) -> list[tuple[float, float, int]]:
-    """Return one trailer's labels as disjoint (start, end, genre index) in seconds, inside the trailer.
+    """Return one trailer's labels as disjoint (start, end, index in `genres`) in seconds, inside the trailer.
 
     Intervals of a genre that overlap or touch become one. As in `frame_targets`, what lies outside every interval is
-    `other`, but only where a frame falls into it; weak labels hold from the first frame to the end of the last. No
-    interval goes past `duration`, seconds (`video_end`).
+    `other`, where that is one of the genres, but only where a frame falls into it; weak labels hold from the first
+    frame to the end of the last. No interval goes past `duration`, seconds (`video_end`).
     """
+    index_of = {genre: index for index, genre in enumerate(genres)}
     borders = frame_borders(times, duration=duration)
     first, end = float(borders[0]), float(borders[-1])
     if is_weak(trailer_labels):
-        return [(first, end, GENRES.index(genre)) for genre in sorted(set(trailer_labels["genre"]), key=GENRES.index)]
+        return [(first, end, index) for index in sorted({index_of[genre] for genre in trailer_labels["genre"]})]
     rows = trailer_labels[["start", "end", "genre"]].itertuples(index=False)
     intervals = [
-        (max(first, start), min(end, stop), GENRES.index(genre))
+        (max(first, start), min(end, stop), index_of[genre])
         for start, stop, genre in rows
         if stop > first and start < end
     ]
-    covered = _union([(start, stop) for start, stop, _ in intervals])
-    edges = [first, *(edge for interval in covered for edge in interval), end]
-    for start, stop in zip(edges[::2], edges[1::2], strict=True):
-        if ((times >= start) & (times < stop)).any():
-            intervals.append((start, stop, OTHER))
+    if OTHER in index_of:
+        covered = _union([(start, stop) for start, stop, _ in intervals])
+        edges = [first, *(edge for interval in covered for edge in interval), end]
+        for start, stop in zip(edges[::2], edges[1::2], strict=True):
+            if ((times >= start) & (times < stop)).any():
+                intervals.append((start, stop, index_of[OTHER]))
     return [
         (start, stop, genre)
-        for genre in range(len(GENRES))
+        for genre in range(len(genres))
         for start, stop in _union([(start, stop) for start, stop, of in intervals if of == genre])
     ]
 
@@ -141,6 +170,7 @@ def align(
     labels: pd.DataFrame,
     scores: Mapping[str, pd.DataFrame],
     *,
+    genres: Sequence[str] | None = None,
     thresholds: Mapping[str, float] | None = None,
     temperatures: Mapping[str, float] | None = None,
     durations: Mapping[str, float] | None = None,
@@ -154,6 +184,9 @@ def align(
         A label table; labels of trailers without scores are left out.
     scores : mapping of str to DataFrame
         From the trailer's name in the labels to its raw score table.
+    genres : sequence of str, optional
+        Those of the scores' genres that count; labels may then name others, whose intervals are no `other`. By default
+        all of the scores', and labels may name no other.
     thresholds, temperatures : mapping of str to float, optional
         Per genre; 0.5 and 1 where not given.
     durations : mapping of str to float, optional
@@ -165,7 +198,8 @@ def align(
     Raises
     ------
     InputError
-        If no trailer has both labels and scores, or a score table is empty.
+        If no trailer has both labels and scores, a score table is empty or has genres that others lack, or a label is
+        of none of the genres.
     """
     by_trailer = {str(name): rows for name, rows in labels.groupby("trailer")}
     names = sorted(set(scores) & set(by_trailer))
@@ -175,9 +209,19 @@ def align(
             f"no trailer has both scores and labels: {len(scores)} with scores (such as {example!r}), "
             f"{len(by_trailer)} with labels; the labels' column `trailer` must hold the names of the scores"
         )
-    limits = np.array([(thresholds or {}).get(genre, DEFAULT_THRESHOLD) for genre in GENRES])
-    heats = np.array([(temperatures or {}).get(genre, 1.0) for genre in GENRES])
     weak = np.array([is_weak(by_trailer[name]) for name in names])
+    known = genres_of({f"trailer {name!r}": scores[name] for name in names})
+    labelled = {genre for name in names for genre in by_trailer[name]["genre"]}
+    if genres is None:
+        genres = known
+        if unknown := sorted(labelled - set(known)):
+            raise InputError(
+                f"labels: expected the genres of the scores ({', '.join(known)}), found {', '.join(unknown)}; leave "
+                "these out, or score with a run that was trained on them (--genres)"
+            )
+    columns = (*genres, *sorted(labelled - set(genres)))
+    limits = np.array([(thresholds or {}).get(genre, DEFAULT_THRESHOLD) for genre in genres])
+    heats = np.array([(temperatures or {}).get(genre, 1.0) for genre in genres])
     timed = ~weak if (~weak).any() else np.ones(len(names), dtype=bool)
     times, seconds, truths, raws, calibrated, ends = [], [], [], [], [], []
     references: list[tuple[int, float, float, int, float]] = []
@@ -187,31 +231,32 @@ def align(
         if not len(table):
             raise InputError(f"the scores of trailer {name!r} have no frame; expected at least one")
         own_times = table.index.to_numpy(dtype=np.float64)
-        raw = table[list(GENRES)].to_numpy(dtype=np.float32)
+        raw = table[list(genres)].to_numpy(dtype=np.float32)
         own_scores = apply_temperature(raw, heats)
-        known = (durations or {}).get(name)
-        duration = None if known is None else video_end(own_times, known)
+        seconds_known = (durations or {}).get(name)
+        duration = None if seconds_known is None else video_end(own_times, seconds_known)
         borders = frame_borders(own_times, duration=duration)
         times.append(own_times)
         seconds.append(np.diff(borders))
         ends.append(borders[-1])
-        truths.append(frame_targets(by_trailer[name], own_times) > 0)
+        truths.append(frame_targets(by_trailer[name], own_times, columns)[:, : len(genres)] > 0)
         raws.append(raw)
         calibrated.append(own_scores)
         if timed[index]:
-            intervals = reference_intervals(by_trailer[name], own_times, duration=duration)
-            references += [(index, *row, 1.0) for row in intervals]
+            intervals = reference_intervals(by_trailer[name], own_times, columns, duration=duration)
+            references += [(index, *row, 1.0) for row in intervals if row[2] < len(genres)]
             found = to_segments(
-                pd.DataFrame(own_scores, index=table.index, columns=list(GENRES)),
-                dict(zip(GENRES, limits, strict=True)),
+                pd.DataFrame(own_scores, index=table.index, columns=list(genres)),
+                dict(zip(genres, limits, strict=True)),
                 segments,
                 duration=duration,
             )
             detections += [
-                (index, start, end, GENRES.index(genre), score)
+                (index, start, end, genres.index(genre), score)
                 for start, end, genre, score in found.itertuples(index=False)
             ]
     return Aligned(
+        genres=tuple(genres),
         trailers=tuple(names),
         trailer=np.repeat(np.arange(len(names)), [len(rows) for rows in times]),
         times=np.concatenate(times),

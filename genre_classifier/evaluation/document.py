@@ -15,7 +15,6 @@ import pandas as pd
 from genre_classifier.evaluation.bootstrap import Estimate
 from genre_classifier.evaluation.comparison import Comparison, verdict
 from genre_classifier.evaluation.evaluate import Evaluation
-from genre_classifier.genres import GENRES
 from genre_classifier.metrics.calibration import Reliability
 
 SCHEMA = 1
@@ -141,8 +140,8 @@ def metrics_document(evaluation: Evaluation, about: About, comparison: Compariso
         },
         "where_it_goes_wrong": {
             "co_occurrence": {
-                genre: dict(zip((*GENRES, "nothing"), row, strict=True))
-                for genre, row in zip(GENRES, evaluation.co_occurrence, strict=True)
+                genre: dict(zip((*data.genres, "nothing"), row, strict=True))
+                for genre, row in zip(data.genres, evaluation.co_occurrence, strict=True)
             },
             "worst_segments": [dataclasses.asdict(segment) for segment in evaluation.worst_segments],
             "errors_by_cut_distance": evaluation.cut_distance,
@@ -199,10 +198,10 @@ def per_genre_table(evaluation: Evaluation) -> pd.DataFrame:
     )
     details = ("frames", "prevalence", "trailers", "threshold", "trapezoidal_area", "best_f1")
     rows = []
-    for scope in (*GENRES, "macro", "micro", "weighted"):
+    for scope in (*evaluation.data.genres, "macro", "micro", "weighted"):
         row: dict[str, str] = {"genre": scope}
         for name in details:
-            row[name] = _cell(evaluation.genres[scope][name]) if scope in GENRES else ""
+            row[name] = _cell(evaluation.genres[scope][name]) if scope in evaluation.genres else ""
         for name, level, metric in columns:
             known = metric in evaluation.levels[level].get(scope, {})
             estimate = evaluation.figure(level, scope, metric) if known else None

@@ -3,7 +3,7 @@
 Goal: from stored scores and labels alone, without the model, everything that an expert in temporal tagging asks for,
 each figure with a percentile interval over trailers, beside simple baselines.
 
-Conventions: six genres in the order of `GENRES`, several may hold at once; a frame is predicted where its calibrated
+Conventions: the genres are those of the scores, several may hold at once; a frame is predicted where its calibrated
 score reaches the genre's threshold; a frame at time t lies in [start, end) of a label. What is not defined (a genre
 without labels has no average precision, one trailer has no interval) is NaN in arrays, `null` in `metrics.json` and
 "not defined" in tables, and enters no mean. Each level has its own module, where formulas and sources stand:
@@ -13,7 +13,7 @@ without labels has no average precision, one trailer has no interval) is NaN in 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,10 @@ import pandas as pd
 
 from genre_classifier.config import EvaluationConfig, SegmentConfig
 from genre_classifier.evaluation import bootstrap, failures, glossary, resampling
-from genre_classifier.evaluation.alignment import Aligned, align
+from genre_classifier.evaluation.alignment import Aligned, align, genres_of
 from genre_classifier.evaluation.baselines import trailer_average
 from genre_classifier.evaluation.bootstrap import Estimate
 from genre_classifier.evaluation.resampling import Table
-from genre_classifier.genres import GENRES
 from genre_classifier.metrics import calibration, counts
 from genre_classifier.metrics import frames as frame_metrics
 from genre_classifier.metrics import trailers as trailer_metrics
@@ -121,6 +120,7 @@ def evaluate(
     labels: pd.DataFrame,
     scores: Mapping[str, pd.DataFrame],
     *,
+    genres: Sequence[str] | None = None,
     thresholds: Mapping[str, float] | None = None,
     temperatures: Mapping[str, float] | None = None,
     baselines: Mapping[str, Mapping[str, pd.DataFrame]] | None = None,
@@ -138,10 +138,12 @@ def evaluate(
         A label table (`genre_classifier.dataset.labels.read_labels`). Labels of trailers without scores are left out.
     scores : mapping of str to DataFrame
         Trailer -> raw score table, the trailer named as in the labels.
+    genres : sequence of str, optional
+        Those of the scores' genres that are evaluated, by default all; see `align`.
     thresholds, temperatures : mapping of str to float, optional
         Per genre, on the calibrated scale; 0.5 and 1 where not given.
     baselines : mapping of str to mapping, optional
-        Name -> trailer -> score table, with the same frames as `scores`.
+        Name -> trailer -> score table, with the same frames and genres as `scores`.
     training_prevalence : mapping of str to float, optional
         Per genre, for the prevalence baseline; taken from the evaluated labels where not given.
     cuts : mapping of str to ndarray, optional
@@ -155,29 +157,38 @@ def evaluate(
     Raises
     ------
     InputError
-        If no trailer has both labels and scores, or a baseline's frames are not those of the scores.
+        If no trailer has both labels and scores, or frames or genres of scores, baselines and labels do not fit
+        together.
     """
     config = config or EvaluationConfig()
     data = align(
-        labels, scores, thresholds=thresholds, temperatures=temperatures, durations=durations, segments=segments
+        labels,
+        scores,
+        genres=genres,
+        thresholds=thresholds,
+        temperatures=temperatures,
+        durations=durations,
+        segments=segments,
     )
+    known = genres_of({name: scores[name] for name in data.trailers})
     weights = bootstrap.draw_weights(len(data.trailers), draws=config.draws, seed=config.seed)
     per_trailer = resampling.per_trailer_values(data)
     keep = data.timed_frames
     truth = trailer_metrics.true_genres(data.y_true, data.trailer)
     levels = {
         "frame_pooled": resampling.frames_pooled(data, weights),
-        "frame_per_trailer": resampling.frames_averaged_over_trailers(per_trailer, weights),
+        "frame_per_trailer": resampling.frames_averaged_over_trailers(data.genres, per_trailer, weights),
         "segment": resampling.segments(data, weights, config),
         "event": resampling.events(data, weights, config),
         "detection": resampling.detection(data, weights, config),
     }
     pools = (trailer_metrics.pool_mean, trailer_metrics.pool_maximum, trailer_metrics.pool_linear_softmax)
     for level, pool in zip(_TRAILER_LEVELS, pools, strict=True):
-        levels[level] = resampling.trailers(truth, pool(data.y_score, data.trailer), data.thresholds, weights)
+        pooled = pool(data.y_score, data.trailer)
+        levels[level] = resampling.trailers(data.genres, truth, pooled, data.thresholds, weights)
     for level, scored in (("probability_before", data.y_raw), ("probability_after", data.y_score)):
         levels[level] = resampling.probability(
-            data.y_true[keep], scored[keep], data.trailer[keep], weights, bins=config.ece_bins
+            data.genres, data.y_true[keep], scored[keep], data.trailer[keep], weights, bins=config.ece_bins
         )
     return Evaluation(
         data=data,
@@ -185,7 +196,7 @@ def evaluate(
         levels=levels,
         baselines={
             name: Baseline(resampling.ranking_levels(data, y_score, weights, bins=config.ece_bins))
-            for name, y_score in _baseline_scores(data, baselines or {}, training_prevalence).items()
+            for name, y_score in _baseline_scores(data, known, baselines or {}, training_prevalence).items()
         },
         genres=_genre_details(data),
         reliability=_reliability(data, config.ece_bins),
@@ -198,6 +209,7 @@ def evaluate(
 
 def _baseline_scores(
     data: Aligned,
+    known: Sequence[str],
     tables: Mapping[str, Mapping[str, pd.DataFrame]],
     training_prevalence: Mapping[str, float] | None,
 ) -> dict[str, np.ndarray]:
@@ -205,7 +217,7 @@ def _baseline_scores(
     if training_prevalence is None:
         prevalence = data.y_true[data.timed_frames].mean(axis=0)
     else:
-        prevalence = np.array([training_prevalence[genre] for genre in GENRES])
+        prevalence = np.array([training_prevalence[genre] for genre in data.genres])
     found = {"prevalence": np.broadcast_to(prevalence.astype(np.float32), data.y_score.shape)}
     frames = np.bincount(data.trailer)
     for name, of_trailer in tables.items():
@@ -216,7 +228,8 @@ def _baseline_scores(
                     f"baseline {name!r} has {actual} frames of trailer {trailer!r}, its scores {expected}; "
                     "expected the same frames"
                 )
-        stacked = [of_trailer[trailer][list(GENRES)].to_numpy(dtype=np.float32) for trailer in data.trailers]
+        genres_of({f"baseline {name!r} of trailer {of!r}": of_trailer[of] for of in data.trailers}, known)
+        stacked = [of_trailer[trailer][list(data.genres)].to_numpy(dtype=np.float32) for trailer in data.trailers]
         found[name] = np.concatenate(stacked)
     if not data.timed_by_weak_labels:  # of whole trailers the model says nothing but its average
         found["trailer_average"] = trailer_average(data.y_score, data.trailer)
@@ -227,7 +240,7 @@ def _genre_details(data: Aligned) -> dict[str, dict[str, Any]]:
     keep = data.timed_frames
     shown = trailer_metrics.true_genres(data.y_true, data.trailer)
     details = {}
-    for index, genre in enumerate(GENRES):
+    for index, genre in enumerate(data.genres):
         truth, score = data.y_true[keep, index], data.y_score[keep, index]
         best, at = frame_metrics.best_f1(truth, score)
         details[genre] = {
@@ -253,5 +266,5 @@ def _reliability(data: Aligned, bins: int) -> dict[str, dict[str, calibration.Re
             when: calibration.reliability(data.y_true[keep, index], scored[keep, index], bins=bins)
             for when, scored in (("before", data.y_raw), ("after", data.y_score))
         }
-        for index, genre in enumerate(GENRES)
+        for index, genre in enumerate(data.genres)
     }

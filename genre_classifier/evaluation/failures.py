@@ -13,7 +13,6 @@ import numpy as np
 
 from genre_classifier.evaluation.alignment import Aligned
 from genre_classifier.evaluation.frame_features import colour_histograms
-from genre_classifier.genres import GENRES
 from genre_classifier.metrics import counts
 
 WORST_SEGMENTS = 10
@@ -75,7 +74,7 @@ def worst_segments(data: Aligned, *, most: int = WORST_SEGMENTS) -> list[WorstSe
     error = np.abs(data.y_score - data.y_true)
     first_frame = np.searchsorted(data.trailer, np.arange(len(data.trailers)))
     found = []
-    for genre in range(len(GENRES)):
+    for genre in range(len(data.genres)):
         # 0 right, 1 missed, 2 false; a run ends where that or the trailer changes.
         state = np.where(y_pred[:, genre] == data.y_true[:, genre], 0, np.where(data.y_true[:, genre], 1, 2))
         state[~data.timed_frames] = 0
@@ -101,7 +100,7 @@ def _describe(
     begin = 0.0 if first else float((data.times[start - 1] + data.times[start]) / 2)
     return WorstSegment(
         trailer=data.trailers[trailer],
-        genre=GENRES[genre],
+        genre=data.genres[genre],
         kind="missed" if data.y_true[start, genre] else "false",
         start=begin,
         end=begin + float(data.seconds[start:stop].sum()),
@@ -176,7 +175,7 @@ def trailers_by_score(data: Aligned, per_trailer: Mapping[str, np.ndarray]) -> l
             "trailer": data.trailers[index],
             "frames": int(frames[index]),
             "seconds": float(data.ends[index]),
-            "genres": [genre for genre, shown in zip(GENRES, labelled[index], strict=True) if shown],
+            "genres": [genre for genre, shown in zip(data.genres, labelled[index], strict=True) if shown],
             "average_precision": float(precisions[index]),
             "f1": float(f1[index]),
             "error_rate": float(wrong[index] / frames[index]),

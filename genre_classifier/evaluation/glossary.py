@@ -59,7 +59,7 @@ METRICS: dict[str, Entry] = {
         "of at least 0.5, 0.55 ... 0.95, averaged), as ActivityNet ranks by.",
     ),
     "sample_average_precision": Entry(
-        "Sample AP", "Average precision of each trailer's own ranking of the six genres, averaged over trailers."
+        "Sample AP", "Average precision of each trailer's own ranking of the genres, averaged over trailers."
     ),
     "label_ranking_average_precision": Entry(
         "Label-ranking AP",

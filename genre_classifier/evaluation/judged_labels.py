@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,12 @@ import pandas as pd
 from genre_classifier.dataset.label_formats import Span
 from genre_classifier.dataset.labels import is_weak, labels_for_trailers
 from genre_classifier.evaluation.alignment import reference_intervals
-from genre_classifier.genres import GENRES
 from genre_classifier.tagging.segments import frame_borders, video_end
 from preprocessing.clips import load_times, times_path
 from preprocessing.manifest import known_durations, read_manifest
 
 
-def judged_labels(labels: pd.DataFrame, clips: Path) -> tuple[pd.DataFrame, dict[str, Span]]:
+def judged_labels(labels: pd.DataFrame, clips: Path, genres: Sequence[str]) -> tuple[pd.DataFrame, dict[str, Span]]:
     """Write out what a label table leaves to be understood, for the trailers of a clips folder.
 
     Parameters
@@ -25,12 +25,15 @@ def judged_labels(labels: pd.DataFrame, clips: Path) -> tuple[pd.DataFrame, dict
         A label table.
     clips : Path
         Clips folder.
+    genres : sequence of str
+        Those that the labels are about.
 
     Returns
     -------
     labels : DataFrame
         A label table that calls every trailer by its source. The intervals are those that `evaluate` takes for true:
-        inside the video, and `other` wherever a frame lies outside all of them. Weak labels stay what they are.
+        inside the video, and `other`, where that is one of the genres, wherever a frame lies outside all of them. Weak
+        labels stay what they are.
     spans : dict of str to Span
         By source, what is judged of a trailer: from the border before its first frame to that after its last.
 
@@ -56,9 +59,9 @@ def judged_labels(labels: pd.DataFrame, clips: Path) -> tuple[pd.DataFrame, dict
         if is_weak(rows):
             tables.append(rows.assign(trailer=source))
             continue
-        intervals = sorted(reference_intervals(rows, times, duration=duration), key=lambda one: (one[0], one[2]))
-        table = pd.DataFrame(intervals, columns=["start", "end", "genre"])
-        table["genre"] = [GENRES[genre] for genre in table["genre"]]
+        intervals = reference_intervals(rows, times, genres, duration=duration)
+        table = pd.DataFrame(sorted(intervals, key=lambda one: (one[0], one[2])), columns=["start", "end", "genre"])
+        table["genre"] = [genres[genre] for genre in table["genre"]]
         if "group" in rows:
             table["group"] = rows["group"].iloc[0]
         tables.append(table.assign(trailer=source))

@@ -6,7 +6,9 @@ Made for paper as well as screens: everything that a colour says is also said by
 from __future__ import annotations
 
 import io
+import math
 import re
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +25,7 @@ from genre_classifier.evaluation.alignment import Aligned
 from genre_classifier.evaluation.bootstrap import Estimate
 from genre_classifier.evaluation.evaluate import Evaluation
 from genre_classifier.evaluation.glossary import BASELINES
-from genre_classifier.genres import GENRE_COLOURS, GENRES
+from genre_classifier.genres import genre_looks
 from genre_classifier.metrics.calibration import Reliability
 from genre_classifier.metrics.events import Events
 
@@ -32,6 +34,11 @@ INK = "#1a1a1a"
 ON_LIGHT, ON_DARK = "#1b1b1b", "#fefefe"
 FAINT = "#b0b0b0"
 MODEL_COLOUR = "#0072B2"
+# Over a colour that genres share, by the number of the pattern; segments that were predicted have lines the other way.
+HATCHES = ("", "\\\\\\\\", "....", "----")
+# Wider pictures keep their size and are moved in their box.
+PAGE_INCHES = 7.2
+FEW_GENRES = 10  # that a matrix has room for with words in its cells
 # The share of fewer frames jumps about and says nothing.
 LEAST_BIN_FRAMES = 10
 _CURVE_POINTS = 200
@@ -77,6 +84,9 @@ def svg(draw: Callable[[Figure], None], *, name: str, size_inches: tuple[float, 
     # Groups are numbered alike in every picture; a page must not hold an identifier twice.
     markup = re.sub(r'\bid="', f'id="{name}-', markup)
     markup = re.sub(r'(xlink:href="|href="|url\()#', rf"\g<1>#{name}-", markup)
+    if (wider := size_inches[0] / PAGE_INCHES) > 1:
+        size = f"min-width: {38 * wider:.1f}rem; max-width: {46 * wider:.1f}rem"
+        markup = markup.replace("<svg ", f'<svg style="{size}" ', 1)
     return markup.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
 
 
@@ -159,21 +169,28 @@ def genre_dots(axes: Axes, model: Mapping[str, Estimate], baselines: Mapping[str
     axes.set_axisbelow(True)
 
 
-def co_occurrence(axes: Axes, shares: np.ndarray) -> None:
+def co_occurrence(axes: Axes, shares: np.ndarray, genres: Sequence[str]) -> None:
     """Draw rows of true genres against columns of predicted ones (the last: nothing), each cell with its share."""
+    many = len(genres) > FEW_GENRES
     axes.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), share in np.ndenumerate(shares):
-        text = "n/d" if np.isnan(share) else f"{share:.0%}"
+        text = "n/d" if np.isnan(share) else f"{100 * share:.0f}" if many else f"{share:.0%}"
         weight = "bold" if row == column else "normal"
         axes.text(
-            column, row, text, ha="center", va="center", color=ON_DARK if share > 0.55 else ON_LIGHT, weight=weight
-        )
-    axes.set_xticks(range(len(GENRES) + 1), [*GENRES, "nothing"])
-    axes.set_yticks(range(len(GENRES)), GENRES)
-    axes.set(xlabel="predicted", ylabel="labelled")
+            column, row, text, ha="center", va="center", color=ON_DARK if share > 0.55 else ON_LIGHT, weight=weight,
+            fontsize=7 if many else None,
+        )  # fmt: skip
+    axes.set_xticks(range(len(genres) + 1), [*genres, "nothing"], rotation=90 if _crowded(genres) else 0)
+    axes.set_yticks(range(len(genres)), genres)
+    axes.set(xlabel="predicted, per cent" if many else "predicted", ylabel="labelled")
     axes.tick_params(length=0)
     for side in axes.spines.values():
         side.set_visible(False)
+
+
+def _crowded(genres: Sequence[str]) -> bool:
+    """Return whether names do not fit beside each other under the columns of the co-occurrences."""
+    return len(genres) > FEW_GENRES or max(map(len, genres)) > 60 // (len(genres) + 1)
 
 
 def cut_distance(axes: Axes, rows: Sequence[Mapping[str, float]]) -> None:
@@ -200,16 +217,14 @@ def cut_distance(axes: Axes, rows: Sequence[Mapping[str, float]]) -> None:
 
 def timeline(axes: Axes, data: Aligned, trailer: int) -> None:
     """Draw one trailer: per genre the labelled intervals above and the predicted segments below."""
-    for events, base, style in (
-        (data.references, 0.06, {"alpha": 1.0}),
-        (data.detections, -0.38, {"alpha": 0.55, "hatch": "////"}),
-    ):
-        for genre, name in enumerate(GENRES):
+    last = len(data.genres) - 1
+    for events, base, alpha, lines in ((data.references, 0.06, 1.0, ""), (data.detections, -0.38, 0.55, "////")):
+        for genre, look in enumerate(genre_looks(data.genres).values()):
             spans = _spans(events, trailer, genre)
-            axes.broken_barh(spans, (len(GENRES) - 1 - genre + base, 0.32), facecolor=GENRE_COLOURS[name],
-                             edgecolor="white", linewidth=0.3, **style)  # fmt: skip
-    axes.set_yticks(range(len(GENRES)), GENRES[::-1])
-    axes.set(xlim=(0, data.ends[trailer]), ylim=(-0.55, len(GENRES) - 0.45), xlabel="seconds")
+            axes.broken_barh(spans, (last - genre + base, 0.32), facecolor=look.colour, edgecolor="white",
+                             linewidth=0.3, alpha=alpha, hatch=lines + HATCHES[look.pattern] or None)  # fmt: skip
+    axes.set_yticks(range(last + 1), data.genres[::-1])
+    axes.set(xlim=(0, data.ends[trailer]), ylim=(-0.55, last + 0.55), xlabel="seconds")
     axes.tick_params(axis="y", length=0)
 
 
@@ -224,6 +239,8 @@ def not_defined(axes: Axes, why: str) -> None:
 
 
 TIMELINES = 3
+_GRID_COLUMNS = 3
+_TITLE_LETTERS = 28  # that fit over a plot of the grid
 
 
 def report_plots(evaluation: Evaluation) -> dict[str, str]:
@@ -235,29 +252,33 @@ def report_plots(evaluation: Evaluation) -> dict[str, str]:
         Name -> `<svg>` element: baselines, precision_recall, reliability, co_occurrence, cut_distance (where cuts are
         known), timelines (where a trailer is labelled in time).
     """
+    genres = evaluation.data.genres
+    more = len(genres) - 6  # than the sizes are given for
+    grid_inches = (PAGE_INCHES, 2.3 * math.ceil(len(genres) / _GRID_COLUMNS))
+    letters = max(map(len, genres)) if _crowded(genres) else 0  # of names that stand upright
     drawn = {
         "baselines": plots.svg(
             lambda figure: _baselines(figure, evaluation),
             name="baselines",
-            size_inches=(7.2, 3.4),
+            size_inches=(PAGE_INCHES, max(1.9, 3.4 + 0.28 * more)),
             title="Average precision per genre, network and baselines",
         ),
         "precision_recall": plots.svg(
             lambda figure: _precision_recall(figure, evaluation),
             name="pr",
-            size_inches=(7.2, 4.6),
+            size_inches=grid_inches,
             title="Precision against recall per genre",
         ),
         "reliability": plots.svg(
             lambda figure: _reliability(figure, evaluation),
             name="reliability",
-            size_inches=(7.2, 4.6),
+            size_inches=grid_inches,
             title="Share of frames that show the genre against score, per genre",
         ),
         "co_occurrence": plots.svg(
-            lambda figure: plots.co_occurrence(figure.subplots(), evaluation.co_occurrence),
+            lambda figure: plots.co_occurrence(figure.subplots(), evaluation.co_occurrence, genres),
             name="cooccurrence",
-            size_inches=(6.4, 3.1),
+            size_inches=(max(6.4, 6.4 + 0.3 * (more - 4)), max(1.4, 3.1 + 0.26 * more) + 0.08 * letters),
             title="Predicted genres by labelled genre",
         ),
     }
@@ -274,7 +295,7 @@ def report_plots(evaluation: Evaluation) -> dict[str, str]:
         drawn["timelines"] = plots.svg(
             lambda figure: _timelines(figure, evaluation, shown),
             name="timelines",
-            size_inches=(7.2, 2.0 * len(shown)),
+            size_inches=(PAGE_INCHES, max(1.3, 2.0 + 0.18 * more) * len(shown)),
             title="Labels and predictions over time",
         )
     return drawn
@@ -290,7 +311,7 @@ def timeline_trailers(evaluation: Evaluation) -> list[str]:
 def _baselines(figure: Figure, evaluation: Evaluation) -> None:
     axes = figure.subplots()
     key = (evaluation.judged_level, "average_precision")
-    rows = (*GENRES, "macro")
+    rows = (*evaluation.data.genres, "macro")
     plots.genre_dots(
         axes,
         {row: evaluation.figure(key[0], row, key[1]) for row in rows},
@@ -303,30 +324,45 @@ def _baselines(figure: Figure, evaluation: Evaluation) -> None:
     figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=8)
 
 
+def _genre_grid(figure: Figure, genres: Sequence[str]) -> list[Axes]:
+    """Return a plot for each genre, as many rows as they need."""
+    columns = min(_GRID_COLUMNS, len(genres))
+    grid = figure.subplots(math.ceil(len(genres) / columns), columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes in grid[len(genres) :]:
+        axes.remove()
+    for axes in grid[max(0, len(genres) - columns) : len(genres)]:  # nothing is below these
+        axes.tick_params(labelbottom=True)
+    return list(grid[: len(genres)])
+
+
+def _title(axes: Axes, text: str) -> None:
+    axes.set_title("\n".join(textwrap.wrap(text, _TITLE_LETTERS)))
+
+
 def _precision_recall(figure: Figure, evaluation: Evaluation) -> None:
     data = evaluation.data
     keep = data.timed_frames
-    grid = figure.subplots(2, 3, sharex=True, sharey=True)
-    for index, (genre, axes) in enumerate(zip(GENRES, grid.flat, strict=True)):
+    looks = genre_looks(data.genres)
+    for index, (genre, axes) in enumerate(zip(data.genres, _genre_grid(figure, data.genres), strict=True)):
         point = tuple(evaluation.figure("frame_pooled", genre, name).value for name in ("recall", "precision"))
         plots.precision_recall(
             axes,
             data.y_true[keep, index],
             data.y_score[keep, index],
-            colour=GENRE_COLOURS[genre],
+            colour=looks[genre].colour,
             at=(point[0], point[1]),
         )
         value = evaluation.figure("frame_pooled", genre, "average_precision").value
-        axes.set_title(genre if np.isnan(value) else f"{genre}, AP {value:.2f}")
+        _title(axes, genre if np.isnan(value) else f"{genre}, AP {value:.2f}")
     figure.supxlabel("recall", fontsize=9)
     figure.supylabel("precision", fontsize=9)
 
 
 def _reliability(figure: Figure, evaluation: Evaluation) -> None:
-    grid = figure.subplots(2, 3, sharex=True, sharey=True)
-    for genre, axes in zip(GENRES, grid.flat, strict=True):
+    genres = evaluation.data.genres
+    for genre, axes in zip(genres, _genre_grid(figure, genres), strict=True):
         plots.reliability_diagram(axes, **evaluation.reliability[genre])
-        axes.set_title(genre)
+        _title(axes, genre)
     figure.supxlabel("mean score of the bin", fontsize=9)
     figure.supylabel("share of frames that show the genre", fontsize=9)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from genre_classifier.evaluation.evaluate import Evaluation
 from genre_classifier.evaluation.failures import WorstSegment
 from genre_classifier.evaluation.glossary import BASELINES, LEVELS, METRICS, SCOPES
 from genre_classifier.evaluation.plots import FAINT, INK, LEAST_BIN_FRAMES, MODEL_COLOUR, report_plots
-from genre_classifier.genres import GENRE_COLOURS, GENRES
+from genre_classifier.genres import genre_looks
 from genre_classifier.pages import data_url, render
 from genre_classifier.tagging.result import clock
 from preprocessing.files import write_atomically
@@ -128,12 +128,12 @@ def report_html(
         "e": evaluation,
         "data": evaluation.data,
         "config": evaluation.config,
-        "genres": GENRES,
+        "genres": evaluation.data.genres,
         "opening": sentences.opening(evaluation, about),
         "against": sentences.against_baselines(evaluation),
         "caveats": sentences.caveats(evaluation, about),
         "everywhere": [
-            genre for genre in GENRES if evaluation.genres[genre]["trailers"] == len(evaluation.data.trailers)
+            genre for genre, of in evaluation.genres.items() if of["trailers"] == len(evaluation.data.trailers)
         ],
         "verdicts": document.baseline_verdicts(evaluation),
         "baseline_columns": _WHOLE_TRAILER_COLUMNS if evaluation.data.timed_by_weak_labels else _BASELINE_COLUMNS,
@@ -141,7 +141,7 @@ def report_html(
         "LEVELS": LEVELS,
         "SCOPES": SCOPES,
         "BASELINES": BASELINES,
-        "plots": {name: Markup(_with_page_colours(markup)) for name, markup in plots.items()},
+        "plots": {name: Markup(_with_page_colours(markup, evaluation.data.genres)) for name, markup in plots.items()},
         "comparison": comparison,
         "thumbnails": thumbnails,
         "viewers": viewers,
@@ -165,13 +165,15 @@ _PAGE_COLOURS = {
     "#e6e6e6": "var(--line)",
     "#dcdcdc": "var(--bar)",
     MODEL_COLOUR.lower(): "var(--model)",
-} | {colour.lower(): f"color-mix(in oklab, {colour}, white var(--lift))" for colour in GENRE_COLOURS.values()}
+}
 
 
-def _with_page_colours(markup: str) -> str:
+def _with_page_colours(markup: str, genres: Sequence[str]) -> str:
+    colours = {look.colour for look in genre_looks(genres).values()}
+    becomes = _PAGE_COLOURS | {one.lower(): f"color-mix(in oklab, {one}, white var(--lift))" for one in colours}
     return re.sub(
         r"((?:fill|stroke): )(#[0-9a-f]{6})\b",
-        lambda found: found[1] + _PAGE_COLOURS.get(found[2], found[2]),
+        lambda found: found[1] + becomes.get(found[2], found[2]),
         markup,
     )
 

@@ -1,7 +1,7 @@
 """The figures of each level of evaluation, for the data itself and for every bootstrap draw of its trailers at once.
 
 Each function counts what every trailer adds, multiplies the counts with the weights of the draws and returns a table:
-scope -> metric -> values of shape (draws + 1,), row 0 being the figure itself. Scopes are the six genres and
+scope -> metric -> values of shape (draws + 1,), row 0 being the figure itself. Scopes are the genres and
 
 - `macro`: the mean over the genres where the metric is defined; every genre counts alike,
 - `micro`: all decisions of all genres in one pot; frequent genres count more,
@@ -14,13 +14,12 @@ scikit-learn.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from genre_classifier.config import EvaluationConfig
 from genre_classifier.evaluation.alignment import Aligned
-from genre_classifier.genres import GENRES
 from genre_classifier.metrics import calibration, counts, ranking
 from genre_classifier.metrics import detection as detection_metrics
 from genre_classifier.metrics import events as event_metrics
@@ -38,10 +37,10 @@ def _anchored(exact: float, draws: np.ndarray) -> np.ndarray:
     return draws + (exact - draws[0])
 
 
-def _table(per_genre: Mapping[str, np.ndarray], support: np.ndarray) -> Table:
+def _table(genres: Sequence[str], per_genre: Mapping[str, np.ndarray], support: np.ndarray) -> Table:
     """Arrange metrics of shape (draws, genres) by genre, and add macro and weighted means."""
     table: Table = {
-        genre: {name: values[:, index] for name, values in per_genre.items()} for index, genre in enumerate(GENRES)
+        genre: {name: values[:, index] for name, values in per_genre.items()} for index, genre in enumerate(genres)
     }
     table["macro"] = {name: counts.mean_of_defined(values) for name, values in per_genre.items()}
     table["weighted"] = {name: counts.weighted_mean_of_defined(values, support) for name, values in per_genre.items()}
@@ -54,10 +53,10 @@ def _decisions(confusion: np.ndarray) -> dict[str, np.ndarray]:
     return {"precision": counts.precision(tp, fp), "recall": counts.recall(tp, fn), "f1": counts.f1(tp, fp, fn)}
 
 
-def _decision_table(confusion: np.ndarray, weights: np.ndarray) -> Table:
+def _decision_table(genres: Sequence[str], confusion: np.ndarray, weights: np.ndarray) -> Table:
     """Precision, recall and F1 of counts per trailer (trailers, 3, genres)."""
     drawn = np.einsum("dt,tcg->dcg", weights.astype(np.float64), confusion, optimize=True)
-    table = _table(_decisions(drawn), drawn[:, 0] + drawn[:, 2])
+    table = _table(genres, _decisions(drawn), drawn[:, 0] + drawn[:, 2])
     table["micro"] = {name: values[:, 0] for name, values in _decisions(drawn.sum(axis=2, keepdims=True)).items()}
     return table
 
@@ -67,7 +66,9 @@ def _merged(*tables: Table) -> Table:
     return {scope: {name: v for table in tables for name, v in table.get(scope, {}).items()} for scope in scopes}
 
 
-def _ranking_table(y_true: np.ndarray, y_score: np.ndarray, trailer: np.ndarray, weights: np.ndarray) -> Table:
+def _ranking_table(
+    genres: Sequence[str], y_true: np.ndarray, y_score: np.ndarray, trailer: np.ndarray, weights: np.ndarray
+) -> Table:
     """Average precision and ROC-AUC per genre, macro, weighted and micro."""
     trailers = weights.shape[1]
 
@@ -81,10 +82,10 @@ def _ranking_table(y_true: np.ndarray, y_score: np.ndarray, trailer: np.ndarray,
         }
         return figures, found.sum(axis=1)
 
-    per_genre, supports = zip(*(ranked(y_true[:, g], y_score[:, g], trailer) for g in range(len(GENRES))), strict=True)
+    per_genre, supports = zip(*(ranked(y_true[:, g], y_score[:, g], trailer) for g in range(len(genres))), strict=True)
     columns = {name: np.column_stack([figures[name] for figures in per_genre]) for name in per_genre[0]}
-    table = _table(columns, np.column_stack(supports))
-    table["micro"] = ranked(y_true.ravel(), y_score.ravel(), np.repeat(trailer, len(GENRES)))[0]
+    table = _table(genres, columns, np.column_stack(supports))
+    table["micro"] = ranked(y_true.ravel(), y_score.ravel(), np.repeat(trailer, len(genres)))[0]
     return table
 
 
@@ -93,8 +94,8 @@ def frames_pooled(data: Aligned, weights: np.ndarray) -> Table:
     keep = data.timed_frames
     truth, score, trailer = data.y_true[keep], data.y_score[keep], data.trailer[keep]
     return _merged(
-        _ranking_table(truth, score, trailer, weights),
-        _decision_table(_frame_confusion(data), weights),
+        _ranking_table(data.genres, truth, score, trailer, weights),
+        _decision_table(data.genres, _frame_confusion(data), weights),
     )
 
 
@@ -103,34 +104,36 @@ def _frame_confusion(data: Aligned) -> np.ndarray:
     keep, y_pred = data.timed_frames, data.y_pred
     cells = (data.y_true & y_pred, ~data.y_true & y_pred, data.y_true & ~y_pred)
     trailers = len(data.trailers)
-    confusion = np.zeros((trailers, 3, len(GENRES)), dtype=np.int64)
+    confusion = np.zeros((trailers, 3, len(data.genres)), dtype=np.int64)
     for kind, cell in enumerate(cells):
-        for genre in range(len(GENRES)):
+        for genre in range(len(data.genres)):
             confusion[:, kind, genre] = np.bincount(data.trailer[keep & cell[:, genre]], minlength=trailers)
     return confusion
 
 
 def per_trailer_values(data: Aligned) -> dict[str, np.ndarray]:
     """Return frame-level average precision and F1 within each trailer: shape (trailers, genres), NaN: not defined."""
-    precisions = np.full((len(data.trailers), len(GENRES)), np.nan)
+    precisions = np.full((len(data.trailers), len(data.genres)), np.nan)
     borders = np.searchsorted(data.trailer, np.arange(len(data.trailers) + 1))
     for trailer in np.flatnonzero(data.timed):
         own = slice(borders[trailer], borders[trailer + 1])
-        for genre in range(len(GENRES)):
+        for genre in range(len(data.genres)):
             precisions[trailer, genre] = frame_metrics.average_precision(
                 data.y_true[own, genre], data.y_score[own, genre]
             )
     return {"average_precision": precisions, "f1": _decisions(_frame_confusion(data))["f1"]}
 
 
-def frames_averaged_over_trailers(values: Mapping[str, np.ndarray], weights: np.ndarray) -> Table:
+def frames_averaged_over_trailers(
+    genres: Sequence[str], values: Mapping[str, np.ndarray], weights: np.ndarray
+) -> Table:
     """Means over trailers of what `per_trailer_values` found in each: every trailer counts alike."""
     per_genre = {}
     for name, found in values.items():
         defined = ~np.isnan(found)
         per_genre[name] = counts.ratio(weights @ np.where(defined, found, 0.0), weights @ defined.astype(np.float64))
     support = weights @ (~np.isnan(values["average_precision"])).astype(np.float64)
-    return _table(per_genre, support)
+    return _table(genres, per_genre, support)
 
 
 def segments(data: Aligned, weights: np.ndarray, config: EvaluationConfig) -> Table:
@@ -140,10 +143,10 @@ def segments(data: Aligned, weights: np.ndarray, config: EvaluationConfig) -> Ta
         data.detections,
         data.ends,
         data.timed,
-        genres=len(GENRES),
+        genres=len(data.genres),
         grid_seconds=config.grid_seconds,
     )
-    table = _decision_table(confusion, weights)
+    table = _decision_table(data.genres, confusion, weights)
     table["all"] = segment_metrics.error_rates(weights.astype(np.float64) @ errors)
     return table
 
@@ -154,11 +157,11 @@ def events(data: Aligned, weights: np.ndarray, config: EvaluationConfig) -> Tabl
         data.references,
         data.detections,
         len(data.trailers),
-        len(GENRES),
+        len(data.genres),
         collar_seconds=config.collar_seconds,
         offset_share=config.offset_share,
     )
-    return _decision_table(confusion, weights)
+    return _decision_table(data.genres, confusion, weights)
 
 
 def detection(data: Aligned, weights: np.ndarray, config: EvaluationConfig) -> Table:
@@ -166,7 +169,7 @@ def detection(data: Aligned, weights: np.ndarray, config: EvaluationConfig) -> T
     tiou, trailers = np.asarray(config.tiou), len(data.trailers)
     names = [f"average_precision_at_{limit:.2f}" for limit in tiou]
     columns: dict[str, list[np.ndarray]] = {name: [] for name in [*names, "mean_average_precision"]}
-    for genre in range(len(GENRES)):
+    for genre in range(len(data.genres)):
         references, found = data.references.of_genre(genre), data.detections.of_genre(genre)
         right = detection_metrics.true_detections(references, found, tiou)
         exact = detection_metrics.average_precisions(references, found, right)
@@ -183,20 +186,22 @@ def detection(data: Aligned, weights: np.ndarray, config: EvaluationConfig) -> T
             columns[names[index]].append(at_limit[-1])
         columns["mean_average_precision"].append(np.mean(at_limit, axis=0))
     per_genre = {name: np.column_stack(values) for name, values in columns.items()}
-    table = _table(per_genre, np.ones(len(GENRES)))
+    table = _table(data.genres, per_genre, np.ones(len(data.genres)))
     del table["weighted"]
     return table
 
 
-def _accuracy_table(y_true: np.ndarray, y_pred: np.ndarray, weights: np.ndarray) -> Table:
+def _accuracy_table(genres: Sequence[str], y_true: np.ndarray, y_pred: np.ndarray, weights: np.ndarray) -> Table:
     """Share of the trailers decided rightly; not defined for a genre that all trailers of a draw show, or none."""
     drawn, showing = weights.sum(axis=1, keepdims=True), weights @ y_true.astype(np.float64)
     shares = counts.ratio(weights @ (y_true == y_pred).astype(np.float64), drawn)
     shares[(showing == 0) | (showing == drawn)] = np.nan
-    return _table({"accuracy": shares}, showing)
+    return _table(genres, {"accuracy": shares}, showing)
 
 
-def trailers(y_true: np.ndarray, y_score: np.ndarray, thresholds: np.ndarray, weights: np.ndarray) -> Table:
+def trailers(
+    genres: Sequence[str], y_true: np.ndarray, y_score: np.ndarray, thresholds: np.ndarray, weights: np.ndarray
+) -> Table:
     """Whole trailers, scores pooled: ranking, decisions, and in scope `all` figures of each trailer's own ranking.
 
     Parameters
@@ -207,9 +212,9 @@ def trailers(y_true: np.ndarray, y_score: np.ndarray, thresholds: np.ndarray, we
     y_pred = y_score >= thresholds
     confusion = np.stack([y_true & y_pred, ~y_true & y_pred, y_true & ~y_pred], axis=1)
     table = _merged(
-        _ranking_table(y_true, y_score, np.arange(len(y_true)), weights),
-        _accuracy_table(y_true, y_pred, weights),
-        _decision_table(confusion, weights),
+        _ranking_table(genres, y_true, y_score, np.arange(len(y_true)), weights),
+        _accuracy_table(genres, y_true, y_pred, weights),
+        _decision_table(genres, confusion, weights),
     )
     per_trailer = {
         "sample_average_precision": trailer_metrics.sample_average_precisions(y_true, y_score),
@@ -224,14 +229,20 @@ def trailers(y_true: np.ndarray, y_score: np.ndarray, thresholds: np.ndarray, we
 
 
 def probability(
-    y_true: np.ndarray, y_score: np.ndarray, trailer: np.ndarray, weights: np.ndarray, *, bins: int
+    genres: Sequence[str],
+    y_true: np.ndarray,
+    y_score: np.ndarray,
+    trailer: np.ndarray,
+    weights: np.ndarray,
+    *,
+    bins: int,
 ) -> Table:
     """Brier score and expected calibration error, per genre and macro."""
     trailers_number = weights.shape[1]
     exact_weights = weights.astype(np.float64)
     frames = exact_weights @ np.bincount(trailer, minlength=trailers_number)
     columns: dict[str, list[np.ndarray]] = {"brier": [], "expected_calibration_error": []}
-    for genre in range(len(GENRES)):
+    for genre in range(len(genres)):
         truth, score = y_true[:, genre], y_score[:, genre].astype(np.float64)
         squares = np.bincount(trailer, weights=(score - truth) ** 2, minlength=trailers_number)
         columns["brier"].append(counts.ratio(exact_weights @ squares, frames))
@@ -241,7 +252,7 @@ def probability(
             for what in (np.ones(len(score)), truth.astype(np.float64), score)
         ]
         columns["expected_calibration_error"].append(calibration.expected_calibration_error(*per_bin))
-    table = _table({name: np.column_stack(values) for name, values in columns.items()}, np.ones(len(GENRES)))
+    table = _table(genres, {name: np.column_stack(values) for name, values in columns.items()}, np.ones(len(genres)))
     del table["weighted"]
     return table
 
@@ -259,11 +270,11 @@ def ranking_levels(data: Aligned, y_score: np.ndarray, weights: np.ndarray, *, b
     maximum = trailer_metrics.pool_maximum(y_score, data.trailer)
     of_trailers, numbers = trailer_metrics.true_genres(data.y_true, data.trailer), np.arange(len(mean))
     return {
-        "frame_pooled": _ranking_table(truth, score, trailer, weights),
+        "frame_pooled": _ranking_table(data.genres, truth, score, trailer, weights),
         "trailer_mean": _merged(
-            _ranking_table(of_trailers, mean, numbers, weights),
-            _accuracy_table(of_trailers, mean >= calibration.DEFAULT_THRESHOLD, weights),
+            _ranking_table(data.genres, of_trailers, mean, numbers, weights),
+            _accuracy_table(data.genres, of_trailers, mean >= calibration.DEFAULT_THRESHOLD, weights),
         ),
-        "trailer_maximum": _ranking_table(of_trailers, maximum, numbers, weights),
-        "probability_after": probability(truth, score, trailer, weights, bins=bins),
+        "trailer_maximum": _ranking_table(data.genres, of_trailers, maximum, numbers, weights),
+        "probability_after": probability(data.genres, truth, score, trailer, weights, bins=bins),
     }

@@ -1,9 +1,9 @@
 """The scores folder: what scoring leaves for evaluating, so that figures can be made again without the model.
 
-`evaluation.json` names the trailers and copies thresholds and temperatures of the run; `scores_<id>.csv` holds the raw
-scores of one trailer, `<baseline>/scores_<id>.csv` those of a baseline. A folder of score tables made elsewhere,
-without `evaluation.json`, is read too: each `<trailer>.csv` is the trailer of that name. While scoring is under way,
-its tables lie in a folder `unfinished_<fingerprint>`.
+`evaluation.json` names trailers and genres, and copies thresholds and temperatures of the run; `scores_<id>.csv` holds
+the raw scores of one trailer, `<baseline>/scores_<id>.csv` those of a baseline. A folder of score tables made
+elsewhere, without `evaluation.json`, is read too: each `<trailer>.csv` is the trailer of that name. While scoring is
+under way, its tables lie in a folder `unfinished_<fingerprint>`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ import json
 import math
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from genre_classifier.evaluation.alignment import genres_of
 from genre_classifier.evaluation.glossary import BASELINES
-from genre_classifier.genres import GENRES
-from genre_classifier.metrics.calibration import DEFAULT_THRESHOLD
+from genre_classifier.genres import check_genres
+from genre_classifier.metrics.calibration import no_calibration
 from genre_classifier.tagging.scores import read_scores, write_scores
 from preprocessing.errors import InputError
 from preprocessing.files import read_document, shown, write_atomically
@@ -76,6 +78,7 @@ class ScoreFolder:
     fingerprint : str
         Of model, clips and split: equal where nothing needs scoring again.
     thresholds, temperatures : dict of str to float
+        Per genre, in the order of the genres.
     training_prevalence : dict of str to float, or None
         None where no training trailer was at hand.
     trailers : tuple of ScoredTrailer
@@ -95,6 +98,11 @@ class ScoreFolder:
     trailers: tuple[ScoredTrailer, ...]
     scores: dict[str, pd.DataFrame]
     baselines: dict[str, dict[str, pd.DataFrame]]
+
+    @property
+    def genres(self) -> tuple[str, ...]:
+        """Return the genres that are scored."""
+        return tuple(self.thresholds)
 
     @property
     def cuts(self) -> dict[str, np.ndarray] | None:
@@ -130,12 +138,14 @@ class ScoringUnderWay:
         The scores folder that is to be.
     fingerprint : str
         Of all that scores depend on: tables of another fingerprint are not taken.
+    genres : sequence of str
+        Names of the scores: tables with others are not taken.
     again : bool
         Begin anew, whatever is there.
     """
 
-    def __init__(self, out: Path, fingerprint: str, *, again: bool = False) -> None:
-        self._out = out
+    def __init__(self, out: Path, fingerprint: str, genres: Sequence[str], *, again: bool = False) -> None:
+        self._out, self._genres = out, list(genres)
         self._folder = out / f"{_UNFINISHED}{fingerprint[:16]}"
         if again:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -147,9 +157,11 @@ class ScoringUnderWay:
         """Return the scores of a trailer by the model, or by a baseline; None where there are none."""
         for place in self._places:
             try:
-                return read_scores(place / baseline / _file(trailer_id))
+                table = read_scores(place / baseline / _file(trailer_id))
             except InputError:
                 continue  # missing, or damaged by what interrupted it
+            if list(table.columns) == self._genres:
+                return table
         return None
 
     def keep(self, trailer_id: int, scores: pd.DataFrame, *, baseline: str = "") -> None:
@@ -192,7 +204,7 @@ def write_index(path: Path, folder: ScoreFolder) -> None:
                 "temperature": folder.temperatures[genre],
                 "training_prevalence": folder.training_prevalence[genre] if folder.training_prevalence else None,
             }
-            for genre in GENRES
+            for genre in folder.genres
         },
         "baselines": list(folder.baselines),
         "trailers": [dataclasses.asdict(trailer) for trailer in folder.trailers],
@@ -228,6 +240,12 @@ def read_score_folder(path: Path) -> ScoreFolder:
     names = index.get("baselines")
     known = isinstance(names, list) and all(isinstance(name, str) and name in BASELINES for name in names)
     _check(path, known, "baselines", names, "names of baselines")
+    genres = tuple(values["threshold"])
+
+    def tables(baseline: str = "") -> dict[str, pd.DataFrame]:
+        files = {trailer.source: found / baseline / _file(trailer.trailer_id) for trailer in trailers}
+        return _read_tables(files, genres)
+
     return ScoreFolder(
         run=index["run"],
         split=index["split"],
@@ -237,12 +255,18 @@ def read_score_folder(path: Path) -> ScoreFolder:
         temperatures=values["temperature"],
         training_prevalence=values.get("training_prevalence"),
         trailers=trailers,
-        scores={trailer.source: read_scores(found / _file(trailer.trailer_id)) for trailer in trailers},
-        baselines={
-            name: {trailer.source: read_scores(found / name / _file(trailer.trailer_id)) for trailer in trailers}
-            for name in index["baselines"]
-        },
+        scores=tables(),
+        baselines={name: tables(name) for name in index["baselines"]},
     )
+
+
+def _read_tables(files: Mapping[str, Path], genres: Sequence[str] | None = None) -> dict[str, pd.DataFrame]:
+    """Read score tables; all have the same genres, those of the first where none are given, and in the same order."""
+    tables = {name: read_scores(file) for name, file in files.items()}
+    if not tables:
+        return {}
+    genres = genres_of({str(files[name]): table for name, table in tables.items()}, genres)
+    return {name: table[list(genres)] for name, table in tables.items()}
 
 
 def _check(path: Path, right: bool, name: str, value: Any, expected: str) -> None:
@@ -285,9 +309,12 @@ def _trailers(path: Path, rows: Any) -> tuple[ScoredTrailer, ...]:
 def _genre_values(path: Path, genres: Any) -> dict[str, dict[str, float]]:
     """Return thresholds, temperatures and, where known for all genres, training prevalences."""
     _check(path, isinstance(genres, dict), "genres", genres, "an object")
+    try:
+        check_genres(list(genres))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     values: dict[str, dict[str, float]] = {"threshold": {}, "temperature": {}, "training_prevalence": {}}
-    for genre in GENRES:
-        own = genres.get(genre)
+    for genre, own in genres.items():
         _check(path, isinstance(own, dict), f"genre {genre}", own, "an object")
         for name, least, most in (
             ("threshold", 0.0, 1.0),
@@ -301,7 +328,7 @@ def _genre_values(path: Path, genres: Any) -> dict[str, dict[str, float]]:
                 path, _is_number(value, least=least, most=most), f"{name} of {genre}", value, "a number in its range"
             )
             values[name][genre] = float(value)
-    if len(values["training_prevalence"]) < len(GENRES):
+    if len(values["training_prevalence"]) < len(genres):
         del values["training_prevalence"]
     return values
 
@@ -325,15 +352,17 @@ def _read_bare_tables(path: Path) -> ScoreFolder:
         raise InputError(
             f"{path}: expected score tables (<trailer>.csv, or the folder that evaluate made), found {what}"
         )
+    scores = _read_tables({file.stem: file for file in files})
+    thresholds, temperatures = no_calibration(list(scores[files[0].stem].columns))
     return ScoreFolder(
         run=path.resolve().name,
         split="all",
         clips="",
         fingerprint="",
-        thresholds=dict.fromkeys(GENRES, DEFAULT_THRESHOLD),
-        temperatures=dict.fromkeys(GENRES, 1.0),
+        thresholds=thresholds,
+        temperatures=temperatures,
         training_prevalence=None,
         trailers=tuple(ScoredTrailer(None, file.stem) for file in files),
-        scores={file.stem: read_scores(file) for file in files},
+        scores=scores,
         baselines={},
     )

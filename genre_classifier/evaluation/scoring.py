@@ -14,7 +14,7 @@ import pandas as pd
 
 from genre_classifier.config import EvaluationConfig
 from genre_classifier.dataset.splits import SPLIT_NAMES, read_splits
-from genre_classifier.dataset.trailers import Trailer, load_trailers
+from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.evaluation import baselines
 from genre_classifier.evaluation.failures import find_cuts
 from genre_classifier.evaluation.score_folder import (
@@ -25,7 +25,6 @@ from genre_classifier.evaluation.score_folder import (
     read_score_folder,
     write_index,
 )
-from genre_classifier.genres import GENRES
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.run_folder.layout import MODEL, SPLITS
 from genre_classifier.run_folder.run import Run
@@ -55,11 +54,11 @@ def split_of_trailers(run: Run, trailers: Sequence[Trailer]) -> dict[int, str | 
 def score_run(
     run: Run,
     clips: Path,
-    labels: pd.DataFrame,
+    trailers: Sequence[Trailer],
     out: Path,
     *,
     split: str = "test",
-    only: Sequence[str] | None = None,
+    only: Sequence[Trailer] | None = None,
     again: bool = False,
     config: EvaluationConfig | None = None,
     on_start: Callable[[int], None] | None = None,
@@ -72,21 +71,21 @@ def score_run(
     run : Run
     clips : Path
         Clips folder.
-    labels : DataFrame
-        Label table; decides which clips take part, and the baselines learn from it.
+    trailers : sequence of Trailer
+        Of these clips, labelled with the run's genres, which the baselines learn from.
     out : Path
         Scores folder. What lies there is used as it is when model, clips and split are the same; a scoring of these
         that was interrupted goes on with the next trailer.
     split : str
         train, validation, test, or all: every labelled clip, the run's own training trailers included.
-    only : sequence of str, optional
-        Sources to score instead of a split, to compare two runs on the same trailers.
+    only : sequence of Trailer, optional
+        What to score instead of a split, to compare two runs on the same trailers.
     again : bool
         Score even if the folder is up to date.
     config : EvaluationConfig, optional
         For the seed of the baselines.
     on_start, on_frames : callable, optional
-        Told about left-out labels and clips; the number of frames to score; frames done.
+        Told the number of frames to score; frames done.
 
     Raises
     ------
@@ -94,15 +93,14 @@ def score_run(
         If no trailer belongs to the split, or the clips do not fit the run.
     """
     config = config or EvaluationConfig()
-    trailers = load_trailers(clips, labels)
-    splits = split_of_trailers(run, trailers)
-    wanted = _wanted(run, clips, trailers, splits, split, only)
+    splits = split_of_trailers(run, [*trailers, *(only or ())])
+    wanted = _wanted(run, clips, trailers, splits, split) if only is None else list(only)
     _check_size(run, wanted)
     _note_other_preprocessing(run, clips)
     training = [trailer for trailer in trailers if splits[trailer.trailer_id] == "train"]
     fingerprint = _fingerprint(run, wanted, training, config.seed)
     durations = known_durations(read_manifest(clips))
-    kept = None if again else _whole(out, fingerprint)
+    kept = None if again else _whole(out, fingerprint, run.genres)
     if kept and set(kept.baselines) == set(baselines.FEATURES if training else ()):
         kept = dataclasses.replace(
             kept,
@@ -114,7 +112,7 @@ def score_run(
         )
         write_index(out, kept)
         return kept
-    under_way = ScoringUnderWay(out, fingerprint, again=again)
+    under_way = ScoringUnderWay(out, fingerprint, run.genres, again=again)
     found = {trailer.source: under_way.find(trailer.trailer_id) for trailer in wanted}
     if on_start:
         on_start(sum(len(trailer.times) for trailer in wanted if found[trailer.source] is None))
@@ -124,7 +122,7 @@ def score_run(
     for trailer in wanted:
         table = found[trailer.source]
         if table is None:
-            table = scores_table(trailer.times, score_clip(run.model, load_clip(trailer.clip)))
+            table = scores_table(trailer.times, score_clip(run.model, load_clip(trailer.clip)), run.genres)
             under_way.keep(trailer.trailer_id, table)
             if on_frames:
                 on_frames(len(table))
@@ -137,13 +135,14 @@ def score_run(
         fingerprint=fingerprint,
         thresholds=run.thresholds,
         temperatures=run.temperatures,
-        training_prevalence=_prevalence(training),
+        training_prevalence=_prevalence(training, run.genres),
         trailers=tuple(
             _describe(trailer, splits[trailer.trailer_id], sizes, durations.get(trailer.source)) for trailer in wanted
         ),
         scores=scores,
         baselines={
-            name: _baseline_scores(name, training, wanted, config.seed, under_way) for name in baselines.FEATURES
+            name: _baseline_scores(name, training, wanted, run.genres, config.seed, under_way)
+            for name in baselines.FEATURES
         }
         if training
         else {},
@@ -152,14 +151,15 @@ def score_run(
     return folder
 
 
-def _whole(out: Path, fingerprint: str) -> ScoreFolder | None:
-    """Return the scores folder at `out` if it is of this fingerprint, and undamaged."""
+def _whole(out: Path, fingerprint: str, genres: Sequence[str]) -> ScoreFolder | None:
+    """Return the scores folder at `out` if it is of this fingerprint and these genres, and undamaged."""
     if read_fingerprint(out) != fingerprint:
         return None
     try:
-        return read_score_folder(out)
+        folder = read_score_folder(out)
     except InputError:
         return None
+    return folder if folder.genres == tuple(genres) else None
 
 
 def _wanted(
@@ -168,11 +168,8 @@ def _wanted(
     trailers: Sequence[Trailer],
     splits: dict[int, str | None],
     split: str,
-    only: Sequence[str] | None,
 ) -> list[Trailer]:
-    if only is not None:
-        found = [trailer for trailer in trailers if trailer.source in set(only)]
-    elif split == EVERY_SPLIT:
+    if split == EVERY_SPLIT:
         found = list(trailers)
     else:
         found = [trailer for trailer in trailers if splits[trailer.trailer_id] == split]
@@ -226,15 +223,20 @@ def _fingerprint(run: Run, wanted: Sequence[Trailer], training: Sequence[Trailer
     return digest.hexdigest()
 
 
-def _prevalence(training: Sequence[Trailer]) -> dict[str, float] | None:
+def _prevalence(training: Sequence[Trailer], genres: Sequence[str]) -> dict[str, float] | None:
     if not training:
         return None
     shares = baselines.prevalence_scores([trailer.targets for trailer in training])
-    return {genre: float(share) for genre, share in zip(GENRES, shares, strict=True)}
+    return {genre: float(share) for genre, share in zip(genres, shares, strict=True)}
 
 
 def _baseline_scores(
-    name: str, training: Sequence[Trailer], wanted: Sequence[Trailer], seed: int, under_way: ScoringUnderWay
+    name: str,
+    training: Sequence[Trailer],
+    wanted: Sequence[Trailer],
+    genres: Sequence[str],
+    seed: int,
+    under_way: ScoringUnderWay,
 ) -> dict[str, pd.DataFrame]:
     """Score with a baseline, which is fitted only if a trailer's scores are missing."""
     fitted, scores = None, {}
@@ -244,7 +246,7 @@ def _baseline_scores(
             if fitted is None:
                 clips, times = [load_clip(one.clip) for one in training], [one.times for one in training]
                 fitted = baselines.fit(name, clips, times, [one.targets for one in training], seed=seed)
-            table = scores_table(trailer.times, fitted.score(load_clip(trailer.clip), trailer.times))
+            table = scores_table(trailer.times, fitted.score(load_clip(trailer.clip), trailer.times), genres)
             under_way.keep(trailer.trailer_id, table, baseline=name)
         scores[trailer.source] = table
     return scores

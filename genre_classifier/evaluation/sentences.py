@@ -9,7 +9,6 @@ from genre_classifier.evaluation.comparison import Comparison
 from genre_classifier.evaluation.document import About, baseline_verdicts, interval, number, with_interval
 from genre_classifier.evaluation.evaluate import Evaluation
 from genre_classifier.evaluation.glossary import BASELINES, LEVELS, METRICS, SCOPES
-from genre_classifier.genres import GENRES
 
 _VERDICTS = {"better": "beaten", "worse": "NOT beaten", "not shown": "not shown to be beaten"}
 
@@ -25,19 +24,20 @@ def opening(evaluation: Evaluation, about: About) -> str:
     score = evaluation.figure(level, "macro", "average_precision")
     seconds = float(data.ends.sum())
     length = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
-    defined = sum(evaluation.genres[genre]["frames"] > 0 for genre in GENRES)
-    over = "the six genres" if defined == len(GENRES) else f"the {defined} of six genres that the labels show"
+    every, defined = len(data.genres), sum(details["frames"] > 0 for details in evaluation.genres.values())
+    over = f"the {every} genres" if defined == every else f"the {defined} of {every} genres that the labels show"
+    averaged = f"averaged over {over}" if every > 1 else f"for {data.genres[0]}, its only genre"
     width = f" ({evaluation.config.confidence:.0%} interval {interval(score)})" if score.has_interval else ""
     on = f"On {_count(len(data.trailers), 'trailer')} ({length}, {len(data.times):,} frames)"
     if not data.timed_by_weak_labels:
         return (
             f"{on} the scores of “{about.run}” reach an average precision over frames of {number(score.value)}{width}, "
-            f"averaged over {over}; 1 is perfect."
+            f"{averaged}; 1 is perfect."
         )
     auc, accuracy = (with_interval(evaluation.figure(level, "macro", metric)) for metric in ("roc_auc", "accuracy"))
     return (
         f"{on}, labelled as wholes, the mean scores of “{about.run}” reach an average precision over trailers of "
-        f"{number(score.value)}{width}, averaged over {over}; 1 is perfect. ROC-AUC: {auc}. Accuracy of the yes or no "
+        f"{number(score.value)}{width}, {averaged}; 1 is perfect. ROC-AUC: {auc}. Accuracy of the yes or no "
         f"at the stored thresholds: {accuracy}."
     )
 
@@ -133,7 +133,7 @@ def markdown_summary(evaluation: Evaluation, about: About, comparison: Compariso
             with_interval(evaluation.figure(level, genre, "average_precision")),
             with_interval(evaluation.figure(level, genre, "f1")),
         )
-        for genre in GENRES
+        for genre in data.genres
     ]
     parts.append(_table(("Genre", items.capitalize(), "Prevalence", "Average precision", "F1"), rows))
     if comparison is not None:

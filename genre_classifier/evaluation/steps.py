@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import numpy as np
@@ -20,11 +21,16 @@ from genre_classifier.evaluation.evaluate import Evaluation, evaluate
 from genre_classifier.evaluation.failures import WorstSegment
 from genre_classifier.evaluation.report import Thumbnail, write_report
 from genre_classifier.evaluation.score_folder import FOLDER, ScoreFolder, find_score_folder, read_score_folder
+from genre_classifier.genres import GENRE_MAP
 from genre_classifier.tagging.result import as_jpeg
 from genre_classifier.tagging.summary import read_summary
 from preprocessing.clips import clip_path, load_clip
 from preprocessing.errors import InputError
 from preprocessing.files import make_folder
+
+if TYPE_CHECKING:
+    from genre_classifier.dataset.trailers import Trailer
+    from genre_classifier.run_folder.run import Run
 
 logger = logging.getLogger(__name__)
 
@@ -86,21 +92,24 @@ def run_evaluation(
     InputError
         For input that cannot be used.
     """
-    labels = read_labels(request.labels)
+    first = _run(request.run, request.clips) if request.scores is None else read_score_folder(request.scores)
+    other: Run | ScoreFolder | None = None
+    if request.other is not None:
+        stored = find_score_folder(request.other) is not None
+        other = read_score_folder(request.other) if stored else _run(request.other, request.clips)
+    labels = _labels(request.labels, first.genres, known=(other or first).genres)
     make_folder(request.out)  # not after the scoring of all trailers
 
-    def scored(run: Path, out: Path, only: list[str] | None) -> ScoreFolder:
+    def score(run: Run, trailers: Sequence[Trailer], name: str, only: Sequence[Trailer] | None = None) -> ScoreFolder:
         # Imports TensorFlow; evaluating stored scores does without.
         from genre_classifier.evaluation.scoring import score_run
-        from genre_classifier.run_folder.run import load_run
 
-        if request.clips is None:
-            raise InputError(f"{run}: scoring a run needs clips; give RUN CLIPS LABELS, or a folder of scores")
+        assert request.clips is not None
         return score_run(
-            load_run(run),
+            run,
             request.clips,
-            labels,
-            out,
+            trailers,
+            request.out / name,
             split=request.split,
             only=only,
             again=request.rescore,
@@ -109,23 +118,29 @@ def run_evaluation(
             on_frames=on_frames,
         )
 
-    if request.scores is not None:
-        folder = read_score_folder(request.scores)
-    else:
-        assert request.run is not None
-        folder = scored(request.run, request.out / FOLDER, None)
+    trailers: list[Trailer] = []
+    if not isinstance(first, ScoreFolder) or not isinstance(other, ScoreFolder | None):
+        trailers = _trailers(request, labels, first.genres)
+    folder = first if isinstance(first, ScoreFolder) else score(first, trailers, FOLDER)
     evaluation = _evaluate(folder, labels, config)
     notes, compared = [], None
     if not folder.baselines:
         notes.append(
             "The baselines of colours and movement are missing: no training trailer was at hand to fit them on."
         )
-    if request.other is not None:
-        if find_score_folder(request.other) is None:
-            other = scored(request.other, request.out / _OTHER_FOLDER, [t.source for t in folder.trailers])
-        else:
-            other = read_score_folder(request.other)
+    if other is not None:
+        if not isinstance(other, ScoreFolder):
+            own = trailers
+            if other.genres != first.genres:
+                own = _trailers(request, _labels(request.labels, other.genres, known=first.genres), other.genres)
+            other = score(other, own, _OTHER_FOLDER, [one for one in trailers if one.source in folder.scores])
         evaluation, compared = _compare(folder, evaluation, other, labels, config)
+        if set(folder.genres) != set(other.genres):
+            notes.append(
+                f"{other.run}, the run compared with, has other genres: the two are compared over "
+                f"{', '.join(compared.genres)} alone."
+            )
+            logger.warning(notes[-1])
         if learned := _learned_from(other, evaluation):
             notes.append(
                 f"{other.run}, the run compared with, learned from {learned} of these trailers, which favours it."
@@ -149,8 +164,32 @@ def run_evaluation(
     return report, " ".join(sentences.lead_sentences(evaluation, about))
 
 
-def _evaluate(folder: ScoreFolder, labels: pd.DataFrame, config: EvaluationConfig) -> Evaluation:
-    """Join a scores folder with labels by source or id, and evaluate."""
+def _run(path: Path | None, clips: Path | None) -> Run:
+    assert path is not None
+    if clips is None:
+        raise InputError(f"{path}: scoring a run needs clips; give RUN CLIPS LABELS, or a folder of scores")
+    from genre_classifier.run_folder.run import load_run
+
+    return load_run(path)
+
+
+def _labels(path: Path, genres: Sequence[str], *, known: Sequence[str]) -> pd.DataFrame:
+    """Read labels of these genres; names that are known otherwise are left out, not refused."""
+    names = (name for genre in known for name in (genre, genre.replace("-", " ")))
+    return read_labels(path, genres=genres, genre_map=dict.fromkeys(names) | GENRE_MAP)
+
+
+def _trailers(request: Request, labels: pd.DataFrame, genres: Sequence[str]) -> list[Trailer]:
+    from genre_classifier.dataset.trailers import load_trailers
+
+    assert request.clips is not None
+    return load_trailers(request.clips, labels, genres=genres)
+
+
+def _evaluate(
+    folder: ScoreFolder, labels: pd.DataFrame, config: EvaluationConfig, genres: Sequence[str] | None = None
+) -> Evaluation:
+    """Join a scores folder with labels by source or id, and evaluate, over all genres or some."""
     manifest = folder.manifest()
     source_of = dict(zip(manifest["trailer_id"], manifest["source"], strict=True))
     joined = labels_for_trailers(labels, manifest, skip_unknown=True, quiet=True)
@@ -162,6 +201,7 @@ def _evaluate(folder: ScoreFolder, labels: pd.DataFrame, config: EvaluationConfi
     return evaluate(
         named,
         folder.scores,
+        genres=genres,
         thresholds=folder.thresholds,
         temperatures=folder.temperatures,
         baselines=folder.baselines,
@@ -179,16 +219,22 @@ def _compare(
     labels: pd.DataFrame,
     config: EvaluationConfig,
 ) -> tuple[Evaluation, comparison.Comparison]:
-    """Evaluate the other run on the trailers that both have, the first again where that is fewer."""
+    """Evaluate the other run on the trailers and genres that both have, the first again where these are fewer.
+
+    The evaluation that comes back has all genres of the first run.
+    """
+    genres = comparison.shared_genres(folder.genres, other.genres)
     common = set(folder.scores) & set(other.scores)
     if not common:
         raise InputError(f"{other.run}: expected scores of the same trailers as {folder.run}, found none in common")
     if left_out := len(folder.scores) - len(common):
         logger.warning(f"{left_out} trailers have no scores of {other.run} and are left out of the report")
-        evaluation = _evaluate(_only(folder, common), labels, config)
-    second = _evaluate(_only(other, common), labels, config)
+        folder = _only(folder, common)
+        evaluation = _evaluate(folder, labels, config)
+    first = evaluation if genres == evaluation.data.genres else _evaluate(folder, labels, config, genres)
+    second = _evaluate(_only(other, common), labels, config, genres)
     name = other.run if other.run != folder.run else f"{other.run} (other)"
-    return evaluation, comparison.compare(evaluation, second, other=name)
+    return evaluation, comparison.compare(first, second, other=name)
 
 
 def _only(folder: ScoreFolder, sources: set[str]) -> ScoreFolder:
