@@ -254,7 +254,7 @@ def report_plots(evaluation: Evaluation) -> dict[str, str]:
     """
     genres = evaluation.data.genres
     more = len(genres) - 6  # than the sizes are given for
-    grid_inches = (PAGE_INCHES, 2.3 * math.ceil(len(genres) / _GRID_COLUMNS))
+    grid_inches = (PAGE_INCHES, max(2.9, 2.3 * math.ceil(len(genres) / _GRID_COLUMNS)))
     letters = max(map(len, genres)) if _crowded(genres) else 0  # of names that stand upright
     drawn = {
         "baselines": plots.svg(
