@@ -1,4 +1,4 @@
-"""Colours of the genres: told apart with every kind of colour vision, and seen on white and on dark pages."""
+"""Looks of the genres: told apart with every kind of colour vision, and seen on white and on dark pages."""
 
 import itertools
 import re
@@ -9,7 +9,7 @@ import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 import genre_classifier
-from genre_classifier.genres import GENRE_COLOURS, GENRES
+from genre_classifier.genres import GENRE_COLOURS, GENRES, PATTERNS, genre_looks
 
 # Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color vision deficiency", 2009,
 # severity 1.0: matrices over linear RGB.
@@ -46,6 +46,8 @@ TO_OKLAB = np.array(
         [0.0259040371, 0.7827717662, -0.8086757660],
     ]
 )
+# The six and two more: every colour that there is.
+EIGHT = {genre: look.colour for genre, look in genre_looks((*GENRES, "seventh", "eighth")).items()}
 PAGE_STYLE = (Path(genre_classifier.__file__).parent / "templates" / "page.css").read_text(encoding="utf-8")
 
 
@@ -80,7 +82,7 @@ def palettes():
     panels = re.findall(r"--panel: (#\w{6})", PAGE_STYLE)
     lifts = [float(lift) / 100 for lift in re.findall(r"--lift: (\d+)%", PAGE_STYLE)]
     assert len(panels) == len(lifts) == 2
-    plain = np.array([rgb(GENRE_COLOURS[genre]) for genre in GENRES])
+    plain = np.array([rgb(colour) for colour in EIGHT.values()])
     return [(lifted(plain, lift) if lift else plain, rgb(panel)) for panel, lift in zip(panels, lifts, strict=True)]
 
 
@@ -95,12 +97,26 @@ def test_the_arithmetic_of_this_test():
 def test_every_two_genres_are_told_apart(vision):
     for (colours, _), least in zip(palettes(), (11.0, 10.0), strict=True):
         seen = encoded(linear(colours) @ np.array(VISION[vision]).T)
-        lab = dict(zip(GENRES, rgb2lab(seen[None])[0], strict=True))
-        for first, second in itertools.combinations(GENRES, 2):
+        lab = dict(zip(EIGHT, rgb2lab(seen[None])[0], strict=True))
+        for first, second in itertools.combinations(EIGHT, 2):
             assert deltaE_ciede2000(lab[first], lab[second]) >= least, (first, second)
 
 
 def test_every_genre_stands_out_from_the_page():
     for colours, panel in palettes():
-        for genre, colour in zip(GENRES, colours, strict=True):
+        for genre, colour in zip(EIGHT, colours, strict=True):
             assert contrast(colour, panel) >= 3, genre
+
+
+def test_genres_share_colours_under_patterns_and_no_look():
+    names = [f"genre-{number}" for number in range(100)]
+    most = 8 * PATTERNS
+    for genres in (names, names[:most], [*names[:9], *reversed(GENRES), *names[9 : most - 6]], names[:1], GENRES):
+        looks = genre_looks(genres)
+        assert list(looks) == list(genres)
+        assert len(set(looks.values())) == min(most, len(genres))
+        assert all(look.colour in EIGHT.values() and 0 <= look.pattern < PATTERNS for look in looks.values())
+        assert {genre: looks[genre] for genre in looks if genre in GENRES} == {
+            genre: (GENRE_COLOURS[genre], 0) for genre in looks if genre in GENRES
+        }
+    assert len(set(EIGHT.values())) == 8

@@ -19,7 +19,7 @@ from genre_classifier.genres import GENRES
 from genre_classifier.metrics import trailers as trailer_metrics
 from genre_classifier.tagging.scores import scores_table
 from preprocessing.errors import InputError
-from tests.evaluation_cases import label_table, made_up
+from tests.evaluation_cases import TWENTY, label_table, made_up
 
 FEW = EvaluationConfig(draws=30)
 OTHER = GENRES.index("other")
@@ -30,7 +30,7 @@ def test_reference_intervals_join_clip_and_fill_with_other():
         [("t", 1.0, 2.0, "comedy"), ("t", 2.0, 3.0, "comedy"), ("t", 2.5, 99.0, "action"), ("t", 50.0, 60.0, "terror")]
     )
     times = np.arange(10) * 0.5  # ends at 4.75
-    assert reference_intervals(labels, times) == [
+    assert reference_intervals(labels, times, GENRES) == [
         (1.0, 3.0, GENRES.index("comedy")),  # two that touch are one
         (2.5, 4.75, GENRES.index("action")),  # cut at the end of the trailer; terror lies behind it
         (0.0, 1.0, OTHER),
@@ -39,7 +39,7 @@ def test_reference_intervals_join_clip_and_fill_with_other():
 
 def test_a_gap_without_a_frame_is_no_event():
     labels = label_table([("t", 0.0, 1.1, "comedy"), ("t", 1.2, 9.0, "comedy")])
-    assert reference_intervals(labels, np.arange(5) * 0.5) == [(0.0, 1.1, 0), (1.2, 2.25, 0)]
+    assert reference_intervals(labels, np.arange(5) * 0.5, GENRES) == [(0.0, 1.1, 0), (1.2, 2.25, 0)]
 
 
 def test_weak_trailers_take_part_only_where_time_does_not_matter():
@@ -117,34 +117,48 @@ def test_a_genre_that_all_trailers_show_or_none_has_no_accuracy():
         assert np.isnan(found.figure("trailer_mean", scope, "accuracy").value)
 
 
-def test_frame_figures_are_those_of_scikit_learn():
-    labels, scores = made_up()
-    found = evaluate(labels, scores, thresholds=dict.fromkeys(GENRES, 0.4), config=FEW)
+@pytest.mark.parametrize("columns", [("comedy",), GENRES, TWENTY, ("sketch", "comedy", "other")], ids=len)
+def test_frame_figures_are_those_of_scikit_learn(columns):
+    labels, scores = made_up(genres=(*columns, "a gap"), columns=columns, trailers=20, frames=50)
+    found = evaluate(labels, scores, thresholds=dict.fromkeys(columns, 0.4), config=FEW)
+    assert found.data.genres == columns
     y_true, y_score = found.data.y_true, found.data.y_score
     y_pred = y_score >= 0.4
 
     def ours(scope, metric):
         return found.figure("frame_pooled", scope, metric).value
 
-    for scope in ("macro", "micro", "weighted"):
-        assert ours(scope, "average_precision") == pytest.approx(
-            sk.average_precision_score(y_true, y_score, average=scope)
-        )
-        assert ours(scope, "roc_auc") == pytest.approx(sk.roc_auc_score(y_true, y_score, average=scope))
-        expected = sk.precision_recall_fscore_support(y_true, y_pred, average=scope)[:3]
-        assert [ours(scope, name) for name in ("precision", "recall", "f1")] == pytest.approx(expected)
+    def decisions(true, positive):
+        return sk.precision_recall_fscore_support(true, positive, average="binary", zero_division=0)[:3]
+
+    support = y_true.sum(axis=0)
+    assert support.all()
+    for names, theirs, predicted in (
+        (["average_precision"], sk.average_precision_score, y_score),
+        (["roc_auc"], sk.roc_auc_score, y_score),
+        (["precision", "recall", "f1"], decisions, y_pred),
+    ):
+        each = np.array([theirs(y_true[:, g], predicted[:, g]) for g in range(len(columns))])
+        for scope, expected in (
+            *zip(columns, each, strict=True),
+            ("macro", each.mean(axis=0)),
+            ("weighted", np.average(each, axis=0, weights=support)),
+            ("micro", theirs(y_true.ravel(), predicted.ravel())),
+        ):
+            assert [ours(scope, name) for name in names] == pytest.approx(np.atleast_1d(expected))
     per_trailer = []
     for number in range(len(found.data.trailers)):
         own = found.data.trailer == number
         if y_true[own, 0].any():
             per_trailer.append(sk.average_precision_score(y_true[own, 0], y_score[own, 0]))
-    assert found.figure("frame_per_trailer", GENRES[0], "average_precision").value == pytest.approx(
+    assert found.figure("frame_per_trailer", columns[0], "average_precision").value == pytest.approx(
         np.mean(per_trailer)
     )
 
 
-def test_trailer_figures_are_those_of_scikit_learn():
-    labels, scores = made_up(trailers=12, frames=30, genres=GENRES[:4])
+@pytest.mark.parametrize("columns", [GENRES, TWENTY], ids=len)
+def test_trailer_figures_are_those_of_scikit_learn(columns):
+    labels, scores = made_up(trailers=12, frames=30, genres=columns[:4], columns=columns)
     found = evaluate(labels, scores, config=FEW)
     data = found.data
     y_true = np.array([data.y_true[data.trailer == number].any(axis=0) for number in range(12)])

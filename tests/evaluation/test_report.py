@@ -16,10 +16,12 @@ from genre_classifier.evaluation.comparison import compare
 from genre_classifier.evaluation.document import SCHEMA, About, metrics_document, number, with_interval
 from genre_classifier.evaluation.evaluate import evaluate
 from genre_classifier.evaluation.glossary import HEADLINE, LEVELS, METRICS
+from genre_classifier.evaluation.plots import HATCHES
 from genre_classifier.evaluation.report import Thumbnail, write_report
-from genre_classifier.genres import GENRES
+from genre_classifier.genres import GENRES, PATTERNS
 from genre_classifier.tagging.result import as_jpeg
-from tests.evaluation_cases import label_table, made_up
+from tests.browser import Tab, chromium
+from tests.evaluation_cases import TWENTY, label_table, made_up
 
 FEW = EvaluationConfig(draws=50)
 NASTY = 'a <script>alert("1")</script> & $x$ trailer.mp4'
@@ -157,6 +159,39 @@ def test_the_page_works_in_a_browser_without_a_network(folder):
         browser.close()
 
 
+# Pairs of words in one picture that lie over each other.
+COLLISIONS = """[...document.querySelectorAll(".chart svg")].flatMap(picture => {
+  const words = [...picture.querySelectorAll("text")].map(one => [one.textContent, one.getBoundingClientRect()]);
+  return words.flatMap(([first, a], at) => words.slice(at + 1).filter(([, b]) =>
+    Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+    && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3
+  ).map(([second]) => first + " / " + second));
+})"""
+
+
+@pytest.mark.parametrize("genres", [("comedy",), (*TWENTY[1:], "a-name-of-thirty-letters-or-so")], ids=len)
+def test_the_page_has_room_for_any_number_of_genres(tmp_path, genres):
+    labels, scores = made_up(trailers=3, frames=40, genres=(*genres, "a gap"), columns=genres)
+    found = evaluate(labels, scores, cuts=dict.fromkeys(scores, np.array([2.0])), config=FEW)
+    write_report(tmp_path, found, About("r", "test", 0, dict.fromkeys(genres, 1.0)))
+    assert list(pd.read_csv(tmp_path / "per_genre.csv")["genre"]) == [*genres, "macro", "micro", "weighted"]
+    page = (tmp_path / "report.html").read_text()
+    assert f"({len(genres)} per frame)" in page
+    assert ("show none of the genres" in page) == ("other" not in genres)
+    with chromium() as browser:
+        tab = Tab(browser.new_page())
+        page = tab.open(tmp_path / "report.html")
+        for width in (1280, 390):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+            assert page.evaluate(COLLISIONS) == []
+        tab.check()
+
+
+def test_every_pattern_has_a_hatch():
+    assert len(set(HATCHES)) == PATTERNS
+
+
 def test_numbers_and_intervals_for_people():
     assert number(float("nan")) == "not defined"
     assert number(-0.0001) == "0.000"
@@ -204,7 +239,7 @@ def test_the_first_paragraph_says_what_to_mind():
     weak = evaluate(label_table([(name, None, None, "comedy") for name in scores]), scores, config=FEW)
     text = " ".join(summary.lead_sentences(weak, ABOUT))
     assert "No trailer has labels in time" in text
-    assert "averaged over the 1 of six genres that the labels show" in text
+    assert "averaged over the 1 of 6 genres that the labels show" in text
     assert "With only 1 trailer there are no intervals." in text
 
 
