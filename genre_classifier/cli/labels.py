@@ -62,7 +62,7 @@ def command(
     )
     spans = None
     if clips is not None:
-        table, spans = judged_labels(table, clips)
+        table, spans = judged_labels(table, clips, named)
     config = ExportConfig(**given(options, ExportConfig))
     write_labels(target, table, file_format=file_format, spans=spans, config=config)
     say(f"{len(table)} labels of {table['trailer'].nunique()} trailers in {target}")

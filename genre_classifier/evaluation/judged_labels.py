@@ -60,7 +60,8 @@ def judged_labels(labels: pd.DataFrame, clips: Path, genres: Sequence[str]) -> t
             tables.append(rows.assign(trailer=source))
             continue
         intervals = reference_intervals(rows, times, genres, duration=duration)
-        table = pd.DataFrame(sorted(intervals, key=lambda one: (one[0], one[2])), columns=["start", "end", "genre"])
+        intervals.sort(key=lambda one: (one[0], one[2]))
+        table = pd.DataFrame(intervals, columns=["start", "end", "genre"])
         table["genre"] = [genres[genre] for genre in table["genre"]]
         if "group" in rows:
             table["group"] = rows["group"].iloc[0]
