@@ -172,3 +172,48 @@ def test_a_folder_of_scores_of_an_earlier_version_is_read_as_it_was(tmp_path):
     assert folder.genres == GENRES
     assert folder.training_prevalence is None
     assert folder.scores["a.mp4"].to_numpy()[0].tolist() == pytest.approx([0.9, 0.1, 0.2, 0.3, 0.4, 0.5])
+
+
+def make_run(folder, genres, splits):
+    """Write a run of an untrained network for clips of noise."""
+    from genre_classifier.config import ModelConfig, TrainingConfig
+    from genre_classifier.network.model import build_model
+    from genre_classifier.run_folder.run import write_config
+    from preprocessing.config import ClipConfig
+
+    config = ModelConfig(rows=12, cols=12, trunk_filters=(2, 2), trunk_pools=(2, 2), branch_filters=2, branch_pool=2,
+                         dense_units=(4,), genres=genres)  # fmt: skip
+    folder.mkdir()
+    build_model(config).save(folder / "model.keras")
+    write_config(folder, config, TrainingConfig(epochs=1), ClipConfig(frames=20, size=12))
+    pd.DataFrame({"trailer_id": range(len(splits)), "split": splits}).to_csv(folder / "splits.csv", index=False)
+    return folder
+
+
+def test_runs_of_different_genres_are_scored_with_their_own_labels(tmp_path):
+    rng, clips = np.random.default_rng(0), tmp_path / "clips"
+    clips.mkdir()
+    for number in range(4):
+        np.save(clips / f"trailer_{number}.npy", rng.integers(0, 256, (20, 3, 12, 12), dtype=np.uint8))
+        np.save(clips / f"times_{number}.npy", np.arange(20) / 2)
+    rows = [(0, 0, 5, "comedy"), (1, 0, 5, "sketch"), (2, 0, 5, "comedy"), (2, 6, 9, "sketch"), (3, 0, 5, "musical")]
+    pd.DataFrame(rows, columns=["trailer", "start", "end", "genre"]).to_csv(tmp_path / "labels.csv", index=False)
+    splits = ["train", "train", "test", "test"]
+    mine, other = (make_run(tmp_path / f"run{len(genres)}", genres, splits) for genres in (GENRES, SKETCHES))
+    request = Request(mine, clips, tmp_path / "labels.csv", tmp_path / "out", other=other)
+    run_evaluation(request, config=FEW)
+    first, second = (read_score_folder(tmp_path / "out" / name) for name in ("scores", "scores_other"))
+    assert (first.genres, second.genres) == (GENRES, SKETCHES)
+    # The other run knows nothing of musicals, and is scored on that trailer all the same.
+    assert [one.trailer_id for one in first.trailers] == [one.trailer_id for one in second.trailers] == [2, 3]
+    assert second.training_prevalence == {"sketch": 0.25, "comedy": 0.25, "action": 0.0}
+    for folder in (first, second):
+        for tables in (folder.scores, *folder.baselines.values()):
+            assert {tuple(table.columns) for table in tables.values()} == {folder.genres}
+    # Scored once; its genres are in the report, and what is none of them is nothing.
+    alone = Request(other, clips, request.labels, tmp_path / "alone")
+    for _ in range(2):
+        started = []
+        assert "“run3” reach" in run_evaluation(alone, config=FEW, on_start=started.append)[1]
+    assert started == []
+    assert list(json.loads((tmp_path / "alone" / "metrics.json").read_text())["genres"]) == list(SKETCHES)
