@@ -17,6 +17,7 @@ import pytest
 from genre_classifier.config import TrainingConfig
 from genre_classifier.dataset.splits import read_splits
 from genre_classifier.evaluation.scoring import _note_other_preprocessing
+from genre_classifier.genres import GENRES
 from genre_classifier.metrics.calibration import fit_calibration
 from genre_classifier.run_folder import card, checkpoints, layout, model_file
 from genre_classifier.run_folder.run import load_run, read_thresholds, write_config, write_thresholds
@@ -85,8 +86,8 @@ def go_on(run: Path) -> None:
     loaded = checkpoints.load_checkpoint(run)
     rows, kept = [], None
     if loaded:
-        rows, kept = loaded[1].rows, epochs.recover(run, *loaded, (), CONFIG)
-    keeper = epochs.EpochKeeper(run, PARTS, CONFIG, rows, kept, time.monotonic())
+        rows, kept = loaded[1].rows, epochs.recover(run, *loaded, (), CONFIG, GENRES)
+    keeper = epochs.EpochKeeper(run, PARTS, CONFIG, rows, kept, time.monotonic(), GENRES)
     keeper.publish()
     for number in range(len(rows) + 1, 4):
         keeper.set_model(Network(number))
@@ -182,7 +183,7 @@ def whole(tmp_path_factory):
     run = make_run(tmp_path_factory.mktemp("damage") / "run")
     model = keras.saving.load_model(run / "model.keras")
     compile_model(model, CONFIG)
-    calibration, _ = read_thresholds(run / "thresholds.json")
+    calibration, _ = read_thresholds(run / "thresholds.json", GENRES)
     assert checkpoints.save_checkpoint(run, model, [{"loss": 1.0}], calibration=calibration).epoch == 1
     card.write_card(run, card.new_card(command="train", seed=5, data_digest="", parts={}))
     return run
@@ -351,7 +352,7 @@ def test_a_run_whose_network_and_preprocessing_differ_is_refused(run):
 
 
 def test_thresholds_of_another_network_are_refused_unless_a_person_says_so(run):
-    calibration, of = read_thresholds(run / "thresholds.json")
+    calibration, of = read_thresholds(run / "thresholds.json", GENRES)
     assert of is None  # by hand, or by version 0.1.0
     write_thresholds(run / "thresholds.json", *calibration, model_sha256="0" * 64)
     with pytest.raises(InputError, match=r"expected the thresholds of model.keras beside it, found those of another"):
@@ -365,7 +366,7 @@ def test_weights_that_run_away_end_the_training_and_are_not_kept(networks, tmp_p
     go_on(tmp_path / "run")
     before = sorted((tmp_path / "run").rglob("*"))
     monkeypatch.setattr(model_file, "not_finite", lambda model: "trunk_1/kernel")
-    keeper = epochs.EpochKeeper(tmp_path / "run", PARTS, CONFIG, [], None, time.monotonic())
+    keeper = epochs.EpochKeeper(tmp_path / "run", PARTS, CONFIG, [], None, time.monotonic(), GENRES)
     keeper.set_model(Network(1))
     keeper.on_epoch_begin(0)
     with pytest.raises(WorkError, match=r"after epoch 1 the weights are no finite numbers \(trunk_1/kernel\)"):

@@ -1,0 +1,74 @@
+"""Names of genres: what may be one, what a table's name stands for, and how each is drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genre_classifier.dataset.labels import common_genres, frame_targets, read_labels
+from genre_classifier.genres import GENRES, canonical_genre, check_genres, genre_list, genre_name
+from preprocessing.errors import InputError
+from tests.notes import logged
+
+OWN = ("drama", "sci-fi", "home-movie")
+
+
+@given(st.lists(st.from_regex(r"[a-z0-9][a-z0-9'&+._-]{0,39}", fullmatch=True), min_size=1, max_size=5))
+def test_a_name_stays_itself(names):
+    assert [genre_name(name) for name in names] == names
+    taken = {"all", "auto", "frame", "macro", "micro", "none", "nothing", "time", "weighted"}
+    if len(set(names)) == len(names) and not taken & set(names):
+        check_genres(names)
+        assert genre_list(", ".join(names).upper()) == tuple(names)
+
+
+def test_a_name_stands_for_itself_before_the_map():
+    assert canonical_genre(" Sci-Fi ", OWN) == "sci-fi"
+    assert canonical_genre("Home  Movie", OWN) == "home-movie"
+    assert canonical_genre("horror", ("horror", "terror")) == "horror"
+    assert canonical_genre("horror", ("comedy", "terror")) == "terror"
+    assert canonical_genre("horror", OWN) is None  # known, and none of these
+    assert canonical_genre("Horror") == "terror"
+    with pytest.raises(KeyError):
+        canonical_genre("newsreel", OWN)
+
+
+def test_only_what_other_means_is_left_outside_intervals():
+    labels = pd.DataFrame({"trailer": "a", "start": [1.0], "end": [2.0], "genre": "drama"})
+    times = np.arange(4.0)
+    assert frame_targets(labels, times, ("drama", "other")).tolist() == [[0, 1], [1, 0], [0, 1], [0, 1]]
+    assert frame_targets(labels, times, ("sci-fi", "drama")).tolist() == [[0, 0], [0, 1], [0, 0], [0, 0]]
+    with pytest.raises(InputError, match=r"expected the genres comedy.*found 'drama'; see --genres"):
+        frame_targets(labels, times, GENRES)
+
+
+def test_names_that_a_run_does_not_know_are_said_in_one_line(tmp_path):
+    path = tmp_path / "movies.csv"
+    path.write_text("trailer,genres\na,Drama|Newsreel|Horror\nb,Sci-Fi|Newsreel\nc,Home Movie\n")
+    with logged() as notes:
+        labels = read_labels(path, genres=OWN)
+    assert labels["genre"].tolist() == ["drama", "sci-fi", "home-movie"]
+    (note,) = notes
+    assert "Newsreel (2), Horror (1)" in note
+    assert "--genres" in note
+    with pytest.raises(InputError, match=r"found 'Newsreel'.*Home Movie.*; --genres names the genres of a run"):
+        read_labels(path)  # beside the article's six, an unknown name is an error
+    with pytest.raises(InputError, match=r"found 'Newsreel'.*--genres"):
+        read_labels(path, genres=("western",))
+
+
+def test_auto_takes_what_enough_trailers_show(tmp_path):
+    path = tmp_path / "movies.csv"
+    path.write_text("trailer,genres\na,Drama|War|other\nb,Drama|other\nc,(no genres listed)\nd,drama|Sci-Fi\n")
+    with logged() as notes:
+        assert common_genres(path, min_trailers=2) == ("drama", "other")
+    assert notes == [
+        "genres: drama (3), other (2)",
+        f"{path}: genres of fewer than 2 trailers, left out: sci-fi (1), war (1)",
+    ]
+    assert common_genres(path) == ("drama", "sci-fi", "war", "other")
+    with pytest.raises(InputError, match="shown by at least 5 trailers, found none"):
+        common_genres(path, min_trailers=5)

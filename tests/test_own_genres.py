@@ -1,0 +1,106 @@
+"""Genres of one's own, from synthetic trailers to the report, with the commands that a user runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genre_classifier.cli import _run
+from genre_classifier.genres import GENRES
+
+MOVIELENS = (
+    "action,adventure,animation,children,comedy,crime,documentary,drama,fantasy,film-noir,horror,musical,mystery,"
+    "romance,sci-fi,thriller,war,western"
+)
+_NAMES = tuple(MOVIELENS.split(","))
+TINY = [
+    "--trunk-filters", "2,2", "--trunk-pools", "2,2", "--branch-filters", "2", "--dense-units", "4", "--epochs", "1",
+    "--validation-share", "0.2", "--test-share", "0.2",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("shown", "asked", "genres"),
+    [
+        (MOVIELENS, ["auto", "--min-trailers", "1"], _NAMES),
+        ("Drama,other", ["drama"], ("drama",)),
+        (
+            f"{MOVIELENS},newsreel,other",
+            [f"{MOVIELENS},Home Movie,Other"],
+            (*MOVIELENS.split(","), "home-movie", "other"),
+        ),
+    ],
+)
+def test_they_are_trained_tagged_and_judged(tmp_path, capsys, shown, asked, genres):
+    videos, clips, run, tags, report = (str(tmp_path / name) for name in ("videos", "clips", "run", "tags", "report"))
+    labels = f"{videos}/labels.csv"
+    commands = [
+        ["synthesize", videos, "--trailers", "6", "--duration", "8", "--genres", shown],
+        ["preprocess", videos, clips, "--frames", "32", "--size", "16", "--jobs", "2"],
+        ["train", clips, labels, run, "--genres", *asked, *TINY],
+        ["train", clips, labels, run, "--resume", "--epochs", "2"],
+        ["tag", run, f"{videos}/trailer_000.mp4", "--out", tags],
+        ["evaluate", run, clips, labels, "--out", report, "--tags", tags, "--draws", "20"],
+        ["evaluate", "--scores", report, labels, "--out", f"{report}2", "--draws", "20"],
+        ["labels", labels, str(tmp_path / "truth.json"), "--clips", clips, "--genres", ",".join(genres)],
+    ]
+    for command in commands:
+        assert _run(command) == 0, (command, capsys.readouterr().err)
+    said = capsys.readouterr().err
+    if "newsreel" in shown:
+        assert "newsreel" in said
+        assert "--genres" in said
+
+    assert tuple(json.loads((Path(run) / "config.json").read_text())["model"]["genres"]) == genres
+    assert tuple(json.loads((Path(run) / "thresholds.json").read_text())["genres"]) == genres
+    history = pd.read_csv(Path(run) / "history.csv")
+    assert [name for name in history if name.endswith("_ap")] == ["val_macro_ap", *(f"val_{one}_ap" for one in genres)]
+    assert len(history) == 2
+    scores = pd.read_csv(Path(tags) / "trailer_000" / "scores.csv")
+    assert tuple(scores.columns) == ("frame", "time", *genres)
+    assert ((scores[list(genres)] > 0) & (scores[list(genres)] < 1)).all(axis=None)
+    page = (Path(tags) / "index.html").read_text()
+    assert all(f"</span>{genre}" in page for genre in genres)
+    for folder in (report, f"{report}2"):
+        assert tuple(json.loads((Path(folder) / "metrics.json").read_text())["genres"]) == genres
+    truth = json.loads((tmp_path / "truth.json").read_text())
+    named = {one["label"] for entry in truth["database"].values() for one in entry["annotations"]}
+    assert named <= set(genres)
+
+
+def test_a_run_resumes_with_its_own_genres(tmp_path, capsys):
+    assert _run(["train", "clips", "labels.csv", str(tmp_path), "--resume", "--genres", "drama"]) == 2
+    assert "leave --genres out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("genres", "expected"),
+    [
+        ("drama,drama", "named once each, got 'drama' twice"),
+        ("macro", "must not be called 'macro'"),
+        (",", "must be 1 to 100 names, got 0"),
+        ("a|b", "letters and digits in lower case, such as sci-fi, got 'a|b'"),
+        (",".join(f"g{number}" for number in range(101)), "must be 1 to 100 names, got 101"),
+    ],
+)
+def test_what_can_be_no_genre_is_refused_in_a_line(tmp_path, capsys, genres, expected):
+    assert _run(["synthesize", str(tmp_path / "videos"), "--genres", genres]) == 2
+    message = capsys.readouterr().err
+    assert expected in message
+    assert message.count("\n") == 1
+    assert not (tmp_path / "videos").exists()
+
+
+def test_scenes_of_other_genres_look_different(tmp_path):
+    from genre_classifier.dataset.synthetic import looks_of
+
+    looks = looks_of(MOVIELENS.split(","))
+    assert len({(look.palette.tobytes(), look.movement) for look in looks.values()}) == 18
+    assert looks_of(("drama", *GENRES))["comedy"] is looks_of(GENRES)["comedy"]
+    for genre, look in looks.items():
+        assert look.palette.shape == (5, 3), genre
+        assert np.ptp(look.palette, axis=0).max() > 40, genre
