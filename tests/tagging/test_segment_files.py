@@ -38,7 +38,7 @@ def test_csv_reads_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "row",
-    ["x,1,other,0.5", "0,nan,other,0.5", "0,1,drama,0.5", "0,1,other,2", "0,1,other", "0,1,,0.5", '0,1,"other,0.5'],
+    ["x,1,other,0.5", "0,nan,other,0.5", "0,1,two words,0.5", "0,1,other,2", "0,1,other", "0,1,,0.5", '0,1,"other,0.5'],
 )
 def test_damaged_csv_is_one_line(tmp_path: Path, row: str) -> None:
     (tmp_path / "segments.csv").write_text(f"start,end,genre,score\n0,1,comedy,0.5\n{row}\n")
