@@ -34,7 +34,7 @@ import pandas as pd
 
 from genre_classifier.config import SyntheticConfig
 from genre_classifier.dataset.labels import write_labels
-from genre_classifier.genres import OTHER
+from genre_classifier.genres import GENRES
 from preprocessing.errors import InputError
 from preprocessing.files import make_folder
 from preprocessing.video import write_video
@@ -112,14 +112,21 @@ class Look(NamedTuple):
     movement: Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
 
-_LOOKS = {
-    "comedy": Look(_BRIGHT, _wander),
-    "musical": Look(_BRIGHT, _hop),
-    "thriller": Look(_DARK, _creep),
-    "terror": Look(_DARK, _freeze_and_jolt),
-    "action": Look(_WARM, _race),
-    OTHER: Look(_WARM, _rest),
-}
+# In the order of `GENRES`; see the table above.
+_LOOKS = dict(
+    zip(
+        GENRES,
+        (
+            Look(_BRIGHT, _wander),
+            Look(_WARM, _race),
+            Look(_DARK, _freeze_and_jolt),
+            Look(_DARK, _creep),
+            Look(_BRIGHT, _hop),
+            Look(_WARM, _rest),
+        ),
+        strict=True,
+    )
+)
 
 
 def looks_of(genres: Sequence[str]) -> dict[str, Look]:
