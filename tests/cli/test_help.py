@@ -79,7 +79,7 @@ def test_the_help_shows_the_defaults_of_the_preset_that_is_the_default(name, bas
     expected = {field.name: getattr(base, field.name) for base in bases for field in dataclasses.fields(base)}
     for field in ("rows", "cols", "genres"):
         expected.pop(field, None)
-    assert {one.name: one.default for one in options} == expected
+    assert {one.name: one.default for one in options if one.name != "min_trailers"} == expected
 
 
 def test_many_options_stand_in_groups_each_in_one():

@@ -163,7 +163,7 @@ def test_exit_codes(run: Path, trailers: Path, tmp_path: Path, capfd: pytest.Cap
         ((run, trailers, "--out", file), "expected a folder to write to"),
         ((run, trailers, "--out", file / "below"), "expected a folder to write to"),
         ((run, trailers, "--out", out, "--off-ratio", 2), "--off-ratio must be above 0 and at most 1, got 2"),
-        ((run, trailers, "--out", out, "--min-gap", "nan"), "min_gap_seconds must be"),
+        ((run, trailers, "--out", out, "--min-gap", "nan"), "--min-gap must be from 0"),
     ):
         assert tag(*arguments) == 2, words
         lines = capfd.readouterr().err.strip().splitlines()
@@ -236,17 +236,20 @@ def test_help_is_quick_to_load() -> None:
 
 
 def test_overlay_bars_are_as_long_as_the_scores() -> None:
-    from genre_classifier.tagging.overlay import _COLOURS, draw_scores
+    from genre_classifier.genres import GENRE_COLOURS
+    from genre_classifier.tagging.overlay import draw_scores
 
     picture = np.full((360, 640, 3), 200, np.uint8)
     scores = np.array([0.0, 0.25, 0.5, 0.75, 1.0, 0.6])
-    drawn = draw_scores(picture, scores, dict.fromkeys(GENRES, 0.9), ["terror"])
-    pixels = [int((drawn == _COLOURS[genre]).all(axis=2).sum(axis=1).max()) for genre in GENRES]
+    colours = {genre: tuple(bytes.fromhex(colour[1:])) for genre, colour in GENRE_COLOURS.items()}
+    named = dict(zip(GENRES, scores, strict=True))
+    drawn = draw_scores(picture, named, dict.fromkeys(GENRES, 0.9), colours, ["terror"])
+    pixels = [int((drawn == colours[genre]).all(axis=2).sum(axis=1).max()) for genre in GENRES]
     # A bar of score 1 is full; one of score 0 is a pixel wide, and antialiasing leaves two more.
     np.testing.assert_allclose(np.array(pixels) / pixels[4], scores, atol=4 / pixels[4])
     assert (picture == 200).all()
     assert (drawn[230:265] != 200).any()  # the name of the running genre stands above the bars
-    unnamed = draw_scores(picture, scores, dict.fromkeys(GENRES, 0.9), [])
+    unnamed = draw_scores(picture, named, dict.fromkeys(GENRES, 0.9), colours, [])
     assert (unnamed[:268] == 200).all()
 
 

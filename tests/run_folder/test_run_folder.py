@@ -122,7 +122,7 @@ class Disk:
 
 def test_killed_between_any_two_steps_a_run_is_whole_and_goes_on_to_the_same_end(networks, tmp_path, monkeypatch):
     """The network, its thresholds and the history belong together at every moment."""
-    fitted = {n: fit_calibration(TARGETS, score_network(Network(n), (), CONFIG)[0].scores) for n in QUALITY}
+    fitted = {n: fit_calibration(TARGETS, score_network(Network(n), (), CONFIG)[0].scores, GENRES) for n in QUALITY}
     assert fitted[1] != fitted[3]
     undisturbed = tmp_path / "undisturbed"
     start(undisturbed)
