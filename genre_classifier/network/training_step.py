@@ -68,13 +68,25 @@ class TrainingStep:
         self._backward = compile_program(self._backward_chunk)
         self._loss = compile_program(self._loss_and_gradient)
         self._apply = compile_program(self._apply_gradients)
+        self._ready = False
 
     def __call__(self, x: Tensor, y: Any, weights: Any) -> Logs:
         """Train on one batch: frames, targets and sample weights, as Keras passes them; return Keras's logs."""
+        if not self._ready:
+            self._create_variables(x, y, weights)
         if self._chunk is None or x.shape[1] <= self._chunk:
             logs: Logs = self._train_whole(x, y, weights)
             return logs
         return self._train_in_chunks(x, y, weights, self._chunk)
+
+    def _create_variables(self, x: Tensor, y: Any, weights: Any) -> None:
+        """Create those of the optimizer and of the metrics: a program that creates any is traced twice."""
+        model = self._model
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        measure_loss(model, x, y, tf.zeros((*x.shape[:2], len(model.outputs))), weights, training=True)
+        model.reset_metrics()
+        self._ready = True
 
     def _step_on_whole_batch(self, x: Tensor, y: Any, weights: Any) -> Logs:
         with tf.GradientTape() as tape:

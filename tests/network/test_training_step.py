@@ -86,6 +86,20 @@ def clip():
     return clip_of(FRAMES, 14, 13)[None]
 
 
+def test_a_step_is_traced_once(clip, monkeypatch):
+    traced = []
+    measure = training_step.measure_loss
+    monkeypatch.setattr(
+        training_step, "measure_loss", lambda *a, **k: (traced.append(tf.inside_function()), measure(*a, **k))[1]
+    )
+    model = build_model(CONFIG)
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), [mean_loss() for _ in GENRES])
+    once = model.train_on_batch(clip, targets(1), return_dict=True)
+    again = model.train_on_batch(clip, targets(1), return_dict=True)
+    assert traced == [False, True]  # the first makes the variables of optimizer and metrics, and leaves no trace
+    assert 0 < again["loss"] < once["loss"]
+
+
 def test_a_whole_clip_trains_as_in_plain_keras(source, clip):
     y = targets(1)
     loss, gradients, _ = train_once(source, clip, y)
