@@ -1,4 +1,4 @@
-"""How much memory a piece of work will take, said before it starts.
+"""How much memory, and how much work, a piece of work will take, said before it starts.
 
 The estimate adds up the arrays that the programs hold at their peak, from the sizes of the network alone; the
 benchmark compares it with the peak that it measures. Sizes are in bytes.
@@ -76,6 +76,18 @@ def weight_bytes(config: ModelConfig) -> float:
     units = (config.branch_filters * maps, *config.dense_units, 1)
     total += len(config.genres) * sum(a * b for a, b in itertools.pairwise(units))
     return total * FLOAT
+
+
+def frame_multiplications(config: ModelConfig) -> float:
+    """Return how many numbers scoring a frame multiplies: those of the convolutions and Dense layers.
+
+    The branches run as one cell whose recurrent kernel holds zeros between them (`forward.fuse_cells`): these are
+    multiplied too. A training step takes two to three times as many.
+    """
+    maps = layer_maps(config)
+    total = sum(config.kernel_size**2 * (one.inputs + one.filters) * 4 * one.filters * one.pixels for one in maps)
+    units = (config.branch_filters * (2 if config.head == "pooled" else maps[-1].pooled), *config.dense_units, 1)
+    return total + len(config.genres) * sum(a * b for a, b in itertools.pairwise(units))
 
 
 def scoring_bytes(config: ModelConfig, chunk: int, *, precision: Precision = "float32") -> float:

@@ -14,7 +14,7 @@ import pandas as pd
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset import splits
 from genre_classifier.dataset.trailers import Trailer, load_trailers
-from genre_classifier.network.memory import require_training_memory
+from genre_classifier.network.memory import frame_multiplications, require_training_memory
 from genre_classifier.run_folder import layout
 from genre_classifier.run_folder.card import data_digest, read_card
 from genre_classifier.run_folder.run import read_config
@@ -92,12 +92,18 @@ def plan_training(
     parts = splits.apply_splits(trailers, table, str(splits_file or run / layout.SPLITS))
     _note_gaps(parts, model_config, training_config)
     longest = max(len(trailer.times) for trailer in parts["train"])
-    require_training_memory(
+    frames = min(longest, training_config.crop_frames or longest)
+    needed = require_training_memory(
         model_config,
-        min(longest, training_config.crop_frames or longest),
+        frames,
         chunk=training_config.chunk,
         batch=training_config.batch_size,
         precision=training_config.precision,
+    )
+    logger.info(
+        f"a step on {frames} frames takes up to {needed / 1e9:.1f} GB of memory; a frame takes "
+        f"{frame_multiplications(model_config) / 1e9:.2g} billion multiplications to score, two to three times as many "
+        f"to learn from"
     )
     before = stored[1] if stored else None
     return Plan(model_config, training_config, clip_config, before, table, parts, digest)

@@ -12,6 +12,7 @@ import pytest
 from genre_classifier.config import ModelConfig
 from genre_classifier.network.memory import (
     available_bytes,
+    frame_multiplications,
     require_training_memory,
     scoring_bytes,
     training_bytes,
@@ -146,3 +147,14 @@ def test_the_limit_of_ulimit_is_seen():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 0 < float(done.stdout) <= 1e8
+
+
+def test_the_multiplications_of_a_frame_are_those_of_its_layers():
+    small = ModelConfig(
+        rows=4, cols=4, trunk_filters=(2,), trunk_pools=(2,), branch_filters=1, branch_pool=2, dense_units=(3,),
+        genres=("drama", "other"),
+    )  # fmt: skip
+    trunk = 3 * 3 * (3 + 2) * (4 * 2) * 16
+    branches = 3 * 3 * (2 + 2) * (4 * 2) * 4  # two cells of one filter, as one
+    dense = 2 * (1 * 3 + 3 * 1)
+    assert frame_multiplications(small) == trunk + branches + dense
