@@ -16,7 +16,6 @@ MOVIELENS = (
     "action,adventure,animation,children,comedy,crime,documentary,drama,fantasy,film-noir,horror,musical,mystery,"
     "romance,sci-fi,thriller,war,western"
 )
-_NAMES = tuple(MOVIELENS.split(","))
 TINY = [
     "--trunk-filters", "2,2", "--trunk-pools", "2,2", "--branch-filters", "2", "--dense-units", "4", "--epochs", "1",
     "--validation-share", "0.2", "--test-share", "0.2",
@@ -26,7 +25,7 @@ TINY = [
 @pytest.mark.parametrize(
     ("shown", "asked", "genres"),
     [
-        (MOVIELENS, ["auto", "--min-trailers", "1"], None),
+        ("Western,film-noir,Home Movie", ["auto", "--min-trailers", "1"], ("film-noir", "home-movie", "western")),
         ("Drama,other", ["drama"], ("drama",)),
         (
             f"{MOVIELENS},newsreel,other",
@@ -46,13 +45,12 @@ def test_they_are_trained_tagged_and_judged(tmp_path, capsys, shown, asked, genr
         ["tag", run, f"{videos}/trailer_000.mp4", "--out", tags],
         ["evaluate", run, clips, labels, "--out", report, "--tags", tags, "--draws", "20"],
         ["evaluate", "--scores", report, labels, "--out", f"{report}2", "--draws", "20"],
-        ["labels", labels, str(tmp_path / "truth.json"), "--clips", clips, "--genres", ",".join(genres or _NAMES)],
+        ["labels", labels, str(tmp_path / "truth.json"), "--clips", clips, "--genres", ",".join(genres)],
     ]
+    if len(genres) > 12:  # compiling so many branches takes a while: once is enough
+        commands = [command for command in commands if "--resume" not in command]
     for command in commands:
         assert _run(command) == 0, (command, capsys.readouterr().err)
-        if command[0] == "train" and genres is None:
-            genres = tuple(sorted(set(pd.read_csv(labels)["genre"])))
-            assert len(genres) > 12
     said = capsys.readouterr().err
     if "newsreel" in shown:
         assert "newsreel" in said
@@ -62,7 +60,7 @@ def test_they_are_trained_tagged_and_judged(tmp_path, capsys, shown, asked, genr
     assert tuple(json.loads((Path(run) / "thresholds.json").read_text())["genres"]) == genres
     history = pd.read_csv(Path(run) / "history.csv")
     assert [name for name in history if name.endswith("_ap")] == ["val_macro_ap", *(f"val_{one}_ap" for one in genres)]
-    assert len(history) == 2
+    assert len(history) == (1 if len(genres) > 12 else 2)
     scores = pd.read_csv(Path(tags) / "trailer_000" / "scores.csv")
     assert tuple(scores.columns) == ("frame", "time", *genres)
     assert ((scores[list(genres)] > 0) & (scores[list(genres)] < 1)).all(axis=None)
