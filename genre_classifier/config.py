@@ -19,15 +19,17 @@ from preprocessing.options import Count, NotNegative, Options, Positive, Seconds
 Precision = Literal["float32", "bfloat16"]
 Bptt = Literal["truncated", "full"]
 Schedule = Literal["constant", "cosine"]
-Weak = Literal["pool", "broadcast"]
+Weak = Literal["pool", "mean", "broadcast"]
 Keep = Literal["best", "last"]
 Head = Literal["flat", "pooled"]
 PoolPadding = Literal["same", "valid"]
+Scaling = Literal["auto", "none", "tf", "torch", "caffe"]
 Inputs = Literal["rgb", "difference", "rgb+difference", "motion"]
 
 INPUT_CHANNELS: dict[str, int] = {"rgb": 3, "difference": 3, "rgb+difference": 6, "motion": 1}  # by `inputs`
 
 _network = partial(option, group="Network")
+_encoder = partial(option, group="Encoder")
 _optimisation = partial(option, group="Optimisation")
 _computation = partial(option, group="Computation")
 _labels = partial(option, group="Labels")
@@ -38,7 +40,30 @@ _segments = partial(option, group="Segments")
 PrecisionOption = Annotated[Precision, _computation("Of the convolutions; state and gates stay in float32.")]
 
 
-class ModelConfig(Options):
+class EncoderConfig(Options):
+    """A pretrained image network, what of it is read, and how its maps are kept."""
+
+    encoder: Annotated[
+        str | None,
+        _encoder(
+            "A pretrained image network that every frame goes through once, frozen: a name of keras.applications, such "
+            "as EfficientNetV2B0, or a .keras file (rows, cols, 3) to (rows, cols, channels)."
+        ),
+    ] = None
+    encoder_layer: Annotated[
+        str | None, _encoder("The layer of the encoder whose maps are read; none is its last one.")
+    ] = None
+    encoder_scaling: Annotated[
+        Scaling,
+        _encoder(
+            "What the encoder wants pixels to be, in the words of keras.applications; auto is what a name wants, and "
+            "for a file none: 0 to 255."
+        ),
+    ] = "auto"
+    encoder_cells: Annotated[Count, _encoder("Rows and columns that the encoder's maps are averaged to.")] = 2
+
+
+class ModelConfig(EncoderConfig):
     """Sizes of the network. The defaults are those of the article "An introduction to ConvLSTM"."""
 
     rows: Annotated[Count, _network("Rows of the input frames.", unit="pixels")] = 400
@@ -87,15 +112,37 @@ class ModelConfig(Options):
     ] = 0.99
     norm_epsilon: Annotated[Positive, _network("Added to the variance by BatchNormalization.")] = 1e-3
     genres: Annotated[tuple[str, ...], _network("What the outputs stand for, in order.", strict=False)] = GENRES
+    encoder_channels: Annotated[int, option("Of the encoder's maps; 0 without an encoder.", ge=0, le=65536)] = 0
+    encoder_digest: Annotated[str, option("Of the encoder's layers and weights; empty without an encoder.")] = ""
+    reduced_channels: Annotated[
+        Count,
+        _encoder(
+            "Channels that a trainable 1x1 reduction makes of the encoder's maps, and as many of how they change."
+        ),
+    ] = 16
+
+    encoder_dropout: Annotated[
+        Share,
+        _encoder("Share of the reduced channels that each training step leaves out, other ones each time."),
+    ] = 0.0
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        """Return channels, rows and columns of what the network takes: a frame's pixels, or an encoder's maps of it."""
+        if self.encoder is None:
+            return 3, self.rows, self.cols
+        return self.encoder_channels, self.encoder_cells, self.encoder_cells
 
     def __post_init__(self) -> None:
         stages, pools = len(self.trunk_filters), len(self.trunk_pools)
         require(stages == pools, f"trunk_filters and trunk_pools must pair up, got {stages} and {pools} of them")
         check_genres(self.genres)
         shrink = self.branch_pool * math.prod(self.trunk_pools)
+        _, rows, cols = self.frame_shape
+        what = "frames" if self.encoder is None else "encoded frames"
         require(
-            min(self.rows, self.cols) >= shrink,
-            f"frames of {self.rows}x{self.cols} are too small: this network pools {shrink} pixels into one",
+            min(rows, cols) >= shrink,
+            f"{what} of {rows}x{cols} are too small: this network pools {shrink} pixels into one",
         )
 
     @classmethod
@@ -182,8 +229,8 @@ class TrainingConfig(Augmentation):
     weak: Annotated[
         Weak,
         _labels(
-            "How trailers with whole-trailer labels are learnt: through a pooled score over their frames, or with the "
-            "label copied to every frame."
+            "How trailers with whole-trailer labels are learnt: through a pooled score in which frames with high "
+            "scores count more, through the mean of their logits, or with the label copied to every frame."
         ),
     ] = "pool"
     balance: Annotated[bool, _labels("Weigh each genre's frames so that those with and without it count alike.")] = (
@@ -195,7 +242,7 @@ class TrainingConfig(Augmentation):
         _labels(
             "After the last epoch, move the output bias of each genre so that the mean score of the training trailers, "
             "whole and unchanged, is the share of them that show the genre. Crops, which count long trailers more "
-            "often, and random changes leave scores that lean. Needs --keep last and --weak broadcast."
+            "often, and random changes leave scores that lean. Needs --keep last and --weak broadcast or mean."
         ),
     ] = False
     validation_share: Annotated[Share, _splits("Share of the trailers that chooses the epoch and the thresholds.")] = (
@@ -217,8 +264,8 @@ class TrainingConfig(Augmentation):
 
     def __post_init__(self) -> None:
         require(
-            not self.match_prevalence or (self.keep == "last" and self.weak == "broadcast"),
-            f"match_prevalence needs keep = last and weak = broadcast, got {self.keep} and {self.weak}; "
+            not self.match_prevalence or (self.keep == "last" and self.weak != "pool"),
+            f"match_prevalence needs keep = last and weak = broadcast or mean, got {self.keep} and {self.weak}; "
             f"--no-match-prevalence trains without it",
         )
         require(

@@ -49,7 +49,7 @@ def load_clip(path: Path | str) -> np.memmap:
     InputError
         If the file is missing, is no `.npy` file, or holds anything but such an array.
     """
-    clip = _open_array(path, "a clip (.npy)")
+    clip = open_array(path, "a clip (.npy)")
     if clip.ndim != 4 or clip.shape[1] != 3 or clip.dtype != np.uint8 or 0 in clip.shape:
         found = f"{clip.dtype} {clip.shape}"
         raise InputError(f"{path}: expected a clip of uint8 (frames, 3, rows, cols), found {found}")
@@ -69,7 +69,7 @@ def load_times(path: Path | str) -> np.ndarray:
     InputError
         If the file is missing or holds anything else.
     """
-    stored = _open_array(path, "frame times (.npy)")
+    stored = open_array(path, "frame times (.npy)")
     if stored.ndim != 1 or stored.dtype != np.float64:
         raise InputError(f"{path}: expected float64 times of shape (frames,), found {stored.dtype} {stored.shape}")
     if stored.nbytes > MOST_BYTES:
@@ -80,7 +80,8 @@ def load_times(path: Path | str) -> np.ndarray:
     return times
 
 
-def _open_array(path: Path | str, expected: str) -> np.memmap:
+def open_array(path: Path | str, expected: str) -> np.memmap:
+    """Open an array in a `.npy` file without reading it; InputError, with `expected` in words, if it is none."""
     path = Path(path)
     if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
         raise InputError(f"{path}: expected {expected}, found no regular file")
@@ -103,26 +104,28 @@ class ClipWriter:
     ----------
     path : Path
         File to create. Give a temporary name, and move it into place after `finish`.
-    size : int
-        Rows and columns of a frame.
+    shape : tuple of int
+        Of a frame: (3, rows, cols).
+    dtype : str
+        Of its values, as `.npy` files name it.
     """
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, path: Path, shape: tuple[int, ...], *, dtype: str = "|u1") -> None:
         self.frames = 0
-        self._size = size
+        self._shape, self._dtype = shape, dtype
         self._file: BinaryIO = path.open("wb")
         self._file.write(self._header())
 
     def add(self, frame: np.ndarray) -> None:
-        """Append one uint8 frame of shape (3, size, size), C order."""
+        """Append one frame, C order."""
         self._file.write(frame.data)
         self.frames += 1
 
     def _header(self) -> bytes:
         header = BytesIO()
         # NumPy pads the header so that the first axis can grow without moving the data.
-        shape = (self.frames, 3, self._size, self._size)
-        np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        shape = (self.frames, *self._shape)
+        np.lib.format.write_array_header_1_0(header, {"descr": self._dtype, "fortran_order": False, "shape": shape})
         return header.getvalue()
 
     def finish(self) -> None:

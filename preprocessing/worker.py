@@ -168,7 +168,7 @@ class _ClipSink:
         try:
             if self._writer is not None:
                 self._writer.close()
-            self._writer = ClipWriter(self._part, self._size)
+            self._writer = ClipWriter(self._part, (3, self._size, self._size))
         except OSError as error:
             raise not_written(self._clip.parent, error) from error
 

@@ -67,7 +67,7 @@ class _Command(GroupedCommand):
               help="Count labels of unknown trailers instead of refusing them.")  # fmt: skip
 @click.option("--splits", "splits_file", cls=GroupedOption, group="Splits", type=click.Path(path_type=Path),
               help="A splits.csv to use, not draw, splits.")  # fmt: skip
-@config_options(PRESETS[_PRESET].model, leave_out=("rows", "cols", "genres"))
+@config_options(PRESETS[_PRESET].model, leave_out=("rows", "cols", "genres", "encoder_channels", "encoder_digest"))
 @config_options(PRESETS[_PRESET].training)
 def command(
     clips: Path,
@@ -141,6 +141,8 @@ def command(
             resume=resume,
             overwrite=overwrite,
             callbacks=[progress.callback],
+            on_encoding=progress.start_encoding,
+            on_encoded=progress.encoded,
             command=click.get_current_context().meta[_LINE],
         )
     say(str(trained.path))

@@ -17,6 +17,18 @@ class TrainingProgress:
     def __init__(self, epochs: int) -> None:
         self.bar = progress_bar(None, "training", "step")
         self.callback = _BarCallback(self.bar, epochs)
+        self._encoding: Any = None
+
+    def start_encoding(self, frames: int) -> None:
+        """Show how far an encoder is, before the first epoch."""
+        self._encoding = progress_bar(frames, "encoding", "frame") if frames else None
+
+    def encoded(self, frames: int) -> None:
+        """Take so many more frames that are encoded."""
+        if self._encoding is not None:
+            self._encoding.update(frames)
+            if self._encoding.n >= self._encoding.total:
+                self._encoding.close()
 
     def __enter__(self) -> Self:
         return self
@@ -24,6 +36,8 @@ class TrainingProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._encoding is not None:
+            self._encoding.close()
         self.bar.close()
 
 

@@ -18,9 +18,9 @@ from genre_classifier.config import Augmentation
 from genre_classifier.dataset.augmentation import Change, draw_change, possible_lengths
 from genre_classifier.dataset.labels import frame_targets, is_weak, labels_for_trailers, read_labels
 from genre_classifier.genres import GENRES
-from genre_classifier.network.layers import PADDING
+from genre_classifier.network.layers import MAP_PADDING, PADDING
 from genre_classifier.network.memory import let_go
-from preprocessing.clips import clip_path, load_clip, load_times, times_path
+from preprocessing.clips import clip_path, load_clip, load_times, open_array, times_path
 from preprocessing.errors import InputError
 from preprocessing.manifest import read_manifest
 
@@ -45,6 +45,10 @@ class Trailer:
     group : str
         Trailers of one group are never split; a trailer without a group is a group of its own.
     rows, cols : int
+        Of the clip.
+    encoded : Path or None
+        The clip as a pretrained image network sees it, float16 (frames, channels, rows, cols); see
+        `genre_classifier.dataset.encoded`.
     """
 
     trailer_id: int
@@ -56,6 +60,13 @@ class Trailer:
     group: str
     rows: int
     cols: int
+    encoded: Path | None = None
+
+    def open(self) -> np.memmap:
+        """Open the frames that a network takes: the encoded ones, or else the clip's pixels."""
+        if self.encoded is None:
+            return load_clip(self.clip)
+        return open_array(self.encoded, "an encoded clip (.npy)")
 
     @property
     def genres(self) -> np.ndarray:
@@ -133,11 +144,12 @@ class BatchFrames:
     Parameters
     ----------
     clips : sequence of (memmap, Change)
-        uint8 (frames, 3, rows, cols) each, and what happens to it.
+        uint8 (frames, 3, rows, cols) each, or float16 (frames, channels, rows, cols) encoded ones, and what happens to
+        it.
     frames : int
         Of the batch; what a clip lacks is padded at its end.
     dtype : numpy dtype
-        int16 where frames are padded, since no uint8 can hold the padding.
+        int16 where pixels are padded, since no uint8 can hold the padding; float16 for encoded clips.
 
     Attributes
     ----------
@@ -150,6 +162,7 @@ class BatchFrames:
         self._clips = clips
         self.shape = (len(clips), frames, *clips[0][0].shape[1:])
         self.dtype = dtype
+        self._padding = MAP_PADDING if dtype == np.float16 else PADDING
 
     def __getitem__(self, key: tuple[slice, slice]) -> np.ndarray:
         """Read frames of some clips: `[clips, frames]`, both slices, the second with a step of 1."""
@@ -159,7 +172,7 @@ class BatchFrames:
         for row, (clip, change) in zip(frames, clips, strict=True):
             kept = change.kept[places.start : places.stop]
             row[: len(kept)] = change.apply(clip[kept.start : kept.stop : kept.step])
-            row[len(kept) :] = PADDING if len(kept) < len(row) else 0
+            row[len(kept) :] = self._padding if len(kept) < len(row) else 0
             let_go(clip)
         return frames
 
@@ -174,9 +187,10 @@ class TrailerSequence(keras.utils.PyDataset):
     Each batch is `(frames, targets, weights)`:
 
     - frames: `(batch, frames, 3, rows, cols)`, uint8 where nothing needs padding; where lengths vary within a batch, or
-      at random, int16 and padded at the end with -1, which the model leaves out;
+      at random, int16 and padded at the end with -1, which the model leaves out; of encoded clips float16
+      `(batch, frames, channels, rows, cols)`, padded with -65504;
     - targets: a tuple of float32 arrays, one per genre in the order of `Trailer.targets`: `(batch, frames, 1)` with
-      `weak="broadcast"`, fit for any Keras loss; `(batch, frames, 2)` with `weak="pool"`, the second channel being 1
+      `weak="broadcast"`, fit for any Keras loss; `(batch, frames, 2)` otherwise, the second channel being 1
       where the trailer's label is weak, as `genre_classifier.network.losses.TrailerLoss` takes them;
     - weights: a tuple of as many float32 `(batch, frames)`, 0 for padded frames.
 
@@ -189,7 +203,7 @@ class TrailerSequence(keras.utils.PyDataset):
     shuffle : bool
         A new order each epoch; it depends on `seed` and the epoch alone, so that a resumed training sees the same.
     seed : int
-    weak : {"broadcast", "pool"}
+    weak : {"broadcast", "pool", "mean"}
         How weak labels are handed on.
     balance : ndarray of float, shape (2, genres), optional
         Weight of a frame without and with the genre, per genre.
@@ -270,16 +284,18 @@ class TrailerSequence(keras.utils.PyDataset):
         if self._padded:
             # An odd number of frames in the second batch, even ones elsewhere: see the note on Keras above.
             longest += (longest + (index == 1)) % 2
-        channels = 2 if self.weak == "pool" else 1
+        channels = 1 if self.weak == "broadcast" else 2
         targets = np.zeros((self._genres, len(clips), longest, channels), dtype=np.float32)
         weights = np.zeros((self._genres, len(clips), longest), dtype=np.float32)
         for row, ((which, _), (_, change)) in enumerate(zip(chosen, clips, strict=True)):
             target, real = self.trailers[which].targets[change.kept], slice(len(change.kept))
             targets[:, row, real, 0] = target.T
-            if self.weak == "pool":
+            if self.weak != "broadcast":
                 targets[:, row, :, 1] = self.trailers[which].weak
             weights[:, row, real] = np.where(target > 0, self.balance[1], self.balance[0]).T
-        dtype = np.dtype(np.int16 if self._padded else np.uint8)
+        dtype = clips[0][0].dtype
+        if self._padded and dtype == np.uint8:
+            dtype = np.dtype(np.int16)
         return BatchFrames(clips, longest, dtype), tuple(targets), tuple(weights)
 
     def on_epoch_end(self) -> None:
@@ -288,7 +304,7 @@ class TrailerSequence(keras.utils.PyDataset):
 
     def _open(self, which: int, crop: int) -> tuple[np.ndarray, Change]:
         trailer = self.trailers[which]
-        clip = load_clip(trailer.clip)
+        clip = trailer.open()
         if self.augmentation is None:
             return clip, Change(range(len(clip)))
         rng = np.random.default_rng([self.seed, self.epoch, trailer.trailer_id, 1 + crop])

@@ -5,6 +5,8 @@
 - `fit` of `colour_and_motion`: the same, with statistics of the difference from the frame before.
 - `fit` of `movement`: logistic regression on the movement around the frame alone, a dozen numbers, which would drown
   among a hundred about colours.
+- `fit` of `encoder`: logistic regression on what the network's own pretrained encoder sees in the single frame; for
+  networks that have one, and on encoded clips.
 - `trailer_average`: a model's own scores, averaged over each trailer; what remains above it is what time adds.
 """
 
@@ -15,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -32,6 +35,13 @@ FEATURES: dict[str, Features] = {
     "colour_and_motion": lambda clip, times, frames: frame_features.colours_and_differences(clip, frames),
     "movement": frame_features.movement,
 }
+ENCODER = "encoder"
+ENCODER_COMPONENTS = 48  # of a thousand features: with all of them, few trailers are learnt by heart
+
+
+def encoder_features(encoded: np.ndarray, times: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """Return the mean of each channel over the cells of encoded frames: float32, shape (frames, channels)."""
+    return np.asarray(encoded[frames], np.float32).mean(axis=(2, 3))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +51,7 @@ class FrameBaseline:
     Attributes
     ----------
     features : callable
-        One of `FEATURES`.
+        One of `FEATURES`, or `encoder_features`.
     classifiers : tuple
         Per genre a fitted classifier, or the constant score of a genre that training showed nowhere or everywhere.
     """
@@ -75,9 +85,9 @@ def fit(
     Parameters
     ----------
     name : str
-        A key of `FEATURES`.
+        A key of `FEATURES`, or `ENCODER`.
     clips : sequence of ndarray of uint8, each (frames, 3, rows, cols)
-        Training clips; memory-mapped ones are read only where needed.
+        Training clips, encoded ones for `ENCODER`; memory-mapped ones are read only where needed.
     times : sequence of ndarray, each (frames,)
         Seconds of their frames.
     targets : sequence of ndarray, each (frames, genres)
@@ -87,7 +97,7 @@ def fit(
     frames : int
         Most frames to fit on, drawn without replacement from all clips together.
     """
-    features = FEATURES[name]
+    features = encoder_features if name == ENCODER else FEATURES[name]
     if not clips or len(clips) != len(targets):
         raise ValueError(f"expected as many clips as targets, at least one; got {len(clips)} and {len(targets)}")
     lengths = np.array([len(clip) for clip in clips])
@@ -107,8 +117,10 @@ def fit(
         if share in (0.0, 1.0):
             classifiers.append(share)
         else:
-            regression = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
-            classifiers.append(regression.fit(x, y[:, genre]))
+            steps: list[Any] = [StandardScaler(), LogisticRegression(max_iter=300)]
+            if name == ENCODER:
+                steps.insert(0, PCA(min(ENCODER_COMPONENTS, *x.shape), svd_solver="randomized", random_state=seed))
+            classifiers.append(make_pipeline(*steps).fit(x, y[:, genre]))
     return FrameBaseline(features, tuple(classifiers))
 
 

@@ -115,6 +115,11 @@ BASELINES: dict[str, Entry] = {
         "Movement alone",
         "Logistic regression on twelve numbers about how much moves within a second around the frame; no colours.",
     ),
+    "encoder": Entry(
+        "The encoder alone",
+        "Logistic regression on what the network's pretrained encoder sees in the single frame; no movement, no course "
+        "in time.",
+    ),
     "trailer_average": Entry(
         "The model, averaged over the trailer", "The network's own scores without their course in time."
     ),

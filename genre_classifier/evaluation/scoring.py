@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import EvaluationConfig
+from genre_classifier.dataset.encoded import encode_trailers
 from genre_classifier.dataset.splits import SPLIT_NAMES, read_splits
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.evaluation import baselines
@@ -101,7 +102,8 @@ def score_run(
     fingerprint = _fingerprint(run, wanted, training, config.seed)
     durations = known_durations(read_manifest(clips))
     kept = None if again else _whole(out, fingerprint, run.genres)
-    if kept and set(kept.baselines) == set(baselines.FEATURES if training else ()):
+    names = [*baselines.FEATURES, *[baselines.ENCODER] * (run.encoder is not None)] if training else []
+    if kept and set(kept.baselines) == set(names):
         kept = dataclasses.replace(
             kept,
             thresholds=run.thresholds,
@@ -112,6 +114,9 @@ def score_run(
         )
         write_index(out, kept)
         return kept
+    if run.encoder is not None:
+        encoded = encode_trailers([*wanted, *training], clips, run.encoder, on_start=on_start, on_frames=on_frames)
+        wanted, training = encoded[: len(wanted)], encoded[len(wanted) :]
     under_way = ScoringUnderWay(out, fingerprint, run.genres, again=again)
     found = {trailer.source: under_way.find(trailer.trailer_id) for trailer in wanted}
     if on_start:
@@ -122,7 +127,7 @@ def score_run(
     for trailer in wanted:
         table = found[trailer.source]
         if table is None:
-            table = scores_table(trailer.times, score_clip(run.model, load_clip(trailer.clip)), run.genres)
+            table = scores_table(trailer.times, score_clip(run.model, trailer.open()), run.genres)
             under_way.keep(trailer.trailer_id, table)
             if on_frames:
                 on_frames(len(table))
@@ -141,11 +146,8 @@ def score_run(
         ),
         scores=scores,
         baselines={
-            name: _baseline_scores(name, training, wanted, run.genres, config.seed, under_way)
-            for name in baselines.FEATURES
-        }
-        if training
-        else {},
+            name: _baseline_scores(name, training, wanted, run.genres, config.seed, under_way) for name in names
+        },
     )
     under_way.finish(folder)
     return folder
@@ -239,14 +241,18 @@ def _baseline_scores(
     under_way: ScoringUnderWay,
 ) -> dict[str, pd.DataFrame]:
     """Score with a baseline, which is fitted only if a trailer's scores are missing."""
+
+    def frames_of(trailer: Trailer) -> np.ndarray:
+        return trailer.open() if name == baselines.ENCODER else load_clip(trailer.clip)
+
     fitted, scores = None, {}
     for trailer in wanted:
         table = under_way.find(trailer.trailer_id, baseline=name)
         if table is None:
             if fitted is None:
-                clips, times = [load_clip(one.clip) for one in training], [one.times for one in training]
+                clips, times = [frames_of(one) for one in training], [one.times for one in training]
                 fitted = baselines.fit(name, clips, times, [one.targets for one in training], seed=seed)
-            table = scores_table(trailer.times, fitted.score(load_clip(trailer.clip), trailer.times), genres)
+            table = scores_table(trailer.times, fitted.score(frames_of(trailer), trailer.times), genres)
             under_way.keep(trailer.trailer_id, table, baseline=name)
         scores[trailer.source] = table
     return scores

@@ -17,6 +17,7 @@ from genre_classifier.network import backpropagation, convlstm
 from genre_classifier.network.backend import Tensor, fused, scan
 from genre_classifier.network.convlstm import Cell, Moments, Pool
 from genre_classifier.network.layers import Frames
+from genre_classifier.network.map_frames import MapReduction
 
 
 class StageWeights(NamedTuple):
@@ -36,8 +37,8 @@ class Weights(NamedTuple):
 
     Attributes
     ----------
-    prepare : Frames
-        What comes before the first stage; it has no weights.
+    prepare : Frames or MapReduction
+        What comes before the first stage: from pixels, without weights, or from an encoder's maps.
     stages : sequence of StageWeights
     branches : Cell
         All branches' ConvLSTMs, as `fuse_cells` makes them one.
@@ -46,7 +47,7 @@ class Weights(NamedTuple):
         Each branch's layers from its pooled maps to its score.
     """
 
-    prepare: Frames
+    prepare: Frames | MapReduction
     stages: Sequence[StageWeights]
     branches: Cell
     branch_pool: Pool
@@ -136,7 +137,8 @@ def run_layers(
         # Pooled before normalised, so that the rest has less to do. That is the same number, since rounding is
         # monotonic, if a channel whose scale is negative is pooled with its sign turned.
         signs = ops.where(stage.gamma < 0, -1.0, 1.0)
-        options = {"input_gradient": number > 0} if keep else {}
+        needed = number > 0 or isinstance(weights.prepare, MapReduction)
+        options = {"input_gradient": needed} if keep else {}
         frames, state, moments = run(
             stage.cell, frames, states[1 + number], real, pool=stage.pool, signs=signs, **options
         )
@@ -193,7 +195,7 @@ def _affine(stage: StageWeights, mean: Tensor, variance: Tensor) -> tuple[Tensor
     return scale, stage.beta - mean * scale
 
 
-def _real(prepare: Frames, pixels: Tensor) -> Tensor:
+def _real(prepare: Frames | MapReduction, pixels: Tensor) -> Tensor:
     """Return 1 for real frames and 0 for padded ones, `(batch, frames)`."""
     mask = prepare.mask(pixels)
     return ops.ones_like(pixels[:, :, 0, 0, 0], dtype="float32") if mask is None else ops.cast(mask, "float32")

@@ -18,6 +18,7 @@ from genre_classifier.network.backend import Tensor, fused, scan
 
 PACKAGE = "genre_classifier"
 PADDING = -1  # value of every pixel of a padded frame; no uint8 frame can hold it
+MAP_PADDING = -65504.0  # the same for an encoder's maps: the lowest of float16
 # Of "motion": a mean change below half a grey level is noise; the typical change lies where tanh is not flat.
 MOTION_FLOOR, MOTION_SCALE = 2e-3, 0.2
 

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from genre_classifier.config import TrainingConfig
 from genre_classifier.network.backend import Tensor
 from genre_classifier.network.layers import PACKAGE
 
@@ -29,24 +30,37 @@ def linear_softmax_pool(scores: Tensor, valid: Tensor) -> Tensor:
     return ops.sum(scores * scores, axis=1) / ops.maximum(ops.sum(scores, axis=1), _EPSILON)
 
 
+def mean_logit_pool(scores: Tensor, valid: Tensor) -> Tensor:
+    """Pool the scores of a trailer's frames into the score of their mean logit, `(batch, frames)` to `(batch,)`."""
+    scores = ops.clip(scores, _EPSILON, 1 - _EPSILON)
+    logits = ops.where(valid, ops.log(scores) - ops.log(1 - scores), 0.0)
+    count = ops.maximum(ops.sum(ops.cast(valid, "float32"), axis=1), 1.0)
+    return ops.sigmoid(ops.sum(logits, axis=1) / count)
+
+
+POOLS = {"pool": linear_softmax_pool, "mean": mean_logit_pool}
+
+
 @keras.saving.register_keras_serializable(PACKAGE)
 class TrailerLoss(keras.losses.Loss):
     """Binary cross-entropy of one genre, averaged over the frames of each trailer and over the trailers of a batch.
 
     Called with `y_true` `(batch, frames, 2)` (target; 1 where the trailer's label is weak) or `(batch, frames, 1)`
     (all strong), `y_pred` `(batch, frames, 1)` and `sample_weight` `(batch, frames)`, 0 for padded frames. A weak
-    trailer's loss is that of its linear-softmax pooled score; each frame counts with its weight, and the sum is
-    divided by the number of real frames.
+    trailer's loss is that of its pooled score; each frame counts with its weight, and the sum is divided by the number
+    of real frames.
 
     Parameters
     ----------
     label_smoothing : float
         Targets become `target * (1 - s) + s / 2`.
+    pooling : {"pool", "mean"}
+        Of weak trailers: linear softmax, or the mean of the logits.
     """
 
-    def __init__(self, label_smoothing: float = 0.0, name: str = "trailer_loss") -> None:
+    def __init__(self, label_smoothing: float = 0.0, pooling: str = "pool", name: str = "trailer_loss") -> None:
         super().__init__(name=name)
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.pooling = label_smoothing, pooling
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """Return the loss, a scalar."""
@@ -58,11 +72,16 @@ class TrailerLoss(keras.losses.Loss):
         valid = weights > 0
         losses = binary_crossentropy(targets, scores)
         if y_true.shape[-1] == 2:
-            pooled = linear_softmax_pool(scores, valid)[:, None]  # (batch, 1)
+            pooled = POOLS[self.pooling](scores, valid)[:, None]  # (batch, 1)
             losses = ops.where(y_true[..., 1] > 0, binary_crossentropy(targets, pooled), losses)
         real_frames = ops.maximum(ops.sum(ops.cast(valid, "float32"), axis=1), 1.0)
         return ops.mean(ops.sum(losses * weights, axis=1) / real_frames)
 
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds the loss."""
-        return {"label_smoothing": self.label_smoothing, "name": self.name}
+        return {"label_smoothing": self.label_smoothing, "pooling": self.pooling, "name": self.name}
+
+
+def trailer_loss(config: TrainingConfig, *, name: str = "trailer_loss") -> TrailerLoss:
+    """Return the loss of an output that a training's options ask for."""
+    return TrailerLoss(config.label_smoothing, "pool" if config.weak == "broadcast" else config.weak, name=name)

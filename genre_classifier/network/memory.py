@@ -51,7 +51,8 @@ class Maps:
 
 def layer_maps(config: ModelConfig) -> list[Maps]:
     """Return the sizes of the shared stages, then of all branches side by side."""
-    rows, cols, inputs = config.rows, config.cols, INPUT_CHANNELS[config.inputs]
+    _, rows, cols = config.frame_shape
+    inputs = INPUT_CHANNELS[config.inputs] if config.encoder is None else 2 * config.reduced_channels
     branches = config.branch_filters * len(config.genres)
     maps = []
     for filters, size in zip((*config.trunk_filters, branches), (*config.trunk_pools, config.branch_pool), strict=True):
@@ -71,6 +72,7 @@ def weight_bytes(config: ModelConfig) -> float:
     """Return the size of the network's kernels; biases and scales are nothing beside them."""
     *shared, branches = layer_maps(config)
     total = sum(config.kernel_size**2 * (one.inputs + one.filters) * 4 * one.filters for one in shared)
+    total += 2 * config.encoder_channels * config.reduced_channels if config.encoder else 0
     total += config.kernel_size**2 * (branches.inputs + config.branch_filters) * 4 * branches.filters
     maps = 2 if config.head == "pooled" else branches.pooled
     units = (config.branch_filters * maps, *config.dense_units, 1)
@@ -82,11 +84,13 @@ def frame_multiplications(config: ModelConfig) -> float:
     """Return how many numbers scoring a frame multiplies: those of the convolutions and Dense layers.
 
     The branches run as one cell whose recurrent kernel holds zeros between them (`forward.fuse_cells`): these are
-    multiplied too. A training step takes two to three times as many.
+    multiplied too. A training step takes two to three times as many. An encoder's own, once per frame, are not counted.
     """
     maps = layer_maps(config)
     total = sum(config.kernel_size**2 * (one.inputs + one.filters) * 4 * one.filters * one.pixels for one in maps)
     units = (config.branch_filters * (2 if config.head == "pooled" else maps[-1].pooled), *config.dense_units, 1)
+    if config.encoder:
+        total += 2 * math.prod(config.frame_shape) * config.reduced_channels
     return total + len(config.genres) * sum(a * b for a, b in itertools.pairwise(units))
 
 
@@ -95,7 +99,7 @@ def scoring_bytes(config: ModelConfig, chunk: int, *, precision: Precision = "fl
     first = layer_maps(config)[0]
     low = FLOAT if precision == "float32" else 2
     one_frame = first.pixels * (low * (first.inputs + 5 * first.filters) + FLOAT * first.filters * SCORING_COPIES)
-    pixels = 2 * chunk * 3 * config.rows * config.cols
+    pixels = chunk * _read_bytes(config)
     return BASE_BYTES + 2 * weight_bytes(config) + one_frame + _state_bytes(config) + pixels
 
 
@@ -120,7 +124,8 @@ def training_bytes(
     """
     length = frames if chunk is None else min(chunk, frames)
     low = FLOAT if precision == "float32" else 2
-    kept = 0.0
+    # An encoder's maps as float32: of the frame, of the one before, their change and its sign.
+    kept = 0.0 if config.encoder is None else 4.0 * FLOAT * math.prod(config.frame_shape)
     for one in layer_maps(config):
         # Per frame: input and its gradient, h, c and what the convolution gave, the pooled maps, them normalised,
         # and the gradients of both.
@@ -132,7 +137,7 @@ def training_bytes(
     borders = 0 if chunks == 1 else math.ceil(chunks / GROUP) + min(GROUP, chunks)
     # Frames as read (int16 where they are padded) and as given to the backend; where clips are trained whole, the next
     # batch waits too.
-    pixels = (3 if chunks == 1 else 2) * 2 * 3 * config.rows * config.cols * length
+    pixels = (3 if chunks == 1 else 2) * _read_bytes(config) * length
     # Weights, their gradients (two sets while they are added up) and Adam's two moments.
     fixed = BASE_BYTES + weight_bytes(config) * (5 if chunks == 1 else 6)
     return fixed + batch * (length * kept + working + borders * _state_bytes(config) + pixels)
@@ -170,7 +175,7 @@ def require_training_memory(
         return training_bytes(config, frames, chunk=chunk, batch=batch, precision=precision) <= free
 
     message = (
-        f"training on {batch} x {frames} frames of {config.rows}x{config.cols}"
+        f"training on {batch} x {frames} frames of {'x'.join(map(str, config.frame_shape[1:]))}"
         f"{'' if chunk is None else f' in chunks of {chunk}'} needs about {needed / 1e9:.1f} GB, and "
         f"{free / 1e9:.1f} GB are free: "
     )
@@ -240,6 +245,11 @@ def let_go(clip: Any) -> None:
         while isinstance(owner, np.ndarray):
             owner = owner.base
         owner.madvise(mmap.MADV_DONTNEED)
+
+
+def _read_bytes(config: ModelConfig) -> float:
+    """Return the size of a frame as it is read, twice that of its pixels where some are padded, or that of its maps."""
+    return 2 * math.prod(config.frame_shape)
 
 
 def _state_bytes(config: ModelConfig) -> float:

@@ -31,6 +31,7 @@ from genre_classifier.network import forward
 from genre_classifier.network.backend import TENSORFLOW, Tensor, program, require_precision
 from genre_classifier.network.layers import PACKAGE, ConvLSTM2D, FrameFeatures, FrameNormalization, FramePooling, Frames
 from genre_classifier.network.losses import TrailerLoss
+from genre_classifier.network.map_frames import MapFrames
 from genre_classifier.network.training_step import TrainingStep, measure_loss, split_scores
 from preprocessing.errors import InputError
 
@@ -102,7 +103,7 @@ class GenreModel(keras.Model):
 
     Attributes
     ----------
-    prepare : Frames
+    prepare : Frames or MapFrames
     trunk : list of Stage
     branches : list of Branch
         In the order of the outputs.
@@ -119,7 +120,11 @@ class GenreModel(keras.Model):
             recurrent_activation="hard_sigmoid",
             return_sequences=True,
         )
-        prepare = Frames(config.inputs, name="prepare")
+        prepare = (
+            Frames(config.inputs, name="prepare")
+            if config.encoder is None
+            else MapFrames(config.reduced_channels, config.encoder_dropout, name="prepare")
+        )
         trunk = [
             Stage(
                 convlstm(filters, name=f"trunk_{number}"),
@@ -148,7 +153,7 @@ class GenreModel(keras.Model):
 
         # === Functional model ===
         # float32 takes uint8 and padded int16 batches alike; a chunk at a time is cast, never a whole clip.
-        pixels = keras.Input((None, 3, config.rows, config.cols), dtype="float32", name="frames")
+        pixels = keras.Input((None, *config.frame_shape), dtype="float32", name="frames")
         maps, real = prepare(pixels)
         for stage in trunk:
             maps = stage.pool(stage.norm(stage.convlstm(maps), real=real))
@@ -216,7 +221,7 @@ class GenreModel(keras.Model):
 
     def initial_states(self, batch: Tensor | int = 1) -> forward.States:
         """Return the recurrent state before the first frame of `batch` clips."""
-        rows, cols = self.config.rows, self.config.cols
+        _, rows, cols = self.config.frame_shape
         states: list[Any] = [self.prepare.initial_state(batch, rows, cols)]
         for stage in self.trunk:
             states.append(stage.convlstm.initial_state(batch, rows, cols))
@@ -225,8 +230,9 @@ class GenreModel(keras.Model):
         zeros = ops.zeros((batch, rows, cols, filters), dtype="float32")
         return (*states, (zeros, zeros))
 
-    def weights_for_run(self, precision: str) -> forward.Weights:
+    def weights_for_run(self, precision: str, *, training: bool = False) -> forward.Weights:
         """Return the layers' present weights as the programs of `genre_classifier.network.forward` take them."""
+        prepare = self.prepare
         cells = [branch.convlstm.weights_for_run(precision) for branch in self.branches]
         stages = [
             forward.StageWeights(
@@ -235,7 +241,7 @@ class GenreModel(keras.Model):
             for stage in self.trunk
         ]
         return forward.Weights(
-            self.prepare,
+            prepare.weights_for_run(training=training) if isinstance(prepare, MapFrames) else prepare,
             stages,
             forward.fuse_cells(cells),
             self.branches[0].pool.windows,
@@ -250,6 +256,7 @@ class GenreModel(keras.Model):
         Parameters
         ----------
         pixels : tensor or ndarray, shape (batch, frames, 3, rows, cols)
+            Or an encoder's maps, `(batch, frames, channels, rows, cols)`, where the network has one.
         states : tuple
             `initial_states`, or what this method gave for the chunk before.
         precision : {"float32", "bfloat16"}
@@ -307,7 +314,7 @@ class GenreModel(keras.Model):
             step = TrainingStep(
                 self,
                 norms=[stage.norm for stage in self.trunk],
-                weights_for_run=lambda: self.weights_for_run(self.precision),
+                weights_for_run=lambda: self.weights_for_run(self.precision, training=True),
                 initial_states=self.initial_states,
                 chunk=self.chunk,
                 bptt=self.bptt,
@@ -316,6 +323,8 @@ class GenreModel(keras.Model):
             def train_on_next(iterator: Any) -> Any:
                 x, y, weights = keras.utils.unpack_x_y_sample_weight(next(iterator))
                 self.require_size(x)
+                if isinstance(self.prepare, MapFrames):
+                    self.prepare.draw()
                 return step(x, y, weights)
 
             self.train_function = train_on_next

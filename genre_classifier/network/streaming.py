@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from genre_classifier.config import Precision
+from genre_classifier.network.encoder import Encoder
 from genre_classifier.network.memory import let_go
 from genre_classifier.network.model import GenreModel
 
@@ -19,10 +20,12 @@ class ScoreStream:
     model : GenreModel
     precision : {"float32", "bfloat16"}
         Of the convolutions.
+    encoder : Encoder, optional
+        What pixels go through before the network sees them; without it, frames are what the network takes.
     """
 
-    def __init__(self, model: GenreModel, *, precision: Precision = "float32") -> None:
-        self._model = model
+    def __init__(self, model: GenreModel, *, precision: Precision = "float32", encoder: Encoder | None = None) -> None:
+        self._model, self._encoder = model, encoder
         self._precision = precision
         self.reset()
 
@@ -36,7 +39,8 @@ class ScoreStream:
         Parameters
         ----------
         frames : ndarray of uint8, shape (n, 3, rows, cols)
-            Any number of them; the scores do not depend on how a video is cut.
+            Any number of them; the scores do not depend on how a video is cut. Without `encoder`, a network on maps
+            takes encoded ones: float16, (n, channels, rows, cols).
 
         Returns
         -------
@@ -45,6 +49,8 @@ class ScoreStream:
         """
         if not len(frames):
             return np.zeros((0, len(self._model.output_names)), np.float32)
+        if self._encoder is not None:
+            frames = self._encoder.encode(frames)
         scores, self._states = self._model.score_chunk(
             np.ascontiguousarray(frames)[None], self._states, precision=self._precision
         )
@@ -52,7 +58,12 @@ class ScoreStream:
 
 
 def score_clip(
-    model: GenreModel, clip: np.ndarray, *, chunk: int = DEFAULT_CHUNK, precision: Precision = "float32"
+    model: GenreModel,
+    clip: np.ndarray,
+    *,
+    chunk: int = DEFAULT_CHUNK,
+    precision: Precision = "float32",
+    encoder: Encoder | None = None,
 ) -> np.ndarray:
     """Score a whole clip at constant memory.
 
@@ -60,17 +71,18 @@ def score_clip(
     ----------
     model : GenreModel
     clip : ndarray of uint8, shape (frames, 3, rows, cols)
-        May be memory-mapped: a chunk at a time is read.
+        Or an encoded one; see `ScoreStream.feed`. May be memory-mapped: a chunk at a time is read.
     chunk : int
         Frames at once; the scores do not depend on it.
-    precision : {"float32", "bfloat16"}
+    precision, encoder
+        See `ScoreStream`.
 
     Returns
     -------
     ndarray of float32, shape (frames, genres)
         Raw scores in [0, 1], in the order of the network's genres.
     """
-    stream = ScoreStream(model, precision=precision)
+    stream = ScoreStream(model, precision=precision, encoder=encoder)
     parts = [np.zeros((0, len(model.output_names)), np.float32)]
     for start in range(0, len(clip), chunk):
         parts.append(stream.feed(clip[start : start + chunk]))

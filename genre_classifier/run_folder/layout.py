@@ -14,10 +14,11 @@ from preprocessing.locks import LOCK_NAME, locked
 
 SCHEMA = 1  # of config.json, thresholds.json and card.json
 MODEL, CONFIG, THRESHOLDS, SPLITS, CARD = "model.keras", "config.json", "thresholds.json", "splits.csv", "card.json"
+ENCODER = "encoder.keras"  # of a run with a pretrained image network
 HISTORY, CURVES = "history.csv", "curves.png"
 CHECKPOINTS, EVENTS = "checkpoints", "tensorboard"  # folders
 
-_OWN = re.compile("|".join(map(re.escape, (MODEL, CONFIG, THRESHOLDS, SPLITS, CARD, HISTORY, CURVES))))
+_OWN = re.compile("|".join(map(re.escape, (MODEL, ENCODER, CONFIG, THRESHOLDS, SPLITS, CARD, HISTORY, CURVES))))
 _CHECKPOINT = re.compile(r"epoch_\d+\.(json|keras)")
 # As `preprocessing.files.atomic_path` calls them; version 0.1.0 put the name in front.
 _TEMPORARY = re.compile(rf"\.(\d+-[0-9a-f]{{8}}|.+\.\d+){re.escape(TEMPORARY_SUFFIX)}(\..*)?")

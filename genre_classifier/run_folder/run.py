@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,10 +17,13 @@ from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.metrics.calibration import Calibration, apply_temperature, no_calibration
 from genre_classifier.run_folder import model_file
 from genre_classifier.run_folder.checkpoints import find_kept
-from genre_classifier.run_folder.layout import CONFIG, MODEL, SCHEMA, THRESHOLDS
+from genre_classifier.run_folder.layout import CONFIG, ENCODER, MODEL, SCHEMA, THRESHOLDS
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError
 from preprocessing.files import read_document, write_atomically
+
+if TYPE_CHECKING:
+    from genre_classifier.network.encoder import Encoder
 
 _REMEDY = "was the run made by another version?"
 
@@ -69,13 +72,34 @@ class Run:
         model = model_file.read_model(path, limit=model_file.most_bytes(self.model_config))
         if model_file.digest(path) != self.sha256:
             raise InputError(f"{path}: expected the network of a moment ago; is it being trained? Try again")
-        expected, found = (self.model_config.rows, self.model_config.cols), tuple(model.input_shape[-2:])
+        expected, found = self.model_config.frame_shape, tuple(model.input_shape[-3:])
         if found != expected:
             raise InputError(
-                f"{path}: expected a network for frames of {_by(expected)} pixels, as {CONFIG} beside it says, found "
+                f"{path}: expected a network for frames of {_by(expected)}, as {CONFIG} beside it says, found "
                 f"one for {_by(found)}"
             )
         return model
+
+    @cached_property
+    def encoder(self) -> Encoder | None:
+        """Return the pretrained image network that frames go through first; None where the network takes pixels.
+
+        Raises
+        ------
+        InputError
+            If its file cannot be used, or is not what `config.json` describes.
+        """
+        if self.model_config.encoder is None:
+            return None
+        from genre_classifier.network.encoder import read_encoder
+
+        encoder = read_encoder(self.path / ENCODER)
+        if encoder.digest != self.model_config.encoder_digest:
+            raise InputError(
+                f"{self.path / ENCODER}: expected the encoder that {CONFIG} beside it names "
+                f"({self.model_config.encoder}), found another one"
+            )
+        return encoder
 
     def calibrate(self, scores: np.ndarray | pd.DataFrame) -> Any:
         """Apply the temperatures to raw scores `(frames, genres)`; a DataFrame gives a DataFrame."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from genre_classifier.run_folder.layout import CONFIG, MODEL, THRESHOLDS
+from genre_classifier.run_folder.layout import CONFIG, ENCODER, MODEL, THRESHOLDS
 from preprocessing.errors import InputError
 from preprocessing.files import read_json
 from preprocessing.video import check_file
@@ -98,7 +98,7 @@ def read_stamp(folder: Path) -> dict[str, Any]:
 def run_digest(path: Path) -> str:
     """Return a digest of all in a run folder that scores depend on."""
     digest = hashlib.sha256()
-    for name in (MODEL, CONFIG, THRESHOLDS):
+    for name in (MODEL, ENCODER, CONFIG, THRESHOLDS):
         if (path / name).is_file():
             digest.update((path / name).read_bytes())
     return digest.hexdigest()

@@ -58,7 +58,7 @@ def score_frames(
     ndarray of float32, shape (frames, genres)
         Calibrated probabilities, in the order of the run's genres.
     """
-    return run.calibrate(score_clip(run.model, frames, chunk=chunk, precision=precision))
+    return run.calibrate(score_clip(run.model, frames, chunk=chunk, precision=precision, encoder=run.encoder))
 
 
 def iter_scores(
@@ -144,7 +144,7 @@ def tag_trailer(
 
 
 def _scored(run: Run, frames: SampledFrames, chunk: int, precision: Precision) -> Iterator[ScoredFrame]:
-    stream = ScoreStream(run.model, precision=precision)
+    stream = ScoreStream(run.model, precision=precision, encoder=run.encoder)
     latest = -np.inf
     # Closing the chunks stops the reading at once, also when whoever takes the rows breaks off.
     with closing(Prefetch(_chunks(frames, chunk))) as chunks:

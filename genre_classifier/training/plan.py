@@ -14,6 +14,7 @@ import pandas as pd
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset import splits
 from genre_classifier.dataset.trailers import Trailer, load_trailers
+from genre_classifier.network.encoder import Encoder, build_encoder, read_encoder
 from genre_classifier.network.memory import frame_multiplications, require_training_memory
 from genre_classifier.run_folder import layout
 from genre_classifier.run_folder.card import data_digest, read_card
@@ -21,6 +22,7 @@ from genre_classifier.run_folder.run import read_config
 from preprocessing.clips import CONFIG_NAME, read_clip_config
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError
+from preprocessing.options import require
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ class Plan:
         The trailers of each split.
     digest : str
         Of the data.
+    encoder : Encoder or None
+        What the clips go through before the network sees them.
     """
 
     model_config: ModelConfig
@@ -52,6 +56,7 @@ class Plan:
     splits: pd.DataFrame
     parts: dict[str, list[Trailer]]
     digest: str
+    encoder: Encoder | None
 
 
 def plan_training(
@@ -84,6 +89,12 @@ def plan_training(
     model_config = model_config or (stored[0] if stored else ModelConfig())
     trailers = load_trailers(clips, labels, genres=model_config.genres, skip_unknown=skip_unknown)
     model_config = dataclasses.replace(model_config, rows=trailers[0].rows, cols=trailers[0].cols)
+    encoder = _encoder(model_config, run if stored else None)
+    if encoder is not None:
+        _refuse_changed_pixels(training_config)
+        model_config = dataclasses.replace(
+            model_config, encoder_channels=encoder.channels, encoder_digest=encoder.digest
+        )
     clip_config = _clip_config(clips, trailers)
     digest = data_digest(trailers)
     if stored:
@@ -106,7 +117,23 @@ def plan_training(
         f"to learn from"
     )
     before = stored[1] if stored else None
-    return Plan(model_config, training_config, clip_config, before, table, parts, digest)
+    return Plan(model_config, training_config, clip_config, before, table, parts, digest, encoder)
+
+
+def _encoder(config: ModelConfig, run: Path | None) -> Encoder | None:
+    """Return the encoder, of the run that is resumed if there is one."""
+    if config.encoder is None:
+        return None
+    return build_encoder(config, config.rows, config.cols) if run is None else read_encoder(run / layout.ENCODER)
+
+
+def _refuse_changed_pixels(config: TrainingConfig) -> None:
+    """Refuse random changes that a clip which is encoded already cannot go through."""
+    for name in ("zoom", "shift", "brightness", "contrast"):
+        require(
+            not getattr(config, name),
+            f"{name} must be 0 with an encoder, which sees every clip once, as it is; got {getattr(config, name)}",
+        )
 
 
 def _split(trailers: Sequence[Trailer], config: TrainingConfig, given: Path | None) -> pd.DataFrame:

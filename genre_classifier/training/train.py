@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import ModelConfig, TrainingConfig
+from genre_classifier.dataset.encoded import encode_trailers
 from genre_classifier.dataset.splits import write_splits
 from genre_classifier.dataset.trailers import Trailer, TrailerSequence
-from genre_classifier.network.losses import TrailerLoss
+from genre_classifier.network.losses import trailer_loss
 from genre_classifier.network.model import build_model
 from genre_classifier.run_folder import checkpoints, layout, model_file
 from genre_classifier.run_folder.card import new_card, write_card
@@ -24,6 +25,7 @@ from genre_classifier.training import history
 from genre_classifier.training.epochs import EpochKeeper, TensorBoard, learning_rate_at, recover
 from genre_classifier.training.loop import fit_epochs
 from genre_classifier.training.plan import Plan, plan_training
+from genre_classifier.training.reduction import start_from_components
 from preprocessing.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -41,6 +43,8 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    on_encoding: Callable[[int], None] | None = None,
+    on_encoded: Callable[[int], None] | None = None,
     command: str = "train(...)",
 ) -> Run:
     """Train a network and write its run folder.
@@ -67,6 +71,8 @@ def train(
         Replace a run folder that exists; files in it that no training writes stay.
     callbacks : sequence of keras Callback
         Added to the project's own.
+    on_encoding, on_encoded : callable, optional
+        Told the number of frames that an encoder has to go through first; frames done.
     command : str
         Recorded in `card.json`.
 
@@ -102,20 +108,23 @@ def train(
             resume=resume,
         )
         config, genres = plan.training_config, plan.model_config.genres
+        parts = _encoded(plan, Path(clips), on_encoding, on_encoded)
         loaded = _load(run, plan) if resume else None
         _seed(config)
         if loaded:
             model, state = loaded
-            rows, kept = state.rows, recover(run, model, state, plan.parts["validation"], config, genres)
+            rows, kept = state.rows, recover(run, model, state, parts["validation"], config, genres)
         else:
             model, rows, kept = build_model(plan.model_config), [], None
             compile_model(model, config)
+            if plan.encoder is not None:
+                start_from_components(model, parts["train"])
         model.configure(chunk=config.chunk, bptt=config.bptt, precision=config.precision)
         _begin(run, plan, rows, command)  # only now, when all that can be wrong with the input has been found
-        keeper = EpochKeeper(run, plan.parts, config, rows, kept, started, genres)
+        keeper = EpochKeeper(run, parts, config, rows, kept, started, genres)
         keeper.publish()
         if not history.should_stop(rows, config.patience) and len(rows) < config.epochs:
-            sequence = training_sequence(plan.parts["train"], config)
+            sequence = training_sequence(parts["train"], config)
             sequence.epoch = len(rows)
             board = TensorBoard(run / layout.EVENTS, write_graph=False)
             try:
@@ -133,11 +142,25 @@ def train(
         return load_run(run)
 
 
+def _encoded(
+    plan: Plan, clips: Path, on_start: Callable[[int], None] | None, on_frames: Callable[[int], None] | None
+) -> dict[str, list[Trailer]]:
+    """Return the trailers of each split as the network takes them: encoded, where it has an encoder."""
+    if plan.encoder is None:
+        return plan.parts
+    needed = [*plan.parts["train"], *plan.parts["validation"]]
+    done = encode_trailers(needed, clips, plan.encoder, on_start=on_start, on_frames=on_frames)
+    border = len(plan.parts["train"])
+    return plan.parts | {"train": done[:border], "validation": done[border:]}
+
+
 def _begin(run: Path, plan: Plan, rows: checkpoints.Rows, command: str) -> None:
     """Write what a run folder holds before its first epoch, or what a resumed training changes of it."""
     if plan.before is None:
         if stays := layout.empty_run_folder(run):
             logger.warning(f"{run}: left as they are, being no files of a run: {', '.join(stays)}")
+        if plan.encoder is not None:
+            model_file.save_model(run / layout.ENCODER, plan.encoder.network)
         write_config(run, plan.model_config, plan.training_config, plan.clip_config)
         write_splits(run / layout.SPLITS, plan.splits)
         card = new_card(command=command, seed=plan.training_config.seed, data_digest=plan.digest, parts=plan.parts)
@@ -152,7 +175,7 @@ def compile_model(model: keras.Model, config: TrainingConfig) -> None:
     optimizer = keras.optimizers.AdamW(
         learning_rate=config.learning_rate, weight_decay=config.weight_decay, global_clipnorm=config.clip_norm
     )
-    losses = [TrailerLoss(config.label_smoothing, name=f"{output}_loss") for output in model.output_names]
+    losses = [trailer_loss(config, name=f"{output}_loss") for output in model.output_names]
     model.compile(optimizer=optimizer, loss=losses)
 
 

@@ -21,9 +21,8 @@ from genre_classifier.metrics.calibration import (
     prevalence_offsets,
 )
 from genre_classifier.metrics.frames import average_precision
-from genre_classifier.network.losses import TrailerLoss
+from genre_classifier.network.losses import trailer_loss
 from genre_classifier.network.streaming import score_clip
-from preprocessing.clips import load_clip
 
 SCORING_CHUNK = 64  # frames scored at once; scores do not depend on it
 
@@ -38,7 +37,7 @@ class Scored(NamedTuple):
 def score_trailers(model: keras.Model, trailers: Sequence[Trailer], config: TrainingConfig) -> list[Scored]:
     """Score trailers as the training's options say."""
     return [
-        Scored(trailer, score_clip(model, load_clip(trailer.clip), chunk=SCORING_CHUNK, precision=config.precision))
+        Scored(trailer, score_clip(model, trailer.open(), chunk=SCORING_CHUNK, precision=config.precision))
         for trailer in trailers
     ]
 
@@ -66,10 +65,10 @@ def validate(scored: Sequence[Scored], config: TrainingConfig, genres: Sequence[
     """
     if not scored:
         return dict.fromkeys(("val_loss", "val_macro_ap", *(f"val_{genre}_ap" for genre in genres)), math.nan)
-    loss = TrailerLoss(config.label_smoothing)
+    loss = trailer_loss(config)
     total = 0.0
     for trailer, scores in scored:
-        weak = np.full(len(scores), trailer.weak and config.weak == "pool", dtype=np.float32)
+        weak = np.full(len(scores), trailer.weak and config.weak != "broadcast", dtype=np.float32)
         for column in range(len(genres)):
             y_true = np.stack([trailer.targets[:, column], weak], axis=-1)[None]  # (1, frames, 2)
             total += float(loss(y_true, scores[None, :, column : column + 1]))

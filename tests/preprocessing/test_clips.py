@@ -22,7 +22,7 @@ from preprocessing.manifest import COLUMNS, manifest_table, ok_rows, read_manife
 
 def test_a_clip_written_frame_by_frame_is_what_numpy_saves(tmp_path: Path) -> None:
     clip = np.random.default_rng(0).integers(0, 256, (12, 3, 9, 9), dtype=np.uint8)
-    writer = ClipWriter(tmp_path / "clip.npy", 9)
+    writer = ClipWriter(tmp_path / "clip.npy", (3, 9, 9))
     for frame in clip:
         writer.add(frame)
     writer.finish()

@@ -1,0 +1,208 @@
+"""Encoded clips: what a pretrained image network makes of every frame, computed once and kept beside the clips.
+
+`encoded/<encoder digest>/trailer_<id>.npy` in the clips folder: float16, `(frames, channels, rows, cols)`, channels
+first like every clip. Beside it, `trailer_<id>.json` holds the digest of the clip that it was made from: an encoded
+clip counts only while that is the clip there is, so that neither a changed clip nor another encoder is ever mixed up.
+`encoder.keras` in the same folder is the encoder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+
+from genre_classifier.dataset.trailers import Trailer
+from genre_classifier.network.encoder import BATCH, Encoder, read_encoder
+from genre_classifier.network.memory import let_go
+from preprocessing.clips import ClipWriter, load_clip, open_array
+from preprocessing.errors import InputError
+from preprocessing.files import atomic_path, not_written, read_json, write_atomically
+
+FOLDER = "encoded"
+ENCODER = "encoder.keras"
+_DIGITS = 16  # of the encoder's digest, in a folder's name
+
+
+def encoded_folder(clips: Path, encoder: Encoder) -> Path:
+    """Return where the clips of a folder lie, encoded by this encoder."""
+    return Path(clips) / FOLDER / encoder.digest[:_DIGITS]
+
+
+def encode_trailers(
+    trailers: Sequence[Trailer],
+    clips: Path,
+    encoder: Encoder,
+    *,
+    on_start: Callable[[int], None] | None = None,
+    on_frames: Callable[[int], None] | None = None,
+) -> list[Trailer]:
+    """Encode the clips of trailers that are not encoded yet.
+
+    Parameters
+    ----------
+    trailers : sequence of Trailer
+    clips : Path
+        Their clips folder.
+    encoder, on_start, on_frames
+        As for `encode_clips`.
+
+    Returns
+    -------
+    list of Trailer
+        The same, with `encoded` set.
+    """
+    paths = [trailer.clip for trailer in trailers]
+    folder = encode_clips(paths, clips, encoder, on_start=on_start, on_frames=on_frames)
+    return [dataclasses.replace(trailer, encoded=folder / trailer.clip.name) for trailer in trailers]
+
+
+def encode_clips(
+    paths: Sequence[Path],
+    clips: Path,
+    encoder: Encoder,
+    *,
+    jobs: int | None = 1,
+    on_start: Callable[[int], None] | None = None,
+    on_frames: Callable[[int], None] | None = None,
+) -> Path:
+    """Encode the clips that are not encoded yet; each is kept for good as soon as it is done.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Clips of one size.
+    clips : Path
+        Their folder.
+    encoder : Encoder
+        Built for their size.
+    jobs : int or None
+        Processes; None: as many as there are cores.
+    on_start, on_frames : callable, optional
+        Told the number of frames to encode, and frames done.
+
+    Returns
+    -------
+    Path
+        The folder of the encoded clips.
+
+    Raises
+    ------
+    InputError
+        If a clip has another size than the encoder's frames, or cannot be read.
+    WorkError
+        If the folder cannot be written to.
+    """
+    folder = encoded_folder(clips, encoder)
+    missing = [path for path in paths if not _is_whole(path, folder / path.name, encoder)]
+    if on_start:
+        on_start(sum(len(load_clip(path)) for path in missing))
+    if missing:
+        _make_folder(folder, encoder)
+        for frames in _encode_all([(path, folder / path.name) for path in missing], encoder, jobs):
+            if on_frames:
+                on_frames(frames)
+    return folder
+
+
+def _make_folder(folder: Path, encoder: Encoder) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_written(folder, error) from error
+    if not (folder / ENCODER).is_file():
+        with atomic_path(folder / ENCODER) as temporary:
+            encoder.network.save(temporary)
+
+
+def _encode_all(pairs: Sequence[tuple[Path, Path]], encoder: Encoder, jobs: int | None) -> Iterator[int]:
+    """Encode clips to targets; yield the frames of each when it is done."""
+    jobs = min(jobs or joblib.cpu_count(), len(pairs))
+    if jobs == 1:
+        for clip, target in pairs:
+            yield encode_clip(clip, target, encoder)
+        return
+    threads = max(1, joblib.cpu_count() // jobs)
+    work = (joblib.delayed(_encode_elsewhere)(*pair, pairs[0][1].with_name(ENCODER), threads) for pair in pairs)
+    yield from joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(work)
+
+
+def _encode_elsewhere(clip: Path, target: Path, encoder: Path, threads: int) -> int:
+    """Encode one clip in a process of its own, which keeps the encoder for the next one."""
+    os.environ.update(TF_NUM_INTRAOP_THREADS=str(threads), OMP_NUM_THREADS=str(threads))
+    return encode_clip(clip, target, _encoder_of_process(encoder))
+
+
+@functools.lru_cache(maxsize=1)
+def _encoder_of_process(path: Path) -> Encoder:
+    return read_encoder(path)
+
+
+def encode_clip(clip: Path, target: Path, encoder: Encoder) -> int:
+    """Encode one clip, a batch of frames at a time; return how many it has.
+
+    The encoded clip is written whole or not at all, then what it was made from.
+
+    Raises
+    ------
+    InputError
+        If the clip cannot be read, has another size than the encoder's frames, or is encoded to no numbers.
+    WorkError
+        If it cannot be written.
+    """
+    pixels = load_clip(clip)
+    stamp = target.with_suffix(".json")
+    with atomic_path(target) as temporary:
+        writer = ClipWriter(temporary, (encoder.channels, encoder.cells, encoder.cells), dtype="<f2")
+        try:
+            for start in range(0, len(pixels), BATCH):
+                try:
+                    maps = encoder.encode(pixels[start : start + BATCH])
+                except InputError as error:
+                    raise InputError(f"{clip}: {error}") from error
+                for one in maps:
+                    writer.add(one)
+                let_go(pixels)
+            writer.finish()
+        finally:
+            writer.close()
+        stamp.unlink(missing_ok=True)  # of an older clip
+    write_atomically(stamp, json.dumps({"clip": _facts(clip) | {"sha256": _digest(clip)}}) + "\n")
+    return len(pixels)
+
+
+def _is_whole(clip: Path, target: Path, encoder: Encoder) -> bool:
+    """Whether an encoded clip is there, and made from the clip that there is."""
+    try:
+        stamp: Any = read_json(target.with_suffix(".json"), "what an encoded clip was made from")["clip"]
+        shape = (len(load_clip(clip)), encoder.channels, encoder.cells, encoder.cells)
+        maps = open_array(target, "an encoded clip (.npy)")
+        if maps.shape != shape or maps.dtype != np.float16:
+            return False
+        facts = _facts(clip)
+        same = all(stamp[name] == value for name, value in facts.items())
+        if same or stamp["sha256"] != _digest(clip):
+            return same
+    except (InputError, KeyError, TypeError):
+        return False
+    write_atomically(target.with_suffix(".json"), json.dumps({"clip": facts | {"sha256": stamp["sha256"]}}) + "\n")
+    return True  # the same clip, copied or touched
+
+
+def _facts(clip: Path) -> dict[str, int]:
+    """Return what tells at a glance that a file is still the same."""
+    status = clip.stat()
+    return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+
+
+def _digest(clip: Path) -> str:
+    with clip.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

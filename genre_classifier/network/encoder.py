@@ -1,0 +1,271 @@
+"""A pretrained image network in front of the ConvLSTM: frozen, and applied to every frame once.
+
+Whatever network it is, it becomes one of one kind: frames of the clips' size, 0 to 255, in; maps averaged to a few
+cells out. Resizing and scaling are layers of it, so that its file in a run folder is all that a frame needs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from genre_classifier.config import EncoderConfig
+from genre_classifier.network.backend import Tensor, program
+from genre_classifier.network.layers import PACKAGE
+from preprocessing.errors import InputError
+from preprocessing.files import shown
+
+BATCH = 8  # frames; always so many at once, so that a frame's maps do not depend on how a video is cut
+_LARGEST = 65000.0  # of a map: what is further from zero does not fit into float16, or means padding
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class CellMeans(keras.layers.Layer):
+    """Average maps over cells side by side: `(batch, rows, cols, channels)` to `(batch, cells, cells, channels)`.
+
+    A pixel on the border of two cells counts for both, by the share of it that lies in each.
+
+    Parameters
+    ----------
+    cells : int
+        Rows and columns of the result, at most those of the maps.
+    """
+
+    def __init__(self, cells: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cells = cells
+
+    def call(self, maps: Tensor) -> Tensor:
+        """Average."""
+        rows, cols = (cell_weights(pixels, self.cells) for pixels in maps.shape[1:3])
+        return ops.einsum("ar,brck,dc->badk", rows, ops.cast(maps, "float32"), cols)
+
+    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the shape of the output."""
+        return input_shape[0], self.cells, self.cells, input_shape[-1]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "cells": self.cells}
+
+
+def cell_weights(pixels: int, cells: int) -> np.ndarray:
+    """Return how much each pixel of an axis counts for each cell: float32, shape (cells, pixels), rows sum to 1."""
+    borders = np.linspace(0, pixels, cells + 1)
+    first, last = borders[:-1, None], borders[1:, None]
+    places = np.arange(pixels)
+    inside = np.clip(np.minimum(last, places + 1) - np.maximum(first, places), 0, None)
+    return (inside * cells / pixels).astype(np.float32)
+
+
+class Encoder:
+    """A frozen network from frames to maps.
+
+    Parameters
+    ----------
+    network : keras.Model
+        As `build_encoder` makes it: `(rows, cols, 3)`, 0 to 255, to `(cells, cells, channels)`.
+
+    Attributes
+    ----------
+    network : keras.Model
+    rows, cols : int
+        Of the frames that it takes.
+    cells, channels : int
+        Of the maps that it gives.
+    """
+
+    def __init__(self, network: keras.Model) -> None:
+        self.network = network
+        self.network.trainable = False
+        self.rows, self.cols = network.input_shape[1:3]
+        self.cells, self.channels = network.output_shape[2:]
+
+    @cached_property
+    def digest(self) -> str:
+        """Return a SHA-256 over layers and weights: equal for encoders that give the same maps."""
+        layers = self.network.get_config()
+        digest = hashlib.sha256(json.dumps(_nameless(layers), sort_keys=True, default=str).encode())
+        for weight in self.network.get_weights():
+            digest.update(np.ascontiguousarray(weight).tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def _program(self) -> Callable[[Tensor], Tensor]:
+        def encode(frames: Tensor) -> Tensor:
+            pixels = ops.cast(ops.transpose(frames, (0, 2, 3, 1)), "float32")
+            maps = ops.transpose(self.network(pixels, training=False), (0, 3, 1, 2))
+            return ops.cast(ops.clip(maps, -_LARGEST, _LARGEST), "float16")
+
+        return program(encode, self.network.variables)
+
+    def encode(self, frames: np.ndarray) -> np.ndarray:
+        """Encode frames.
+
+        Parameters
+        ----------
+        frames : ndarray of uint8, shape (n, 3, rows, cols)
+
+        Returns
+        -------
+        ndarray of float16, shape (n, channels, cells, cells)
+
+        Raises
+        ------
+        InputError
+            If the frames have another size, or the encoder gives what are no numbers.
+        """
+        expected, found = (3, self.rows, self.cols), tuple(frames.shape[1:])
+        if found != expected:
+            raise InputError(
+                f"expected frames of {'x'.join(map(str, expected))}, which this encoder was built for, found "
+                f"{'x'.join(map(str, found))}"
+            )
+        encoded = np.empty((len(frames), self.channels, self.cells, self.cells), np.float16)
+        for start in range(0, len(frames), BATCH):
+            part = np.zeros((BATCH, *expected), np.uint8)
+            real = frames[start : start + BATCH]
+            part[: len(real)] = real
+            encoded[start : start + BATCH] = np.asarray(self._program(ops.convert_to_tensor(part)))[: len(real)]
+        if not np.isfinite(encoded).all():
+            raise InputError("the encoder gives maps that are no finite numbers")
+        return encoded
+
+
+def build_encoder(config: EncoderConfig, rows: int, cols: int) -> Encoder:
+    """Build the encoder for frames of a size, with its weights.
+
+    Parameters
+    ----------
+    config : EncoderConfig
+        Names it.
+    rows, cols : int
+        Of the frames; they are resized to what the network takes, where that is fixed.
+
+    Raises
+    ------
+    InputError
+        If there is no such network or layer, its weights cannot be had, or it is no image network.
+    """
+    name = str(config.encoder)
+    network, wanted = _read(name) if name.endswith(".keras") else _of_applications(name)
+    scaling = wanted if config.encoder_scaling == "auto" else config.encoder_scaling
+    maps = _maps_of(network, name, config.encoder_layer)
+    if min(maps.shape[1:3]) < config.encoder_cells:
+        raise InputError(
+            f"{name}: expected maps of at least the {config.encoder_cells}x{config.encoder_cells} cells asked for "
+            f"(encoder_cells), found {maps.shape[1]}x{maps.shape[2]}"
+        )
+    body = keras.Model(network.inputs, maps, name="body")
+    pixels = keras.Input((rows, cols, 3), name="frames")
+    scaled = pixels
+    if tuple(body.input_shape[1:3]) != (rows, cols):
+        scaled = keras.layers.Resizing(*body.input_shape[1:3], antialias=True, name="resize")(scaled)
+    if scaling != "none":
+        scale = keras.layers.Conv2D(3, 1, name="scale")
+        scaled = scale(scaled)
+        scale.set_weights(_affine(scaling))
+    return Encoder(keras.Model(pixels, CellMeans(config.encoder_cells, name="cells")(body(scaled)), name="encoder"))
+
+
+def read_encoder(path: Path) -> Encoder:
+    """Read what `Encoder.network.save` wrote; InputError if it is no encoder."""
+    network, _ = _read(str(path))
+    found = network.layers[-1]
+    if not isinstance(found, CellMeans):
+        raise InputError(f"{path}: expected an encoder of this package, found a network that ends in {found.name}")
+    return Encoder(network)
+
+
+def _read(path: str) -> tuple[keras.Model, str]:
+    expected = "expected an image network (.keras)"
+    if not Path(path).is_file():
+        raise InputError(f"{path}: {expected}, found no such file")
+    try:
+        network = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # zipfile, json, h5py and Keras each have errors of their own for damage
+        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        raise InputError(f"{path}: {expected}, found: {shown(reason)}") from error
+    shapes = getattr(network, "input_shape", None)
+    if not isinstance(shapes, tuple) or len(shapes) != 4 or shapes[-1] != 3 or None in shapes[1:]:
+        raise InputError(f"{path}: {expected} that takes (rows, cols, 3), found one that takes {shapes}")
+    return network, "none"
+
+
+def _of_applications(name: str) -> tuple[keras.Model, str]:
+    build = getattr(keras.applications, name, None)
+    known = sorted(word for word in dir(keras.applications) if word[0].isupper())
+    if not (callable(build) and name in known):
+        raise InputError(
+            f"encoder {shown(name)}: expected a .keras file, or a name of keras.applications ({', '.join(known)})"
+        )
+    try:
+        network = build(include_top=False, weights="imagenet", input_shape=_usual_size(build))
+    except Exception as error:  # of the network, the server, or the file that came: keras has no kind of its own
+        url = next(iter(re.findall(r"https?://\S+", str(error))), "")
+        home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))  # where keras.utils.get_file keeps files
+        file = url.rstrip(":.,").rsplit("/", 1)[-1] or "its weights"
+        raise InputError(
+            f"encoder {name}: its weights could not be had from {url.rstrip(':.,') or shown(str(error))}; put {file} "
+            f"into {home / 'models'}, or name a .keras file"
+        ) from error
+    return network, _mode_of(build)
+
+
+def _usual_size(build: Callable[..., Any]) -> tuple[int, int, int]:
+    """Return the size that a network of keras.applications was trained on: that of its architecture with its top."""
+    shape = build(weights=None).input_shape
+    return int(shape[1]), int(shape[2]), 3
+
+
+def _mode_of(build: Any) -> str:
+    """Return how a network of keras.applications scales pixels, by what its module does to a black and a red one."""
+    prepare = sys.modules[build.__module__].preprocess_input
+    black, red = prepare(np.array([[[[0.0, 0, 0], [255.0, 0, 0]]]], np.float32))[0, 0]
+    if np.allclose([black, red], [[0, 0, 0], [255, 0, 0]]):
+        return "none"
+    if np.allclose([black, red], [[-1, -1, -1], [1, -1, -1]]):
+        return "tf"
+    return "torch" if red[0] > black[0] else "caffe"
+
+
+def _affine(scaling: str) -> list[np.ndarray]:
+    """Return kernel and bias of the 1x1 convolution that scales RGB pixels as `keras.applications` does in a mode."""
+    points = np.concatenate([np.zeros((1, 3)), np.eye(3)]).astype(np.float32)
+    scaled = keras.applications.imagenet_utils.preprocess_input(points.reshape(1, 1, 4, 3).copy(), mode=scaling)
+    bias, *rows = np.asarray(scaled).reshape(4, 3)
+    return [np.stack([row - bias for row in rows])[None, None], bias]
+
+
+def _maps_of(network: keras.Model, name: str, layer: str | None) -> Tensor:
+    try:
+        maps = network.outputs[0] if layer is None else network.get_layer(layer).output
+    except ValueError as error:
+        names = ", ".join(one.name for one in network.layers[-8:])
+        raise InputError(f"{name}: expected a layer of it, found {shown(layer)}; its last are {names}") from error
+    if layer is None and len(network.outputs) != 1:
+        raise InputError(f"{name}: expected one output, found {len(network.outputs)}; name a layer (encoder_layer)")
+    if len(maps.shape) != 4 or None in maps.shape[1:]:
+        raise InputError(
+            f"{name}: expected maps (rows, cols, channels) from the layer that is read, found {tuple(maps.shape[1:])}; "
+            f"name another layer (encoder_layer)"
+        )
+    return maps
+
+
+def _nameless(part: Any) -> Any:
+    """Return a configuration without what says nothing about its maps: names, which Keras counts on, and types."""
+    if isinstance(part, dict):
+        return {key: _nameless(value) for key, value in part.items() if key not in ("name", "build_config")}
+    return [_nameless(value) for value in part] if isinstance(part, list | tuple) else part
