@@ -61,6 +61,22 @@ class EncoderConfig(Options):
         ),
     ] = "auto"
     encoder_cells: Annotated[Count, _encoder("Rows and columns that the encoder's maps are averaged to.")] = 2
+    motion_size: Annotated[
+        int,
+        _encoder(
+            "Rows and columns of a small grey picture that is kept beside the encoder's maps, a multiple of "
+            "--encoder-cells: the trunk then sees the movement in it, as --inputs motion, and the branches see what "
+            "the trunk gives beside the encoder's maps. With 0 the trunk sees the maps.",
+            unit="pixels",
+            ge=0,
+            le=512,
+        ),
+    ] = 0
+
+    @property
+    def grey_channels(self) -> int:
+        """Return how many channels of an encoded frame are pixels of its small grey picture."""
+        return (self.motion_size // self.encoder_cells) ** 2
 
 
 class ModelConfig(EncoderConfig):
@@ -112,7 +128,7 @@ class ModelConfig(EncoderConfig):
     ] = 0.99
     norm_epsilon: Annotated[Positive, _network("Added to the variance by BatchNormalization.")] = 1e-3
     genres: Annotated[tuple[str, ...], _network("What the outputs stand for, in order.", strict=False)] = GENRES
-    encoder_channels: Annotated[int, option("Of the encoder's maps; 0 without an encoder.", ge=0, le=65536)] = 0
+    encoder_channels: Annotated[int, option("Of an encoded frame; 0 without an encoder.", ge=0, le=262_144)] = 0
     encoder_digest: Annotated[str, option("Of the encoder's layers and weights; empty without an encoder.")] = ""
     reduced_channels: Annotated[
         Count,
@@ -133,13 +149,31 @@ class ModelConfig(EncoderConfig):
             return 3, self.rows, self.cols
         return self.encoder_channels, self.encoder_cells, self.encoder_cells
 
+    @property
+    def trunk_shape(self) -> tuple[int, int, int]:
+        """Return channels, rows and columns of what the first ConvLSTM sees."""
+        if self.encoder is None:
+            return INPUT_CHANNELS[self.inputs], self.rows, self.cols
+        if self.motion_size:
+            return 1, self.motion_size, self.motion_size
+        return 2 * self.reduced_channels, self.encoder_cells, self.encoder_cells
+
+    @property
+    def joined_channels(self) -> int:
+        """Return how many channels of the encoder's reduced maps the branches see beside what the trunk gives."""
+        return 2 * self.reduced_channels if self.encoder is not None and self.motion_size else 0
+
     def __post_init__(self) -> None:
         stages, pools = len(self.trunk_filters), len(self.trunk_pools)
         require(stages == pools, f"trunk_filters and trunk_pools must pair up, got {stages} and {pools} of them")
         check_genres(self.genres)
         shrink = self.branch_pool * math.prod(self.trunk_pools)
-        _, rows, cols = self.frame_shape
-        what = "frames" if self.encoder is None else "encoded frames"
+        require(
+            self.motion_size % self.encoder_cells == 0,
+            f"motion_size must be a multiple of encoder_cells = {self.encoder_cells}, got {self.motion_size}",
+        )
+        _, rows, cols = self.trunk_shape
+        what = "frames" if self.encoder is None else "grey pictures" if self.motion_size else "encoded frames"
         require(
             min(rows, cols) >= shrink,
             f"{what} of {rows}x{cols} are too small: this network pools {shrink} pixels into one",

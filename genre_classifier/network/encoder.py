@@ -39,7 +39,7 @@ class CellMeans(keras.layers.Layer):
     Parameters
     ----------
     cells : int
-        Rows and columns of the result, at most those of the maps.
+        Rows and columns of the result.
     """
 
     def __init__(self, cells: int, **kwargs: Any) -> None:
@@ -58,6 +58,39 @@ class CellMeans(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {**super().get_config(), "cells": self.cells}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class GreyCells(keras.layers.Layer):
+    """Make a small grey picture of frames, each cell's pixels as its channels: `(batch, cells, cells, channels)`.
+
+    Parameters
+    ----------
+    cells : int
+        Rows and columns of the result.
+    size : int
+        Rows and columns of the picture, a multiple of `cells`; pixels of the frame are averaged.
+    """
+
+    def __init__(self, cells: int, size: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cells, self.size = cells, size
+
+    def call(self, pixels: Tensor) -> Tensor:
+        """Average and cut."""
+        rows, cols = (cell_weights(count, self.size) for count in pixels.shape[1:3])
+        grey = ops.einsum("ar,brc,dc->bad", rows, ops.mean(ops.cast(pixels, "float32"), axis=-1), cols)
+        side = self.size // self.cells
+        cut = ops.reshape(grey, (-1, self.cells, side, self.cells, side))
+        return ops.reshape(ops.transpose(cut, (0, 1, 3, 2, 4)), (-1, self.cells, self.cells, side * side))
+
+    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the shape of the output."""
+        return input_shape[0], self.cells, self.cells, (self.size // self.cells) ** 2
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "cells": self.cells, "size": self.size}
 
 
 def cell_weights(pixels: int, cells: int) -> np.ndarray:
@@ -176,15 +209,18 @@ def build_encoder(config: EncoderConfig, rows: int, cols: int) -> Encoder:
         scale = keras.layers.Conv2D(3, 1, name="scale")
         scaled = scale(scaled)
         scale.set_weights(_affine(scaling))
-    return Encoder(keras.Model(pixels, CellMeans(config.encoder_cells, name="cells")(body(scaled)), name="encoder"))
+    encoded = CellMeans(config.encoder_cells, name="cells")(body(scaled))
+    if config.motion_size:
+        grey = GreyCells(config.encoder_cells, config.motion_size, name="grey")(pixels)
+        encoded = keras.layers.Concatenate(name="encoded")([encoded, grey])
+    return Encoder(keras.Model(pixels, encoded, name="encoder"))
 
 
 def read_encoder(path: Path) -> Encoder:
     """Read what `Encoder.network.save` wrote; InputError if it is no encoder."""
     network, _ = _read(str(path))
-    found = network.layers[-1]
-    if not isinstance(found, CellMeans):
-        raise InputError(f"{path}: expected an encoder of this package, found a network that ends in {found.name}")
+    if not any(isinstance(layer, CellMeans) for layer in network.layers):
+        raise InputError(f"{path}: expected an encoder of this package, found another image network")
     return Encoder(network)
 
 

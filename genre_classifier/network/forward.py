@@ -17,7 +17,7 @@ from genre_classifier.network import backpropagation, convlstm
 from genre_classifier.network.backend import Tensor, fused, scan
 from genre_classifier.network.convlstm import Cell, Moments, Pool
 from genre_classifier.network.layers import Frames
-from genre_classifier.network.map_frames import MapReduction
+from genre_classifier.network.map_frames import MapReduction, join_maps
 
 
 class StageWeights(NamedTuple):
@@ -84,7 +84,7 @@ def step_through(
 
     def one(carry: Any, frame: Tensor) -> Any:
         (prepared, *recurrent), moments = carry
-        pixels, prepared = weights.prepare.step(frame, prepared)
+        pixels, beside, prepared = weights.prepare.step(frame, prepared)
         after, measured = [], []
         joined = convlstm.join(pixels, recurrent[0][0], cells[0].dtype)
         for number, cell in enumerate(cells):
@@ -95,7 +95,8 @@ def step_through(
                     real = _real(weights.prepare, frame[:, None])[:, 0]
                     measured.append(moments[number] + convlstm.measure(h, real))
                 pooled = _pool_and_join(stages[number].pool, cells[number + 1].dtype)
-                joined = pooled(h, *affine[number], recurrent[number + 1][0])
+                last = number == len(stages) - 1 and beside is not None
+                joined = pooled(h, *affine[number], recurrent[number + 1][0], *[beside] * last)
         maps = convlstm.max_pool(h, weights.branch_pool)
         return ((prepared, *after), tuple(measured)), (maps,)
 
@@ -130,14 +131,14 @@ def run_layers(
         Of each stage.
     """
     run = backpropagation.run if keep else convlstm.run_and_pool
-    frames, prepared = weights.prepare.run(pixels, states[0])
+    frames, beside, prepared = weights.prepare.run(pixels, states[0])
     real = _real(weights.prepare, pixels)
     after, measured = [prepared], []
     for number, stage in enumerate(weights.stages):
         # Pooled before normalised, so that the rest has less to do. That is the same number, since rounding is
         # monotonic, if a channel whose scale is negative is pooled with its sign turned.
         signs = ops.where(stage.gamma < 0, -1.0, 1.0)
-        needed = number > 0 or isinstance(weights.prepare, MapReduction)
+        needed = number > 0 or (isinstance(weights.prepare, MapReduction) and beside is None)
         options = {"input_gradient": needed} if keep else {}
         frames, state, moments = run(
             stage.cell, frames, states[1 + number], real, pool=stage.pool, signs=signs, **options
@@ -147,6 +148,8 @@ def run_layers(
         mean, variance = statistics(moments) if batch_statistics else (stage.moving_mean, stage.moving_variance)
         scale, shift = _affine(stage, mean, variance)
         frames = frames * (scale * signs) + shift
+    if beside is not None:
+        frames = join_maps(frames, beside)
     frames, state, _ = run(weights.branches, frames, states[-1], real, pool=weights.branch_pool)
     after.append(state)
     return run_heads(weights.heads, frames), tuple(after), tuple(measured)
@@ -208,8 +211,10 @@ def _no_moments(stage: StageWeights) -> Moments:
 
 @functools.cache
 def _pool_and_join(pool: Pool, dtype: str) -> Callable[..., Tensor]:
-    def apply(frames: Tensor, scale: Tensor, shift: Tensor, h: Tensor) -> Tensor:
+    def apply(frames: Tensor, scale: Tensor, shift: Tensor, h: Tensor, *beside: Tensor) -> Tensor:
         pooled = functools.reduce(ops.maximum, convlstm.corners(frames * scale + shift, pool))
+        if beside:
+            pooled = join_maps(pooled, *beside)
         return convlstm.join(pooled, h, dtype)
 
     return fused(apply)

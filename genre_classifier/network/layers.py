@@ -43,11 +43,11 @@ class Frames(keras.layers.Layer):
     def call(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return `(frames, mask)` of whole clips; see `run`."""
         batch, _, _, rows, cols = ops.shape(pixels)
-        frames, _ = self.run(pixels, self.initial_state(batch, rows, cols))
+        frames, _, _ = self.run(pixels, self.initial_state(batch, rows, cols))
         mask = self.mask(pixels)
         return frames, ops.ones_like(pixels[:, :, 0, 0, 0], dtype="bool") if mask is None else mask
 
-    def run(self, pixels: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def run(self, pixels: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, None, tuple[Tensor, ...]]:
         """Prepare one chunk.
 
         Parameters
@@ -60,6 +60,8 @@ class Frames(keras.layers.Layer):
         Returns
         -------
         frames : float tensor, shape (batch, frames, rows, cols, INPUT_CHANNELS[inputs])
+        joined : None
+            Nothing goes to the branches past the trunk.
         state : tuple
             To be given with the next chunk.
         """
@@ -67,16 +69,16 @@ class Frames(keras.layers.Layer):
         shape = (batch, rows, cols, INPUT_CHANNELS[self.inputs])
 
         def one(state: tuple[Tensor, ...], frame: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor]]:
-            prepared, state = self.step(frame, state)
+            prepared, _, state = self.step(frame, state)
             return state, (prepared,)
 
         (frames,), state = scan(one, state, pixels, [(shape, "float32")])
-        return frames, state
+        return frames, None, state
 
-    def step(self, pixels: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Prepare one frame, `(batch, 3, rows, cols)`; return it and the state after it."""
-        result: tuple[Tensor, tuple[Tensor, ...]] = _prepare(self.inputs)(pixels, state)
-        return result
+    def step(self, pixels: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, None, tuple[Tensor, ...]]:
+        """Prepare one frame, `(batch, 3, rows, cols)`; return it, None, and the state after it."""
+        prepared, state = _prepare(self.inputs)(pixels, state)
+        return prepared, None, state
 
     def mask(self, pixels: Tensor) -> Tensor | None:
         """Return `(batch, frames)`, False for padded frames; None when the type of the pixels cannot hold padding."""

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from genre_classifier.config import INPUT_CHANNELS, ModelConfig, Precision
+from genre_classifier.config import ModelConfig, Precision
 from preprocessing.errors import InputError, WorkError
 
 # Of a command that has imported all it needs and compiled the programs, with a network of no size (TensorFlow 2.21 on
@@ -51,13 +51,14 @@ class Maps:
 
 def layer_maps(config: ModelConfig) -> list[Maps]:
     """Return the sizes of the shared stages, then of all branches side by side."""
-    _, rows, cols = config.frame_shape
-    inputs = INPUT_CHANNELS[config.inputs] if config.encoder is None else 2 * config.reduced_channels
+    inputs, rows, cols = config.trunk_shape
     branches = config.branch_filters * len(config.genres)
-    maps = []
+    maps: list[Maps] = []
     for filters, size in zip((*config.trunk_filters, branches), (*config.trunk_pools, config.branch_pool), strict=True):
         before = rows * cols
         rows, cols = (pooled_size(pixels, size, config.pool_padding) for pixels in (rows, cols))
+        if len(maps) == len(config.trunk_filters):
+            inputs += config.joined_channels
         maps.append(Maps(before, inputs, filters, rows * cols))
         inputs = filters
     return maps
@@ -72,7 +73,7 @@ def weight_bytes(config: ModelConfig) -> float:
     """Return the size of the network's kernels; biases and scales are nothing beside them."""
     *shared, branches = layer_maps(config)
     total = sum(config.kernel_size**2 * (one.inputs + one.filters) * 4 * one.filters for one in shared)
-    total += 2 * config.encoder_channels * config.reduced_channels if config.encoder else 0
+    total += 2 * (config.encoder_channels - config.grey_channels) * config.reduced_channels if config.encoder else 0
     total += config.kernel_size**2 * (branches.inputs + config.branch_filters) * 4 * branches.filters
     maps = 2 if config.head == "pooled" else branches.pooled
     units = (config.branch_filters * maps, *config.dense_units, 1)

@@ -31,7 +31,7 @@ from genre_classifier.network import forward
 from genre_classifier.network.backend import TENSORFLOW, Tensor, program, require_precision
 from genre_classifier.network.layers import PACKAGE, ConvLSTM2D, FrameFeatures, FrameNormalization, FramePooling, Frames
 from genre_classifier.network.losses import TrailerLoss
-from genre_classifier.network.map_frames import MapFrames
+from genre_classifier.network.map_frames import JoinMaps, MapFrames
 from genre_classifier.network.training_step import TrainingStep, measure_loss, split_scores
 from preprocessing.errors import InputError
 
@@ -123,7 +123,7 @@ class GenreModel(keras.Model):
         prepare = (
             Frames(config.inputs, name="prepare")
             if config.encoder is None
-            else MapFrames(config.reduced_channels, config.encoder_dropout, name="prepare")
+            else MapFrames(config.reduced_channels, config.grey_channels, config.encoder_dropout, name="prepare")
         )
         trunk = [
             Stage(
@@ -154,9 +154,11 @@ class GenreModel(keras.Model):
         # === Functional model ===
         # float32 takes uint8 and padded int16 batches alike; a chunk at a time is cast, never a whole clip.
         pixels = keras.Input((None, *config.frame_shape), dtype="float32", name="frames")
-        maps, real = prepare(pixels)
+        maps, *joined, real = prepare(pixels)
         for stage in trunk:
             maps = stage.pool(stage.norm(stage.convlstm(maps), real=real))
+        if joined:
+            maps = JoinMaps(name="join")(maps, *joined)
         scores = [branch.score(branch.pool(branch.convlstm(maps))) for branch in branches]
         super().__init__(inputs=pixels, outputs=scores, name=name, trainable=trainable)
 
@@ -221,8 +223,8 @@ class GenreModel(keras.Model):
 
     def initial_states(self, batch: Tensor | int = 1) -> forward.States:
         """Return the recurrent state before the first frame of `batch` clips."""
-        _, rows, cols = self.config.frame_shape
-        states: list[Any] = [self.prepare.initial_state(batch, rows, cols)]
+        states: list[Any] = [self.prepare.initial_state(batch, *self.config.frame_shape[1:])]
+        _, rows, cols = self.config.trunk_shape
         for stage in self.trunk:
             states.append(stage.convlstm.initial_state(batch, rows, cols))
             rows, cols = stage.pool.windows.windows(rows), stage.pool.windows.windows(cols)

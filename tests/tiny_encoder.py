@@ -1,0 +1,25 @@
+"""A tiny random image network, in place of a pretrained one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SIZE, CHANNELS = 20, 6  # of its frames, and of its maps, 5 x 5
+
+
+def write_encoder(path: Path, *, seed: int = 1) -> Path:
+    """Write it to a `.keras` file: pixels from 0 to 255 in, values around 1 out."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            keras.Input((SIZE, SIZE, 3)),
+            layers.Rescaling(1 / 64),
+            layers.Conv2D(4, 3, strides=2, padding="same", activation="relu", name="early"),
+            layers.Conv2D(CHANNELS, 3, strides=2, padding="same", activation="relu", name="late"),
+        ]
+    )
+    network.save(path)
+    return path
