@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import cv2
 import numpy as np
@@ -34,6 +35,8 @@ class Change:
         How far the picture moves down and right, as shares of its size.
     greys : ndarray of uint8, shape (256,), or None
         New value of each grey value.
+    grey_channels : int
+        Of encoded frames: so many last channels are the pixels of a small grey picture, cell by cell.
     """
 
     kept: range
@@ -42,11 +45,15 @@ class Change:
     place: np.ndarray | None = None
     shares: np.ndarray | None = None
     greys: np.ndarray | None = None
+    grey_channels: int = 0
 
     def apply(self, frames: np.ndarray) -> np.ndarray:
-        """Change some of the kept frames, uint8 (frames, 3, rows, cols); the result is another such array."""
+        """Change some of the kept frames, uint8 (frames, 3, rows, cols); the result is another such array.
+
+        Encoded frames, float16 (frames, channels, rows, cols), can be mirrored.
+        """
         if self.flip:
-            frames = frames[..., ::-1]
+            frames = _mirror(frames, self.grey_channels)
         if self.cut is not None and self.place is not None:
             frames = _zoom(frames, self.cut, self.place)
         if self.shares is not None:
@@ -72,6 +79,19 @@ def draw_change(frames: int, augmentation: Augmentation, rng: np.random.Generato
         offset = 255 * rng.uniform(-augmentation.brightness, augmentation.brightness)
         greys = np.clip((np.arange(256) - 127.5) * gain + 127.5 + offset, 0, 255).astype(np.uint8)
     return Change(kept, flip, cut, place, shares, greys)
+
+
+def _mirror(frames: np.ndarray, grey_channels: int) -> np.ndarray:
+    """Mirror left and right: what lies in a cell is mirrored with it, as far as it is known where it lies."""
+    mirrored = frames[..., ::-1]
+    if not grey_channels:
+        return mirrored
+    count, channels, rows, cols = frames.shape
+    side = math.isqrt(grey_channels)
+    mirrored = mirrored.copy()
+    inside = mirrored[:, channels - grey_channels :].reshape(count, side, side, rows, cols)
+    mirrored[:, channels - grey_channels :] = inside[:, :, ::-1].reshape(count, grey_channels, rows, cols)
+    return mirrored
 
 
 def _zoom(clip: np.ndarray, cut: np.ndarray, place: np.ndarray) -> np.ndarray:

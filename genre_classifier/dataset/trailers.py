@@ -210,6 +210,8 @@ class TrailerSequence(keras.utils.PyDataset):
     augmentation : Augmentation, optional
         Random changes to each clip, the same for all of its frames. With `crop_frames`, an epoch takes as many crops
         of each trailer, from random places, as fit into it side by side; each is a trailer of its own to the loss.
+    grey_channels : int
+        Of encoded trailers: so many last channels are pixels of a small grey picture (`ModelConfig.grey_channels`).
     workers : int
         Threads that load ahead of the training; 0 loads in turn with it.
     """
@@ -224,6 +226,7 @@ class TrailerSequence(keras.utils.PyDataset):
         weak: str = "broadcast",
         balance: np.ndarray | None = None,
         augmentation: Augmentation | None = None,
+        grey_channels: int = 0,
         workers: int = 1,
     ) -> None:
         # Each waiting batch is a batch in memory: one being loaded, one ready.
@@ -237,7 +240,7 @@ class TrailerSequence(keras.utils.PyDataset):
         self.weak = weak
         self._genres = self.trailers[0].targets.shape[1]
         self.balance = np.ones((2, self._genres), dtype=np.float32) if balance is None else balance
-        self.augmentation = augmentation
+        self.augmentation, self.grey_channels = augmentation, grey_channels
         # What an epoch is made of: pairs of a trailer and the number of its crop.
         self._crops = [
             (which, crop)
@@ -308,7 +311,8 @@ class TrailerSequence(keras.utils.PyDataset):
         if self.augmentation is None:
             return clip, Change(range(len(clip)))
         rng = np.random.default_rng([self.seed, self.epoch, trailer.trailer_id, 1 + crop])
-        return clip, draw_change(len(clip), self.augmentation, rng)
+        change = draw_change(len(clip), self.augmentation, rng)
+        return clip, dataclasses.replace(change, grey_channels=self.grey_channels)
 
 
 def _crops_per_epoch(frames: int, augmentation: Augmentation | None) -> int:

@@ -33,7 +33,9 @@ def start_from_components(model: Any, trailers: Sequence[Trailer]) -> None:
         Encoded.
     """
     layer = model.prepare
-    for samples, kernel, bias in zip(_samples(trailers), layer.kernels, layer.biases, strict=True):
+    for samples, kernel, bias in zip(
+        _samples(trailers, layer.kernels[0].shape[0]), layer.kernels, layer.biases, strict=True
+    ):
         weights, shift = components(samples, layer.channels)
         found = weights.shape[1]
         kernel.assign(np.concatenate([weights, np.asarray(kernel)[:, found:]], axis=1))
@@ -62,13 +64,13 @@ def components(samples: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]
     return kernel.astype(np.float32), (-fitted.mean_ @ kernel).astype(np.float32)
 
 
-def _samples(trailers: Sequence[Trailer]) -> tuple[np.ndarray, np.ndarray]:
+def _samples(trailers: Sequence[Trailer], channels: int) -> tuple[np.ndarray, np.ndarray]:
     """Return means of maps and of their change over stretches of frames, per cell: (samples, channels) each."""
     means, changes = [], []
     for trailer in trailers:
         maps = trailer.open()
         for start in range(0, len(maps), STRETCH):
-            part = np.asarray(maps[max(start - 1, 0) : start + STRETCH], np.float32)
+            part = np.asarray(maps[max(start - 1, 0) : start + STRETCH, :channels], np.float32)
             change = np.abs(np.diff(part, axis=0))
             means.append(part.mean(axis=0).reshape(len(part[0]), -1).T)
             if len(change):

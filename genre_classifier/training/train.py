@@ -124,7 +124,7 @@ def train(
         keeper = EpochKeeper(run, parts, config, rows, kept, started, genres)
         keeper.publish()
         if not history.should_stop(rows, config.patience) and len(rows) < config.epochs:
-            sequence = training_sequence(parts["train"], config)
+            sequence = training_sequence(parts["train"], config, grey_channels=plan.model_config.grey_channels)
             sequence.epoch = len(rows)
             board = TensorBoard(run / layout.EVENTS, write_graph=False)
             try:
@@ -179,7 +179,9 @@ def compile_model(model: keras.Model, config: TrainingConfig) -> None:
     model.compile(optimizer=optimizer, loss=losses)
 
 
-def training_sequence(trailers: Sequence[Trailer], config: TrainingConfig) -> TrailerSequence:
+def training_sequence(
+    trailers: Sequence[Trailer], config: TrainingConfig, *, grey_channels: int = 0
+) -> TrailerSequence:
     """Return the batches of the training split, augmented, weighted and shuffled as the options say."""
     return TrailerSequence(
         trailers,
@@ -188,6 +190,7 @@ def training_sequence(trailers: Sequence[Trailer], config: TrainingConfig) -> Tr
         weak=config.weak,
         balance=balance_weights(trailers) if config.balance else None,
         augmentation=config,
+        grey_channels=grey_channels,
     )
 
 
