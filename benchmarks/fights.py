@@ -4,7 +4,8 @@
 
 Five folds that keep every source video on one side, once per seed. On each fold's training clips, with their genres as
 weak labels: the baselines of the report, the article's network as it is, and the preset `small-data`, all on the same
-clips. What a run decides by validation it decides on a split of those training clips.
+clips. What a run decides by validation it decides on a split of those training clips. With `--encoder`, a pretrained
+image network, two rows more: logistic regression on what it sees, and the preset `pretrained`, on clips of 224x224.
 A clip's score is the mean of its frames' scores for `action`; accuracy calls it a fight above 0.5. Beside it stands
 what the best threshold would reach, chosen on the judged clips themselves: one for all, and one for each fold.
 
@@ -20,7 +21,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -42,14 +43,15 @@ if TYPE_CHECKING:
     from genre_classifier.run_folder.run import Run
 
 CLIPS = ClipConfig(fps=15, size=32)
+LARGE_CLIPS = ClipConfig(fps=15, size=224)  # for an encoder
 FOLDS = 5
 ACTION = GENRES.index("action")
 FIGURES = ("accuracy", "best threshold", "best in each fold", "AUC", "AUC within folds", "AP")
 
 
-def read_data(media: Path, clips: Path) -> pd.DataFrame:
+def read_data(media: Path, clips: Path, config: ClipConfig = CLIPS) -> pd.DataFrame:
     """Return `trailer_id, trailer, genre, group` of every clip; `clips` is filled if it is not yet."""
-    preprocess_directory(media, clips, config=CLIPS)
+    preprocess_directory(media, clips, config=config)
     manifest = read_manifest(clips)
     done = manifest[manifest["status"] == "ok"][["trailer_id", "source"]]
     known = pd.read_csv(media / "clips.csv", dtype=str)
@@ -57,10 +59,27 @@ def read_data(media: Path, clips: Path) -> pd.DataFrame:
     return table.rename(columns={"source_group": "group"}).astype({"trailer_id": int})
 
 
-def baseline_scores(name: str, data: pd.DataFrame, test: np.ndarray, clips: Path) -> np.ndarray:
+def encode(media: Path, clips: Path, changes: dict[str, Any]) -> Path:
+    """Fill a folder of clips for an encoder, and encode them; return the folder of the encoded clips."""
+    from genre_classifier.dataset.encoded import encode_clips
+    from genre_classifier.network.encoder import build_encoder
+
+    data = read_data(media, clips, LARGE_CLIPS)
+    config = dataclasses.replace(PRESETS["pretrained"].model, **changes)
+    encoder = build_encoder(config, LARGE_CLIPS.size, LARGE_CLIPS.size)
+    seconds = time.perf_counter()
+    folder = encode_clips([clip_path(clips, int(i)) for i in data["trailer_id"]], clips, encoder)
+    print(f"encoded in {time.perf_counter() - seconds:.0f} s")
+    return folder
+
+
+def baseline_scores(
+    name: str, data: pd.DataFrame, test: np.ndarray, clips: Path, encoded: Path | None = None
+) -> np.ndarray:
     """Fit a baseline of the report on the other clips, labelled as wholes, and score those of `test`."""
     is_action = (data["genre"] == "action").to_numpy()
-    arrays = [load_clip(clip_path(clips, int(i))) for i in data["trailer_id"]]
+    paths = [clip_path(clips, int(i)) for i in data["trailer_id"]]
+    arrays = [load_clip(path) if encoded is None else np.load(encoded / path.name, mmap_mode="r") for path in paths]
     times = [load_times(times_path(clips, int(i))) for i in data["trailer_id"]]
     train = np.setdiff1d(np.arange(len(data)), test)
     targets = [np.full((len(arrays[i]), 1), is_action[i]) for i in train]
@@ -68,30 +87,39 @@ def baseline_scores(name: str, data: pd.DataFrame, test: np.ndarray, clips: Path
     return np.array([fitted.score(arrays[i], times[i]).mean() for i in test])
 
 
-def train_preset(preset: str, clips: Path, labels: pd.DataFrame, run: Path, seed: int) -> Run:
+def train_preset(preset: str, clips: Path, labels: pd.DataFrame, run: Path, seed: int, **changes: Any) -> Run:
     """Train a preset on all labelled clips, on one core: networks as small as these gain little from a second one."""
     os.environ.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1", TF_CPP_MIN_LOG_LEVEL="2")
     from genre_classifier import train
 
     settings = PRESETS[preset]
     training_config = dataclasses.replace(settings.training, seed=seed, test_share=0.0)
-    return train(clips, labels, run, model_config=settings.model, training_config=training_config, overwrite=True)
+    model_config = dataclasses.replace(settings.model, **changes)
+    return train(clips, labels, run, model_config=model_config, training_config=training_config, overwrite=True)
 
 
-def network_scores(preset: str, data: pd.DataFrame, test: np.ndarray, out: Path, name: str, seed: int) -> np.ndarray:
+def network_scores(
+    preset: str, data: pd.DataFrame, test: np.ndarray, out: Path, name: str, seed: int, **changes: Any
+) -> np.ndarray:
     """Train a preset on the other clips and score those of `test`; what is done already is read."""
+    folder = out / ("clips_224" if changes else "clips")
     done = out / f"{name}.json"
     if not done.exists():
         wall, cpu = time.perf_counter(), time.process_time()
         labels = data.drop(index=test).assign(start=np.nan, end=np.nan)[["trailer", "start", "end", "genre", "group"]]
-        run = train_preset(preset, out / "clips", labels, out / "runs" / name, seed)
+        run = train_preset(preset, folder, labels, out / "runs" / name, seed, **changes)
 
         import keras  # only now, as all that loads TensorFlow: training sets its threads
 
-        from genre_classifier.tagging.tag import score_frames
+        from genre_classifier.dataset.encoded import encoded_folder
+        from genre_classifier.network.streaming import score_clip
 
-        clips = [load_clip(clip_path(out / "clips", int(i))) for i in data["trailer_id"].iloc[test]]
-        scores = [float(score_frames(run, clip)[:, ACTION].mean()) for clip in clips]
+        paths = [clip_path(folder, int(i)) for i in data["trailer_id"].iloc[test]]
+        if run.encoder is None:
+            clips = [load_clip(path) for path in paths]
+        else:  # all are encoded already
+            clips = [np.load(encoded_folder(folder, run.encoder) / path.name, mmap_mode="r") for path in paths]
+        scores = [float(run.calibrate(score_clip(run.model, clip))[:, ACTION].mean()) for clip in clips]
         keras.utils.clear_session()
         seconds = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
         write_atomically(done, json.dumps({"scores": scores, "seconds": seconds}))
@@ -144,7 +172,8 @@ def main() -> None:
     parser.add_argument("--media", type=Path, required=True, help="Folder with clips.csv and the videos it names.")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--presets", nargs="*", choices=list(PRESETS), default=list(PRESETS))
+    parser.add_argument("--presets", nargs="*", choices=["article", "small-data"], default=["article", "small-data"])
+    parser.add_argument("--encoder", help="A pretrained image network, for the preset pretrained.")
     parser.add_argument("--jobs", type=int, default=2, help="Folds at a time, one core each.")
     options = parser.parse_args()
     data = read_data(options.media, options.out / "clips")
@@ -156,21 +185,32 @@ def main() -> None:
         splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
         for fold, (_, test) in enumerate(splitter.split(is_action, is_action, groups)):
             tests[seed, fold] = test
-    jobs = [(preset, *key) for preset in options.presets for key in tests]
+    names, encoded = [*baselines.FEATURES, *options.presets], None
+    changes: dict[str, dict[str, Any]] = {}
+    if options.encoder:
+        names += [baselines.ENCODER, "pretrained"]
+        changes["pretrained"] = {"encoder": options.encoder}
+        encoded = encode(options.media, options.out / "clips_224", changes["pretrained"])
+    jobs = [(preset, *key) for preset in names if preset in PRESETS for key in tests]
     found = Parallel(n_jobs=options.jobs)(
-        delayed(network_scores)(preset, data, tests[seed, fold], options.out, f"{preset}_{seed}_{fold}", seed)
+        delayed(network_scores)(
+            preset, data, tests[seed, fold], options.out, f"{preset}_{seed}_{fold}", seed, **changes.get(preset, {})
+        )
         for preset, seed, fold in jobs
     )
     fold_scores = dict(zip(jobs, found, strict=True))
-    for name in baselines.FEATURES:
-        fold_scores |= {
-            (name, *key): baseline_scores(name, data, test, options.out / "clips") for key, test in tests.items()
-        }
+    for name in names:
+        if name not in PRESETS:
+            maps = encoded if name == baselines.ENCODER else None
+            fold_scores |= {
+                (name, *key): baseline_scores(name, data, test, options.out / "clips", maps)
+                for key, test in tests.items()
+            }
 
     print(f"{len(data)} clips of {len(set(groups))} sources, {FOLDS} folds, seeds {options.seeds}; mean and 95 %")
     print(f"{'':<20}" + "".join(f"{figure:>22}" for figure in FIGURES) + f"{'CPU s per fold':>16}")
     table = {}
-    for name in (*baselines.FEATURES, *options.presets):
+    for name in names:
         results = []
         for seed in options.seeds:
             scores, folds = np.full(len(data), np.nan), np.zeros(len(data), dtype=int)

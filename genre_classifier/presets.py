@@ -13,7 +13,7 @@ from genre_classifier.config import EncoderConfig, ModelConfig, TrainingConfig
 
 # EfficientNetV2B0: 6 million parameters, its scaling inside, and ahead of all others of that cost on ImageNet (Keras
 # documentation, "Keras Applications").
-ENCODER = EncoderConfig(encoder="EfficientNetV2B0")
+ENCODER = EncoderConfig(encoder="EfficientNetV2B0", motion_size=32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,26 +56,27 @@ PRESETS: dict[str, Preset] = {
     "pretrained": Preset(
         ModelConfig(
             **vars(ENCODER),
-            trunk_filters=(16, 16),
-            trunk_pools=(1, 1),
+            trunk_filters=(8, 16),
+            trunk_pools=(2, 2),
             branch_filters=8,
-            branch_pool=1,
             head="pooled",
             dense_units=(16,),
             norm_momentum=0.9,
+            reduced_channels=24,
+            encoder_dropout=0.5,
         ),
         TrainingConfig(
-            epochs=20,
+            epochs=12,
             batch_size=8,
             learning_rate=3e-3,
             schedule="cosine",
             weight_decay=1e-3,
             keep="last",
             patience=None,
-            weak="broadcast",
+            weak="mean",
             label_smoothing=0.1,
             match_prevalence=True,
-            crop_frames=60,
+            crop_frames=24,
             flip=True,
             validation_share=0.0,
         ),

@@ -175,8 +175,13 @@ def encode_clip(clip: Path, target: Path, encoder: Encoder) -> int:
         finally:
             writer.close()
         stamp.unlink(missing_ok=True)  # of an older clip
-    write_atomically(stamp, json.dumps({"clip": _facts(clip) | {"sha256": _digest(clip)}}) + "\n")
+    write_stamp(clip, target)
     return len(pixels)
+
+
+def write_stamp(clip: Path, target: Path) -> None:
+    """Say beside an encoded clip what it was made from."""
+    write_atomically(target.with_suffix(".json"), json.dumps({"clip": _facts(clip) | {"sha256": _digest(clip)}}) + "\n")
 
 
 def _is_whole(clip: Path, target: Path, encoder: Encoder) -> bool:

@@ -33,9 +33,8 @@ def start_from_components(model: Any, trailers: Sequence[Trailer]) -> None:
         Encoded.
     """
     layer = model.prepare
-    for samples, kernel, bias in zip(
-        _samples(trailers, layer.kernels[0].shape[0]), layer.kernels, layer.biases, strict=True
-    ):
+    both = _samples(trailers, layer.kernels[0].shape[0])
+    for samples, kernel, bias in zip(both, layer.kernels, layer.biases, strict=True):
         weights, shift = components(samples, layer.channels)
         found = weights.shape[1]
         kernel.assign(np.concatenate([weights, np.asarray(kernel)[:, found:]], axis=1))
