@@ -44,7 +44,7 @@ COMPONENTS = 32
 
 
 def plant(media: Path, clips: Path, changes: dict[str, Any]) -> Path:
-    """Make clips out of the grey pictures, encoded by the maps that are there; return the folder of the encoded ones."""
+    """Make clips out of the grey pictures, encoded by the maps that are there; return the encoded folder."""
     from genre_classifier.dataset.encoded import encoded_folder, write_stamp
     from genre_classifier.network.encoder import build_encoder
 

@@ -142,7 +142,10 @@ class MapFrames(keras.layers.Layer):
     def call(self, maps: Tensor, training: bool = False) -> tuple[Tensor, ...]:
         """Return `(frames, mask)` of whole clips, or `(frames, joined, mask)`; see `MapReduction.run`."""
         batch, _, _, rows, cols = ops.shape(maps)
-        reduction = self._reduction(self._drawn() if training and self.dropout else None)
+        factors = None
+        if training and self.dropout:  # where Keras trains the functional model
+            factors = keras.random.dropout(ops.ones((2, self.channels)), self.dropout, seed=self.seed_generator)
+        reduction = self._reduction(factors)
         frames, joined, _ = reduction.run(maps, self.initial_state(batch, rows, cols))
         mask = reduction.mask(maps)
         return (frames, mask) if joined is None else (frames, joined, mask)
@@ -152,17 +155,15 @@ class MapFrames(keras.layers.Layer):
         zeros = ops.zeros((batch, rows, cols, self.kernels[0].shape[0] + self.grey), "float32")
         return zeros, ops.zeros((batch, 1, 1, 1), "float32")
 
-    def draw(self) -> None:
-        """Draw which channels the training step that begins now leaves out."""
+    def draw(self, seed: int, step: int) -> None:
+        """Draw which channels a training step leaves out: the same ones whenever that step comes."""
         if self.dropout:
-            self.factors.assign(self._drawn())
+            kept = np.random.default_rng([seed, step]).random((2, self.channels)) >= self.dropout
+            self.factors.assign(kept.astype(np.float32) / (1 - self.dropout))
 
     def weights_for_run(self, *, training: bool = False) -> MapReduction:
         """Return the present weights; for training without the channels that are left out."""
         return self._reduction(ops.copy(self.factors) if training and self.dropout else None)
-
-    def _drawn(self) -> Tensor:
-        return keras.random.dropout(ops.ones((2, self.channels)), self.dropout, seed=self.seed_generator)
 
     def _reduction(self, factors: Tensor | None) -> MapReduction:
         kernels, biases = [ops.copy(one) for one in self.kernels], [ops.copy(one) for one in self.biases]

@@ -186,7 +186,12 @@ class GenreModel(keras.Model):
         return cls(options, name=config["name"], trainable=config["trainable"])
 
     def configure(
-        self, *, chunk: int | None = None, bptt: Bptt = "truncated", precision: Precision = "float32"
+        self,
+        *,
+        chunk: int | None = None,
+        bptt: Bptt = "truncated",
+        precision: Precision = "float32",
+        seed: int = 0,
     ) -> None:
         """Say how `fit`, `evaluate` and `predict` run from now on. Not saved with the model.
 
@@ -203,6 +208,8 @@ class GenreModel(keras.Model):
             step, from all frames of the batch.
         precision : {"float32", "bfloat16"}
             Of the convolutions; state, gates, normalisation and Dense layers stay in float32.
+        seed : int
+            Of what training steps draw.
 
         Raises
         ------
@@ -215,7 +222,7 @@ class GenreModel(keras.Model):
                 f"training in chunks, bptt full and precision bfloat16 need the tensorflow backend of Keras; "
                 f"this is {keras.backend.backend()}"
             )
-        self.chunk, self.bptt, self.precision = chunk, bptt, precision
+        self.chunk, self.bptt, self.precision, self.seed = chunk, bptt, precision, seed
         # Keras makes them anew when it next needs them.
         self.train_function: Callable[..., Any] | None = None
         self.test_function: Callable[..., Any] | None = None
@@ -326,7 +333,7 @@ class GenreModel(keras.Model):
                 x, y, weights = keras.utils.unpack_x_y_sample_weight(next(iterator))
                 self.require_size(x)
                 if isinstance(self.prepare, MapFrames):
-                    self.prepare.draw()
+                    self.prepare.draw(self.seed, int(self.optimizer.iterations))
                 return step(x, y, weights)
 
             self.train_function = train_on_next

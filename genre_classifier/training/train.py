@@ -119,7 +119,7 @@ def train(
             compile_model(model, config)
             if plan.encoder is not None:
                 start_from_components(model, parts["train"])
-        model.configure(chunk=config.chunk, bptt=config.bptt, precision=config.precision)
+        model.configure(chunk=config.chunk, bptt=config.bptt, precision=config.precision, seed=config.seed)
         _begin(run, plan, rows, command)  # only now, when all that can be wrong with the input has been found
         keeper = EpochKeeper(run, parts, config, rows, kept, started, genres)
         keeper.publish()

@@ -62,7 +62,7 @@ def test_every_frame_is_encoded_once(clips, encoder):
         maps = np.load(folder / path.name)
         np.testing.assert_array_equal(maps, encoder.encode(np.load(path)))
         assert (maps.dtype, maps.shape[1:]) == (np.float16, (CHANNELS + 4, 2, 2))
-    first, done = encoded(clips, encoder)
+    _, done = encoded(clips, encoder)
     assert done == []
     assert sorted(path.name for path in folder.iterdir() if path.name.startswith(".")) == []
 

@@ -170,8 +170,8 @@ def test_dropout_leaves_channels_out_of_training_alone():
     layer, maps = MapFrames(8, dropout=0.5), maps_of().astype(np.float32)[None]
     scored, _ = layer(maps)
     seen = []
-    for _ in range(4):
-        layer.draw()
+    for step in range(4):
+        layer.draw(7, step)
         frames, _, _ = layer.weights_for_run(training=True).run(maps, layer.initial_state(1, 3, 3))
         ratio = np.asarray(frames)[0, 1:] / np.asarray(scored)[0, 1:]
         factors = ratio.reshape(-1, 16).mean(axis=0)
@@ -179,5 +179,7 @@ def test_dropout_leaves_channels_out_of_training_alone():
         assert set(np.round(factors, 3)) == {0.0, 2.0}
         seen.append(tuple(np.round(factors)))
     assert len(set(seen)) > 1
+    layer.draw(7, 0)
+    assert tuple(np.round(np.asarray(layer.factors).ravel())) == seen[0]
     again, _ = layer(maps)
     np.testing.assert_array_equal(again, scored)

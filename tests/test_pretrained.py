@@ -1,0 +1,116 @@
+"""A pretrained image network from the clips to the report, with the commands that a user runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genre_classifier.cli import _run
+from genre_classifier.run_folder.run import load_run
+from genre_classifier.tagging.scores import read_scores
+from genre_classifier.tagging.tag import score_frames
+from preprocessing.clips import load_clip
+from preprocessing.errors import InputError
+from tests.tiny_encoder import write_encoder
+
+SMALL = ["--trunk-filters", "2,2", "--branch-filters", "2", "--dense-units", "4", "--reduced-channels", "3",
+         "--motion-size", "8", "--batch-size", "2", "--crop-frames", "12", "--genres", "drama,western"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """Return a folder with videos, clips, labels, an encoder and a run of two epochs."""
+    work = tmp_path_factory.mktemp("work")
+    write_encoder(work / "tiny.keras")
+    commands = [
+        ["synthesize", f"{work}/videos", "--trailers", "5", "--duration", "4", "--genres", "drama,western"],
+        ["preprocess", f"{work}/videos", f"{work}/clips", "--frames", "24", "--size", "20", "--jobs", "2"],
+        ["train", f"{work}/clips", f"{work}/videos/labels.csv", f"{work}/run", "--preset", "pretrained",
+         "--encoder", f"{work}/tiny.keras", "--epochs", "2", *SMALL],
+    ]  # fmt: skip
+    for command in commands:
+        assert _run(command) == 0, command
+    return work
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("*.npy")}
+
+
+def test_a_run_holds_its_encoder_and_can_be_moved(work, tmp_path):
+    shutil.copytree(work / "run", tmp_path / "moved")
+    run = load_run(tmp_path / "moved")
+    assert run.model_config.encoder == f"{work}/tiny.keras"
+    assert run.encoder.digest == run.model_config.encoder_digest
+    assert (work / "clips" / "encoded" / run.encoder.digest[:16] / "trailer_0.npy").is_file()
+    clip = load_clip(work / "clips" / "trailer_0.npy")
+    scores = score_frames(run, clip)
+    assert scores.shape == (len(clip), 2)
+    for chunk in (1, 7, 1000):
+        np.testing.assert_allclose(score_frames(run, clip, chunk=chunk), scores, atol=1e-5)
+
+
+def test_a_video_gets_the_scores_of_its_clip(work, tmp_path):
+    assert _run(["tag", f"{work}/run", f"{work}/videos/trailer_001.mp4", "--out", str(tmp_path)]) == 0
+    found = read_scores(tmp_path / "trailer_001" / "scores.csv")
+    expected = score_frames(load_run(work / "run"), load_clip(work / "clips" / "trailer_1.npy"))
+    np.testing.assert_allclose(found.to_numpy(), expected, atol=1e-5)
+
+
+def test_a_resumed_run_is_the_uninterrupted_one(work, tmp_path):
+    before = bytes_of(next((work / "clips" / "encoded").iterdir()))
+    files = [f"{work}/clips", f"{work}/videos/labels.csv"]
+    train = ["train", *files, "--preset", "pretrained", "--encoder", f"{work}/tiny.keras", *SMALL]
+    assert _run([*train[:3], f"{tmp_path}/whole", *train[3:], "--epochs", "3", "--schedule", "constant"]) == 0
+    assert _run([*train[:3], f"{tmp_path}/parts", *train[3:], "--epochs", "1", "--schedule", "constant",
+                 "--no-match-prevalence"]) == 0  # fmt: skip
+    assert _run(["train", *files, f"{tmp_path}/parts", "--resume", "--epochs", "3"]) == 0
+    whole, parts = (pd.read_csv(tmp_path / name / "history.csv")["loss"] for name in ("whole", "parts"))
+    np.testing.assert_array_equal(whole, parts)
+    assert bytes_of(next((work / "clips" / "encoded").iterdir())) == before
+
+
+def test_the_report_compares_with_the_encoder_alone(work, tmp_path, capsys):
+    labels = f"{work}/videos/labels.csv"
+    out = str(tmp_path / "report")
+    assert _run(["evaluate", f"{work}/run", f"{work}/clips", labels, "--out", out, "--split", "all",
+                 "--draws", "20"]) == 0  # fmt: skip
+    assert "The encoder alone" in capsys.readouterr().out
+    assert "encoder" in json.loads((tmp_path / "report" / "scores" / "evaluation.json").read_text())["baselines"]
+    assert (tmp_path / "report" / "scores" / "encoder" / "scores_0.csv").is_file()
+    assert _run(["evaluate", "--scores", out, labels, "--out", f"{out}2", "--draws", "20"]) == 0
+
+
+def test_another_encoder_in_the_run_is_refused(work, tmp_path, capsys):
+    shutil.copytree(work / "run", tmp_path / "run")
+    other = write_encoder(tmp_path / "other.keras", seed=9)
+    assert _run(["encode", f"{work}/clips", "--encoder", str(other), "--motion-size", "8", "--jobs", "1"]) == 0
+    folder = Path(capsys.readouterr().out.split(": ")[0])
+    shutil.copy(folder / "encoder.keras", tmp_path / "run" / "encoder.keras")
+    with pytest.raises(InputError, match="expected the encoder that config"):
+        _ = load_run(tmp_path / "run").encoder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--encoder", "nowhere.keras"], "nowhere.keras: expected an image network (.keras), found no such file"),
+        (["--encoder", "Nothing"], "expected a .keras file, or a name of keras.applications"),
+        (["--zoom", "0.1"], "zoom must be 0 with an encoder"),
+        (["--motion-size", "7"], "motion_size must be a multiple of encoder_cells = 2, got 7"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_a_line(work, tmp_path, capsys, options, expected):
+    command = ["train", f"{work}/clips", f"{work}/videos/labels.csv", f"{tmp_path}/run", "--preset", "pretrained",
+               "--encoder", f"{work}/tiny.keras", *SMALL, *options]  # fmt: skip
+    assert _run(command) == 2
+    message = capsys.readouterr().err
+    assert expected in message
+    assert message.count("\n") == 1
+    assert not (tmp_path / "run").exists()
