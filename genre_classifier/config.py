@@ -131,12 +131,13 @@ class ModelConfig(EncoderConfig):
     encoder_channels: Annotated[int, option("Of an encoded frame; 0 without an encoder.", ge=0, le=262_144)] = 0
     encoder_digest: Annotated[str, option("Of the encoder's layers and weights; empty without an encoder.")] = ""
     reduced_channels: Annotated[
-        Count,
+        tuple[Count, Count],
         _encoder(
-            "Channels that a trainable 1x1 reduction makes of the encoder's maps, and as many of how they change."
+            "Channels that trainable 1x1 reductions make of the encoder's maps, and of how they change from frame to "
+            "frame.",
+            strict=False,
         ),
-    ] = 16
-
+    ] = (16, 16)
     encoder_dropout: Annotated[
         Share,
         _encoder("Share of the reduced channels that each training step leaves out, other ones each time."),
@@ -156,12 +157,12 @@ class ModelConfig(EncoderConfig):
             return INPUT_CHANNELS[self.inputs], self.rows, self.cols
         if self.motion_size:
             return 1, self.motion_size, self.motion_size
-        return 2 * self.reduced_channels, self.encoder_cells, self.encoder_cells
+        return sum(self.reduced_channels), self.encoder_cells, self.encoder_cells
 
     @property
     def joined_channels(self) -> int:
         """Return how many channels of the encoder's reduced maps the branches see beside what the trunk gives."""
-        return 2 * self.reduced_channels if self.encoder is not None and self.motion_size else 0
+        return sum(self.reduced_channels) if self.encoder is not None and self.motion_size else 0
 
     def __post_init__(self) -> None:
         stages, pools = len(self.trunk_filters), len(self.trunk_pools)

@@ -11,8 +11,8 @@ import dataclasses
 
 from genre_classifier.config import EncoderConfig, ModelConfig, TrainingConfig
 
-# EfficientNetV2B0: 6 million parameters, its scaling inside, and ahead of all others of that cost on ImageNet (Keras
-# documentation, "Keras Applications").
+# EfficientNetV2B0: 7 million parameters, 29 MB, scaling inside, 78.7 % of ImageNet right (Keras documentation, "Keras
+# Applications"): none of its size there is better.
 ENCODER = EncoderConfig(encoder="EfficientNetV2B0", motion_size=32)
 
 
@@ -62,7 +62,7 @@ PRESETS: dict[str, Preset] = {
             head="pooled",
             dense_units=(16,),
             norm_momentum=0.9,
-            reduced_channels=24,
+            reduced_channels=(4, 32),
             encoder_dropout=0.5,
         ),
         TrainingConfig(
@@ -76,7 +76,7 @@ PRESETS: dict[str, Preset] = {
             weak="mean",
             label_smoothing=0.1,
             match_prevalence=True,
-            crop_frames=24,
+            crop_frames=12,
             flip=True,
             validation_share=0.0,
         ),

@@ -18,7 +18,7 @@ from preprocessing.clips import load_clip
 from preprocessing.errors import InputError
 from tests.tiny_encoder import write_encoder
 
-SMALL = ["--trunk-filters", "2,2", "--branch-filters", "2", "--dense-units", "4", "--reduced-channels", "3",
+SMALL = ["--trunk-filters", "2,2", "--branch-filters", "2", "--dense-units", "4", "--reduced-channels", "3,4",
          "--motion-size", "8", "--batch-size", "2", "--crop-frames", "12", "--genres", "drama,western"]  # fmt: skip
 
 

@@ -42,7 +42,8 @@ class _Command(GroupedCommand):
     type=click.Choice(list(PRESETS)),
     default=_PRESET,
     show_default=True,
-    help="Settings to start from: those of the article, or what works with fewer than a few hundred trailers; every "
+    help="Settings to start from: those of the article; what works with fewer than a few hundred trailers; or a "
+    "pretrained image network in front (--encoder). Every "
     f"option below changes one of them, and shows the default of {_PRESET}.",
 )
 @click.option(
@@ -93,6 +94,7 @@ def command(
     Example:
       genre-classifier train clips/ labels.csv runs/mine --epochs 40
       genre-classifier train clips/ labels.csv runs/mine --preset small-data
+      genre-classifier train clips/ labels.csv runs/mine --preset pretrained --encoder efficientnet_lite0.keras
       genre-classifier train clips/ movies.csv runs/mine --genres drama,romance,sci-fi
       genre-classifier train clips/ labels.csv runs/mine --resume
       genre-classifier train clips/ labels.csv runs/mine --resume --epochs 60 --patience none

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -38,7 +39,7 @@ class MapReduction(NamedTuple):
         Returns
         -------
         frames : float tensor
-            For the trunk: the reduced maps, `(batch, frames, rows, cols, 2 * reduced)`; or, where maps come with a
+            For the trunk: the reduced maps, `(batch, frames, rows, cols, both reduced)`; or, where maps come with a
             small grey picture, the movement in it, `(batch, frames, size, size, 1)`.
         joined : float tensor or None
             For the branches: the reduced maps, where the trunk does not see them.
@@ -116,8 +117,8 @@ class MapFrames(keras.layers.Layer):
 
     Parameters
     ----------
-    channels : int
-        Of each of the two reductions.
+    channels : tuple of int
+        Of the reduction of the maps, and of that of their change.
     grey : int
         The last channels of a frame are so many pixels of a small grey picture.
     dropout : float
@@ -125,18 +126,28 @@ class MapFrames(keras.layers.Layer):
         for it.
     """
 
-    def __init__(self, channels: int, grey: int = 0, dropout: float = 0.0, **kwargs: Any) -> None:
+    def __init__(self, channels: Sequence[int], grey: int = 0, dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.channels, self.grey, self.dropout = channels, grey, dropout
+        self.channels, self.grey, self.dropout = tuple(channels), grey, dropout
         self.seed_generator = keras.random.SeedGenerator() if dropout else None
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         """Make the weights for maps `(batch, frames, channels, rows, cols)`."""
-        shape, names = (input_shape[2] - self.grey, self.channels), ("maps", "change")
-        self.kernels = [self.add_weight(shape=shape, initializer="glorot_uniform", name=f"{n}_kernel") for n in names]
-        self.biases = [self.add_weight(shape=shape[1:], initializer="zeros", name=f"{n}_bias") for n in names]
+        inputs, named = input_shape[2] - self.grey, list(zip(("maps", "change"), self.channels, strict=True))
+        self.kernels = [
+            self.add_weight(
+                shape=(inputs, count), initializer=keras.initializers.RandomNormal(stddev=1.0), name=f"{name}_kernel"
+            )
+            for name, count in named
+        ]
+        self.biases = [
+            self.add_weight(shape=(count,), initializer="zeros", name=f"{name}_bias") for name, count in named
+        ]
+        # Kernels are kept this much larger than they act, so that a step of the optimizer changes a thousand weights at
+        # once no more than it should (Karras et al., "Progressive growing of GANs", ICLR 2018, section 4.1).
+        self.scale = 1 / math.sqrt(inputs)
         # What each channel is multiplied with in the present training step.
-        self.factors = self.add_weight(shape=(2, self.channels), initializer="ones", trainable=False, name="factors")
+        self.factors = self.add_weight(shape=(sum(self.channels),), initializer="ones", trainable=False, name="factors")
         self.built = True
 
     def call(self, maps: Tensor, training: bool = False) -> tuple[Tensor, ...]:
@@ -144,7 +155,7 @@ class MapFrames(keras.layers.Layer):
         batch, _, _, rows, cols = ops.shape(maps)
         factors = None
         if training and self.dropout:  # where Keras trains the functional model
-            factors = keras.random.dropout(ops.ones((2, self.channels)), self.dropout, seed=self.seed_generator)
+            factors = keras.random.dropout(ops.ones((sum(self.channels),)), self.dropout, seed=self.seed_generator)
         reduction = self._reduction(factors)
         frames, joined, _ = reduction.run(maps, self.initial_state(batch, rows, cols))
         mask = reduction.mask(maps)
@@ -158,7 +169,7 @@ class MapFrames(keras.layers.Layer):
     def draw(self, seed: int, step: int) -> None:
         """Draw which channels a training step leaves out: the same ones whenever that step comes."""
         if self.dropout:
-            kept = np.random.default_rng([seed, step]).random((2, self.channels)) >= self.dropout
+            kept = np.random.default_rng([seed, step]).random(sum(self.channels)) >= self.dropout
             self.factors.assign(kept.astype(np.float32) / (1 - self.dropout))
 
     def weights_for_run(self, *, training: bool = False) -> MapReduction:
@@ -166,15 +177,17 @@ class MapFrames(keras.layers.Layer):
         return self._reduction(ops.copy(self.factors) if training and self.dropout else None)
 
     def _reduction(self, factors: Tensor | None) -> MapReduction:
-        kernels, biases = [ops.copy(one) for one in self.kernels], [ops.copy(one) for one in self.biases]
+        kernels, biases = [one * self.scale for one in self.kernels], [ops.copy(one) for one in self.biases]
         if factors is not None:
-            kernels, biases = ([one * factors[which] for which, one in enumerate(part)] for part in (kernels, biases))
+            parts = factors[: self.channels[0]], factors[self.channels[0] :]
+            kernels = [one * part for one, part in zip(kernels, parts, strict=True)]
+            biases = [one * part for one, part in zip(biases, parts, strict=True)]
         return MapReduction(kernels, biases)
 
     def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the shapes of what `call` gives."""
         batch, frames, _, rows, cols = input_shape
-        reduced = (batch, frames, rows, cols, 2 * self.channels)
+        reduced = (batch, frames, rows, cols, sum(self.channels))
         if not self.grey:
             return reduced, (batch, frames)
         side = round(self.grey**0.5)
@@ -190,4 +203,4 @@ class MapFrames(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {**super().get_config(), "channels": self.channels, "grey": self.grey, "dropout": self.dropout}
+        return {**super().get_config(), "channels": list(self.channels), "grey": self.grey, "dropout": self.dropout}

@@ -73,7 +73,7 @@ def weight_bytes(config: ModelConfig) -> float:
     """Return the size of the network's kernels; biases and scales are nothing beside them."""
     *shared, branches = layer_maps(config)
     total = sum(config.kernel_size**2 * (one.inputs + one.filters) * 4 * one.filters for one in shared)
-    total += 2 * (config.encoder_channels - config.grey_channels) * config.reduced_channels if config.encoder else 0
+    total += (config.encoder_channels - config.grey_channels) * sum(config.reduced_channels) if config.encoder else 0
     total += config.kernel_size**2 * (branches.inputs + config.branch_filters) * 4 * branches.filters
     maps = 2 if config.head == "pooled" else branches.pooled
     units = (config.branch_filters * maps, *config.dense_units, 1)
@@ -91,7 +91,7 @@ def frame_multiplications(config: ModelConfig) -> float:
     total = sum(config.kernel_size**2 * (one.inputs + one.filters) * 4 * one.filters * one.pixels for one in maps)
     units = (config.branch_filters * (2 if config.head == "pooled" else maps[-1].pooled), *config.dense_units, 1)
     if config.encoder:
-        total += 2 * math.prod(config.frame_shape) * config.reduced_channels
+        total += math.prod(config.frame_shape) * sum(config.reduced_channels)
     return total + len(config.genres) * sum(a * b for a, b in itertools.pairwise(units))
 
 

@@ -35,7 +35,8 @@ def start_from_components(model: Any, trailers: Sequence[Trailer]) -> None:
     layer = model.prepare
     both = _samples(trailers, layer.kernels[0].shape[0])
     for samples, kernel, bias in zip(both, layer.kernels, layer.biases, strict=True):
-        weights, shift = components(samples, layer.channels)
+        weights, shift = components(samples, kernel.shape[1])
+        weights = weights / layer.scale
         found = weights.shape[1]
         kernel.assign(np.concatenate([weights, np.asarray(kernel)[:, found:]], axis=1))
         bias.assign(np.concatenate([shift, np.asarray(bias)[found:]]))

@@ -136,3 +136,18 @@ def test_prevalence_and_trailer_average():
     scores = np.array([[0.2, 0.0], [0.4, 1.0], [0.9, 0.5]])
     averaged = baselines.trailer_average(scores, np.array([0, 0, 1]))
     np.testing.assert_allclose(averaged, [[0.3, 0.5], [0.3, 0.5], [0.9, 0.5]], atol=1e-6)
+
+
+def test_what_the_encoder_sees_is_learned_from_its_maps():
+    rng = np.random.default_rng(6)
+    targets = [rng.integers(0, 2, (20, 1)).astype(np.float32) for _ in range(6)]
+    encoded = []
+    for target in targets:
+        maps = rng.normal(size=(20, 200, 2, 2)).astype(np.float16)
+        maps[:, 7] += 4 * target[:, :, None]
+        encoded.append(maps)
+    fitted = fit(baselines.ENCODER, encoded[:4], targets[:4])
+    assert accuracy(fitted, encoded[4:], targets[4:]) > 0.9
+    again = fit(baselines.ENCODER, encoded[:4], targets[:4])
+    times = np.arange(20) / 10
+    np.testing.assert_array_equal(fitted.score(encoded[5], times), again.score(encoded[5], times))

@@ -18,7 +18,7 @@ from genre_classifier.network.streaming import ScoreStream, score_clip
 from tests.network.test_model import SMALL, whole, with_random_statistics
 
 CONFIG = ModelConfig(
-    encoder="tiny", encoder_channels=7, encoder_cells=3, reduced_channels=3, trunk_pools=(1, 2), branch_pool=1,
+    encoder="tiny", encoder_channels=7, encoder_cells=3, reduced_channels=(3, 4), trunk_pools=(1, 2), branch_pool=1,
     norm_momentum=0.5, genres=("drama", "western"), **SMALL,
 )  # fmt: skip
 # The last four channels are a grey picture of 6 x 6, which the trunk sees.
@@ -45,9 +45,9 @@ def model(request):
 
 def test_maps_and_their_change_are_reduced():
     maps = maps_of().astype(np.float32)
-    layer = MapFrames(4)
+    layer = MapFrames((4, 5))
     found, real = layer(maps[None])
-    kernels, biases = ([np.asarray(one) for one in part] for part in (layer.kernels, layer.biases))
+    kernels, biases = [np.asarray(one) / 7**0.5 for one in layer.kernels], [np.asarray(one) for one in layer.biases]
     expected = np.einsum("fcij,ck->fijk", maps, kernels[0]) + biases[0]
     np.testing.assert_allclose(found[0, ..., :4], expected, rtol=1e-4, atol=1e-5)
     change = np.einsum("fcij,ck->fijk", np.abs(np.diff(maps, axis=0)), kernels[1]) + biases[1]
@@ -58,14 +58,14 @@ def test_maps_and_their_change_are_reduced():
 
 def test_the_trunk_sees_the_movement_of_the_grey_picture():
     maps = maps_of(channels=11).astype(np.float32)
-    frames, joined, _ = MapFrames(3, grey=4)(maps[None])
+    frames, joined, _ = MapFrames((3, 3), grey=4)(maps[None])
     cells = maps[:, 7:].reshape(-1, 2, 2, 3, 3)
     pictures = cells.transpose(0, 3, 1, 4, 2).reshape(-1, 1, 6, 6)
     rgb = np.broadcast_to(pictures - pictures.min(), (FRAMES, 3, 6, 6))  # differences are all that counts
     expected, _ = Frames("motion")(rgb[None])
     np.testing.assert_allclose(frames, expected, rtol=1e-3, atol=1e-4)
     assert joined.shape == (1, FRAMES, 3, 3, 6)
-    alone, _ = MapFrames(3)(maps[None, :, :7])
+    alone, _ = MapFrames((3, 3))(maps[None, :, :7])
     assert alone.shape == joined.shape
 
 
@@ -167,7 +167,7 @@ def test_padded_frames_change_nothing(model):
 
 def test_dropout_leaves_channels_out_of_training_alone():
     keras.utils.set_random_seed(1)
-    layer, maps = MapFrames(8, dropout=0.5), maps_of().astype(np.float32)[None]
+    layer, maps = MapFrames((8, 8), dropout=0.5), maps_of().astype(np.float32)[None]
     scored, _ = layer(maps)
     seen = []
     for step in range(4):
