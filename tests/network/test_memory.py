@@ -30,6 +30,8 @@ def test_weights_are_those_of_the_model():
         ModelConfig(rows=36, cols=25),
         ModelConfig(rows=24, cols=24, head="pooled", inputs="rgb+difference"),
         ModelConfig(rows=24, cols=24, head="pooled", inputs="motion"),
+        ModelConfig(encoder="x", encoder_channels=9, encoder_cells=12, head="pooled", reduced_channels=(3, 4)),
+        ModelConfig(encoder="x", encoder_channels=9, motion_size=12, encoder_cells=6, reduced_channels=(3, 4)),
     ):
         variables = build_model(config).trainable_variables
         counted = sum(4 * variable.value.shape.num_elements() for variable in variables if len(variable.shape) > 1)
