@@ -177,7 +177,8 @@ class ModelConfig(EncoderConfig):
         what = "frames" if self.encoder is None else "grey pictures" if self.motion_size else "encoded frames"
         require(
             min(rows, cols) >= shrink,
-            f"{what} of {rows}x{cols} are too small: this network pools {shrink} pixels into one",
+            f"{what} of {rows}x{cols} are too small: this network pools {shrink} pixels into one"
+            + ("" if self.encoder is None else "; --preset pretrained has a network that fits"),
         )
 
     @classmethod

@@ -82,7 +82,7 @@ def test_every_field_says_what_it_is_and_takes_no_other_type(config_class: type[
             except InputError as error:
                 message = str(error)
                 assert message.startswith(
-                    (f"{name} must ", "movie must be below unseen", "frames of ", f"{name} needs")
+                    (f"{name} must ", "movie must be below unseen", "frames of ", "encoded frames of ", f"{name} needs")
                 )
                 assert message.isprintable()
                 assert len(message) < 200
