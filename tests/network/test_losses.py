@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genre_classifier.network.losses import TrailerLoss, linear_softmax_pool
+from genre_classifier.config import TrainingConfig
+from genre_classifier.network.losses import TrailerLoss, linear_softmax_pool, mean_logit_pool, trailer_loss
 
 
 def cross_entropy(target: float, score: float) -> float:
@@ -59,3 +60,16 @@ def test_the_value_of_a_padded_frame_changes_nothing():
     scores[0, 3:], scores[1, 4:] = 0.999, 0.001
     y_true[0, 3:, 0], y_true[1, 4:, 0] = 0, 0
     assert float(TrailerLoss()(y_true, scores, weights)) == pytest.approx(loss, abs=1e-7)
+
+
+def test_weak_trailers_can_be_learned_through_the_mean_of_their_logits():
+    scores = np.array([[0.2, 0.9, 0.6, 0.5]], np.float32)
+    logits = np.log(scores / (1 - scores))[0, :3]  # the fourth frame is padded
+    pooled = 1 / (1 + np.exp(-logits.mean()))
+    np.testing.assert_allclose(mean_logit_pool(scores, np.array([[1, 1, 1, 0]], bool)), [pooled], rtol=1e-5)
+    y_true = np.array([[[1, 1]] * 4], np.float32)
+    weights = np.array([[1, 1, 1, 0]], np.float32)
+    loss = trailer_loss(TrainingConfig(weak="mean"))
+    assert float(loss(y_true, scores[..., None], weights)) == pytest.approx(cross_entropy(1, pooled), abs=1e-5)
+    extremes = np.asarray(mean_logit_pool(np.array([[0, 1], [1, 1], [0, 0]], np.float32), np.ones((3, 2), bool)))
+    np.testing.assert_allclose(extremes, [0.5, 1, 0], atol=1e-6)
