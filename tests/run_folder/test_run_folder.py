@@ -256,7 +256,7 @@ NETWORKS = {
     "3 GB in 3 MB": (lambda path: with_member(path, "more", bytes(200_000_000)), "unpacks to 200 MB, where"),
     "NaN": (lambda path: with_weights(path, np.nan), "found weights that are no finite numbers (trunk_1/"),
     "infinity": (lambda path: with_weights(path, np.inf), "found weights that are no finite numbers (trunk_1/"),
-    "other frames": (other_size, "expected a network for frames of 16x16 pixels, as config.json"),
+    "other frames": (other_size, "expected a network for frames of 3x16x16, as config.json"),
 }
 
 
