@@ -188,7 +188,7 @@ def main() -> None:
     names, encoded = [*baselines.FEATURES, *options.presets], None
     changes: dict[str, dict[str, Any]] = {}
     if options.encoder:
-        names += [baselines.ENCODER, "pretrained"]
+        names += [baselines.ENCODER_ALONE, "pretrained"]
         changes["pretrained"] = {"encoder": options.encoder}
         encoded = encode(options.media, options.out / "clips_224", changes["pretrained"])
     jobs = [(preset, *key) for preset in names if preset in PRESETS for key in tests]
@@ -201,7 +201,7 @@ def main() -> None:
     fold_scores = dict(zip(jobs, found, strict=True))
     for name in names:
         if name not in PRESETS:
-            maps = encoded if name == baselines.ENCODER else None
+            maps = encoded if name == baselines.ENCODER_ALONE else None
             fold_scores |= {
                 (name, *key): baseline_scores(name, data, test, options.out / "clips", maps)
                 for key, test in tests.items()

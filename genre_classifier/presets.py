@@ -13,7 +13,7 @@ from genre_classifier.config import EncoderConfig, ModelConfig, TrainingConfig
 
 # EfficientNetV2B0: 7 million parameters, 29 MB, scaling inside, 78.7 % of ImageNet right (Keras documentation, "Keras
 # Applications"): none of its size there is better.
-ENCODER = EncoderConfig(encoder="EfficientNetV2B0", motion_size=32)
+DEFAULT_ENCODER = EncoderConfig(encoder="EfficientNetV2B0", motion_size=32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "pretrained": Preset(
         ModelConfig(
-            **vars(ENCODER),
+            **vars(DEFAULT_ENCODER),
             trunk_filters=(8, 16),
             trunk_pools=(2, 2),
             branch_filters=8,

@@ -6,6 +6,7 @@ what was found. Nothing here hangs on a pipe, follows a file that never ends, or
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -175,6 +176,27 @@ def special_file(path: Path) -> str | None:
 def why(error: Exception) -> str:
     """Return why the operating system, or Python, refused something: lower case, for the end of a message."""
     return (getattr(error, "strerror", None) or str(error)).lower()
+
+
+def file_digest(path: Path, expected: str) -> str:
+    """Return the SHA-256 of a file, in hexadecimal.
+
+    Parameters
+    ----------
+    path : Path
+    expected : str
+        What it should be, for the message.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: expected {expected}, found: {why(error)}") from error
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------

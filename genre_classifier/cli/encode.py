@@ -11,14 +11,14 @@ from genre_classifier.cli.config_options import config_options, given, value_opt
 from genre_classifier.cli.output import say
 from genre_classifier.cli.progress import progress_bar
 from genre_classifier.config import EncoderConfig
-from genre_classifier.presets import ENCODER
+from genre_classifier.presets import DEFAULT_ENCODER
 from preprocessing.config import Jobs
 from preprocessing.errors import InputError
 
 
 @click.command()
 @click.argument("clips", type=click.Path(path_type=Path))
-@config_options(ENCODER)
+@config_options(DEFAULT_ENCODER)
 @value_option("--jobs", Jobs, default=None)
 def command(clips: Path, jobs: int | None, **options: Any) -> None:
     """Send every clip of the folder CLIPS through a pretrained image network, and keep what it sees in CLIPS/encoded.
@@ -38,7 +38,7 @@ def command(clips: Path, jobs: int | None, **options: Any) -> None:
     from preprocessing.clips import clip_path, load_clip
     from preprocessing.manifest import read_manifest
 
-    config = dataclasses.replace(ENCODER, **given(options, EncoderConfig))
+    config = dataclasses.replace(DEFAULT_ENCODER, **given(options, EncoderConfig))
     manifest = read_manifest(clips)
     paths = [clip_path(clips, int(number)) for number in manifest.loc[manifest["status"] == "ok", "trailer_id"]]
     if not paths:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -25,10 +24,11 @@ from genre_classifier.network.encoder import BATCH, Encoder, read_encoder
 from genre_classifier.network.memory import let_go
 from preprocessing.clips import ClipWriter, load_clip, open_array
 from preprocessing.errors import InputError
-from preprocessing.files import atomic_path, not_written, read_json, write_atomically
+from preprocessing.files import atomic_path, file_digest, make_folder, read_json, write_atomically
 
 FOLDER = "encoded"
-ENCODER = "encoder.keras"
+ENCODER_FILE = "encoder.keras"
+_CLIP = "a clip (.npy)"
 _DIGITS = 16  # of the encoder's digest, in a folder's name
 
 
@@ -97,30 +97,22 @@ def encode_clips(
     Raises
     ------
     InputError
-        If a clip has another size than the encoder's frames, or cannot be read.
+        If a clip has another size than the encoder's frames, or cannot be read; if the folder cannot be written to.
     WorkError
-        If the folder cannot be written to.
+        If the disk is full.
     """
     folder = encoded_folder(clips, encoder)
-    missing = [path for path in paths if not _is_whole(path, folder / path.name, encoder)]
+    missing = [path for path in dict.fromkeys(paths) if not _is_whole(path, folder / path.name, encoder)]
     if on_start:
         on_start(sum(len(load_clip(path)) for path in missing))
     if missing:
-        _make_folder(folder, encoder)
+        make_folder(folder, purpose="encoded clips")
+        if not (folder / ENCODER_FILE).is_file():
+            encoder.save(folder / ENCODER_FILE)
         for frames in _encode_all([(path, folder / path.name) for path in missing], encoder, jobs):
             if on_frames:
                 on_frames(frames)
     return folder
-
-
-def _make_folder(folder: Path, encoder: Encoder) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise not_written(folder, error) from error
-    if not (folder / ENCODER).is_file():
-        with atomic_path(folder / ENCODER) as temporary:
-            encoder.network.save(temporary)
 
 
 def _encode_all(pairs: Sequence[tuple[Path, Path]], encoder: Encoder, jobs: int | None) -> Iterator[int]:
@@ -131,7 +123,7 @@ def _encode_all(pairs: Sequence[tuple[Path, Path]], encoder: Encoder, jobs: int 
             yield encode_clip(clip, target, encoder)
         return
     threads = max(1, joblib.cpu_count() // jobs)
-    work = (joblib.delayed(_encode_elsewhere)(*pair, pairs[0][1].with_name(ENCODER), threads) for pair in pairs)
+    work = (joblib.delayed(_encode_elsewhere)(*pair, pairs[0][1].with_name(ENCODER_FILE), threads) for pair in pairs)
     yield from joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(work)
 
 
@@ -179,9 +171,10 @@ def encode_clip(clip: Path, target: Path, encoder: Encoder) -> int:
     return len(pixels)
 
 
-def write_stamp(clip: Path, target: Path) -> None:
-    """Say beside an encoded clip what it was made from."""
-    write_atomically(target.with_suffix(".json"), json.dumps({"clip": _facts(clip) | {"sha256": _digest(clip)}}) + "\n")
+def write_stamp(clip: Path, target: Path, *, sha256: str | None = None) -> None:
+    """Say beside an encoded clip what it was made from; the clip's digest is computed if it is not known."""
+    facts = _facts(clip) | {"sha256": sha256 or file_digest(clip, _CLIP)}
+    write_atomically(target.with_suffix(".json"), json.dumps({"clip": facts}) + "\n")
 
 
 def _is_whole(clip: Path, target: Path, encoder: Encoder) -> bool:
@@ -192,13 +185,12 @@ def _is_whole(clip: Path, target: Path, encoder: Encoder) -> bool:
         maps = open_array(target, "an encoded clip (.npy)")
         if maps.shape != shape or maps.dtype != np.float16:
             return False
-        facts = _facts(clip)
-        same = all(stamp[name] == value for name, value in facts.items())
-        if same or stamp["sha256"] != _digest(clip):
+        same = all(stamp[name] == value for name, value in _facts(clip).items())
+        if same or stamp["sha256"] != file_digest(clip, _CLIP):
             return same
     except (InputError, KeyError, TypeError):
         return False
-    write_atomically(target.with_suffix(".json"), json.dumps({"clip": facts | {"sha256": stamp["sha256"]}}) + "\n")
+    write_stamp(clip, target, sha256=stamp["sha256"])
     return True  # the same clip, copied or touched
 
 
@@ -206,8 +198,3 @@ def _facts(clip: Path) -> dict[str, int]:
     """Return what tells at a glance that a file is still the same."""
     status = clip.stat()
     return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns}
-
-
-def _digest(clip: Path) -> str:
-    with clip.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

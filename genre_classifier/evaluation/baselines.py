@@ -35,7 +35,7 @@ FEATURES: dict[str, Features] = {
     "colour_and_motion": lambda clip, times, frames: frame_features.colours_and_differences(clip, frames),
     "movement": frame_features.movement,
 }
-ENCODER = "encoder"
+ENCODER_ALONE = "encoder"
 ENCODER_COMPONENTS = 48  # of a thousand features: with all of them, few trailers are learnt by heart
 
 
@@ -85,9 +85,9 @@ def fit(
     Parameters
     ----------
     name : str
-        A key of `FEATURES`, or `ENCODER`.
+        A key of `FEATURES`, or `ENCODER_ALONE`.
     clips : sequence of ndarray of uint8, each (frames, 3, rows, cols)
-        Training clips, encoded ones for `ENCODER`; memory-mapped ones are read only where needed.
+        Training clips, encoded ones for `ENCODER_ALONE`; memory-mapped ones are read only where needed.
     times : sequence of ndarray, each (frames,)
         Seconds of their frames.
     targets : sequence of ndarray, each (frames, genres)
@@ -97,7 +97,7 @@ def fit(
     frames : int
         Most frames to fit on, drawn without replacement from all clips together.
     """
-    features = encoder_features if name == ENCODER else FEATURES[name]
+    features = encoder_features if name == ENCODER_ALONE else FEATURES[name]
     if not clips or len(clips) != len(targets):
         raise ValueError(f"expected as many clips as targets, at least one; got {len(clips)} and {len(targets)}")
     lengths = np.array([len(clip) for clip in clips])
@@ -118,7 +118,7 @@ def fit(
             classifiers.append(share)
         else:
             steps: list[Any] = [StandardScaler(), LogisticRegression(max_iter=300)]
-            if name == ENCODER:
+            if name == ENCODER_ALONE:
                 steps.insert(0, PCA(min(ENCODER_COMPONENTS, *x.shape), svd_solver="randomized", random_state=seed))
             classifiers.append(make_pipeline(*steps).fit(x, y[:, genre]))
     return FrameBaseline(features, tuple(classifiers))

@@ -102,7 +102,7 @@ def score_run(
     fingerprint = _fingerprint(run, wanted, training, config.seed)
     durations = known_durations(read_manifest(clips))
     kept = None if again else _whole(out, fingerprint, run.genres)
-    names = [*baselines.FEATURES, *[baselines.ENCODER] * (run.encoder is not None)] if training else []
+    names = [*baselines.FEATURES, *[baselines.ENCODER_ALONE] * (run.encoder is not None)] if training else []
     if kept and set(kept.baselines) == set(names):
         kept = dataclasses.replace(
             kept,
@@ -243,7 +243,7 @@ def _baseline_scores(
     """Score with a baseline, which is fitted only if a trailer's scores are missing."""
 
     def frames_of(trailer: Trailer) -> np.ndarray:
-        return trailer.open() if name == baselines.ENCODER else load_clip(trailer.clip)
+        return trailer.open() if name == baselines.ENCODER_ALONE else load_clip(trailer.clip)
 
     fitted, scores = None, {}
     for trailer in wanted:

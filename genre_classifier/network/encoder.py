@@ -24,7 +24,7 @@ from genre_classifier.config import EncoderConfig
 from genre_classifier.network.backend import Tensor, program
 from genre_classifier.network.layers import PACKAGE
 from preprocessing.errors import InputError
-from preprocessing.files import shown
+from preprocessing.files import atomic_path, shown
 
 BATCH = 8  # frames; always so many at once, so that a frame's maps do not depend on how a video is cut
 _LARGEST = 65000.0  # of a map: what is further from zero does not fit into float16, or means padding
@@ -134,6 +134,11 @@ class Encoder:
             digest.update(np.ascontiguousarray(weight).tobytes())
         return digest.hexdigest()
 
+    def save(self, path: Path) -> None:
+        """Write it to a `.keras` file, whole or not at all; see `read_encoder`."""
+        with atomic_path(path) as temporary:
+            self.network.save(temporary)
+
     @cached_property
     def _program(self) -> Callable[[Tensor], Tensor]:
         def encode(frames: Tensor) -> Tensor:
@@ -217,7 +222,7 @@ def build_encoder(config: EncoderConfig, rows: int, cols: int) -> Encoder:
 
 
 def read_encoder(path: Path) -> Encoder:
-    """Read what `Encoder.network.save` wrote; InputError if it is no encoder."""
+    """Read what `Encoder.save` wrote; InputError if it is no encoder."""
     network, _ = _read(str(path))
     if not any(isinstance(layer, CellMeans) for layer in network.layers):
         raise InputError(f"{path}: expected an encoder of this package, found another image network")

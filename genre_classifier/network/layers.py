@@ -108,6 +108,12 @@ class Frames(keras.layers.Layer):
         return {**super().get_config(), "inputs": self.inputs}
 
 
+def even_motion(difference: Tensor) -> Tensor:
+    """Divide differences of grey values, `(..., rows, cols, channels)`, by their mean size in the frame."""
+    size = ops.mean(ops.abs(difference), axis=(-3, -2, -1), keepdims=True)
+    return difference * (MOTION_SCALE / (size + MOTION_FLOOR))
+
+
 @functools.cache
 def _prepare(inputs: str) -> Callable[..., Any]:
     def prepare(pixels: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -121,10 +127,7 @@ def _prepare(inputs: str) -> Callable[..., Any]:
         state = (frame, ops.ones_like(started))
         if inputs == "rgb+difference":
             return ops.concatenate([frame, difference], axis=-1), state
-        if inputs == "motion":
-            size = ops.mean(ops.abs(difference), axis=(1, 2, 3), keepdims=True)
-            difference = difference * (MOTION_SCALE / (size + MOTION_FLOOR))
-        return difference, state
+        return (even_motion(difference) if inputs == "motion" else difference), state
 
     return fused(prepare)
 

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from genre_classifier.network.backend import Tensor
-from genre_classifier.network.layers import MAP_PADDING, MOTION_FLOOR, MOTION_SCALE, PACKAGE
+from genre_classifier.network.layers import MAP_PADDING, PACKAGE, even_motion
 
 
 class MapReduction(NamedTuple):
@@ -60,8 +60,7 @@ class MapReduction(NamedTuple):
         if seen == now.shape[-1]:
             return reduced, None, state
         difference = _unless_first((now[..., seen:] - before[..., seen:]) * (1 / 255), started)
-        size = ops.mean(ops.abs(difference), axis=(2, 3, 4), keepdims=True)
-        return _picture(difference * (MOTION_SCALE / (size + MOTION_FLOOR))), reduced, state
+        return _picture(even_motion(difference)), reduced, state
 
     def step(self, maps: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, Tensor | None, tuple[Tensor, ...]]:
         """Prepare one frame, `(batch, channels, rows, cols)`; return what `run` does of it."""

@@ -73,12 +73,8 @@ def weight_bytes(config: ModelConfig) -> float:
     """Return the size of the network's kernels; biases and scales are nothing beside them."""
     *shared, branches = layer_maps(config)
     total = sum(config.kernel_size**2 * (one.inputs + one.filters) * 4 * one.filters for one in shared)
-    total += (config.encoder_channels - config.grey_channels) * sum(config.reduced_channels) if config.encoder else 0
     total += config.kernel_size**2 * (branches.inputs + config.branch_filters) * 4 * branches.filters
-    maps = 2 if config.head == "pooled" else branches.pooled
-    units = (config.branch_filters * maps, *config.dense_units, 1)
-    total += len(config.genres) * sum(a * b for a, b in itertools.pairwise(units))
-    return total * FLOAT
+    return (total + _dense_weights(config) + _reduction_weights(config)) * FLOAT
 
 
 def frame_multiplications(config: ModelConfig) -> float:
@@ -89,10 +85,21 @@ def frame_multiplications(config: ModelConfig) -> float:
     """
     maps = layer_maps(config)
     total = sum(config.kernel_size**2 * (one.inputs + one.filters) * 4 * one.filters * one.pixels for one in maps)
-    units = (config.branch_filters * (2 if config.head == "pooled" else maps[-1].pooled), *config.dense_units, 1)
-    if config.encoder:
-        total += math.prod(config.frame_shape) * sum(config.reduced_channels)
-    return total + len(config.genres) * sum(a * b for a, b in itertools.pairwise(units))
+    return total + _dense_weights(config) + _reduction_weights(config) * config.encoder_cells**2
+
+
+def _dense_weights(config: ModelConfig) -> int:
+    """Return how many weights the Dense layers of all branches have."""
+    maps = 2 if config.head == "pooled" else layer_maps(config)[-1].pooled
+    units = (config.branch_filters * maps, *config.dense_units, 1)
+    return len(config.genres) * sum(a * b for a, b in itertools.pairwise(units))
+
+
+def _reduction_weights(config: ModelConfig) -> int:
+    """Return how many weights the 1x1 reductions of an encoder's maps have."""
+    if config.encoder is None:
+        return 0
+    return (config.encoder_channels - config.grey_channels) * sum(config.reduced_channels)
 
 
 def scoring_bytes(config: ModelConfig, chunk: int, *, precision: Precision = "float32") -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import zipfile
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from genre_classifier.config import ModelConfig
 from genre_classifier.network.memory import weight_bytes
 from preprocessing.errors import InputError
-from preprocessing.files import atomic_path
+from preprocessing.files import atomic_path, file_digest
 
 # Biases, scales, the description of the layers and the overhead of HDF5, for the largest networks that are of use.
 _OVERHEAD_BYTES = 64e6
@@ -39,12 +38,7 @@ def digest(path: Path) -> str:
     InputError
         If it cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"{path}: expected a network (.keras), found: {reason}") from error
+    return file_digest(path, "a network (.keras)")
 
 
 def most_bytes(config: ModelConfig) -> float:

@@ -160,7 +160,7 @@ def _begin(run: Path, plan: Plan, rows: checkpoints.Rows, command: str) -> None:
         if stays := layout.empty_run_folder(run):
             logger.warning(f"{run}: left as they are, being no files of a run: {', '.join(stays)}")
         if plan.encoder is not None:
-            model_file.save_model(run / layout.ENCODER, plan.encoder.network)
+            plan.encoder.save(run / layout.ENCODER)
         write_config(run, plan.model_config, plan.training_config, plan.clip_config)
         write_splits(run / layout.SPLITS, plan.splits)
         card = new_card(command=command, seed=plan.training_config.seed, data_digest=plan.digest, parts=plan.parts)

@@ -67,6 +67,19 @@ def test_every_frame_is_encoded_once(clips, encoder):
     assert sorted(path.name for path in folder.iterdir() if path.name.startswith(".")) == []
 
 
+def test_a_clip_that_is_named_twice_is_encoded_once(clips, encoder):
+    done = []
+    encode_clips([*paths_of(clips), *paths_of(clips)], clips, encoder, on_frames=done.append)
+    assert done == LENGTHS
+
+
+@pytest.mark.parametrize("content", ["[]", '{"clip": []}', '{"clip": {"bytes": "x"}}', "no JSON"])
+def test_a_damaged_stamp_is_no_stamp(clips, encoder, content):
+    encoded(clips, encoder)
+    (encoded_folder(clips, encoder) / "trailer_1.json").write_text(content)
+    assert encoded(clips, encoder)[1] == [LENGTHS[1]]
+
+
 def test_what_is_damaged_or_of_another_clip_is_done_again(clips, encoder):
     first, _ = encoded(clips, encoder)
     folder = encoded_folder(clips, encoder)
