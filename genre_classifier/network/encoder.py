@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+import zipfile
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -232,7 +233,10 @@ def read_encoder(path: Path) -> Encoder:
 def _read(path: str) -> tuple[keras.Model, str]:
     expected = "expected an image network (.keras)"
     if not Path(path).is_file():
-        raise InputError(f"{path}: {expected}, found no such file")
+        found = "a folder" if Path(path).is_dir() else "no such file"
+        raise InputError(f"{path}: {expected}, found {found}")
+    if not zipfile.is_zipfile(path):  # of which Keras would say that it is not there
+        raise InputError(f"{path}: {expected}, found no such archive, or half of one")
     try:
         network = keras.saving.load_model(path, compile=False)
     except Exception as error:  # zipfile, json, h5py and Keras each have errors of their own for damage

@@ -136,6 +136,7 @@ def test_weights_that_cannot_be_downloaded_are_named(monkeypatch):
 
 
 def test_what_is_no_encoder_is_refused(config, tmp_path):
+    (tmp_path / "folder.keras").mkdir()
     (tmp_path / "damaged.keras").write_bytes(b"PK nothing")
     keras.Sequential([keras.Input((7,)), keras.layers.Dense(2)]).save(tmp_path / "dense.keras")
     flat = keras.Sequential([keras.Input((SIZE, SIZE, 3)), keras.layers.Flatten(name="flat")])
@@ -143,7 +144,8 @@ def test_what_is_no_encoder_is_refused(config, tmp_path):
     refusals = [
         ({"encoder": "Nothing"}, "name of keras.applications"),
         ({"encoder": str(tmp_path / "missing.keras")}, "no such file"),
-        ({"encoder": str(tmp_path / "damaged.keras")}, "expected an image network"),
+        ({"encoder": str(tmp_path / "damaged.keras")}, "expected an image network .*half of one"),
+        ({"encoder": str(tmp_path / "folder.keras")}, "found a folder"),
         ({"encoder": str(tmp_path / "dense.keras")}, r"takes \(rows, cols, 3\)"),
         ({"encoder": str(tmp_path / "flat.keras")}, "name another layer"),
         ({"encoder_layer": "nowhere"}, "its last are"),
