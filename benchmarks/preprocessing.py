@@ -22,8 +22,8 @@ import numpy as np
 
 from preprocessing.config import TIMEOUT_SECONDS, ClipConfig
 from preprocessing.pipeline import preprocess_directory, preprocess_trailer
-from preprocessing.pool import ReaderPool
-from preprocessing.readers import job
+from preprocessing.pool import Pool
+from preprocessing.readers import READER, job
 from preprocessing.sources import find_videos
 from preprocessing.video import open_video, write_video
 
@@ -75,7 +75,7 @@ def compare(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, fl
 
 def time_file(video: Path, config: ClipConfig, every: int, repeats: int, folder: Path) -> dict[str, float]:
     """Compare the ways on one file."""
-    pool = ReaderPool()
+    pool = Pool(READER)
     staged = folder / "staged.npy"
 
     def running_reader() -> None:

@@ -30,8 +30,8 @@ from preprocessing.config import TIMEOUT_SECONDS, ClipConfig
 from preprocessing.errors import InputError, WorkError
 from preprocessing.locks import locked
 from preprocessing.manifest import MANIFEST_NAME, manifest_table, read_manifest, source_name, write_manifest
-from preprocessing.pool import ReaderPool, answers, check_options
-from preprocessing.readers import job
+from preprocessing.pool import Pool, answers, check_options
+from preprocessing.readers import READER, job
 from preprocessing.sources import find_videos
 
 # The manifest is rewritten as a whole: for thousands of rows, not at every one. What a kill loses by it is redone.
@@ -65,7 +65,7 @@ def preprocess_trailer(
     video, clips, config = Path(video), Path(clips), config or ClipConfig()
     with _locked(clips):
         staged = staged_path(clips, f"trailer {trailer_id}")
-        pool = ReaderPool()
+        pool = Pool(READER)
         try:
             answer = pool.run(job(video, config, clip=staged), timeout)
             if "failed" in answer:
@@ -130,7 +130,7 @@ def preprocess_directory(
         write_clip_config(clips, config)
         tasks = [folder.task(trailers, video) for video in videos]
         try:
-            with answers(tasks, jobs=jobs, scheduler=scheduler, timeout=timeout) as results:
+            with answers(READER, tasks, jobs=jobs, scheduler=scheduler, timeout=timeout) as results:
                 for video, answer in zip(videos, results, strict=True):
                     row = folder.settle(source_name(video), answer)
                     if on_progress is not None:

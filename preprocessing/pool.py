@@ -1,108 +1,122 @@
-"""Many jobs at once: reader processes of this machine, used again and again, or those of a Dask cluster's workers."""
+"""Many jobs at once: child processes of this machine, used again and again, or those of a Dask cluster's workers."""
 
 from __future__ import annotations
 
 import atexit
+import functools
+import math
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import joblib
 
-from preprocessing.config import Jobs, Timeout
+from preprocessing.child import Child, CrashError, Program
+from preprocessing.config import TIMEOUT_SECONDS, Jobs, Timeout
 from preprocessing.errors import InputError, WorkError
 from preprocessing.options import Value
-from preprocessing.readers import Reader
 
 CONNECT_SECONDS = 10
 _ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):[0-9]{1,5}/?")
 
 
-class ReaderPool:
-    """Reader processes that are started when needed and used again."""
+class Pool:
+    """Child processes of one program that are started when needed and used again."""
 
-    def __init__(self) -> None:
-        self._idle: list[Reader] = []
-        self._busy: set[Reader] = set()
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._idle: list[Child] = []
+        self._busy: set[Child] = set()
         self._lock = threading.Lock()
         self._closed = False
 
     @contextmanager
-    def reader(self) -> Iterator[Reader]:
-        """Lend a reader."""
-        reader = self._borrow()
+    def _child(self) -> Iterator[Child]:
+        """Lend a child."""
+        child = self._borrow()
         try:
-            yield reader
+            yield child
         finally:
             with self._lock:
-                self._busy.discard(reader)
-                keep = reader.usable and not self._closed
+                self._busy.discard(child)
+                keep = child.usable and not self._closed
                 if keep:
-                    self._idle.append(reader)
+                    self._idle.append(child)
             if not keep:
-                reader.close()
+                child.close()
 
-    def _borrow(self) -> Reader:
+    def _borrow(self) -> Child:
         with self._lock:
             if self._closed:
                 raise WorkError("stopped")
-            reader = self._idle.pop() if self._idle else Reader()
-            if not reader.usable:  # it died while it had nothing to do
-                reader.close()
-                reader = Reader()
-            self._busy.add(reader)
-            return reader
+            child = self._idle.pop() if self._idle else Child(self._program)
+            if not child.usable:  # it died while it had nothing to do
+                child.close()
+                child = Child(self._program)
+            self._busy.add(child)
+            return child
 
-    def run(self, task: dict[str, Any], timeout: float) -> dict[str, Any]:
-        """Do one job that writes a clip.
+    def run(
+        self,
+        task: dict[str, Any],
+        timeout: float = math.inf,
+        *,
+        on_alive: Callable[[dict[str, Any]], None] | None = None,
+    ) -> dict[str, Any]:
+        """Do one job whose result is a file.
 
         Returns
         -------
         dict
-            `{"done": manifest fields}`, `{"unchanged": True}`, or `{"failed": reason, "facts": what is known of it}`.
+            `{"done": facts}`, `{"unchanged": True}`, or `{"failed": reason, "facts": what is known of it}`. A job that
+            crashes its child is tried with as many as the program says.
 
         Raises
         ------
         WorkError
-            If the clip could not be written.
+            If the result could not be written.
         """
-        facts: dict[str, Any] = {}
-        with self.reader() as reader:
-            reader.ask(task)
-            try:
-                for answer in reader.answers(timeout):
-                    facts = answer.get("facts", facts)
-            except InputError as error:
-                return {"failed": str(error), "facts": facts}
-        return answer
+        for _ in range(self._program.tries):
+            facts: dict[str, Any] = {}
+            with self._child() as child:
+                child.ask(task)
+                try:
+                    for answer in child.answers(timeout, on_alive=on_alive):
+                        facts = answer.get("facts", facts)
+                    return answer
+                except InputError as error:
+                    failed = {"failed": str(error), "facts": facts}
+                    if not isinstance(error, CrashError):
+                        return failed
+        return failed
 
     def close(self) -> None:
-        """End all readers; jobs that run fail."""
+        """End all children; jobs that run fail."""
         with self._lock:
             self._closed = True
-            for reader in self._busy:
-                reader.kill()
-            for reader in self._idle:
-                reader.close()
+            for child in self._busy:
+                child.kill()
+            for child in self._idle:
+                child.close()
             self._idle.clear()
 
 
-_SHARED: list[ReaderPool] = []
+_SHARED: dict[Program, Pool] = {}
 _SHARED_LOCK = threading.Lock()
 
 
-def shared_pool() -> ReaderPool:
+def shared_pool(program: Program) -> Pool:
     """Return the pool of this process, for work that is sent here from elsewhere."""
     with _SHARED_LOCK:
-        if not _SHARED:
-            _SHARED.append(ReaderPool())
-            atexit.register(_SHARED[0].close)
-        return _SHARED[0]
+        if program not in _SHARED:
+            _SHARED[program] = Pool(program)
+            atexit.register(_SHARED[program].close)
+        return _SHARED[program]
 
 
-def check_options(*, jobs: int | None, scheduler: str | None, timeout: float) -> None:
+def check_options(*, jobs: int | None, scheduler: str | None, timeout: float = TIMEOUT_SECONDS) -> None:
     """Refuse options that `answers` cannot work with, before anything is written.
 
     Raises
@@ -118,11 +132,27 @@ def check_options(*, jobs: int | None, scheduler: str | None, timeout: float) ->
 
 @contextmanager
 def answers(
-    tasks: list[dict[str, Any]], *, jobs: int | None, scheduler: str | None, timeout: float
+    program: Program,
+    tasks: Sequence[dict[str, Any]],
+    *,
+    jobs: int | None,
+    scheduler: str | None,
+    timeout: float = math.inf,
+    on_alive: Callable[[int, dict[str, Any]], None] | None = None,
 ) -> Iterator[Iterator[dict[str, Any]]]:
     """Give an iterator over the jobs' answers, in the order of the jobs; what still runs at the end is ended.
 
-    The options are those that `check_options` takes.
+    Parameters
+    ----------
+    program : Program
+        What the child processes run.
+    tasks : sequence of dict
+        As the program takes them.
+    jobs, scheduler, timeout
+        As `check_options` takes them.
+    on_alive : callable, optional
+        Gets the number of a task and what its child says of its progress, in any thread. A cluster's children are not
+        heard before they are done.
 
     Raises
     ------
@@ -134,14 +164,18 @@ def answers(
     if scheduler is not None:
         with _cluster(scheduler):
             parallel = joblib.Parallel(return_as="generator", batch_size=1)
-            yield parallel(joblib.delayed(_run_there)(task, timeout) for task in tasks)
+            yield parallel(joblib.delayed(_run_there)(program, task, timeout) for task in tasks)
         return
-    pool = ReaderPool()
-    # Threads, because each only waits for a reader process of its own.
+    pool = Pool(program)
+
+    def run(index: int) -> dict[str, Any]:
+        return pool.run(tasks[index], timeout, on_alive=on_alive and functools.partial(on_alive, index))
+
+    # Threads, because each only waits for a child process of its own.
     parallel = joblib.Parallel(
         n_jobs=min(jobs or joblib.cpu_count(), max(1, len(tasks))), backend="threading", return_as="generator"
     )
-    results = parallel(joblib.delayed(pool.run)(task, timeout) for task in tasks)
+    results = parallel(joblib.delayed(run)(index) for index in range(len(tasks)))
     try:
         yield results
     finally:
@@ -149,8 +183,8 @@ def answers(
         results.close()
 
 
-def _run_there(task: dict[str, Any], timeout: float) -> dict[str, Any]:
-    return shared_pool().run(task, timeout)
+def _run_there(program: Program, task: dict[str, Any], timeout: float) -> dict[str, Any]:
+    return shared_pool(program).run(task, timeout)
 
 
 @contextmanager

@@ -9,9 +9,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from preprocessing.child import Child
 from preprocessing.config import TIMEOUT_SECONDS, ClipConfig
 from preprocessing.errors import InputError
-from preprocessing.readers import Reader, job
+from preprocessing.readers import READER, job
 
 
 class SampledFrames:
@@ -42,7 +43,7 @@ class SampledFrames:
         self._shape = (3, config.size, config.size)
         self.fields: dict[str, Any] = {}
         self._thumbnails: list[tuple[int, np.ndarray]] = []
-        self._reader = Reader()
+        self._reader = Child(READER)
         try:
             self._reader.ask(job(self._path, config, thumbnails=thumbnails, exact=exact))
             self._answers = self._reader.answers(timeout)

@@ -1,10 +1,9 @@
-"""The reader process: takes jobs on stdin, decodes, answers on stdout. `python -m preprocessing.worker`.
+"""The reader process: takes jobs, decodes, answers (`preprocessing.serving`). `python -m preprocessing.worker`.
 
 Decoders crash, hang and eat memory, and they report through stderr. In a process of their own they cost one file.
 
-Each job is a line of JSON, and so is each answer. While it works it says `{"alive": frames}` every now and then. A job
-without a `clip` streams: after an answer with the times comes, for each frame, one line with its number of bytes and
-then those bytes. A job with a `copy` streams whole pictures in the same way, after an answer with their rate.
+A job without a `clip` streams: after an answer with the times comes, for each frame, one line with its number of bytes
+and then those bytes. A job with a `copy` streams whole pictures in the same way, after an answer with their rate.
 """
 
 from __future__ import annotations
@@ -12,13 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
-import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,76 +24,25 @@ from preprocessing.decoding import decode, decode_copy
 from preprocessing.errors import InputError, WorkError
 from preprocessing.files import not_written, read_json, why
 from preprocessing.fitting import thumbnail
+from preprocessing.serving import Answers, serve
 from preprocessing.video import MEMORY, check_file
 
-ALIVE_SECONDS = 0.25
 DIGEST_BLOCK = 1 << 22
 
 
-def main() -> None:
-    """Answer jobs until stdin closes; then leave at once, whatever is being decoded."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    # Whatever a library prints must not get between the answers.
-    answers = _Answers(os.fdopen(os.dup(1), "wb"))
-    os.dup2(2, 1)
-    cv2.setNumThreads(1)
-    jobs: list[bytes] = []
-    arrived = threading.Semaphore(0)
-
-    def listen() -> None:
-        for line in sys.stdin.buffer:
-            jobs.append(line)
-            arrived.release()
-        os._exit(0)  # the parent is gone: nobody wants the rest
-
-    threading.Thread(target=listen, daemon=True).start()
-    while True:
-        arrived.acquire()
-        _answer(json.loads(jobs.pop(0)), answers)
-
-
-class _Answers:
-    """The way back to the parent; decoding and writing threads share it."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._lock = threading.Lock()
-        self._frames = 0
-        self._said = 0.0
-
-    def say(self, answer: dict[str, Any], payload: bytes | memoryview = b"") -> None:
-        """Send one answer, and bytes that belong to it."""
-        with self._lock:
-            self._file.write(json.dumps(answer).encode() + b"\n")
-            self._file.write(payload)
-            self._file.flush()
-
-    def alive(self) -> None:
-        """Count a frame, and now and then say so."""
-        self._frames += 1
-        now = time.monotonic()
-        if now - self._said >= ALIVE_SECONDS:
-            self._said = now
-            self.say({"alive": self._frames})
-
-
-def _answer(job: dict[str, Any], answers: _Answers) -> None:
-    os.ftruncate(2, 0)  # FFmpeg's messages about the last one
-    os.lseek(2, 0, os.SEEK_SET)
+def _answer(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
     try:
-        answer = _work(job, answers)
-    except InputError as error:
-        answer = {"failed": str(error)}
-    except WorkError as error:
-        answer = {"stopped": str(error)}
-    except Exception as error:  # noqa: BLE001  # whatever a decoder's wrapper raises must cost one file, not the run
+        return _work(job, answers)
+    except (InputError, WorkError):
+        raise
+    except Exception as error:
+        # Whatever a decoder's wrapper raises must cost one file, not the run.
         short = isinstance(error, MemoryError) or getattr(error, "code", None) == cv2.Error.StsNoMem
         reason = " ".join(str(error).split()) or type(error).__name__
-        answer = {"failed": MEMORY if short else f"the reader failed: {reason}"}
-    answers.say(answer)
+        raise InputError(MEMORY if short else f"the reader failed: {reason}") from error
 
 
-def _work(job: dict[str, Any], answers: _Answers) -> dict[str, Any]:
+def _work(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
     path = Path(job["video"])
     if job["copy"] is not None:
         check_file(path)
@@ -201,7 +145,7 @@ class _ClipSink:
 class _StreamSink:
     """Sends the frames to the parent, and before some of them a thumbnail."""
 
-    def __init__(self, answers: _Answers, thumbnails: int) -> None:
+    def __init__(self, answers: Answers, thumbnails: int) -> None:
         self._answers = answers
         self._thumbnails = thumbnails
         self._added = 0
@@ -224,7 +168,7 @@ class _StreamSink:
 class _CopySink:
     """Sends whole pictures to the parent, each once for all the frames that show it."""
 
-    def __init__(self, answers: _Answers) -> None:
+    def __init__(self, answers: Answers) -> None:
         self._answers = answers
 
     def begin(self, start: float, fps: float) -> None:
@@ -235,4 +179,5 @@ class _CopySink:
 
 
 if __name__ == "__main__":
-    main()
+    cv2.setNumThreads(1)
+    serve(_answer)

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from preprocessing.child import Child
 from preprocessing.config import TIMEOUT_SECONDS, CopyConfig
 from preprocessing.errors import InputError
-from preprocessing.readers import Reader, copy_job
+from preprocessing.readers import READER, copy_job
 from preprocessing.video import write_video
 
 Pictures = Iterator[tuple[float, np.ndarray]]
@@ -43,7 +44,7 @@ def steady_pictures(
     InputError
         If the video cannot be read; also while iterating.
     """
-    reader = Reader()
+    reader = Child(READER)
     try:
         reader.ask(copy_job(video, config or CopyConfig()))
         answers = _named(video, reader.answers(timeout))

@@ -18,11 +18,12 @@ import numpy as np
 import pytest
 
 from preprocessing import preprocess_directory
+from preprocessing.child import Child
 from preprocessing.clips import clip_path
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError, WorkError
 from preprocessing.manifest import read_manifest
-from preprocessing.readers import Reader
+from preprocessing.readers import READER
 from preprocessing.video import open_video
 from tests.folders import CONFIG, contents, make_trailers
 from tests.media import flat_frames, reader_processes, write_media
@@ -155,8 +156,8 @@ def test_the_limits_of_a_process_are_no_fault_of_the_video(tmp_path: Path, monke
         with suppress(OSError):
             while True:
                 handles.append(os.open(os.devnull, os.O_RDONLY))
-        with pytest.raises(WorkError, match="a process to read videos could not be started: Too many open files"):
-            Reader()
+        with pytest.raises(WorkError, match="a reader process could not be started: Too many open files"):
+            Child(READER)
         os.close(handles.pop())  # for the file itself
         with pytest.raises(WorkError, match="a video could not be opened: Too many open files"):
             open_video(tmp_path / "v.mp4").__enter__()

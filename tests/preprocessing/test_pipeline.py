@@ -101,7 +101,7 @@ def test_a_video_that_cannot_be_read_again_keeps_its_clip_and_its_id(
         elif trouble == "too slow":
             timeout = 1e-6
         elif trouble == "the reader dies":
-            patch.setattr("preprocessing.readers.sys.executable", "/bin/false")
+            patch.setattr("preprocessing.child.sys.executable", "/bin/false")
         elif os.geteuid() == 0:
             pytest.skip("root may read everything")
         else:

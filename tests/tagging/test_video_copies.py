@@ -92,7 +92,7 @@ def test_a_reader_that_dies_or_hangs_costs_one_copy(
     stuck = tmp_path / "reader"
     stuck.write_text("#!/bin/sh\n" + ("exit 3" if trouble == "dies" else "exec sleep 60"))
     stuck.chmod(0o700)
-    monkeypatch.setattr("preprocessing.readers.sys.executable", str(stuck))
+    monkeypatch.setattr("preprocessing.child.sys.executable", str(stuck))
     tags = example_tags(write_media(tmp_path / "film.mkv", flat_frames(20)))
     with pytest.raises(InputError, match=rf"film\.mkv: {words}"):
         write_overlay(tmp_path / "overlay.mp4", tags, timeout=1)
