@@ -37,6 +37,7 @@ _augmentation = partial(option, group="Augmentation")
 _splits = partial(option, group="Splits")
 _segments = partial(option, group="Segments")
 
+SCORING_CHUNK = 8  # frames scored at once
 PrecisionOption = Annotated[Precision, _computation("Of the convolutions; state and gates stay in float32.")]
 
 

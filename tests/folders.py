@@ -11,8 +11,8 @@ CONFIG = ClipConfig(frames=20, size=16)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return every file of a folder, hidden ones included."""
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    """Return every file below a folder, hidden ones included."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def make_trailers(folder: Path) -> Path:

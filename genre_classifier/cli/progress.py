@@ -28,7 +28,7 @@ _FORMAT = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of video [{e
 
 
 class VideoTime:
-    """A bar over videos named by keys.
+    """A bar over videos named by keys, several of them at once.
 
     Parameters
     ----------
@@ -39,36 +39,33 @@ class VideoTime:
     def __init__(self, sizes: Mapping[str, int]) -> None:
         self._sizes = sizes
         self._waiting = sum(sizes.values())  # bytes
-        self._past_seconds, self._past_bytes = 0.0, 0
-        self._frames = 0
-        self._current = ""
-        self._end = 0.0
+        self._past_seconds, self._past_bytes, self._past_frames = 0.0, 0, 0
+        self._running: dict[str, tuple[float, float, int]] = {}
         self.bar = progress_bar(1e-9, "tag", "s", bar_format=_FORMAT)
 
-    def start(self, key: str, name: str) -> None:
+    def start(self, name: str) -> None:
         """Begin a video."""
-        self._current, self._end = key, 0.0
         self.bar.set_description_str(f"tag {one_line(name)}")
 
-    def step(self, now: float, end: float) -> None:
-        """Take the time of the frame that was just scored, and of the video's last one, in seconds."""
-        self._frames += 1
-        self._end = end
-        done = self._past_seconds + end
-        rate = done / max(1, self._past_bytes + self._sizes[self._current])
-        self.bar.total = done + rate * (self._waiting - self._sizes[self._current])
-        self.bar.set_postfix_str(
-            f"{self._frames / max(self.bar.format_dict['elapsed'], 1e-9):.1f} frames/s", refresh=False
-        )
-        self.bar.update(self._past_seconds + now - self.bar.n)
+    def step(self, key: str, now: float, end: float, frames: int) -> None:
+        """Take the time of the frame that was just scored, that of the video's last one, in seconds, and a count."""
+        self._running[key] = now, end, frames
+        begun = sum(self._sizes[one] for one in self._running)
+        known = self._past_seconds + sum(end for _, end, _ in self._running.values())
+        rate = known / max(1, self._past_bytes + begun)
+        self.bar.total = known + rate * (self._waiting - begun)
+        frames = self._past_frames + sum(frames for *_, frames in self._running.values())
+        self.bar.set_postfix_str(f"{frames / max(self.bar.format_dict['elapsed'], 1e-9):.1f} frames/s", refresh=False)
+        self.bar.update(self._past_seconds + sum(now for now, *_ in self._running.values()) - self.bar.n)
 
     def finish(self, key: str) -> None:
         """End a video, tagged or not."""
         self._waiting -= self._sizes[key]
-        if key == self._current and self._end:
-            self._past_seconds += self._end
+        if key in self._running:
+            _, end, frames = self._running.pop(key)
+            self._past_seconds += end
             self._past_bytes += self._sizes[key]
-            self._end = 0.0
+            self._past_frames += frames
 
     def close(self) -> None:
         """Remove the bar."""

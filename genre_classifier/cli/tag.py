@@ -10,7 +10,7 @@ import click
 from genre_classifier.cli.config_options import GroupedCommand, GroupedOption, config_options, given, value_option
 from genre_classifier.cli.output import note, say
 from genre_classifier.config import ExportConfig, Precision, PrecisionOption, SegmentConfig
-from preprocessing.config import TIMEOUT_SECONDS, Timeout
+from preprocessing.config import TIMEOUT_SECONDS, Jobs, Timeout
 from preprocessing.options import Count, option
 
 _CHUNK = Annotated[
@@ -23,6 +23,8 @@ _CHUNK = Annotated[
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="VIDEO...")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
+@value_option("--jobs", Jobs, default=None)
+@click.option("--scheduler", metavar="ADDRESS", help="Work on a Dask cluster, tcp://host:port.")
 @value_option("--timeout", Timeout, default=TIMEOUT_SECONDS)
 @click.option("--strict", is_flag=True, help="Exit with 1 if any video could not be read.")
 @click.option("--overlay", cls=GroupedOption, group="Further files", is_flag=True,
@@ -41,6 +43,8 @@ def command(
     run: Path,
     videos: tuple[Path, ...],
     out: Path,
+    jobs: int | None,
+    scheduler: str | None,
     strict: bool,
     overlay: bool,
     embed: bool,
@@ -65,9 +69,9 @@ def command(
 
     from genre_classifier.cli.progress import VideoTime
     from genre_classifier.run_folder.run import load_run
-    from genre_classifier.tagging.folder import Extras, tag_videos
-    from genre_classifier.tagging.jobs import Job, plan_jobs
+    from genre_classifier.tagging.folder import tag_videos
     from genre_classifier.tagging.summary import write_index
+    from genre_classifier.tagging.tasks import Extras, Task, plan_tasks
     from preprocessing.errors import InputError
     from preprocessing.files import make_folder
     from preprocessing.manifest import source_name
@@ -81,27 +85,28 @@ def command(
         else:
             named.append((video, source_name(Path(video.name))))
     make_folder(out)
-    jobs = plan_jobs(named, out)
-    progress = VideoTime({str(job.video): job.video.stat().st_size if job.video.is_file() else 0 for job in jobs})
+    tasks = plan_tasks(named, out)
+    progress = VideoTime({str(task.video): task.video.stat().st_size if task.video.is_file() else 0 for task in tasks})
 
-    def on_done(job: Job, error: InputError | None) -> None:
-        progress.finish(str(job.video))
+    def on_done(task: Task, error: InputError | None) -> None:
+        progress.finish(str(task.video))
         with progress.bar.external_write_mode():
             if error:
                 note(f"genre-classifier: {error}")
             else:
-                say(str(job.folder / "viewer.html"))
+                say(str(task.folder / "viewer.html"))
 
     try:
         failures = tag_videos(
-            loaded, jobs, precision=precision, timeout=timeout, segment_config=rules,
+            loaded, tasks, precision=precision, timeout=timeout, segment_config=rules, jobs=jobs, scheduler=scheduler,
             extras=Extras(overlay, embed, label_studio, label_studio_prefix),
-            on_start=lambda job: progress.start(str(job.video), job.source), on_progress=progress.step,
+            on_start=lambda task: progress.start(task.source),
+            on_progress=lambda task, now, end, frames: progress.step(str(task.video), now, end, frames),
             on_done=on_done, **({} if chunk is None else {"chunk": chunk}),
         )  # fmt: skip
     finally:
         progress.close()
-    if len(failures) == len(jobs):
+    if len(failures) == len(tasks):
         return 2
     write_index(out, failures)
     say(str(out / "index.html"))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from genre_classifier.config import Precision
+from genre_classifier.config import SCORING_CHUNK, Precision
 from genre_classifier.network.encoder import Encoder
 from genre_classifier.network.memory import let_go
 from genre_classifier.network.model import GenreModel
-
-DEFAULT_CHUNK = 8  # frames
 
 
 class ScoreStream:
@@ -61,7 +59,7 @@ def score_clip(
     model: GenreModel,
     clip: np.ndarray,
     *,
-    chunk: int = DEFAULT_CHUNK,
+    chunk: int = SCORING_CHUNK,
     precision: Precision = "float32",
     encoder: Encoder | None = None,
 ) -> np.ndarray:

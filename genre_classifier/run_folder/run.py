@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,7 @@ class Run:
         """Return the genres that it scores, in the order of its outputs."""
         return self.model_config.genres
 
-    @cached_property
+    @functools.cached_property
     def model(self) -> Any:
         """Return the network, a `genre_classifier.network.model.GenreModel`.
 
@@ -70,8 +70,7 @@ class Run:
         """
         path = self.path / MODEL
         model = model_file.read_model(path, limit=model_file.most_bytes(self.model_config))
-        if model_file.digest(path) != self.sha256:
-            raise InputError(f"{path}: expected the network of a moment ago; is it being trained? Try again")
+        _check_same(path, model_file.digest(path), self.sha256)
         expected, found = self.model_config.frame_shape, tuple(model.input_shape[-3:])
         if found != expected:
             raise InputError(
@@ -80,7 +79,7 @@ class Run:
             )
         return model
 
-    @cached_property
+    @functools.cached_property
     def encoder(self) -> Encoder | None:
         """Return the pretrained image network that frames go through first; None where the network takes pixels.
 
@@ -131,6 +130,26 @@ def load_run(path: Path | str) -> Run:
     sha256 = model_file.digest(path / MODEL)
     thresholds, temperatures = _calibration(path, sha256, model_config.genres)
     return Run(path, model_config, training_config, clip_config, thresholds, temperatures, sha256)
+
+
+@functools.lru_cache(maxsize=1)
+def run_of_process(path: str, model_sha256: str) -> Run:
+    """Return the run that a child process works with, its networks loaded; it is kept for the next task.
+
+    Raises
+    ------
+    InputError
+        If it cannot be loaded, or has another network by now.
+    """
+    run = load_run(path)
+    _check_same(run.path / MODEL, run.sha256, model_sha256)
+    _ = run.model, run.encoder
+    return run
+
+
+def _check_same(path: Path, found: str, expected: str) -> None:
+    if found != expected:
+        raise InputError(f"{path}: expected the network of a moment ago; is it being trained? Try again")
 
 
 def _by(size: tuple[int, ...]) -> str:

@@ -1,95 +1,69 @@
-"""The tags folder: the files of each video.
+"""The tags folder: every video that is not done yet, one after the other or several at once.
 
 A video is done when its `tags.json` is there, written last: a later command goes on where this one stopped.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Callable, Iterable
-from pathlib import Path
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from genre_classifier.config import ExportConfig, Precision, SegmentConfig
-from genre_classifier.tagging.jobs import STAMP, Job, make_stamp, read_stamp, run_digest
-from genre_classifier.tagging.overlay import write_overlay
-from genre_classifier.tagging.result import Tags
-from genre_classifier.tagging.scores import write_scores
-from genre_classifier.tagging.segment_files import activitynet, label_studio, webvtt, write_segments
-from genre_classifier.tagging.tag import DEFAULT_CHUNK, tag_trailer
-from genre_classifier.tagging.timeline import write_timeline
-from genre_classifier.tagging.video_copies import embedded_copy
-from genre_classifier.tagging.viewer import viewer_html
+from genre_classifier.config import SCORING_CHUNK, Precision, SegmentConfig
+from genre_classifier.network.memory import scoring_bytes
+from genre_classifier.network.shares import share_out
+from genre_classifier.tagging.tasks import Extras, Settings, Task, is_done, make_stamp
+from preprocessing.child import Program
 from preprocessing.config import TIMEOUT_SECONDS
 from preprocessing.errors import InputError
-from preprocessing.files import make_folder, write_atomically
+from preprocessing.pool import answers, check_options
 
 if TYPE_CHECKING:
     from genre_classifier.run_folder.run import Run
 
-FILES = ("scores.csv", "segments.csv", "segments.vtt", "segments.json", "timeline.png", "viewer.html")
-OVERLAY = "overlay.mp4"
-LABEL_STUDIO = "label_studio.json"
-
-
-@dataclasses.dataclass(frozen=True)
-class Extras:
-    """What is written beside the files that every video gets.
-
-    Attributes
-    ----------
-    overlay : bool
-        `overlay.mp4`: a copy of the video with the scores drawn on each frame.
-    embed : bool
-        A small copy of the video inside `viewer.html`, so that the page can be sent alone.
-    label_studio : bool
-        `label_studio.json`: the segments as predictions for a person to correct.
-    label_studio_prefix : str
-        What is put before the video's name there: see `ExportConfig`.
-    """
-
-    overlay: bool = False
-    embed: bool = False
-    label_studio: bool = False
-    label_studio_prefix: str = ExportConfig.label_studio_prefix
-
-    def stamp(self) -> dict[str, Any]:
-        """Return what a finished video's stamp says: no prefix where none other than the usual one was written."""
-        usual = not self.label_studio or self.label_studio_prefix == ExportConfig.label_studio_prefix
-        return {
-            name: value for name, value in dataclasses.asdict(self).items()
-            if not (usual and name == "label_studio_prefix")
-        }  # fmt: skip
+OnStart = Callable[[Task], None]
+OnProgress = Callable[[Task, float, float, int], None]
 
 
 def tag_videos(
     run: Run,
-    jobs: Iterable[Job],
+    tasks: Iterable[Task],
     *,
-    chunk: int = DEFAULT_CHUNK,
+    chunk: int = SCORING_CHUNK,
     precision: Precision = "float32",
     timeout: float = TIMEOUT_SECONDS,
     segment_config: SegmentConfig | None = None,
     extras: Extras | None = None,
-    on_start: Callable[[Job], None] | None = None,
-    on_progress: Callable[[float, float], None] | None = None,
-    on_done: Callable[[Job, InputError | None], None] | None = None,
+    jobs: int | None = 1,
+    scheduler: str | None = None,
+    on_start: OnStart | None = None,
+    on_progress: OnProgress | None = None,
+    on_done: Callable[[Task, InputError | None], None] | None = None,
 ) -> list[tuple[str, str]]:
-    """Tag every video that is not done yet, and write its files.
+    """Tag every video that is not done yet, and write its files. They do not depend on how many work, and where.
 
     Parameters
     ----------
-    run, chunk, precision, timeout, segment_config, on_progress
-        See `tag_trailer`.
-    jobs : iterable of Job
-        See `genre_classifier.tagging.jobs.plan_jobs`.
+    run, chunk, precision, timeout, segment_config
+        See `genre_classifier.tagging.tag.tag_trailer`.
+    tasks : iterable of Task
+        See `genre_classifier.tagging.tasks.plan_tasks`.
     extras : Extras, optional
         What to write beside the usual files.
+    jobs : int or None
+        Videos at once, each in a process of its own; None: as many as there are cores. Fewer where there are not so
+        many videos, or not so much memory.
+    scheduler : str, optional
+        Address of a Dask scheduler, `tcp://host:port`; its workers must see run, videos and tags folder under the same
+        names.
     on_start : callable, optional
         Called before each video that is tagged, not for those that are done already.
+    on_progress : callable, optional
+        Called now and then with a video, the time of the frame that was just scored, that of its last one, and how many
+        frames are scored; not for those on a cluster.
     on_done : callable, optional
-        Called after each video, with the error if it could not be read.
+        Called after each video, in their order, with the error if it could not be read.
 
     Returns
     -------
@@ -98,74 +72,129 @@ def tag_videos(
 
     Raises
     ------
+    InputError
+        If the model cannot be loaded.
     WorkError
-        If a file cannot be written.
+        If a file cannot be written, or the cluster does not answer.
     """
-    config, extras = segment_config or SegmentConfig(), extras or Extras()
-    made_with = {
-        "run": run_digest(run.path), "precision": precision, "segments": config.to_dict(), **extras.stamp()
-    }  # fmt: skip
-    failures: list[tuple[str, str]] = []
-    model_loaded = False
-    for job in jobs:
-        error = None
+    check_options(jobs=jobs, scheduler=scheduler, timeout=timeout)
+    settings = Settings(chunk, precision, timeout, segment_config or SegmentConfig(), extras or Extras())
+    made_with = settings.made_with(run.path)
+    stamps: list[dict[str, Any] | InputError | None] = []  # None: done already
+    tasks = list(tasks)
+    for task in tasks:
         try:
-            stamp = make_stamp(job, made_with)
-        except InputError as caught:
-            error = caught
-        if error is None and not is_done(job.folder, stamp):
-            if not model_loaded:  # here, since a model that cannot be loaded is no fault of a video
-                model_loaded = run.model is not None
-            if on_start:
-                on_start(job)
-            try:
-                tags = tag_trailer(
-                    run, job.video, chunk=chunk, precision=precision, timeout=timeout, segment_config=config,
-                    on_progress=on_progress,
-                )  # fmt: skip
-                write_tags(job, tags, stamp, extras, timeout=timeout)
-            except InputError as caught:
-                error = caught
-        if error is not None:
-            failures.append((job.source, str(error)))
-        if on_done:
-            on_done(job, error)
+            stamp = make_stamp(task, made_with)
+            stamps.append(None if is_done(task.folder, stamp) else stamp)
+        except InputError as error:
+            stamps.append(error)
+    waiting = [(task, stamp) for task, stamp in zip(tasks, stamps, strict=True) if isinstance(stamp, dict)]
+    lock = threading.Lock()
+
+    def start(task: Task) -> None:
+        if on_start:
+            with lock:
+                on_start(task)
+
+    def progress(task: Task, now: float, end: float, frames: int) -> None:
+        if on_progress:
+            with lock:
+                on_progress(task, now, end, frames)
+
+    failures: list[tuple[str, str]] = []
+    with _outcomes(run, waiting, settings, jobs, scheduler, start, progress) as outcomes:
+        for task, found in zip(tasks, stamps, strict=True):
+            outcome = next(outcomes) if isinstance(found, dict) else found
+            if outcome is not None:
+                failures.append((task.source, str(outcome)))
+            if on_done:
+                with lock:
+                    on_done(task, outcome)
     return failures
 
 
-def write_tags(
-    job: Job, tags: Tags, stamp: dict[str, Any], extras: Extras, *, timeout: float = TIMEOUT_SECONDS
-) -> None:
-    """Write all files of one video, `tags.json` last."""
-    folder = job.folder
-    make_folder(folder)
-    for stale in (STAMP, OVERLAY, LABEL_STUDIO):
-        (folder / stale).unlink(missing_ok=True)
-    write_scores(folder / "scores.csv", tags.scores)
-    write_segments(folder / "segments.csv", tags.segments)
-    write_atomically(folder / "segments.vtt", webvtt(tags.segments))
-    write_atomically(folder / "segments.json", activitynet({job.source: tags.segments}))
-    if extras.label_studio:
-        model = f"genre-classifier {stamp['made_with']['run'][:12]}"
-        prefix = extras.label_studio_prefix
-        write_atomically(folder / LABEL_STUDIO, label_studio(tags.segments, job.source, model=model, prefix=prefix))
-    write_timeline(folder / "timeline.png", tags)
-    if extras.overlay:
-        write_overlay(folder / OVERLAY, tags, timeout=timeout)
-    copy = embedded_copy(tags.video, timeout=timeout) if extras.embed else None
-    write_atomically(folder / "viewer.html", viewer_html(tags, folder, embedded=copy))
-    facts = {
-        "duration": tags.duration, "frames": len(tags.scores), "segments_found": len(tags.segments),
-        "shares": tags.shares(),
-    }  # fmt: skip
-    write_atomically(folder / STAMP, json.dumps(stamp | facts, indent=1, ensure_ascii=False) + "\n")
+@contextmanager
+def _outcomes(
+    run: Run,
+    waiting: Sequence[tuple[Task, dict[str, Any]]],
+    settings: Settings,
+    jobs: int | None,
+    scheduler: str | None,
+    on_start: OnStart,
+    on_progress: OnProgress,
+) -> Iterator[Iterator[InputError | None]]:
+    """Give an iterator over what became of each video: None, or why it could not be read."""
+    jobs, program = share_out(
+        "genre_classifier.tagging.worker", "tagger", tasks=len(waiting), jobs=jobs, scheduler=scheduler,
+        needed_bytes=scoring_bytes(run.model_config, settings.chunk, precision=settings.precision),
+    )  # fmt: skip
+    if jobs == 1 and scheduler is None:
+        yield _tagged_here(run, waiting, settings, on_start, on_progress)
+    else:
+        with _tagged_elsewhere(run, waiting, settings, program, jobs, scheduler, on_start, on_progress) as outcomes:
+            yield outcomes
 
 
-def is_done(folder: Path, stamp: dict[str, Any]) -> bool:
-    """Return whether the folder holds all files of this video, made from these bytes in this way."""
-    written = read_stamp(folder)
-    made_with = stamp["made_with"]
-    wanted = [*FILES, *[OVERLAY] * made_with["overlay"], *[LABEL_STUDIO] * made_with["label_studio"]]
-    return all(written.get(key) == value for key, value in stamp.items()) and all(
-        (folder / name).is_file() for name in wanted
-    )
+def _tagged_here(
+    run: Run,
+    waiting: Sequence[tuple[Task, dict[str, Any]]],
+    settings: Settings,
+    on_start: OnStart,
+    on_progress: OnProgress,
+) -> Iterator[InputError | None]:
+    from genre_classifier.tagging.video_folder import tag_video  # TensorFlow, which is of no use where children work
+
+    for index, (task, stamp) in enumerate(waiting):
+        if index == 0:
+            _ = run.model, run.encoder  # here, since a model that cannot be loaded is no fault of a video
+        on_start(task)
+
+        def progress(now: float, end: float, frames: int, task: Task = task) -> None:
+            on_progress(task, now, end, frames)
+
+        try:
+            tag_video(run, task, stamp, settings, on_progress=progress)
+            yield None
+        except InputError as error:
+            yield error
+
+
+@contextmanager
+def _tagged_elsewhere(
+    run: Run,
+    waiting: Sequence[tuple[Task, dict[str, Any]]],
+    settings: Settings,
+    program: Program,
+    jobs: int,
+    scheduler: str | None,
+    on_start: OnStart,
+    on_progress: OnProgress,
+) -> Iterator[Iterator[InputError | None]]:
+    # Children may run elsewhere, with another working folder.
+    shared = {"run": str(run.path.absolute()), "model_sha256": run.sha256, "settings": settings.to_dict()}
+    questions = [
+        shared | {"video": str(task.video.absolute()), "source": task.source, "folder": str(task.folder.absolute()),
+                  "stamp": stamp}
+        for task, stamp in waiting
+    ]  # fmt: skip
+    begun: set[int] = set()
+
+    def alive(index: int, answer: dict[str, Any]) -> None:
+        task = waiting[index][0]
+        if index not in begun:
+            begun.add(index)
+            on_start(task)
+        if "end" in answer:
+            on_progress(task, answer["now"], answer["end"], answer["frames"])
+
+    with answers(program, questions, jobs=jobs, scheduler=scheduler, on_alive=alive) as results:
+        yield (_outcome(task, answer) for (task, _), answer in zip(waiting, results, strict=True))
+
+
+def _outcome(task: Task, answer: dict[str, Any]) -> InputError | None:
+    """Return why a child could not tag a video, in the words of this process: the name as it was given."""
+    if "failed" not in answer:
+        if reason := answer["done"].get("no_run"):
+            raise InputError(reason)
+        return None
+    return InputError(f"{task.video}: {answer['failed'].removeprefix(f'{task.video.absolute()}: ')}")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from genre_classifier.config import Precision, SegmentConfig
-from genre_classifier.network.streaming import DEFAULT_CHUNK, ScoreStream, score_clip
+from genre_classifier.config import SCORING_CHUNK, Precision, SegmentConfig
+from genre_classifier.network.streaming import ScoreStream, score_clip
 from genre_classifier.tagging.result import Tags, Thumbnail
 from genre_classifier.tagging.scores import scores_table
 from genre_classifier.tagging.segments import to_segments, video_end
@@ -38,7 +38,7 @@ class ScoredFrame(NamedTuple):
 
 
 def score_frames(
-    run: Run, frames: np.ndarray, *, chunk: int = DEFAULT_CHUNK, precision: Precision = "float32"
+    run: Run, frames: np.ndarray, *, chunk: int = SCORING_CHUNK, precision: Precision = "float32"
 ) -> np.ndarray:
     """Score frames that are already in memory, or in a memory-mapped clip.
 
@@ -65,7 +65,7 @@ def iter_scores(
     run: Run,
     video: Path | str,
     *,
-    chunk: int = DEFAULT_CHUNK,
+    chunk: int = SCORING_CHUNK,
     precision: Precision = "float32",
     timeout: float = TIMEOUT_SECONDS,
 ) -> Iterator[ScoredFrame]:
@@ -97,7 +97,7 @@ def tag_trailer(
     run: Run,
     video: Path | str,
     *,
-    chunk: int = DEFAULT_CHUNK,
+    chunk: int = SCORING_CHUNK,
     precision: Precision = "float32",
     timeout: float = TIMEOUT_SECONDS,
     segment_config: SegmentConfig | None = None,

@@ -20,9 +20,8 @@ from genre_classifier.cli import _run
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.genres import GENRES
 from genre_classifier.run_folder import run as runs
-from genre_classifier.tagging.folder import FILES
-from genre_classifier.tagging.jobs import plan_jobs
 from genre_classifier.tagging.scores import read_scores
+from genre_classifier.tagging.tasks import FILES, plan_tasks
 from preprocessing.errors import InputError, WorkError
 from tests.media import flat_frames, write_media
 from tests.tiny_run import make_run
@@ -52,7 +51,7 @@ def trailers(tmp_path: Path) -> Path:
 
 def tag(*arguments: object) -> int:
     """Run the command without what `main` does to the process: its stderr stays the one that pytest reads."""
-    return _run(["tag", *map(str, arguments)])
+    return _run(["tag", "--jobs", "1", *map(str, arguments)])
 
 
 def test_every_file_is_written(run: Path, trailers: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -191,7 +190,7 @@ def test_a_full_disk_ends_the_work(
 
     out = tmp_path / "tags"
     with monkeypatch.context() as patch:
-        patch.setattr("genre_classifier.tagging.folder.write_timeline", full)
+        patch.setattr("genre_classifier.tagging.video_folder.write_timeline", full)
         assert tag(run, trailers, "--out", out) == 1
     assert "No space left" in capfd.readouterr().err
     assert not list(out.glob("*/tags.json"))
@@ -221,11 +220,11 @@ def test_awkward_names(run: Path, tmp_path: Path, name: str, capfd: pytest.Captu
 
 def test_folders_are_named_the_same_in_every_command(tmp_path: Path) -> None:
     videos = [(tmp_path / place / "x.mp4", "x.mp4") for place in ("one", "two", "one")]
-    jobs = plan_jobs(videos, tmp_path / "out")
+    jobs = plan_tasks(videos, tmp_path / "out")
     assert [job.video for job in jobs] == [tmp_path / "one" / "x.mp4", tmp_path / "two" / "x.mp4"]
     assert jobs[0].folder == tmp_path / "out" / "x"
-    assert jobs == plan_jobs(videos, tmp_path / "out")
-    long = plan_jobs([(Path("é" * 120 + ".mp4"), "long")], tmp_path)[0].folder.name
+    assert jobs == plan_tasks(videos, tmp_path / "out")
+    long = plan_tasks([(Path("é" * 120 + ".mp4"), "long")], tmp_path)[0].folder.name
     assert len(os.fsencode(long)) <= 200
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from genre_classifier.genres import GENRES
-from genre_classifier.tagging.jobs import plan_jobs
 from genre_classifier.tagging.segment_files import write_segments
 from genre_classifier.tagging.summary import read_summary, write_index
+from genre_classifier.tagging.tasks import plan_tasks
 from tests.notes import logged
 
 SEGMENTS = pd.DataFrame({"start": [0.0], "end": [2.5], "genre": ["comedy"], "score": [0.9]})
@@ -78,7 +78,7 @@ def test_a_damaged_folder_is_left_out_with_a_line(tmp_path, name, content):
     assert "left out of" in notes[0]
     assert "\n" not in notes[0]
     # A video of that name gets its folder all the same.
-    assert plan_jobs([(tmp_path / "bad.mp4", "bad.mp4")], tmp_path)[0].folder.name.startswith("bad")
+    assert plan_tasks([(tmp_path / "bad.mp4", "bad.mp4")], tmp_path)[0].folder.name.startswith("bad")
 
 
 def test_a_video_without_length_is_listed(tmp_path):

@@ -1,0 +1,30 @@
+"""The process that tags one video after the other for a parent. `python -m genre_classifier.tagging.worker`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from genre_classifier.run_folder.run import run_of_process
+from genre_classifier.tagging.tasks import Settings, Task
+from genre_classifier.tagging.video_folder import tag_video
+from preprocessing.errors import InputError
+from preprocessing.serving import Answers, serve
+
+
+def _tag(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
+    answers.alive()
+    try:
+        run = run_of_process(job["run"], job["model_sha256"])
+    except InputError as error:  # no fault of the video
+        return {"done": {"no_run": str(error)}}
+    tag_video(
+        run, Task(Path(job["video"]), job["source"], Path(job["folder"])), job["stamp"],
+        Settings.from_dict(job["settings"]),
+        on_progress=lambda now, end, frames: answers.alive(now=now, end=end, frames=frames),
+    )  # fmt: skip
+    return {"done": {}}
+
+
+if __name__ == "__main__":
+    serve(_tag)

@@ -1,0 +1,23 @@
+"""Child processes that die: how often a job is tried, and what becomes of the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from preprocessing.child import Program
+from preprocessing.pool import answers
+
+TWICE = Program("tests.dying_child", "child", tries=2, environment=(("OMP_NUM_THREADS", "3"),))
+
+
+def test_a_job_is_tried_again_elsewhere_and_then_given_up(tmp_path: Path) -> None:
+    tasks = [{"log": str(tmp_path / f"log_{deaths}"), "deaths": deaths} for deaths in (0, 1, 2, 0)]
+    tasks[3]["log"] = str(tmp_path / "last")
+    with answers(TWICE, tasks, jobs=2, scheduler=None) as results:
+        found = list(results)
+    done = {"done": {"threads": "3"}}
+    assert found == [done, done, {"failed": "child crashed (SIGKILL)", "facts": {}}, done]
+    tried = {name: (tmp_path / name).read_text().splitlines() for name in ("log_0", "log_1", "log_2", "last")}
+    assert {name: len(pids) for name, pids in tried.items()} == {"log_0": 1, "log_1": 2, "log_2": 2, "last": 1}
+    assert len(set(tried["log_1"])) == 2
+    assert len(set(tried["log_2"])) == 2

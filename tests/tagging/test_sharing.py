@@ -1,0 +1,112 @@
+"""Videos tagged by several processes, here or on a cluster, have the files that one process writes, whoever dies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from genre_classifier.run_folder.run import Run, load_run
+from genre_classifier.tagging.folder import tag_videos
+from genre_classifier.tagging.summary import write_index
+from genre_classifier.tagging.tasks import Extras, Task, plan_tasks
+from preprocessing.errors import InputError
+from tests.folders import contents
+from tests.media import flat_frames, write_media
+from tests.tiny_run import make_run
+
+NAMES = ("a.mkv", "b.mkv", "bad.mkv", "c.mkv", "d.mkv")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return load_run(make_run(tmp_path_factory.mktemp("runs") / "tiny", frames=20))
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("videos")
+    for seed, name in enumerate(NAMES):
+        write_media(folder / name, flat_frames(20 + seed, seed=seed))
+    (folder / "bad.mkv").write_text("no video")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(run: Run, videos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Return the tags folder that one process writes."""
+    return tag(run, videos, tmp_path_factory.mktemp("tags"))
+
+
+def tag(run: Run, videos: Path, out: Path, **options: object) -> dict[str, bytes]:
+    tasks = plan_tasks([(videos / name, name) for name in NAMES], out)
+    failures = tag_videos(run, tasks, extras=Extras(label_studio=True), **options)  # type: ignore[arg-type]
+    write_index(out, failures)
+    assert [source for source, _ in failures] == ["bad.mkv"]
+    return contents(out)
+
+
+def taggers() -> list[psutil.Process]:
+    """Return the processes below this one that tag."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        try:
+            found += [child] if "genre_classifier.tagging.worker" in child.cmdline() else []
+        except psutil.Error:  # gone by now
+            continue
+    return found
+
+
+def test_a_process_that_dies_costs_nothing(
+    run: Run, videos: Path, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    killed: list[int] = []
+    steps: list[tuple[str, float, float, int]] = []
+
+    def kill(task: Task) -> None:
+        if not killed:
+            first = taggers()[0]
+            killed.append(first.pid)
+            first.kill()
+
+    found = tag(
+        run, videos, tmp_path, jobs=2, on_start=kill,
+        on_progress=lambda task, now, end, frames: steps.append((task.source, now, end, frames)),
+    )  # fmt: skip
+    assert killed
+    assert found == undisturbed
+    assert not taggers()
+    assert steps
+    assert all(now <= end and 1 <= frames <= 20 for _, now, end, frames in steps)
+
+
+def test_breaking_off_leaves_no_process_behind(run: Run, videos: Path, tmp_path: Path) -> None:
+    tasks = plan_tasks([(videos / name, name) for name in NAMES], tmp_path)
+
+    def stop(task: Task, error: InputError | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tag_videos(run, tasks, jobs=2, on_done=stop)
+    assert not taggers()
+    assert not list(tmp_path.glob("*/.*"))
+
+
+def test_a_cluster_of_which_a_worker_dies(
+    run: Run, videos: Path, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
+    ) as cluster:
+        done: list[str] = []
+
+        def kill(task: Task, error: InputError | None) -> None:
+            if not done:
+                psutil.Process(cluster.workers[0].pid).kill()
+            done.append(task.source)
+
+        found = tag(run, videos, tmp_path, scheduler=cluster.scheduler_address, on_done=kill)
+    assert done == list(NAMES)
+    assert found == undisturbed
