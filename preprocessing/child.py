@@ -159,11 +159,11 @@ class Child:
     def kill(self) -> None:
         """End the process at once; `close` must follow."""
         self._process.kill()
+        self._process.wait()
 
     def close(self) -> None:
         """End the process at once, and let go of it."""
         self.kill()
-        self._process.wait()
         self._answers.close()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:

@@ -18,7 +18,8 @@ Timeout = Annotated[
 ]
 # Each job is a process: more of them is a slip.
 Jobs = Annotated[
-    Annotated[int, Field(ge=1, le=1000)] | None, option("Videos at once; none: as many as there are cores.")
+    Annotated[int, Field(ge=1, le=1000)] | None,
+    option("How many at once, each in a process of its own; none: as many as there are cores."),
 ]
 
 

@@ -7,6 +7,7 @@ import functools
 import math
 import re
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -180,7 +181,8 @@ def answers(
         yield results
     finally:
         pool.close()
-        results.close()
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # that not all is done: it was not wanted
+            results.close()
 
 
 def _run_there(program: Program, task: dict[str, Any], timeout: float) -> dict[str, Any]:

@@ -12,7 +12,7 @@ CONFIG = ClipConfig(frames=20, size=16)
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Return every file below a folder, hidden ones included."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def make_trailers(folder: Path) -> Path:

@@ -43,7 +43,7 @@ def test_they_are_trained_tagged_and_judged(tmp_path, capsys, shown, asked, genr
         ["train", clips, labels, run, "--genres", *asked, *TINY],
         ["train", clips, labels, run, "--resume", "--epochs", "2"],
         ["tag", run, f"{videos}/trailer_000.mp4", "--out", tags],
-        ["evaluate", run, clips, labels, "--out", report, "--tags", tags, "--draws", "20"],
+        ["evaluate", run, clips, labels, "--out", report, "--tags", tags, "--draws", "20", "--jobs", "1"],
         ["evaluate", "--scores", report, labels, "--out", f"{report}2", "--draws", "20"],
         ["labels", labels, str(tmp_path / "truth.json"), "--clips", clips, "--genres", ",".join(genres)],
     ]

@@ -20,7 +20,8 @@ from preprocessing.errors import InputError
 @click.argument("clips", type=click.Path(path_type=Path))
 @config_options(DEFAULT_ENCODER)
 @value_option("--jobs", Jobs, default=None)
-def command(clips: Path, jobs: int | None, **options: Any) -> None:
+@click.option("--scheduler", metavar="ADDRESS", help="Work on a Dask cluster, tcp://host:port.")
+def command(clips: Path, jobs: int | None, scheduler: str | None, **options: Any) -> None:
     """Send every clip of the folder CLIPS through a pretrained image network, and keep what it sees in CLIPS/encoded.
 
     `train` does this for the clips that it needs; here it is done for all, by several processes. Clips that are encoded
@@ -49,5 +50,7 @@ def command(clips: Path, jobs: int | None, **options: Any) -> None:
         def on_start(frames: int) -> None:
             bar.reset(total=frames)
 
-        folder = encode_clips(paths, clips, encoder, jobs=jobs, on_start=on_start, on_frames=bar.update)
+        folder = encode_clips(
+            paths, clips, encoder, jobs=jobs, scheduler=scheduler, on_start=on_start, on_frames=bar.update
+        )
     say(f"{folder}: {len(paths)} clips encoded")

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from genre_classifier.cli.config_options import config_options, given
+from genre_classifier.cli.config_options import config_options, given, value_option
 from genre_classifier.cli.output import say
 from genre_classifier.config import EvaluationConfig
+from preprocessing.config import Jobs
 
 
 @click.command("evaluate")
@@ -24,6 +25,8 @@ from genre_classifier.config import EvaluationConfig
 @click.option("--tags", type=click.Path(path_type=Path), help="Folder that `tag` wrote, for links to its viewers.")
 @config_options(EvaluationConfig(), only=("draws", "seed"))
 @click.option("--rescore", is_flag=True, help="Score again even if OUT holds scores of this run and these clips.")
+@value_option("--jobs", Jobs, default=None)
+@click.option("--scheduler", metavar="ADDRESS", help="Score on a Dask cluster, tcp://host:port.")
 def command(
     inputs: tuple[Path, ...],
     scores: Path | None,
@@ -32,6 +35,8 @@ def command(
     other: Path | None,
     tags: Path | None,
     rescore: bool,
+    jobs: int | None,
+    scheduler: str | None,
     **options: Any,
 ) -> None:
     """Say how far to trust a run: report.html, metrics.json, per_genre.csv, summary.md and plots in OUT.
@@ -63,6 +68,8 @@ def command(
         report, sentences = run_evaluation(
             Request(run, clips, labels, out, scores=scores, split=split, other=other, tags=tags, rescore=rescore),
             config=EvaluationConfig(**given(options, EvaluationConfig)),
+            jobs=jobs,
+            scheduler=scheduler,
             on_start=on_start,
             on_frames=bar.update,
         )

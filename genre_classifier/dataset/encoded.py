@@ -9,22 +9,21 @@ clip counts only while that is the clip there is, so that neither a changed clip
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 
 from genre_classifier.dataset.trailers import Trailer
-from genre_classifier.network.encoder import BATCH, Encoder, read_encoder
+from genre_classifier.network.encoder import BATCH, Encoder
 from genre_classifier.network.memory import let_go
+from genre_classifier.network.shares import share_out
 from preprocessing.clips import ClipWriter, load_clip, open_array
 from preprocessing.errors import InputError
 from preprocessing.files import atomic_path, file_digest, make_folder, read_json, write_atomically
+from preprocessing.pool import answers, check_options
 
 FOLDER = "encoded"
 ENCODER_FILE = "encoder.keras"
@@ -42,6 +41,8 @@ def encode_trailers(
     clips: Path,
     encoder: Encoder,
     *,
+    jobs: int | None = 1,
+    scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
     on_frames: Callable[[int], None] | None = None,
 ) -> list[Trailer]:
@@ -52,7 +53,7 @@ def encode_trailers(
     trailers : sequence of Trailer
     clips : Path
         Their clips folder.
-    encoder, on_start, on_frames
+    encoder, jobs, scheduler, on_start, on_frames
         As for `encode_clips`.
 
     Returns
@@ -61,7 +62,7 @@ def encode_trailers(
         The same, with `encoded` set.
     """
     paths = [trailer.clip for trailer in trailers]
-    folder = encode_clips(paths, clips, encoder, on_start=on_start, on_frames=on_frames)
+    folder = encode_clips(paths, clips, encoder, jobs=jobs, scheduler=scheduler, on_start=on_start, on_frames=on_frames)
     return [dataclasses.replace(trailer, encoded=folder / trailer.clip.name) for trailer in trailers]
 
 
@@ -71,6 +72,7 @@ def encode_clips(
     encoder: Encoder,
     *,
     jobs: int | None = 1,
+    scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
     on_frames: Callable[[int], None] | None = None,
 ) -> Path:
@@ -85,7 +87,9 @@ def encode_clips(
     encoder : Encoder
         Built for their size.
     jobs : int or None
-        Processes; None: as many as there are cores.
+        Processes; None: as many as there are cores. Fewer where there are not so many clips, or not so much memory.
+    scheduler : str, optional
+        Address of a Dask scheduler, `tcp://host:port`; its workers must see the folder under the same name.
     on_start, on_frames : callable, optional
         Told the number of frames to encode, and frames done.
 
@@ -101,6 +105,7 @@ def encode_clips(
     WorkError
         If the disk is full.
     """
+    check_options(jobs=jobs, scheduler=scheduler)
     folder = encoded_folder(clips, encoder)
     missing = [path for path in dict.fromkeys(paths) if not _is_whole(path, folder / path.name, encoder)]
     if on_start:
@@ -109,33 +114,35 @@ def encode_clips(
         make_folder(folder, purpose="encoded clips")
         if not (folder / ENCODER_FILE).is_file():
             encoder.save(folder / ENCODER_FILE)
-        for frames in _encode_all([(path, folder / path.name) for path in missing], encoder, jobs):
+        targets = [folder / path.name for path in missing]
+        for frames in _encode_all(missing, targets, encoder, jobs, scheduler):
             if on_frames:
                 on_frames(frames)
     return folder
 
 
-def _encode_all(pairs: Sequence[tuple[Path, Path]], encoder: Encoder, jobs: int | None) -> Iterator[int]:
+def _encode_all(
+    paths: Sequence[Path], targets: Sequence[Path], encoder: Encoder, jobs: int | None, scheduler: str | None
+) -> Iterator[int]:
     """Encode clips to targets; yield the frames of each when it is done."""
-    jobs = min(jobs or joblib.cpu_count(), len(pairs))
-    if jobs == 1:
-        for clip, target in pairs:
+    jobs, program = share_out(
+        "genre_classifier.dataset.encoding_worker", "encoder", tasks=len(paths), needed_bytes=encoder.bytes_needed,
+        jobs=jobs, scheduler=scheduler,
+    )  # fmt: skip
+    if jobs == 1 and scheduler is None:
+        for clip, target in zip(paths, targets, strict=True):
             yield encode_clip(clip, target, encoder)
         return
-    threads = max(1, joblib.cpu_count() // jobs)
-    work = (joblib.delayed(_encode_elsewhere)(*pair, pairs[0][1].with_name(ENCODER_FILE), threads) for pair in pairs)
-    yield from joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(work)
-
-
-def _encode_elsewhere(clip: Path, target: Path, encoder: Path, threads: int) -> int:
-    """Encode one clip in a process of its own, which keeps the encoder for the next one."""
-    os.environ.update(TF_NUM_INTRAOP_THREADS=str(threads), OMP_NUM_THREADS=str(threads))
-    return encode_clip(clip, target, _encoder_of_process(encoder))
-
-
-@functools.lru_cache(maxsize=1)
-def _encoder_of_process(path: Path) -> Encoder:
-    return read_encoder(path)
+    file = targets[0].with_name(ENCODER_FILE).absolute()
+    tasks = [
+        {"clip": str(clip.absolute()), "target": str(target.absolute()), "encoder": str(file)}
+        for clip, target in zip(paths, targets, strict=True)
+    ]
+    with answers(program, tasks, jobs=jobs, scheduler=scheduler) as results:
+        for clip, answer in zip(paths, results, strict=True):
+            if "failed" in answer:
+                raise InputError(f"{clip}: {answer['failed'].removeprefix(f'{clip.absolute()}: ')}")
+            yield answer["done"]["frames"]
 
 
 def encode_clip(clip: Path, target: Path, encoder: Encoder) -> int:

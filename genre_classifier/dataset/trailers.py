@@ -64,14 +64,17 @@ class Trailer:
 
     def open(self) -> np.memmap:
         """Open the frames that a network takes: the encoded ones, or else the clip's pixels."""
-        if self.encoded is None:
-            return load_clip(self.clip)
-        return open_array(self.encoded, "an encoded clip (.npy)")
+        return open_frames(self.clip, self.encoded)
 
     @property
     def genres(self) -> np.ndarray:
         """Return which genres the trailer shows anywhere, bool (genres,)."""
         return np.asarray(self.targets.any(axis=0))
+
+
+def open_frames(clip: Path, encoded: Path | None) -> np.memmap:
+    """Open the frames that a network takes: the encoded ones, where there are any."""
+    return load_clip(clip) if encoded is None else open_array(encoded, "an encoded clip (.npy)")
 
 
 def load_trailers(

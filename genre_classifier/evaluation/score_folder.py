@@ -25,7 +25,7 @@ from genre_classifier.evaluation.glossary import BASELINES
 from genre_classifier.genres import check_genres
 from genre_classifier.metrics.calibration import no_calibration
 from genre_classifier.tagging.scores import read_scores, write_scores
-from preprocessing.errors import InputError
+from preprocessing.errors import InputError, WorkError
 from preprocessing.files import read_document, shown, write_atomically
 
 SCHEMA = 1
@@ -164,10 +164,17 @@ class ScoringUnderWay:
                 return table
         return None
 
-    def keep(self, trailer_id: int, scores: pd.DataFrame, *, baseline: str = "") -> None:
-        """Write the scores of a trailer."""
+    def read(self, trailer_id: int) -> pd.DataFrame:
+        """Return the scores of a trailer by the model, which were found or written before."""
+        table = self.find(trailer_id)
+        if table is None:
+            raise WorkError(f"{self.place(trailer_id)}: gone, or damaged, since it was written; run again")
+        return table
+
+    def place(self, trailer_id: int, *, baseline: str = "") -> Path:
+        """Return where to write the scores of a trailer, so that they are kept."""
         (self._folder / baseline).mkdir(parents=True, exist_ok=True)
-        write_scores(self._folder / baseline / _file(trailer_id), scores)
+        return self._folder / baseline / _file(trailer_id)
 
     def finish(self, folder: ScoreFolder) -> None:
         """Write the whole folder, and remove what was unfinished, here or in an earlier scoring."""

@@ -17,6 +17,7 @@ from genre_classifier.dataset.encoded import encode_trailers
 from genre_classifier.dataset.splits import SPLIT_NAMES, read_splits
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.evaluation import baselines
+from genre_classifier.evaluation.clip_scores import score_clips
 from genre_classifier.evaluation.failures import find_cuts
 from genre_classifier.evaluation.score_folder import (
     ScoredTrailer,
@@ -26,13 +27,13 @@ from genre_classifier.evaluation.score_folder import (
     read_score_folder,
     write_index,
 )
-from genre_classifier.network.streaming import score_clip
 from genre_classifier.run_folder.layout import MODEL, SPLITS
 from genre_classifier.run_folder.run import Run
-from genre_classifier.tagging.scores import scores_table
+from genre_classifier.tagging.scores import scores_table, write_scores
 from preprocessing.clips import load_clip, read_clip_config
 from preprocessing.errors import InputError
 from preprocessing.manifest import known_durations, read_manifest
+from preprocessing.pool import check_options
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,8 @@ def score_run(
     only: Sequence[Trailer] | None = None,
     again: bool = False,
     config: EvaluationConfig | None = None,
+    jobs: int | None = 1,
+    scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
     on_frames: Callable[[int], None] | None = None,
 ) -> ScoreFolder:
@@ -85,6 +88,12 @@ def score_run(
         Score even if the folder is up to date.
     config : EvaluationConfig, optional
         For the seed of the baselines.
+    jobs : int or None
+        Clips at once, each in a process of its own; None: as many as there are cores. Fewer where there are not so many
+        clips, or not so much memory.
+    scheduler : str, optional
+        Address of a Dask scheduler, `tcp://host:port`; its workers must see run, clips and scores folder under the same
+        names.
     on_start, on_frames : callable, optional
         Told the number of frames to score; frames done.
 
@@ -93,6 +102,7 @@ def score_run(
     InputError
         If no trailer belongs to the split, or the clips do not fit the run.
     """
+    check_options(jobs=jobs, scheduler=scheduler)
     config = config or EvaluationConfig()
     splits = split_of_trailers(run, [*trailers, *(only or ())])
     wanted = _wanted(run, clips, trailers, splits, split) if only is None else list(only)
@@ -115,23 +125,22 @@ def score_run(
         write_index(out, kept)
         return kept
     if run.encoder is not None:
-        encoded = encode_trailers([*wanted, *training], clips, run.encoder, on_start=on_start, on_frames=on_frames)
+        encoded = encode_trailers(
+            [*wanted, *training], clips, run.encoder, jobs=jobs, scheduler=scheduler, on_start=on_start,
+            on_frames=on_frames,
+        )  # fmt: skip
         wanted, training = encoded[: len(wanted)], encoded[len(wanted) :]
     under_way = ScoringUnderWay(out, fingerprint, run.genres, again=again)
-    found = {trailer.source: under_way.find(trailer.trailer_id) for trailer in wanted}
+    missing = [trailer for trailer in wanted if under_way.find(trailer.trailer_id) is None]
     if on_start:
-        on_start(sum(len(trailer.times) for trailer in wanted if found[trailer.source] is None))
-    if before := sum(table is not None for table in found.values()):
+        on_start(sum(len(trailer.times) for trailer in missing))
+    if before := len(wanted) - len(missing):
         logger.info(f"{before} of {len(wanted)} trailers were scored before and are not scored again")
-    scores = {}
-    for trailer in wanted:
-        table = found[trailer.source]
-        if table is None:
-            table = scores_table(trailer.times, score_clip(run.model, trailer.open()), run.genres)
-            under_way.keep(trailer.trailer_id, table)
-            if on_frames:
-                on_frames(len(table))
-        scores[trailer.source] = table
+    places = [under_way.place(trailer.trailer_id) for trailer in missing]
+    for frames in score_clips(run, missing, places, jobs=jobs, scheduler=scheduler):
+        if on_frames:
+            on_frames(frames)
+    scores = {trailer.source: under_way.read(trailer.trailer_id) for trailer in wanted}
     sizes = _video_sizes(clips)
     folder = ScoreFolder(
         run=run.path.resolve().name,
@@ -253,7 +262,7 @@ def _baseline_scores(
                 clips, times = [frames_of(one) for one in training], [one.times for one in training]
                 fitted = baselines.fit(name, clips, times, [one.targets for one in training], seed=seed)
             table = scores_table(trailer.times, fitted.score(frames_of(trailer), trailer.times), genres)
-            under_way.keep(trailer.trailer_id, table, baseline=name)
+            write_scores(under_way.place(trailer.trailer_id, baseline=name), table)
         scores[trailer.source] = table
     return scores
 

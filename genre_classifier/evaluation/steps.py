@@ -76,10 +76,19 @@ def run_evaluation(
     request: Request,
     *,
     config: EvaluationConfig,
+    jobs: int | None = 1,
+    scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
     on_frames: Callable[[int], None] | None = None,
 ) -> tuple[Path, str]:
     """Score where needed, evaluate, and write the report.
+
+    Parameters
+    ----------
+    request : Request
+    config : EvaluationConfig
+    jobs, scheduler, on_start, on_frames
+        As for `genre_classifier.evaluation.scoring.score_run`.
 
     Returns
     -------
@@ -115,6 +124,8 @@ def run_evaluation(
             only=only,
             again=request.rescore,
             config=config,
+            jobs=jobs,
+            scheduler=scheduler,
             on_start=on_start,
             on_frames=on_frames,
         )

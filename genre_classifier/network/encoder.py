@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,12 @@ from keras import ops
 from genre_classifier.config import EncoderConfig
 from genre_classifier.network.backend import Tensor, program
 from genre_classifier.network.layers import PACKAGE
+from genre_classifier.network.memory import BASE_BYTES, FLOAT
 from preprocessing.errors import InputError
 from preprocessing.files import atomic_path, shown
 
 BATCH = 8  # frames; always so many at once, so that a frame's maps do not depend on how a video is cut
+COPIES = 4.0  # of the largest maps that are alive at once
 _LARGEST = 65000.0  # of a map: what is further from zero does not fit into float16, or means padding
 
 
@@ -134,6 +137,12 @@ class Encoder:
         for weight in self.network.get_weights():
             digest.update(np.ascontiguousarray(weight).tobytes())
         return digest.hexdigest()
+
+    @property
+    def bytes_needed(self) -> float:
+        """Return about how much memory a process takes that encodes with it."""
+        largest = max(math.prod(shape[1:]) for shape in _output_shapes(self.network))
+        return BASE_BYTES + FLOAT * (2 * self.network.count_params() + COPIES * BATCH * largest)
 
     def save(self, path: Path) -> None:
         """Write it to a `.keras` file, whole or not at all; see `read_encoder`."""
@@ -307,6 +316,15 @@ def _maps_of(network: keras.Model, name: str, layer: str | None) -> Tensor:
             f"name another layer (encoder_layer)"
         )
     return maps
+
+
+def _output_shapes(network: keras.Model) -> Iterator[tuple[int, ...]]:
+    """Yield the shapes of the maps of a network, and of the networks inside it."""
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            yield from _output_shapes(layer)
+        else:
+            yield from (tensor.shape for tensor in keras.tree.flatten(layer.output))
 
 
 def _nameless(part: Any) -> Any:

@@ -125,7 +125,7 @@ def _outcomes(
 ) -> Iterator[Iterator[InputError | None]]:
     """Give an iterator over what became of each video: None, or why it could not be read."""
     jobs, program = share_out(
-        "genre_classifier.tagging.worker", "tagger", tasks=len(waiting), jobs=jobs, scheduler=scheduler,
+        "genre_classifier.tagging.tagging_worker", "tagger", tasks=len(waiting), jobs=jobs, scheduler=scheduler,
         needed_bytes=scoring_bytes(run.model_config, settings.chunk, precision=settings.precision),
     )  # fmt: skip
     if jobs == 1 and scheduler is None:

@@ -12,7 +12,7 @@ import pytest
 from genre_classifier import cli
 from genre_classifier.config import EvaluationConfig
 from genre_classifier.dataset.labels import write_labels
-from genre_classifier.evaluation import score_folder, scoring
+from genre_classifier.evaluation import clip_scores, score_folder
 from genre_classifier.evaluation.score_folder import ScoredTrailer, ScoreFolder, read_score_folder, write_score_folder
 from genre_classifier.evaluation.steps import Request, run_evaluation
 from genre_classifier.genres import GENRES
@@ -20,13 +20,15 @@ from genre_classifier.network.streaming import score_clip
 from genre_classifier.tagging.scores import write_scores
 from preprocessing.errors import InputError
 from tests.evaluation_cases import made_up
+from tests.folders import contents
 
 SIZE = 12
 
 
 def run_command(capsys, *arguments):
     """Run the command line in this process; return exit code, stdout, stderr."""
-    code = cli._run(["evaluate", *map(str, arguments)])  # main would close this process's stderr to native libraries
+    # `main` would close this process's stderr to native libraries.
+    code = cli._run(["evaluate", "--jobs", "1", *map(str, arguments)])
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 
@@ -281,10 +283,6 @@ def make_clips(folder: Path) -> Path:
     return clips
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def test_an_interrupted_scoring_goes_on_where_it_stopped(tmp_path, monkeypatch):
     clips = make_clips(tmp_path)
     make_run(tmp_path / "run", [(0, "train"), (1, "train")])
@@ -299,7 +297,7 @@ def test_an_interrupted_scoring_goes_on_where_it_stopped(tmp_path, monkeypatch):
             scored.append(int(clip[0, 0, 0, 0]))
             return score_clip(model, clip)
 
-        monkeypatch.setattr(scoring, "score_clip", score)
+        monkeypatch.setattr(clip_scores, "score_clip", score)
         request = Request(tmp_path / "run", clips, tmp_path / "labels.csv", out, split="all", **options)
         run_evaluation(request, config=EvaluationConfig(draws=5), on_start=totals.append)
 
@@ -352,7 +350,7 @@ def test_scores_that_lack_a_baseline_get_it_without_the_model(tmp_path, monkeypa
     expected = contents(tmp_path / "out")
     index = tmp_path / "out" / "scores" / "evaluation.json"
     index.write_text(json.dumps(json.loads(index.read_text()) | {"baselines": ["colour_histogram"]}))
-    monkeypatch.setattr(scoring, "score_clip", lambda model, clip: pytest.fail("scored again"))
+    monkeypatch.setattr(clip_scores, "score_clip", lambda model, clip: pytest.fail("scored again"))
     score()
     assert contents(tmp_path / "out") == expected
 

@@ -1,4 +1,7 @@
-"""The process that tags one video after the other for a parent. `python -m genre_classifier.tagging.worker`."""
+"""The process that tags videos for a parent, one after the other.
+
+`python -m genre_classifier.tagging.tagging_worker`.
+"""
 
 from __future__ import annotations
 

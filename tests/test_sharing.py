@@ -1,12 +1,17 @@
-"""Videos tagged by several processes, here or on a cluster, have the files that one process writes, whoever dies."""
+"""Tagging, encoding and scoring by several processes, here or on a cluster, give the files of one, whoever dies.
+
+The cluster is one of this machine.
+"""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import psutil
 import pytest
 
+from genre_classifier.cli import _run
 from genre_classifier.run_folder.run import Run, load_run
 from genre_classifier.tagging.folder import tag_videos
 from genre_classifier.tagging.summary import write_index
@@ -14,7 +19,9 @@ from genre_classifier.tagging.tasks import Extras, Task, plan_tasks
 from preprocessing.errors import InputError
 from tests.folders import contents
 from tests.media import flat_frames, write_media
+from tests.tiny_encoder import write_encoder
 from tests.tiny_run import make_run
+from tests.trailers import write_clips
 
 NAMES = ("a.mkv", "b.mkv", "bad.mkv", "c.mkv", "d.mkv")
 
@@ -52,7 +59,7 @@ def taggers() -> list[psutil.Process]:
     found = []
     for child in psutil.Process().children(recursive=True):
         try:
-            found += [child] if "genre_classifier.tagging.worker" in child.cmdline() else []
+            found += [child] if "genre_classifier.tagging.tagging_worker" in child.cmdline() else []
         except psutil.Error:  # gone by now
             continue
     return found
@@ -93,12 +100,40 @@ def test_breaking_off_leaves_no_process_behind(run: Run, videos: Path, tmp_path:
     assert not list(tmp_path.glob("*/.*"))
 
 
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with clips, their labels, an encoder, and a run that learned from the encoded clips."""
+    folder = tmp_path_factory.mktemp("work")
+    write_encoder(folder / "tiny.keras")
+    labels = write_clips(folder / "clips", [24] * 4, size=16)
+    labels.to_csv(folder / "labels.csv", index=False)
+    command = ["train", f"{folder}/clips", f"{folder}/labels.csv", f"{folder}/run", "--preset", "pretrained",
+               "--encoder", f"{folder}/tiny.keras", "--motion-size", "8", "--encoder-cells", "2", "--epochs", "1",
+               "--trunk-filters", "2,2", "--trunk-pools", "2,2", "--branch-filters", "2"]  # fmt: skip
+    assert _run(command) == 0
+    return folder
+
+
+def judged(work: Path, out: Path, *options: str) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Encode and score anew; return the encoded clips and the scores."""
+    shutil.rmtree(work / "clips" / "encoded")
+    assert _run(["evaluate", f"{work}/run", f"{work}/clips", f"{work}/labels.csv", "--out", str(out), "--split", "all",
+                 "--draws", "5", *options]) == 0  # fmt: skip
+    encoded = {name: data for name, data in contents(work / "clips" / "encoded").items() if name.endswith(".npy")}
+    assert len(encoded) == 4
+    return encoded, contents(out / "scores")
+
+
+def test_reports_are_the_same_however_many_work(work: Path, tmp_path: Path) -> None:
+    assert judged(work, tmp_path / "two", "--jobs", "2") == judged(work, tmp_path / "one", "--jobs", "1")
+
+
 def test_a_cluster_of_which_a_worker_dies(
-    run: Run, videos: Path, undisturbed: dict[str, bytes], tmp_path: Path
+    run: Run, videos: Path, undisturbed: dict[str, bytes], work: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, protocol="tcp"
     ) as cluster:
         done: list[str] = []
 
@@ -107,6 +142,9 @@ def test_a_cluster_of_which_a_worker_dies(
                 psutil.Process(cluster.workers[0].pid).kill()
             done.append(task.source)
 
-        found = tag(run, videos, tmp_path, scheduler=cluster.scheduler_address, on_done=kill)
-    assert done == list(NAMES)
-    assert found == undisturbed
+        address = cluster.scheduler_address
+        found = tag(run, videos, tmp_path_factory.mktemp("tags"), scheduler=address, on_done=kill)
+        assert done == list(NAMES)
+        assert found == undisturbed
+        there = judged(work, tmp_path_factory.mktemp("there"), "--scheduler", address)
+    assert there == judged(work, tmp_path_factory.mktemp("here"), "--jobs", "1")
