@@ -34,8 +34,10 @@ from preprocessing.pool import Pool, answers, check_options
 from preprocessing.readers import READER, job
 from preprocessing.sources import find_videos
 
-# The manifest is rewritten as a whole: for thousands of rows, not at every one. What a kill loses by it is redone.
+# The manifest is rewritten as a whole: not at every row, and where there are so many that this takes long, less often
+# still, so that it never takes more than a twentieth of the time. What a kill loses by it is redone.
 MANIFEST_SECONDS = 1.0
+MANIFEST_SHARE = 0.05
 
 Row = dict[str, Any]
 
@@ -163,7 +165,7 @@ class _Folder:
         # A video that lost its clip keeps its id in its row, so that no other video gets it.
         taken = [row["trailer_id"] for row in self._rows.values() if row["trailer_id"] is not None]
         self._next_id = 1 + max(taken, default=-1)
-        self._saved = time.monotonic()
+        self._next_save = time.monotonic() + MANIFEST_SECONDS
 
     def _earlier_rows(self) -> dict[str, Row]:
         """Return the manifest's rows by source; refuse a folder that this run must not add to."""
@@ -220,7 +222,7 @@ class _Folder:
             take_staged(self.staged(source), self._clips, trailer_id)
             row = {"trailer_id": trailer_id, "source": source, "status": "ok", "error": "", **answer["done"]}
         self._rows[source] = row
-        if time.monotonic() - self._saved >= MANIFEST_SECONDS:
+        if time.monotonic() >= self._next_save:
             self.save()
         return row
 
@@ -240,7 +242,9 @@ class _Folder:
 
     def save(self) -> pd.DataFrame:
         """Write the manifest of all that is settled."""
+        began = time.monotonic()
         manifest = manifest_table(self._rows.values())
         write_manifest(self._clips, manifest)
-        self._saved = time.monotonic()
+        now = time.monotonic()
+        self._next_save = now + max(MANIFEST_SECONDS, (now - began) / MANIFEST_SHARE)
         return manifest

@@ -1,4 +1,7 @@
-"""`index.html`: a sortable table over many tagged videos, each with a small timeline and a link to its page."""
+"""`index.html`: a sortable table over many tagged videos, each with a small timeline and a link to its page.
+
+This file gathers the data; the table is drawn by `templates/index.js`, a page of it at a time.
+"""
 
 from __future__ import annotations
 
@@ -25,30 +28,28 @@ def index_html(summary: pd.DataFrame, segments: dict[str, pd.DataFrame]) -> str:
     done = summary[summary["status"] == "ok"].to_dict("records")
     failed = summary[summary["status"] == "failed"].to_dict("records")
     genres = [str(name).removesuffix("_share") for name in summary.columns if str(name).endswith("_share")]
-    rows = [
-        _row({str(name): value for name, value in row.items()}, segments[str(row["folder"])], genres) for row in done
+    looks = genre_looks(genres)
+    videos = [
+        _video({str(name): value for name, value in row.items()}, segments[str(row["folder"])], genres) for row in done
     ]
-    return render("index.html", rows=rows, failed=failed, genres=genres, looks=genre_looks(genres))
+    data = {"genres": [{"name": genre, "colour": looks[genre].colour} for genre in genres], "videos": videos}
+    return render("index.html", rows=len(done), data=data, failed=failed, genres=genres, looks=looks)
 
 
-def _row(video: dict[str, Any], segments: pd.DataFrame, genres: list[str]) -> dict[str, Any]:
-    duration = video["duration"] or 1.0  # nothing can be seen of a video without length
-    spans = [
-        {
-            "row": genres.index(one["genre"]),
-            "genre": one["genre"],
-            "left": round(1000 * one["start"] / duration, 2),
-            "width": round(1000 * (one["end"] - one["start"]) / duration, 2),
-        }
-        for one in segments.to_dict("records")
-    ]
+def _video(video: dict[str, Any], segments: pd.DataFrame, genres: list[str]) -> dict[str, Any]:
+    """Return a row of the table as JSON types: shares in percent, spans as genre, begin and width in thousandths."""
+    per_mille = 1000 / (video["duration"] or 1.0)  # nothing can be seen of a video without length
+    columns = (segments[name].tolist() for name in ("genre", "start", "end"))
     return {
         "source": video["source"],
         "link": quote(f"./{video['folder']}/viewer.html"),
         "seconds": video["duration"],
         "duration": clock(video["duration"]),
-        "segments": video["segments"],
+        "segments": int(video["segments"]),
         # None: a genre that the run of this video does not know
         "shares": [None if pd.isna(share := video[f"{genre}_share"]) else round(100 * share, 1) for genre in genres],
-        "spans": spans,
+        "spans": [
+            [genres.index(genre), round(per_mille * start, 1), round(per_mille * (end - start), 1)]
+            for genre, start, end in zip(*columns, strict=True)
+        ],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,11 @@ def write_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataFrame:
         row = {"source": stamp["source"], "folder": name, "status": "ok", "error": ""}
         row |= {"duration": stamp["duration"], "frames": stamp["frames"], "segments": stamp["segments_found"]}
         rows.append(row | {f"{genre}_share": stamp["shares"][genre] for genre in stamp["shares"]})
-    write_atomically(out / SEGMENTS, activitynet({_name(row, rows): segments[row["folder"]] for row in rows}))
+    counts = Counter(row["source"] for row in rows)
+    # What labels call a video; where two videos share that name, they are told apart by their folders.
+    names = [row["folder"] if counts[row["source"]] > 1 else row["source"] for row in rows]
+    found = (segments[row["folder"]] for row in rows)
+    write_atomically(out / SEGMENTS, activitynet(dict(zip(names, found, strict=True))))
     rows += [{"source": source, "folder": "", "status": "failed", "error": error} for source, error in failures]
     columns = ["source", "folder", "status", "error", "duration", "frames", "segments"]
     shares = [name for row in rows for name in row if name.endswith("_share")]
@@ -67,12 +72,6 @@ def write_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataFrame:
     write_atomically(out / SUMMARY, written.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     write_atomically(out / INDEX, index_html(summary, segments))
     return summary
-
-
-def _name(row: dict[str, Any], rows: list[dict[str, Any]]) -> str:
-    """Return what labels call a video; where two videos share that name, it is told apart by its folder."""
-    shared = sum(other["source"] == row["source"] for other in rows) > 1
-    return str(row["folder"] if shared else row["source"])
 
 
 def read_summary(path: Path) -> pd.DataFrame:

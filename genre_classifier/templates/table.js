@@ -18,9 +18,4 @@
       body.append(...rows, ...body.querySelectorAll("tr.total")); // totals stay below
     }));
   }
-  document.getElementById("filter")?.addEventListener("input", ({ target }) => {
-    const wanted = target.value.trim().toLowerCase();
-    for (const row of document.querySelectorAll("table[data-sortable] tbody tr"))
-      row.hidden = !row.cells[0].textContent.toLowerCase().includes(wanted);
-  });
 })();

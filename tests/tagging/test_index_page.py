@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,16 @@ def page_text() -> str:
 
 def test_everything_is_listed_and_escaped() -> None:
     text = page_text()
-    assert 'href="./of%20a%231/viewer.html"' in text
-    assert "a9 &lt;b&gt;&#34;&amp;.mp4" in text
+    data = json.loads(text.split('<script type="application/json" id="data">')[1].split("</script>")[0])
+    assert [video["source"] for video in data["videos"]] == ["b.mp4", "a10.mp4", 'a9 <b>"&.mp4']
+    assert [genre["name"] for genre in data["genres"]] == list(GENRES)
+    first = data["videos"][0]
+    assert first["spans"] == [[0, 0.0, 125.0], [5, 250.0, 250.0]]  # of a film of 20 s
+    assert first["shares"] == [12.5, 0, 0, 0, 0, 0]
+    assert data["videos"][1]["link"] == "./of%20a%231/viewer.html"
+    assert data["videos"][1]["duration"] == "1:15"
     assert "<b>" not in text
     assert "bad.mp4: &lt;i&gt;no&lt;/i&gt; video" in text
-    assert text.count("<rect") == 6
-    assert 'x="250.0" y="51" width="250.0"' in text  # the second segment of the 20 s film
-    assert "1:15" in text
-    assert "12%" in text
     empty = summary().iloc[:0]
     assert "No video has been tagged" in index_html(empty, {})
 
@@ -56,8 +59,15 @@ def test_colours_are_explained_where_the_table_is_wider_than_the_screen(tmp_path
             )
             assert shown == len(GENRES)
             assert page.evaluate("document.documentElement.scrollWidth") <= width
-            assert page.evaluate("[...document.body.children].map(one => one.tagName).join()") == "HEADER,MAIN,SCRIPT"
+            assert (
+                page.evaluate("[...document.body.children].map(one => one.tagName).join()")
+                == "HEADER,MAIN,SCRIPT,SCRIPT"
+            )
             tab.check()
+
+
+def names(page: Any) -> list[str]:
+    return list(page.locator("tbody tr:visible .name").all_inner_texts())
 
 
 def test_sorting_and_filtering(tmp_path: Path) -> None:
@@ -65,19 +75,44 @@ def test_sorting_and_filtering(tmp_path: Path) -> None:
     with chromium() as browser:
         tab = Tab(browser.new_page())
         page = tab.open(tmp_path / "index.html")
-
-        def names() -> list[str]:
-            return [row.split()[0] for row in page.locator("tbody tr:visible .name").all_inner_texts()]
-
+        assert page.locator("tbody rect").count() == 6
+        assert page.locator("tbody tr").first.locator(".share").first.inner_text() == "13%"
+        assert page.locator("tbody a").nth(1).get_attribute("href") == "./of%20a%231/viewer.html"
+        nine = 'a9 <b>"&.mp4'
         page.click("th:first-child button")
-        assert names() == ["b.mp4", "a10.mp4", "a9"]
+        assert names(page) == ["b.mp4", "a10.mp4", nine]
         page.click("th:first-child button")
-        assert names() == ["a9", "a10.mp4", "b.mp4"]  # numbers as numbers
+        assert names(page) == [nine, "a10.mp4", "b.mp4"]  # numbers as numbers
         page.click("th:has-text('length') button")
-        assert names() == ["a10.mp4", "b.mp4", "a9"]
+        assert names(page) == ["a10.mp4", "b.mp4", nine]
         page.click("th:has-text('comedy') button")
         page.click("th:has-text('comedy') button")
-        assert names() == ["a9", "b.mp4", "a10.mp4"]
+        assert names(page) == [nine, "b.mp4", "a10.mp4"]
         page.fill("#filter", "A1")
-        assert names() == ["a10.mp4"]
+        assert names(page) == ["a10.mp4"]
+        assert not page.is_visible("#pages")
+    tab.check()
+
+
+def test_many_are_shown_a_page_at_a_time(tmp_path: Path) -> None:
+    rows = pd.concat([summary().iloc[:1]] * 250, ignore_index=True)
+    rows["source"] = [f"{number}.mp4" for number in range(250)]
+    (tmp_path / "index.html").write_text(index_html(rows, {rows["folder"][0]: SEGMENTS}), encoding="utf-8")
+    with chromium() as browser:
+        tab = Tab(browser.new_page(viewport={"width": 390, "height": 800}))
+        page = tab.open(tmp_path / "index.html")
+        assert names(page) == [f"{number}.mp4" for number in range(100)]
+        assert page.inner_text("#shown") == "1\N{EN DASH}100 of 250"
+        assert page.is_disabled("#previous")
+        page.click("#next")
+        page.click("#next")
+        assert names(page) == [f"{number}.mp4" for number in range(200, 250)]
+        assert page.inner_text("#shown") == "201\N{EN DASH}250 of 250"
+        assert page.is_disabled("#next")
+        page.click("#previous")
+        assert names(page)[0] == "100.mp4"
+        page.click("th:first-child button")
+        assert names(page)[0] == "249.mp4"
+        page.fill("#filter", "24")
+        assert names(page) == [f"{number}.mp4" for number in (*range(249, 239, -1), 224, 124, 24)]
     tab.check()
