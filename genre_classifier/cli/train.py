@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import click
+from pydantic import Field
 
 from genre_classifier.cli.config_options import (
     GroupedCommand,
@@ -68,6 +69,14 @@ class _Command(GroupedCommand):
               help="Count labels of unknown trailers instead of refusing them.")  # fmt: skip
 @click.option("--splits", "splits_file", cls=GroupedOption, group="Splits", type=click.Path(path_type=Path),
               help="A splits.csv to use, not draw, splits.")  # fmt: skip
+@click.option("--workers", cls=GroupedOption, group="Several machines", metavar="HOST:PORT,...",
+              help="Train by as many processes, each started with this command and its own --worker; clips, labels and "
+              "RUN are where all can read them.  [default: what TF_CONFIG or Slurm's srun says]")  # fmt: skip
+@value_option(
+    "--worker",
+    Annotated[Annotated[int, Field(ge=0)] | None, option("Which of them this is, from 0.", group="Several machines")],
+    default=None,
+)
 @config_options(PRESETS[_PRESET].model, leave_out=("rows", "cols", "genres", "encoder_channels", "encoder_digest"))
 @config_options(PRESETS[_PRESET].training)
 def command(
@@ -83,6 +92,8 @@ def command(
     skip_unknown: bool,
     resume: bool,
     overwrite: bool,
+    workers: str | None,
+    worker: int | None,
     **options: Any,
 ) -> None:
     """Train a network on the folder CLIPS and the table LABELS, and write the folder RUN.
@@ -100,12 +111,16 @@ def command(
       genre-classifier train clips/ labels.csv runs/mine --resume --epochs 60 --patience none
     """
     import dataclasses
+    import os
 
     from genre_classifier.cli.training_progress import TrainingProgress
     from genre_classifier.dataset.labels import common_genres, read_genre_map, read_labels
     from genre_classifier.genres import GENRE_MAP, genre_list
     from genre_classifier.run_folder.layout import require_run
     from genre_classifier.run_folder.run import read_config
+    from genre_classifier.training.cluster import find_workers
+
+    addresses, rank = find_workers(workers, worker, os.environ)
     from genre_classifier.training.train import train
 
     if resume and overwrite:
@@ -146,5 +161,7 @@ def command(
             on_encoding=progress.start_encoding,
             on_encoded=progress.encoded,
             command=click.get_current_context().meta[_LINE],
+            workers=addresses,
+            worker=rank,
         )
     say(str(trained.path))

@@ -215,6 +215,9 @@ class TrailerSequence(keras.utils.PyDataset):
         of each trailer, from random places, as fit into it side by side; each is a trailer of its own to the loss.
     grey_channels : int
         Of encoded trailers: so many last channels are pixels of a small grey picture (`ModelConfig.grey_channels`).
+    share : tuple of int
+        `(rank, count)`: of `count` processes that train together this is number `rank`, and gets every `count`-th row
+        of each batch, and rows of padding where there are not enough. Its pixels are int16.
     workers : int
         Threads that load ahead of the training; 0 loads in turn with it.
     """
@@ -230,6 +233,7 @@ class TrailerSequence(keras.utils.PyDataset):
         balance: np.ndarray | None = None,
         augmentation: Augmentation | None = None,
         grey_channels: int = 0,
+        share: tuple[int, int] = (0, 1),
         workers: int = 1,
     ) -> None:
         # Each waiting batch is a batch in memory: one being loaded, one ready.
@@ -243,7 +247,7 @@ class TrailerSequence(keras.utils.PyDataset):
         self.weak = weak
         self._genres = self.trailers[0].targets.shape[1]
         self.balance = np.ones((2, self._genres), dtype=np.float32) if balance is None else balance
-        self.augmentation, self.grey_channels = augmentation, grey_channels
+        self.augmentation, self.grey_channels, self.share = augmentation, grey_channels, share
         # What an epoch is made of: pairs of a trailer and the number of its crop.
         self._crops = [
             (which, crop)
@@ -302,7 +306,23 @@ class TrailerSequence(keras.utils.PyDataset):
         dtype = clips[0][0].dtype
         if self._padded and dtype == np.uint8:
             dtype = np.dtype(np.int16)
-        return BatchFrames(clips, longest, dtype), tuple(targets), tuple(weights)
+        if self.share[1] == 1:
+            return BatchFrames(clips, longest, dtype), tuple(targets), tuple(weights)
+        return self._own_share(clips, longest, targets, weights)
+
+    def _own_share(
+        self, clips: list[tuple[np.ndarray, Change]], frames: int, targets: np.ndarray, weights: np.ndarray
+    ) -> tuple[BatchFrames, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+        """Return the rows of this process, as many of one type in every batch: all processes must compile alike."""
+        rank, count = self.share
+        own, rows = slice(rank, None, count), -(-self.batch_size // count)
+        padding = (clips[0][0], dataclasses.replace(clips[0][1], kept=range(0)))
+        lacking = rows - len(clips[own])
+        shares = (np.pad(one[:, own], [(0, 0), (0, lacking), *[(0, 0)] * (one.ndim - 2)]) for one in (targets, weights))
+        dtype = np.dtype(np.float16 if clips[0][0].dtype == np.float16 else np.int16)
+        chosen = BatchFrames([*clips[own], *[padding] * lacking], frames, dtype)
+        own_targets, own_weights = map(tuple, shares)
+        return chosen, own_targets, own_weights
 
     def on_epoch_end(self) -> None:
         """Move to the next epoch's order; called by Keras."""

@@ -109,7 +109,13 @@ def step_through(
 
 
 def run_layers(
-    weights: Weights, pixels: Tensor, states: States, *, batch_statistics: bool, keep: bool = True
+    weights: Weights,
+    pixels: Tensor,
+    states: States,
+    *,
+    batch_statistics: bool,
+    keep: bool = True,
+    joined: Callable[[Moments], Moments] | None = None,
 ) -> tuple[Tensor, States, tuple[Moments, ...]]:
     """Score a chunk, layer by layer.
 
@@ -122,6 +128,8 @@ def run_layers(
         Whether the normalisation uses this chunk's own statistics or its moving ones.
     keep : bool
         Whether to keep what a gradient needs.
+    joined : callable, optional
+        Adds to a stage's moments those of rows that are elsewhere, for the statistics of the whole batch.
 
     Returns
     -------
@@ -144,6 +152,8 @@ def run_layers(
             stage.cell, frames, states[1 + number], real, pool=stage.pool, signs=signs, **options
         )
         after.append(state)
+        if batch_statistics and joined:
+            moments = joined(moments)
         measured.append(moments)
         mean, variance = statistics(moments) if batch_statistics else (stage.moving_mean, stage.moving_variance)
         scale, shift = _affine(stage, mean, variance)

@@ -32,6 +32,7 @@ from genre_classifier.network.backend import TENSORFLOW, Tensor, program, requir
 from genre_classifier.network.layers import PACKAGE, ConvLSTM2D, FrameFeatures, FrameNormalization, FramePooling, Frames
 from genre_classifier.network.losses import TrailerLoss
 from genre_classifier.network.map_frames import JoinMaps, MapFrames
+from genre_classifier.network.peers import Peers
 from genre_classifier.network.training_step import TrainingStep, measure_loss, split_scores
 from preprocessing.errors import InputError
 
@@ -192,6 +193,7 @@ class GenreModel(keras.Model):
         bptt: Bptt = "truncated",
         precision: Precision = "float32",
         seed: int = 0,
+        peers: Peers | None = None,
     ) -> None:
         """Say how `fit`, `evaluate` and `predict` run from now on. Not saved with the model.
 
@@ -210,6 +212,8 @@ class GenreModel(keras.Model):
             Of the convolutions; state, gates, normalisation and Dense layers stay in float32.
         seed : int
             Of what training steps draw.
+        peers : Peers, optional
+            Processes that train together, each with its rows of every batch.
 
         Raises
         ------
@@ -223,6 +227,7 @@ class GenreModel(keras.Model):
                 f"this is {keras.backend.backend()}"
             )
         self.chunk, self.bptt, self.precision, self.seed = chunk, bptt, precision, seed
+        self._peers = peers or Peers()
         # Keras makes them anew when it next needs them.
         self.train_function: Callable[..., Any] | None = None
         self.test_function: Callable[..., Any] | None = None
@@ -327,6 +332,7 @@ class GenreModel(keras.Model):
                 initial_states=self.initial_states,
                 chunk=self.chunk,
                 bptt=self.bptt,
+                peers=self._peers,
             )
 
             def train_on_next(iterator: Any) -> Any:

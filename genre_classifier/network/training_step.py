@@ -23,6 +23,7 @@ from genre_classifier.network.backend import TENSORFLOW, Tensor, program
 from genre_classifier.network.convlstm import Moments
 from genre_classifier.network.layers import FrameNormalization
 from genre_classifier.network.memory import GROUP, let_go
+from genre_classifier.network.peers import Peers
 
 if TENSORFLOW:
     import tensorflow as tf
@@ -47,6 +48,8 @@ class TrainingStep:
         Frames that are held in memory at once; None takes each batch whole.
     bptt : {"truncated", "full"}
         Whether the gradient stops at the borders of chunks.
+    peers : Peers
+        Who takes this step together, each with its rows of the batch.
     """
 
     def __init__(
@@ -58,16 +61,21 @@ class TrainingStep:
         initial_states: Callable[[Tensor | int], forward.States],
         chunk: int | None,
         bptt: Bptt,
+        peers: Peers,
     ) -> None:
         self._model, self._norms = model, norms
         self._weights_for_run, self._initial_states = weights_for_run, initial_states
         self._chunk, self._truncated = chunk, bptt == "truncated"
-        compile_program = (lambda function: function) if model.run_eagerly else program
-        self._train_whole = compile_program(self._step_on_whole_batch)
-        self._forward = compile_program(self._forward_chunk)
-        self._backward = compile_program(self._backward_chunk)
-        self._loss = compile_program(self._loss_and_gradient)
-        self._apply = compile_program(self._apply_gradients)
+        self._peers = peers
+        alone, together = (
+            (lambda function: function, lambda function: function) if model.run_eagerly else (program, peers.program)
+        )
+        self._whole = together(self._whole_gradients)
+        self._forward = together(self._forward_chunk)
+        self._backward = together(self._backward_chunk)
+        self._loss = together(self._loss_and_gradient)
+        self._total = together(self._summed)
+        self._apply = alone(self._apply_gradients)
         self._ready = False
 
     def __call__(self, x: Tensor, y: Any, weights: Any) -> Logs:
@@ -75,7 +83,9 @@ class TrainingStep:
         if not self._ready:
             self._create_variables(x, y, weights)
         if self._chunk is None or x.shape[1] <= self._chunk:
-            logs: Logs = self._train_whole(x, y, weights)
+            logs: Logs
+            logs, gradients, moments = self._whole(x, y, weights)
+            self._apply(gradients, moments)
             return logs
         return self._train_in_chunks(x, y, weights, self._chunk)
 
@@ -88,18 +98,33 @@ class TrainingStep:
         model.reset_metrics()
         self._ready = True
 
-    def _step_on_whole_batch(self, x: Tensor, y: Any, weights: Any) -> Logs:
+    def _whole_gradients(self, x: Tensor, y: Any, weights: Any) -> tuple[Logs, list[Tensor], tuple[Moments, ...]]:
         with tf.GradientTape() as tape:
             scores, _, moments = forward.run_layers(
                 self._weights_for_run(),
                 x,
                 self._initial_states(ops.shape(x)[0]),
                 batch_statistics=self._truncated,
+                joined=self._peers.summed_moments,
             )
-            loss, logs = measure_loss(self._model, x, y, scores, weights, training=True)
+            loss, logs = self._measure(x, y, scores, weights)
         gradients = tape.gradient(loss, [variable.value for variable in self._model.trainable_variables])
-        self._apply_gradients(gradients, moments)
-        return logs
+        return logs, *self._summed(gradients, moments)
+
+    def _measure(self, x: Tensor, y: Any, scores: Tensor, weights: Any) -> tuple[Tensor, Logs]:
+        """Return what these rows add to the loss of the batch, and the logs over these rows."""
+        loss, logs = measure_loss(self._model, x, y, scores, weights, training=True)
+        if self._peers.count > 1:
+            loss = loss * self._peers.share_of(ops.any(keras.tree.flatten(weights)[0] > 0, axis=1))
+        return loss, logs
+
+    def _summed(
+        self, gradients: list[Tensor], moments: tuple[Moments, ...]
+    ) -> tuple[list[Tensor], tuple[Moments, ...]]:
+        """Add up what all processes have; where statistics of the batch were used, the moments are summed already."""
+        if not self._truncated:
+            moments = tuple(map(self._peers.summed_moments, moments))
+        return self._peers.summed(gradients), moments
 
     def _train_in_chunks(self, x: Tensor, y: Any, weights: Any, chunk: int) -> Logs:
         starts = range(0, x.shape[1], chunk)
@@ -127,7 +152,7 @@ class TrainingStep:
                 )
                 if self._truncated:
                     d_states = none
-        self._apply(sums, moments)
+        self._apply(*self._total(sums, moments))
         return logs
 
     def _borders(self, x: Tensor, group: Sequence[int], chunk: int, states: forward.States) -> list[forward.States]:
@@ -141,13 +166,16 @@ class TrainingStep:
         self, pixels: Tensor, states: forward.States
     ) -> tuple[Tensor, forward.States, tuple[Moments, ...]]:
         if self._truncated:
-            return forward.run_layers(self._weights_for_run(), pixels, states, batch_statistics=True, keep=False)
+            return forward.run_layers(
+                self._weights_for_run(), pixels, states, batch_statistics=True, keep=False,
+                joined=self._peers.summed_moments,
+            )  # fmt: skip
         return forward.step_through(self._weights_for_run(), pixels, states, measure=True)
 
     def _loss_and_gradient(self, y: Any, scores: Tensor, weights: Any) -> tuple[Logs, Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(scores)
-            loss, logs = measure_loss(self._model, scores, y, scores, weights, training=True)
+            loss, logs = self._measure(scores, y, scores, weights)
         return logs, tape.gradient(loss, scores)
 
     def _backward_chunk(
@@ -158,8 +186,9 @@ class TrainingStep:
         with tf.GradientTape() as tape:
             tape.watch(states)
             scores, after, _ = forward.run_layers(
-                self._weights_for_run(), pixels, states, batch_statistics=self._truncated
-            )
+                self._weights_for_run(), pixels, states, batch_statistics=self._truncated,
+                joined=self._peers.summed_moments,
+            )  # fmt: skip
         gradients, d_before = tape.gradient(
             (scores, after),
             (variables, states),

@@ -16,6 +16,7 @@ import numpy as np
 
 from genre_classifier.dataset.trailers import TrailerSequence
 from genre_classifier.network.model import GenreModel
+from genre_classifier.network.peers import Peers
 from preprocessing.prefetch import Prefetch
 
 
@@ -26,6 +27,7 @@ def fit_epochs(
     epochs: int,
     initial_epoch: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    peers: Peers | None = None,
 ) -> None:
     """Train on all batches of a sequence, epoch by epoch, until the last one or until a callback says stop.
 
@@ -39,7 +41,11 @@ def fit_epochs(
         Number of the last epoch, counted from 1, and how many of them are done.
     callbacks : sequence of keras Callback
         As for `fit`; `logs` holds means over the trailers of the epoch so far.
+    peers : Peers, optional
+        Processes that train together: the sequence gives this one its share of each batch. During an epoch `logs` is
+        about that share, at its end about all; training stops when a callback of any of them says so.
     """
+    peers = peers or Peers()
     listeners = keras.callbacks.CallbackList(
         list(callbacks),
         add_history=False,
@@ -60,13 +66,15 @@ def fit_epochs(
             for step, (frames, targets, weights) in enumerate(batches):
                 listeners.on_train_batch_begin(step)
                 measured = model.train_on_batch(frames, targets, weights, return_dict=True)
-                trailers += frames.shape[0]
+                trailers += int((weights[0] > 0).any(axis=1).sum())
                 totals = {name: totals.get(name, 0.0) + value * frames.shape[0] for name, value in measured.items()}
-                logs = {name: float(total / trailers) for name, total in totals.items()}
+                logs = {name: float(total / max(trailers, 1)) for name, total in totals.items()}
                 listeners.on_train_batch_end(step, logs)
         sequence.on_epoch_end()
+        everyone, *summed = peers.total(trailers, *totals.values())
+        logs = {name: total / everyone for name, total in zip(totals, summed, strict=True)}
         listeners.on_epoch_end(epoch, logs)
-        if model.stop_training:
+        if peers.total(model.stop_training)[0]:
             break
     listeners.on_train_end(logs)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from genre_classifier.dataset.encoded import encode_trailers
 from genre_classifier.dataset.splits import write_splits
 from genre_classifier.dataset.trailers import Trailer, TrailerSequence
 from genre_classifier.network.losses import trailer_loss
-from genre_classifier.network.model import build_model
+from genre_classifier.network.model import GenreModel, build_model
+from genre_classifier.network.peers import Peers
 from genre_classifier.run_folder import checkpoints, layout, model_file
 from genre_classifier.run_folder.card import new_card, write_card
 from genre_classifier.run_folder.run import Run, load_run, write_config
@@ -27,6 +29,7 @@ from genre_classifier.training.loop import fit_epochs
 from genre_classifier.training.plan import Plan, plan_training
 from genre_classifier.training.reduction import start_from_components
 from preprocessing.errors import InputError
+from preprocessing.options import require
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +49,8 @@ def train(
     on_encoding: Callable[[int], None] | None = None,
     on_encoded: Callable[[int], None] | None = None,
     command: str = "train(...)",
+    workers: Sequence[str] = (),
+    worker: int = 0,
 ) -> Run:
     """Train a network and write its run folder.
 
@@ -75,6 +80,11 @@ def train(
         Told the number of frames that an encoder has to go through first; frames done.
     command : str
         Recorded in `card.json`.
+    workers : sequence of str
+        `host:port` of each process of a training that several do together, each with its share of every batch; all are
+        called alike, but for `worker`, and see the same clips, labels and run folder.
+    worker : int
+        Which of them this is. The first one, 0, writes the run folder.
 
     Returns
     -------
@@ -92,10 +102,12 @@ def train(
     """
     run = Path(run)
     started = time.monotonic()
+    peers = Peers(workers, worker)
+    first = peers.rank == 0
     if resume:
         layout.require_run(run)
-    with layout.held(run):
-        if not resume:
+    with layout.held(run) if first else nullcontext():
+        if not resume and first:
             layout.require_free(run, overwrite=overwrite)
         plan = plan_training(
             Path(clips),
@@ -108,8 +120,13 @@ def train(
             resume=resume,
         )
         config, genres = plan.training_config, plan.model_config.genres
-        parts = _encoded(plan, Path(clips), on_encoding, on_encoded)
-        loaded = _load(run, plan) if resume else None
+        require(
+            config.batch_size >= peers.count,
+            f"batch_size must be at least {peers.count}, a trailer for each worker, got {config.batch_size}",
+        )
+        peers.total(0)  # nobody writes before all have read
+        parts = _encoded(plan, Path(clips), peers, on_encoding, on_encoded)
+        loaded = _load(run, plan) if resume and first else None
         _seed(config)
         if loaded:
             model, state = loaded
@@ -117,39 +134,66 @@ def train(
         else:
             model, rows, kept = build_model(plan.model_config), [], None
             compile_model(model, config)
-            if plan.encoder is not None:
+            if plan.encoder is not None and first:
                 start_from_components(model, parts["train"])
-        model.configure(chunk=config.chunk, bptt=config.bptt, precision=config.precision, seed=config.seed)
-        _begin(run, plan, rows, command)  # only now, when all that can be wrong with the input has been found
-        keeper = EpochKeeper(run, parts, config, rows, kept, started, genres)
-        keeper.publish()
-        if not history.should_stop(rows, config.patience) and len(rows) < config.epochs:
-            sequence = training_sequence(parts["train"], config, grey_channels=plan.model_config.grey_channels)
-            sequence.epoch = len(rows)
-            board = TensorBoard(run / layout.EVENTS, write_graph=False)
+        model.configure(chunk=config.chunk, bptt=config.bptt, precision=config.precision, seed=config.seed, peers=peers)
+        own_callbacks: list[keras.callbacks.Callback] = []
+        keeper = None
+        if first:
+            _begin(run, plan, rows, command)  # only now, when all that can be wrong with the input has been found
+            keeper = EpochKeeper(run, parts, config, rows, kept, started, genres)
+            keeper.publish()
+            own_callbacks = [keeper, TensorBoard(run / layout.EVENTS, write_graph=False)]
+        more = not history.should_stop(rows, config.patience) and len(rows) < config.epochs
+        done, goes_on = peers.total(len(rows), more and first)  # only the first one has rows
+        if goes_on:
+            begin_equal(model, peers)
+            sequence = training_sequence(
+                parts["train"], config, grey_channels=plan.model_config.grey_channels, share=(peers.rank, peers.count)
+            )
+            sequence.epoch = int(done)
             try:
                 fit_epochs(
                     model,
                     sequence,
                     epochs=config.epochs,
-                    initial_epoch=len(rows),
-                    callbacks=[keeper, board, *callbacks],
+                    initial_epoch=int(done),
+                    callbacks=[*own_callbacks, *callbacks],
+                    peers=peers,
                 )
             except KeyboardInterrupt:
-                keeper.draw_curves()
+                if keeper:
+                    keeper.draw_curves()
                 raise
-        keeper.draw_curves()
+        if keeper:
+            keeper.draw_curves()
+        peers.total(0)  # nobody reads before all is written
         return load_run(run)
 
 
+def begin_equal(model: GenreModel, peers: Peers) -> None:
+    """Let all processes of a training begin with the network and the optimizer of the first one."""
+    if peers.count > 1:
+        model.optimizer.build(model.trainable_variables)
+        peers.begin_equal([*model.variables, *model.optimizer.variables])
+
+
 def _encoded(
-    plan: Plan, clips: Path, on_start: Callable[[int], None] | None, on_frames: Callable[[int], None] | None
+    plan: Plan,
+    clips: Path,
+    peers: Peers,
+    on_start: Callable[[int], None] | None,
+    on_frames: Callable[[int], None] | None,
 ) -> dict[str, list[Trailer]]:
     """Return the trailers of each split as the network takes them: encoded, where it has an encoder."""
     if plan.encoder is None:
         return plan.parts
     needed = [*plan.parts["train"], *plan.parts["validation"]]
+    if peers.rank:  # the first process encodes
+        peers.total(0)
     done = encode_trailers(needed, clips, plan.encoder, on_start=on_start, on_frames=on_frames)
+    if not peers.rank:
+        peers.total(0)
     border = len(plan.parts["train"])
     return plan.parts | {"train": done[:border], "validation": done[border:]}
 
@@ -180,7 +224,11 @@ def compile_model(model: keras.Model, config: TrainingConfig) -> None:
 
 
 def training_sequence(
-    trailers: Sequence[Trailer], config: TrainingConfig, *, grey_channels: int = 0
+    trailers: Sequence[Trailer],
+    config: TrainingConfig,
+    *,
+    grey_channels: int = 0,
+    share: tuple[int, int] = (0, 1),
 ) -> TrailerSequence:
     """Return the batches of the training split, augmented, weighted and shuffled as the options say."""
     return TrailerSequence(
@@ -191,6 +239,7 @@ def training_sequence(
         balance=balance_weights(trailers) if config.balance else None,
         augmentation=config,
         grey_channels=grey_channels,
+        share=share,
     )
 
 

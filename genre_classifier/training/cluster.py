@@ -1,0 +1,85 @@
+"""Which processes train together: as the command line says, or what a scheduler wrote into the environment."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+
+from preprocessing.errors import InputError
+from preprocessing.files import shown
+
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
+SLURM_PORT = 8888  # TensorFlow's own choice (tf.distribute.cluster_resolver.SlurmClusterResolver)
+
+
+def find_workers(
+    workers: str | None, worker: int | None, environment: Mapping[str, str]
+) -> tuple[tuple[str, ...], int]:
+    """Return the addresses of all processes, and which of them this is; none where it trains alone.
+
+    Parameters
+    ----------
+    workers : str or None
+        `host:port` of each with commas between; without them, TF_CONFIG counts, and then what Slurm's `srun` says.
+    worker : int or None
+        Number of this process among them, from 0.
+    environment : mapping
+        As `os.environ`.
+
+    Raises
+    ------
+    InputError
+        If they cannot be understood.
+    """
+    if workers is not None:
+        addresses = tuple(workers.split(","))
+        if worker is None:
+            raise InputError("--workers needs --worker: which of them this process is, from 0")
+        return _checked(addresses, worker, "--workers")
+    if worker is not None:
+        raise InputError("--worker needs --workers: host:port of each process, with commas between")
+    if text := environment.get("TF_CONFIG"):
+        return _of_tf_config(text)
+    if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+        return _of_slurm()
+    return (), 0
+
+
+def _of_tf_config(text: str) -> tuple[tuple[str, ...], int]:
+    """Read TF_CONFIG (tensorflow.org, "Multi-worker training with Keras"); a chief is the first worker."""
+    try:
+        document = json.loads(text)
+        cluster, task = document["cluster"], document["task"]
+        chiefs, workers = cluster.get("chief", []), cluster.get("worker", [])
+        rank = int(task["index"]) + (len(chiefs) if task["type"] == "worker" else 0)
+        addresses = tuple(map(str, [*chiefs, *workers]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"TF_CONFIG: expected a cluster and a task as TensorFlow reads them, found {shown(text)}"
+        ) from error
+    if len(addresses) < 2:
+        return (), 0
+    return _checked(addresses, rank, "TF_CONFIG")
+
+
+def _of_slurm() -> tuple[tuple[str, ...], int]:
+    import tensorflow as tf  # only where it is needed: seconds
+
+    # It counts places for processes in GPUs, and sets none: more than any node has tasks.
+    resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
+        port_base=SLURM_PORT, gpus_per_node=1000, gpus_per_task=1, auto_set_gpu=False
+    )
+    addresses = tuple(resolver.cluster_spec().as_dict()["worker"])
+    return _checked(addresses, resolver.get_task_info()[1], "Slurm")
+
+
+def _checked(addresses: tuple[str, ...], rank: int, source: str) -> tuple[tuple[str, ...], int]:
+    for address in addresses:
+        if not _ADDRESS.fullmatch(address):
+            raise InputError(f"{source}: expected addresses such as node1:2222, found {shown(address)}")
+    if len(set(addresses)) < len(addresses):
+        raise InputError(f"{source}: expected a different address for each process, found one twice")
+    if not 0 <= rank < len(addresses):
+        raise InputError(f"{source}: expected the number of one of {len(addresses)} processes, from 0, found {rank}")
+    return addresses, rank

@@ -1,0 +1,139 @@
+"""Two processes that train together give what one process gives with the whole batch, and say when one is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genre_classifier.network.peers import Peers
+from genre_classifier.training.cluster import find_workers
+from preprocessing.errors import InputError
+from tests.trailers import write_clips
+from tests.two_trainers import CASES, train_all
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return five clips of two lengths, one of them labelled as a whole: the last batch of four has a single one."""
+    folder = tmp_path_factory.mktemp("clips")
+    write_clips(folder, [8, 8, 5, 8, 8], weak=(3,)).to_csv(folder / "labels.csv", index=False)
+    return folder
+
+
+def free_addresses() -> list[str]:
+    with socket.socket() as one, socket.socket() as two:
+        for each in (one, two):
+            each.bind(("127.0.0.1", 0))
+        return [f"127.0.0.1:{each.getsockname()[1]}" for each in (one, two)]
+
+
+def start(command: Sequence[object], log: Path) -> subprocess.Popen[bytes]:
+    environment = os.environ | {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+    with log.open("wb") as file:
+        return subprocess.Popen([sys.executable, "-m", *map(str, command)], stdout=file, stderr=file, env=environment)
+
+
+def test_a_step_of_two_is_that_of_one_with_the_whole_batch(clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    addresses = free_addresses()
+    both = [
+        start(["tests.two_trainers", clips, tmp_path, rank, *addresses], tmp_path / f"log_{rank}") for rank in (0, 1)
+    ]
+    train_all(clips, tmp_path / "one")
+    assert [process.wait() for process in both] == [0, 0], (tmp_path / "log_0").read_text()[-3000:]
+    for case in CASES:
+        expected = np.load(tmp_path / "one" / f"{case}_0.npz")
+        for rank in (0, 1):
+            found = np.load(tmp_path / f"{case}_{rank}.npz")
+            assert found.files == expected.files
+            for name in found.files:
+                np.testing.assert_allclose(found[name], expected[name], atol=1e-5, err_msg=f"{case} {rank} {name}")
+        first, second = (np.load(tmp_path / f"{case}_{rank}.npz") for rank in (0, 1))
+        assert all((first[name] == second[name]).all() for name in first.files)  # to the last bit
+
+
+@pytest.mark.timeout(300)
+def test_when_one_dies_the_other_says_so_and_both_resume(clips: Path, tmp_path: Path) -> None:
+    sizes = ["--trunk-filters", "2,2", "--trunk-pools", "2,2", "--branch-filters", 2, "--dense-units", 4,
+             "--batch-size", 2, "--validation-share", 0.2, "--test-share", 0, "--schedule", "constant"]  # fmt: skip
+
+    def together(run: str, *options: object) -> list[subprocess.Popen[bytes]]:
+        workers = ",".join(free_addresses())
+        common = ["genre_classifier", "train", clips, clips / "labels.csv", tmp_path / run, "--workers", workers]
+        return [start([*common, "--worker", rank, *options], tmp_path / f"log_{rank}") for rank in (0, 1)]
+
+    first, second = together("two", *sizes, "--epochs", 100_000, "--patience", "none")
+    while not (tmp_path / "two" / "history.csv").exists():
+        assert first.poll() is None, (tmp_path / "log_0").read_text()[-3000:]
+        time.sleep(0.05)
+    second.kill()
+    second.wait()
+    assert first.wait() == 1
+    said = [line for line in (tmp_path / "log_0").read_text().splitlines() if line.startswith("genre-classifier: ")]
+    assert len(said) == 1
+    assert "worker 0 of 2: another one is gone" in said[0]
+    done = len(pd.read_csv(tmp_path / "two" / "history.csv"))
+    config = json.loads((tmp_path / "two" / "config.json").read_text())
+    config["training"] |= {"epochs": done + 2}
+    (tmp_path / "two" / "config.json").write_text(json.dumps(config))
+    for process in together("two", "--resume"):
+        assert process.wait() == 0, (tmp_path / "log_0").read_text()[-3000:]
+    assert pd.read_csv(tmp_path / "two" / "history.csv")["epoch"].tolist() == list(range(1, done + 3))
+
+
+def test_who_trains_together() -> None:
+    two = ("a:1", "b:2")
+    assert find_workers("a:1,b:2", 1, {}) == (two, 1)
+    assert find_workers(None, None, {}) == ((), 0)
+    config = {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}
+    assert find_workers(None, None, {"TF_CONFIG": json.dumps(config)}) == (two, 1)
+    config = {"cluster": {"chief": ["a:1"], "worker": ["b:2"]}, "task": {"type": "worker", "index": 0}}
+    assert find_workers(None, None, {"TF_CONFIG": json.dumps(config)}) == (two, 1)
+    assert find_workers("c:3,d:4", 0, {"TF_CONFIG": json.dumps(config)}) == (("c:3", "d:4"), 0)
+
+
+def test_slurm_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {
+        "SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "2", "SLURM_STEP_NODELIST": "node[1-2]",
+        "SLURM_STEP_TASKS_PER_NODE": "2(x2)",
+    }  # fmt: skip
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert find_workers(None, None, environment) == (
+        ("node1:8888", "node1:8889", "node2:8888", "node2:8889"),
+        2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("workers", "worker", "environment", "words"),
+    [
+        ("a:1,b:2", None, {}, "--workers needs --worker"),
+        (None, 0, {}, "--worker needs --workers"),
+        ("a:1,b", 0, {}, "expected addresses such as node1:2222, found 'b'"),
+        ("a:1,a:1", 0, {}, "a different address"),
+        ("a:1,b:2", 2, {}, "expected the number of one of 2 processes, from 0, found 2"),
+        (None, None, {"TF_CONFIG": "{"}, "TF_CONFIG: expected a cluster and a task"),
+        (None, None, {"TF_CONFIG": "[]"}, "TF_CONFIG: expected a cluster and a task"),
+        (None, None, {"TF_CONFIG": '{"cluster": {"worker": 3}, "task": {"type": "worker", "index": 0}}'}, "TF_CONFIG"),
+    ],
+)
+def test_what_names_no_processes_is_refused(workers, worker, environment, words):
+    with pytest.raises(InputError, match=words):
+        find_workers(workers, worker, environment)
+
+
+def test_alone_nothing_is_added() -> None:
+    peers = Peers()
+    assert peers.total(1.5, 2) == [1.5, 2]
+    assert (peers.rank, peers.count) == (0, 1)

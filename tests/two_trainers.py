@@ -1,0 +1,54 @@
+"""Trainings that a test compares, in one process or in two at once.
+
+`python -m tests.two_trainers CLIPS OUT RANK ADDRESS ADDRESS` is one of the two.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+# name -> options of `GenreModel.configure`, and the network's own
+CASES = {
+    "whole": ({}, {}),
+    "chunks": ({"chunk": 3}, {}),
+    "through all chunks": ({"chunk": 3, "bptt": "full"}, {"inputs": "motion"}),
+}
+CONFIG = {"batch_size": 4, "epochs": 2, "learning_rate": 1e-2, "weak": "pool", "balance": True}
+
+
+def train_all(clips: Path, out: Path, addresses: tuple[str, ...] = (), rank: int = 0) -> None:
+    """Train each case; write weights, moving statistics, optimizer and losses to `<case>.npz`."""
+    import dataclasses
+
+    import keras
+
+    from genre_classifier.config import TrainingConfig
+    from genre_classifier.dataset.trailers import load_trailers
+    from genre_classifier.network.model import build_model
+    from genre_classifier.network.peers import Peers
+    from genre_classifier.training.loop import fit_epochs
+    from genre_classifier.training.train import begin_equal, compile_model, training_sequence
+    from tests.trailers import TINY
+
+    peers, config = Peers(addresses, rank), TrainingConfig(**CONFIG)
+    trailers = load_trailers(clips, clips / "labels.csv")
+    for name, (options, sizes) in CASES.items():
+        keras.utils.set_random_seed(1 + rank)  # what the second one begins with does not count
+        model = build_model(dataclasses.replace(TINY, **sizes))
+        compile_model(model, config)
+        model.configure(peers=peers, **options)
+        begin_equal(model, peers)
+        losses: list[float] = []
+        keeper = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs, to=losses: to.append(logs["loss"]))
+        sequence = training_sequence(trailers, config, share=(peers.rank, peers.count))
+        fit_epochs(model, sequence, epochs=config.epochs, callbacks=[keeper], peers=peers)
+        values = [variable.numpy() for variable in (*model.variables, *model.optimizer.variables)]
+        np.savez(out / f"{name}_{rank}.npz", *values, losses=losses)
+
+
+if __name__ == "__main__":
+    clips, out, rank, *addresses = sys.argv[1:]
+    train_all(Path(clips), Path(out), tuple(addresses), int(rank))
