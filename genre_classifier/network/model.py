@@ -33,7 +33,8 @@ from genre_classifier.network.layers import PACKAGE, ConvLSTM2D, FrameFeatures, 
 from genre_classifier.network.losses import TrailerLoss
 from genre_classifier.network.map_frames import JoinMaps, MapFrames
 from genre_classifier.network.peers import Peers
-from genre_classifier.network.training_step import TrainingStep, measure_loss, split_scores
+from genre_classifier.network.scanned_step import run_in_chunks
+from genre_classifier.network.training_step import TrainingStep, measure_loss, move_statistics, split_scores
 from preprocessing.errors import InputError
 
 # Importing this module is enough for `keras.saving.load_model` to read a run's `model.keras`, its loss included.
@@ -221,10 +222,12 @@ class GenreModel(keras.Model):
             If the machine has no bfloat16 arithmetic, or the backend cannot train in chunks.
         """
         require_precision(precision)
-        if not TENSORFLOW and (chunk is not None or bptt != "truncated" or precision != "float32"):
+        backend = keras.backend.backend()
+        if not TENSORFLOW and precision != "float32":
+            raise InputError(f"precision bfloat16 needs the tensorflow backend of Keras; this is {backend}")
+        if not (TENSORFLOW or backend == "jax") and (chunk is not None or bptt != "truncated"):
             raise InputError(
-                f"training in chunks, bptt full and precision bfloat16 need the tensorflow backend of Keras; "
-                f"this is {keras.backend.backend()}"
+                f"training in chunks, and bptt full, need the tensorflow or the jax backend of Keras; this is {backend}"
             )
         self.chunk, self.bptt, self.precision, self.seed = chunk, bptt, precision, seed
         self._peers = peers or Peers()
@@ -318,7 +321,7 @@ class GenreModel(keras.Model):
         named = keras.Model(self.inputs, dict(zip(self.output_names, self.outputs, strict=True)))
         named.export(filepath, format, **options)
 
-    # What Keras calls, on TensorFlow; other backends run the functional model.
+    # What Keras calls. On TensorFlow and JAX it runs the programs of `forward`, elsewhere the functional model.
 
     def make_train_function(self, force: bool = False) -> None:
         """Make the function that `fit` calls once per batch."""
@@ -338,11 +341,39 @@ class GenreModel(keras.Model):
             def train_on_next(iterator: Any) -> Any:
                 x, y, weights = keras.utils.unpack_x_y_sample_weight(next(iterator))
                 self.require_size(x)
-                if isinstance(self.prepare, MapFrames):
-                    self.prepare.draw(self.seed, int(self.optimizer.iterations))
+                self._draw()
                 return step(x, y, weights)
 
             self.train_function = train_on_next
+
+    def train_on_batch(self, *args: Any, **options: Any) -> Any:
+        """Take one step, as Keras does."""
+        if not TENSORFLOW:
+            self._draw()
+        return super().train_on_batch(*args, **options)
+
+    def _draw(self) -> None:
+        if isinstance(self.prepare, MapFrames):
+            self.prepare.draw(self.seed, int(self.optimizer.iterations))
+
+    def stateless_call(
+        self, trainable: Any, others: Any, *args: Any, return_losses: bool = False, **options: Any
+    ) -> Any:
+        """Run the network on given values of its variables: how Keras scores on JAX what it learns from."""
+        if keras.backend.backend() != "jax" or not options.get("training"):
+            return super().stateless_call(trainable, others, *args, return_losses=return_losses, **options)
+        (pixels,) = args
+        values = [*zip(self.trainable_variables, trainable, strict=True),
+                  *zip(self.non_trainable_variables, others, strict=True)]  # fmt: skip
+        with keras.StatelessScope(state_mapping=values) as scope:
+            scores, moments = run_in_chunks(
+                self.weights_for_run(self.precision, training=True), pixels, self.initial_states(pixels.shape[0]),
+                chunk=self.chunk, truncated=self.bptt == "truncated",
+            )  # fmt: skip
+            move_statistics([stage.norm for stage in self.trunk], moments)
+            after = [scope.get_current_value(variable) for variable in self.non_trainable_variables]
+        found = split_scores(self, scores), after
+        return (*found, []) if return_losses else found
 
     def test_step(self, *args: Any) -> Any:
         """Evaluate one batch."""

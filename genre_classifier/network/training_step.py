@@ -200,10 +200,15 @@ class TrainingStep:
     def _apply_gradients(self, gradients: list[Tensor], moments: tuple[Moments, ...]) -> None:
         """Move the weights, and the normalisations' statistics towards those of the batch."""
         self._model.optimizer.apply(gradients, self._model.trainable_variables)
-        for norm, measured in zip(self._norms, moments, strict=True):
-            mean, variance = forward.statistics(measured)
-            norm.moving_mean.assign(norm.moving_mean * norm.momentum + mean * (1 - norm.momentum))
-            norm.moving_variance.assign(norm.moving_variance * norm.momentum + variance * (1 - norm.momentum))
+        move_statistics(self._norms, moments)
+
+
+def move_statistics(norms: Sequence[FrameNormalization], moments: Sequence[Moments]) -> None:
+    """Move the statistics of normalisations towards those of a batch."""
+    for norm, measured in zip(norms, moments, strict=True):
+        mean, variance = forward.statistics(measured)
+        norm.moving_mean.assign(norm.moving_mean * norm.momentum + mean * (1 - norm.momentum))
+        norm.moving_variance.assign(norm.moving_variance * norm.momentum + variance * (1 - norm.momentum))
 
 
 def _cut(x: Tensor, start: int, chunk: int) -> Tensor:

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from genre_classifier.dataset.trailers import TrailerSequence
+from genre_classifier.network.backend import TENSORFLOW
 from genre_classifier.network.model import GenreModel
 from genre_classifier.network.peers import Peers
 from preprocessing.prefetch import Prefetch
@@ -83,5 +84,6 @@ def _batches(model: GenreModel, sequence: TrailerSequence) -> Iterator[tuple[Any
     """Yield the batches of an epoch; what is trained whole is read here, ahead of its turn."""
     for index in range(len(sequence)):
         frames, targets, weights = sequence.batch(index)
-        chunked = model.chunk is not None and model.chunk < frames.shape[1]
+        # JAX wants a clip as a whole on its device; what is computed from it comes in chunks.
+        chunked = TENSORFLOW and model.chunk is not None and model.chunk < frames.shape[1]
         yield frames if chunked else np.asarray(frames), targets, weights

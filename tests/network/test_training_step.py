@@ -181,7 +181,11 @@ def test_bfloat16_gradients_point_the_same_way(source, clip):
     assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.999
 
 
-def test_a_backend_without_chunks_says_so(source, monkeypatch):
+def test_a_backend_that_cannot_says_so(source, monkeypatch):
     monkeypatch.setattr("genre_classifier.network.model.TENSORFLOW", False)
-    with pytest.raises(InputError, match="tensorflow backend"):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    with pytest.raises(InputError, match="tensorflow or the jax backend of Keras; this is torch"):
         source.configure(chunk=4)
+    monkeypatch.setattr(acceleration, "has_bfloat16", lambda: True)
+    with pytest.raises(InputError, match="bfloat16 needs the tensorflow backend"):
+        source.configure(precision="bfloat16")
