@@ -2,9 +2,10 @@
 
     python -m benchmarks.sharing [--encoder efficientnet_lite0.keras] [--jobs 2] [--rounds 3]
 
-Sixteen synthetic trailers of 24 seconds, and networks with fresh weights, so that nothing but the work counts. Each command
-runs as a process of its own, from its start to its end, with few jobs and with many in turn; the median of several
-rounds, and the most memory that all of its processes held together (proportional set size: shared pages count once).
+Sixteen synthetic trailers of 24 seconds, and networks with fresh weights, so that nothing but the work counts. Each
+command runs as a process of its own, from its start to its end, with few jobs and with many in turn; the median of
+several rounds, and the most memory that all of its processes held together (proportional set size: shared pages count
+once).
 """
 
 from __future__ import annotations

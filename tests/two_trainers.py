@@ -30,7 +30,7 @@ def train_all(clips: Path, out: Path, addresses: tuple[str, ...] = (), rank: int
     from genre_classifier.network.model import build_model
     from genre_classifier.network.peers import Peers
     from genre_classifier.training.loop import fit_epochs
-    from genre_classifier.training.train import begin_equal, compile_model, training_sequence
+    from genre_classifier.training.train import compile_model, training_sequence
     from tests.trailers import TINY
 
     peers, config = Peers(addresses, rank), TrainingConfig(**CONFIG)
@@ -40,11 +40,13 @@ def train_all(clips: Path, out: Path, addresses: tuple[str, ...] = (), rank: int
         model = build_model(dataclasses.replace(TINY, **sizes))
         compile_model(model, config)
         model.configure(peers=peers, **options)
-        begin_equal(model, peers)
         losses: list[float] = []
         keeper = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs, to=losses: to.append(logs["loss"]))
+        callbacks = [keeper]
+        if rank == 0:  # as in `train`, where the first process alone knows the schedule
+            callbacks.append(keras.callbacks.LearningRateScheduler(lambda epoch: 1e-2 / (1 + epoch)))
         sequence = training_sequence(trailers, config, share=(peers.rank, peers.count))
-        fit_epochs(model, sequence, epochs=config.epochs, callbacks=[keeper], peers=peers)
+        fit_epochs(model, sequence, epochs=config.epochs, callbacks=callbacks, peers=peers)
         values = [variable.numpy() for variable in (*model.variables, *model.optimizer.variables)]
         np.savez(out / f"{name}_{rank}.npz", *values, losses=losses)
 

@@ -2,7 +2,8 @@
 
 Each holds the whole network and takes every step with all others: what they measured is summed, so that a step is that
 of one process with the whole batch. `tf.distribute.MultiWorkerMirroredStrategy` brings the numbers around; variables
-are ordinary ones, which stay equal because they begin equal and all that moves them is summed.
+are ordinary ones, which stay equal because they begin equal and all that moves them is summed; before each epoch they
+are made equal again, since other processors may round otherwise.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class Peers:
                 self._strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
             except RuntimeError as error:  # TensorFlow was used before
                 raise WorkError(f"training by several processes needs a fresh process ({error})") from error
+        self._sum = self.program(self.summed)
 
     def program(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Compile a function of tensors in which the processes may add up what they have (`summed`)."""
@@ -108,18 +110,16 @@ class Peers:
         """Return the sums of numbers over all processes; waits until each has come to this call."""
         if self._strategy is None:
             return list(numbers)
-        if not hasattr(self, "_total"):
-            self._total = self.program(self.summed)
-        return [float(one) for one in self._total([tf.constant(number, "float64") for number in numbers])]
+        return [float(one) for one in self._sum([tf.constant(number, "float64") for number in numbers])]
 
-    def begin_equal(self, variables: Sequence[keras.Variable]) -> None:
+    def make_equal(self, variables: Sequence[keras.Variable]) -> None:
         """Give the variables of all processes the values of the first one's."""
         if self._strategy is None:
             return
         own = [variable.value if self.rank == 0 else tf.zeros_like(variable.value) for variable in variables]
         for kind in sorted({one.dtype.name for one in own}):
             chosen = [number for number, one in enumerate(own) if one.dtype.name == kind]
-            for number, value in zip(chosen, self.program(self.summed)([own[one] for one in chosen]), strict=True):
+            for number, value in zip(chosen, self._sum([own[one] for one in chosen]), strict=True):
                 variables[number].assign(value)
 
     @contextmanager

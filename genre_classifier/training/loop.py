@@ -61,6 +61,9 @@ def fit_epochs(
     logs: dict[str, Any] = {}
     for epoch in range(initial_epoch, epochs):
         listeners.on_epoch_begin(epoch)
+        if peers.count > 1:
+            model.optimizer.build(model.trainable_variables)
+            peers.make_equal([*model.variables, *model.optimizer.variables])  # the learning rate of this epoch too
         totals: dict[str, float] = {}
         trailers = 0
         with closing(Prefetch(_batches(model, sequence), ahead=1)) as batches:

@@ -18,7 +18,7 @@ from genre_classifier.dataset.encoded import encode_trailers
 from genre_classifier.dataset.splits import write_splits
 from genre_classifier.dataset.trailers import Trailer, TrailerSequence
 from genre_classifier.network.losses import trailer_loss
-from genre_classifier.network.model import GenreModel, build_model
+from genre_classifier.network.model import build_model
 from genre_classifier.network.peers import Peers
 from genre_classifier.run_folder import checkpoints, layout, model_file
 from genre_classifier.run_folder.card import new_card, write_card
@@ -147,7 +147,6 @@ def train(
         more = not history.should_stop(rows, config.patience) and len(rows) < config.epochs
         done, goes_on = peers.total(len(rows), more and first)  # only the first one has rows
         if goes_on:
-            begin_equal(model, peers)
             sequence = training_sequence(
                 parts["train"], config, grey_channels=plan.model_config.grey_channels, share=(peers.rank, peers.count)
             )
@@ -169,13 +168,6 @@ def train(
             keeper.draw_curves()
         peers.total(0)  # nobody reads before all is written
         return load_run(run)
-
-
-def begin_equal(model: GenreModel, peers: Peers) -> None:
-    """Let all processes of a training begin with the network and the optimizer of the first one."""
-    if peers.count > 1:
-        model.optimizer.build(model.trainable_variables)
-        peers.begin_equal([*model.variables, *model.optimizer.variables])
 
 
 def _encoded(

@@ -18,6 +18,7 @@ import pytest
 from genre_classifier.network.peers import Peers
 from genre_classifier.training.cluster import find_workers
 from preprocessing.errors import InputError
+from tests.tiny_encoder import write_encoder
 from tests.trailers import write_clips
 from tests.two_trainers import CASES, train_all
 
@@ -63,16 +64,20 @@ def test_a_step_of_two_is_that_of_one_with_the_whole_batch(clips: Path, tmp_path
 
 
 @pytest.mark.timeout(300)
-def test_when_one_dies_the_other_says_so_and_both_resume(clips: Path, tmp_path: Path) -> None:
-    sizes = ["--trunk-filters", "2,2", "--trunk-pools", "2,2", "--branch-filters", 2, "--dense-units", 4,
-             "--batch-size", 2, "--validation-share", 0.2, "--test-share", 0, "--schedule", "constant"]  # fmt: skip
+def test_when_one_dies_the_other_says_so_and_both_resume(tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    write_clips(clips, [8] * 5, size=16).to_csv(tmp_path / "labels.csv", index=False)
+    encoder = write_encoder(tmp_path / "tiny.keras")
+    sizes = ["--preset", "pretrained", "--encoder", encoder, "--motion-size", 8, "--encoder-cells", 2,
+             "--trunk-filters", "2,2", "--branch-filters", 2, "--batch-size", 2, "--crop-frames", "none",
+             "--test-share", 0]  # fmt: skip
 
     def together(run: str, *options: object) -> list[subprocess.Popen[bytes]]:
         workers = ",".join(free_addresses())
-        common = ["genre_classifier", "train", clips, clips / "labels.csv", tmp_path / run, "--workers", workers]
+        common = ["genre_classifier", "train", clips, tmp_path / "labels.csv", tmp_path / run, "--workers", workers]
         return [start([*common, "--worker", rank, *options], tmp_path / f"log_{rank}") for rank in (0, 1)]
 
-    first, second = together("two", *sizes, "--epochs", 100_000, "--patience", "none")
+    first, second = together("two", *sizes, "--epochs", 100_000)
     while not (tmp_path / "two" / "history.csv").exists():
         assert first.poll() is None, (tmp_path / "log_0").read_text()[-3000:]
         time.sleep(0.05)
