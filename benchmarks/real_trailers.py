@@ -1,41 +1,48 @@
 """What nine real film clips can show: each is tagged by a network that learned from the other eight.
 
     python -m benchmarks.real_trailers --media ../shared/trailers --out /tmp/real [--seed 0] [--jobs 2]
+        [--encoder ../shared/encoders/efficientnet_lite0.keras]
 
-Trains the preset `small-data`, once per left-out trailer, and prints per trailer its labelled genres and its mean
-scores, and per genre how many trailers show it, its share of the frames (what a ranking by chance reaches) and the
-average precision over all frames. A genre that only one trailer shows was never in training when that one was judged.
+Trains the preset `small-data`, or with an encoder `pretrained`, once per left-out trailer, and prints per trailer its
+labelled genres and its mean scores, and per genre how many trailers show it, its share of the frames (what a ranking by
+chance reaches) and the average precision over all frames. A genre that only one trailer shows was never in training when
+that one was judged.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from benchmarks.fights import CLIPS, train_preset
+from benchmarks.fights import CLIPS, LARGE_CLIPS, train_preset
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.genres import GENRES
 from genre_classifier.metrics.frames import average_precision
 from genre_classifier.tagging.scores import read_scores, scores_table, write_scores
 from preprocessing import load_clip, preprocess_directory
 
+CLIPS_OF = {"small-data": ("clips", CLIPS), "pretrained": ("clips_224", dataclasses.replace(LARGE_CLIPS, fps=4))}
 
-def frame_scores(media: Path, out: Path, left_out: str, seed: int) -> pd.DataFrame:
+
+def frame_scores(media: Path, out: Path, left_out: str, seed: int, changes: dict[str, str]) -> pd.DataFrame:
     """Train on the other trailers and score the frames of `left_out`; what is done already is read."""
-    done = out / f"scores_{Path(left_out).stem}_{seed}.csv"
+    preset = "pretrained" if changes else "small-data"
+    done = out / f"scores_{preset}_{Path(left_out).stem}_{seed}.csv"
     if not done.exists():
         labels = read_labels(media / "labels.csv")
-        run_folder = out / "runs" / f"{Path(left_out).stem}_{seed}"
-        run = train_preset("small-data", out / "clips", labels[labels["trailer"] != left_out], run_folder, seed)
+        run_folder = out / "runs" / f"{preset}_{Path(left_out).stem}_{seed}"
+        others = labels[labels["trailer"] != left_out]
+        run = train_preset(preset, out / CLIPS_OF[preset][0], others, run_folder, seed, **changes)
 
         from genre_classifier.dataset.trailers import load_trailers  # only now: training sets TensorFlow's threads
         from genre_classifier.tagging.tag import score_frames
 
-        trailer = load_trailers(out / "clips", labels[labels["trailer"] == left_out])[0]
+        trailer = load_trailers(out / CLIPS_OF[preset][0], labels[labels["trailer"] == left_out])[0]
         write_scores(done, scores_table(trailer.times, score_frames(run, load_clip(trailer.clip))))
     return read_scores(done)
 
@@ -45,19 +52,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--media", type=Path, required=True, help="Folder with labels.csv and the videos it names.")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--encoder", help="A pretrained image network (.keras).")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2, help="Trainings at a time, one core each.")
     options = parser.parse_args()
-    preprocess_directory(options.media, options.out / "clips", config=CLIPS)
+    changes = {"encoder": options.encoder} if options.encoder else {}
+    folder, config = CLIPS_OF["pretrained" if changes else "small-data"]
+    preprocess_directory(options.media, options.out / folder, config=config)
     sources = sorted(set(pd.read_csv(options.media / "labels.csv")["trailer"]))
     tables = Parallel(n_jobs=options.jobs)(
-        delayed(frame_scores)(options.media, options.out, source, options.seed) for source in sources
+        delayed(frame_scores)(options.media, options.out, source, options.seed, changes) for source in sources
     )
     from genre_classifier.dataset.trailers import (
         load_trailers,  # only now: the workers set their threads before TensorFlow
     )
 
-    trailers = {one.source: one for one in load_trailers(options.out / "clips", options.media / "labels.csv")}
+    trailers = {one.source: one for one in load_trailers(options.out / folder, options.media / "labels.csv")}
     print(f"{'left out':<36}{'labelled':<24}" + "".join(f"{genre:>10}" for genre in GENRES))
     for source, table in zip(sources, tables, strict=True):
         labelled = "+".join(genre for genre, shown in zip(GENRES, trailers[source].genres, strict=True) if shown)
