@@ -4,9 +4,9 @@
         [--encoder ../shared/encoders/efficientnet_lite0.keras]
 
 Trains the preset `small-data`, or with an encoder `pretrained`, once per left-out trailer, and prints per trailer its
-labelled genres and its mean scores, and per genre how many trailers show it, its share of the frames (what a ranking by
-chance reaches) and the average precision over all frames. A genre that only one trailer shows was never in training when
-that one was judged.
+labelled genres and its mean scores, and per genre how many trailers show it, its share of the frames (what a ranking
+by chance reaches) and the average precision over all frames. A genre that only one trailer shows was never in training
+when that one was judged.
 """
 
 from __future__ import annotations
