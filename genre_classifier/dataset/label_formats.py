@@ -9,6 +9,7 @@ activitynet    JSON {"database": {trailer: {"annotations": [{"label", "segment":
 labelstudio    JSON: tasks with TimelineLabels (1-based frames, both ends inside) and Choices (weak labels)
 dcase          tab-separated filename, onset, offset, event_label; or filename, event_labels (weak, with commas); also
                without a header, as dcase_util writes it
+elan           `.eaf`, read only: a tier for each genre, or a tier `genre` with their names; `export` writes it
 =============  ===================================================================================================
 
 A table read here has the columns where (for messages), trailer, start, end, genre (as written) and maybe group; meaning
@@ -24,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import ExportConfig
+from genre_classifier.dataset.label_elan import read_elan
 from genre_classifier.dataset.label_json import (
     LABEL_STUDIO_FPS,
     activitynet_json,
@@ -56,7 +58,10 @@ def read_table(path: Path) -> pd.DataFrame:
         If the file cannot be read or is of no known format, or a field has the wrong type; names the file and row.
     """
     text = read_text(path, EXPECTED)
-    rows = list(read_documents(path) if text.lstrip()[:1] in ("{", "[") else read_delimited(path, text))
+    first = text.lstrip("\ufeff \t\r\n")[:1]
+    rows = list(
+        read_documents(path) if first in ("{", "[") else read_elan(path) if first == "<" else read_delimited(path, text)
+    )
     table = pd.DataFrame(rows, columns=["where", "trailer", "start", "end", "genre", "group"])
     if not rows:
         raise InputError(f"{path}: expected {EXPECTED}; found no label in it")

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 EXPECTED = (
     "a label table: CSV with trailer,start,end,genre or trailer,genres; "
-    "tab-separated filename,onset,offset,event_label; ActivityNet or Label Studio JSON"
+    "tab-separated filename,onset,offset,event_label; ActivityNet or Label Studio JSON; ELAN .eaf"
 )
 Row = tuple[str, str, float, float, str, str | None]  # where, trailer, start, end, genre, group
 

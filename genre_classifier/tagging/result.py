@@ -56,6 +56,10 @@ class Tags:
         Likewise.
     thumbnails : tuple of Thumbnail
         Evenly spread pictures in the video's own proportions.
+    fps : float or None
+        What the file says of its rate.
+    size : tuple of int or None
+        Width and height in pixels, as shown.
     """
 
     video: Path
@@ -65,6 +69,8 @@ class Tags:
     thresholds: Mapping[str, float]
     segment_config: SegmentConfig
     thumbnails: tuple[Thumbnail, ...] = ()
+    fps: float | None = None
+    size: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:

@@ -47,11 +47,7 @@ def write_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataFrame:
     for path in sorted(out.glob(f"*/{STAMP}")):
         name = path.parent.name
         try:
-            stamp, segments[name] = _read_stamp(path), read_segments(path.parent / "segments.csv")
-            if unknown := sorted(set(segments[name]["genre"]) - set(stamp["shares"])):
-                raise InputError(
-                    f"{path.parent / 'segments.csv'}: expected genres of {STAMP}, found {shown(unknown[0])}"
-                )
+            stamp, segments[name] = read_tagged(path.parent)
         except InputError as error:
             logger.warning(f"{error}; left out of {out / INDEX}")
             continue
@@ -93,6 +89,20 @@ def _as_text(cell: str) -> str:
     return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
+def read_tagged(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Read what `tag` recorded of a video, and its segments.
+
+    Raises
+    ------
+    InputError
+        If either is damaged.
+    """
+    stamp, segments = _read_stamp(folder / STAMP), read_segments(folder / "segments.csv")
+    if unknown := sorted(set(segments["genre"]) - set(stamp["shares"])):
+        raise InputError(f"{folder / 'segments.csv'}: expected genres of {STAMP}, found {shown(unknown[0])}")
+    return stamp, segments
+
+
 def _read_stamp(path: Path) -> dict[str, Any]:
     """Read what `tag` recorded of a video.
 
@@ -119,7 +129,14 @@ def _read_stamp(path: Path) -> dict[str, Any]:
         "frames": number(stamp.get("frames"), whole=True),
         "segments_found": number(stamp.get("segments_found"), whole=True),
         "shares": all(number(share, most=1) for share in shares.values()),
+        "fps": stamp.get("fps") is None or number(stamp["fps"]),
+        "size": stamp.get("size") is None or _is_size(stamp["size"]),
+        "video": isinstance(stamp.get("video"), str),
     }
     if wrong := next((name for name, right in checks.items() if not right), None):
         raise InputError(f"{path}: expected what `tag` records of a video, found {wrong} {shown(stamp.get(wrong))}")
     return stamp
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(one) is int and one > 0 for one in value)

@@ -135,12 +135,14 @@ def tag_trailer(
             rows.append(row)
             if on_progress:
                 on_progress(row.time, float(frames.times[-1]))
-        duration = video_end(frames.times, float(frames.fields["duration"]))
+        fields = frames.fields
+        duration = video_end(frames.times, float(fields["duration"]))
         scores = scores_table(frames.times, np.array([row.scores for row in rows]), run.genres)
         thumbnails = tuple(Thumbnail(*one) for one in frames.thumbnails)
     config = segment_config or SegmentConfig()
     segments = to_segments(scores, run.thresholds, config, duration=duration)
-    return Tags(Path(video), duration, scores, segments, dict(run.thresholds), config, thumbnails)
+    size = (int(fields["width"]), int(fields["height"]))
+    return Tags(Path(video), duration, scores, segments, dict(run.thresholds), config, thumbnails, fields["fps"], size)
 
 
 def _scored(run: Run, frames: SampledFrames, chunk: int, precision: Precision) -> Iterator[ScoredFrame]:

@@ -87,6 +87,6 @@ def write_tags(
     write_atomically(folder / "viewer.html", viewer_html(tags, folder, embedded=copy))
     facts = {
         "duration": tags.duration, "frames": len(tags.scores), "segments_found": len(tags.segments),
-        "shares": tags.shares(),
+        "shares": tags.shares(), "fps": tags.fps, "size": tags.size,
     }  # fmt: skip
     write_atomically(folder / STAMP, json.dumps(stamp | facts, indent=1, ensure_ascii=False) + "\n")

@@ -28,6 +28,7 @@ BASES = {
     "train": "clips labels.csv out --trunk-filters 2,2 --branch-filters 2",
     "tag": "run videos --out out",
     "evaluate": "run clips labels.csv --out out",
+    "export": "tags out --to chapters",
     "labels": "labels.csv out.csv",
     "synthesize": "out",
     "squares": "--out out",
@@ -40,6 +41,7 @@ WORK = {
     "train": ("genre_classifier.training.train", "train"),
     "tag": ("genre_classifier.tagging.folder", "tag_videos"),
     "evaluate": ("genre_classifier.evaluation.steps", "run_evaluation"),
+    "export": ("genre_classifier.exports.export", "export_tags"),
     "labels": ("genre_classifier.dataset.labels", "write_labels"),
     "synthesize": ("genre_classifier.dataset.synthetic", "synthesize"),
     "squares": ("genre_classifier.moving_squares.run", "run_squares"),
@@ -156,6 +158,7 @@ def test_an_empty_argument_is_refused(attempt):
 
 
 PLACES = {
+    "export": ("export IN out --to chapters", "export tags OUT --to chapters"),
     "labels": ("labels IN out.csv", "labels labels.csv OUT", "labels labels.csv out.csv --genre-map IN"),
     "synthesize": ("synthesize OUT",),
     "demo": ("demo --out OUT",),

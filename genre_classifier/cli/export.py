@@ -1,0 +1,45 @@
+"""`genre-classifier export`: tagged videos to files of the programs in which people work with video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import click
+
+from genre_classifier.cli.config_options import value_option
+from genre_classifier.cli.output import say
+from preprocessing.errors import InputError
+from preprocessing.options import Positive, option
+
+_FPS = Annotated[Positive | None, option("Of the videos; none: what their files say.", unit="frames per second")]
+
+
+@click.command()
+@click.argument("tags", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--to", "formats", required=True, metavar="FORMATS",
+              help="One or more of eaf (ELAN), otio (OpenTimelineIO), edl (CMX 3600, a list for each genre), iiif "
+              "(Presentation 3), chapters (FFmpeg, WebVTT), with commas between.")  # fmt: skip
+@value_option("--fps", _FPS, default=None)
+@click.option("--start-timecode", default="00:00:00:00", show_default=True, metavar="TIMECODE",
+              help="Of the first frame of every video, for otio and edl; hh:mm:ss;ff counts drop-frame.")  # fmt: skip
+@click.option("--base-url", default="http://localhost:8000", show_default=True, metavar="URL",
+              help="Where OUT will be served, for iiif.")  # fmt: skip
+def command(tags: Path, out: Path, formats: str, fps: float | None, start_timecode: str, base_url: str) -> None:
+    """Write what `tag` found in the folder TAGS for other programs, into the folder OUT.
+
+    \b
+    Example:
+      genre-classifier export tags/ elan/ --to eaf
+      genre-classifier export tags/ cuts/ --to otio,edl --start-timecode 01:00:00:00
+    """
+    from genre_classifier.exports.export import FORMATS, export_tags
+
+    wanted = formats.split(",")
+    if unknown := [name for name in wanted if name not in FORMATS]:
+        raise InputError(f"--to: expected one or more of {', '.join(FORMATS)}, found {unknown[0]!r}")
+    export_tags(
+        tags, out, wanted, fps=fps, start_timecode=start_timecode, base_url=base_url,
+        on_file=lambda path: say(str(path)),
+    )  # fmt: skip

@@ -1,0 +1,45 @@
+"""ELAN annotations as labels (`pympi-ling`): a tier for each genre, or one tier whose annotations name them.
+
+One file is about one video, the first that it links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from genre_classifier.dataset.label_rows import Row, read_name
+from preprocessing.errors import InputError
+from preprocessing.extras import require_extra
+from preprocessing.files import shown
+
+_EXPECTED = "ELAN annotations (.eaf)"
+NAMED_BY_VALUES = ("default", "genre", "genres")  # tiers, whatever their case, whose annotations say the genre
+
+
+def read_elan(path: Path) -> Iterator[Row]:
+    """Yield the labels of a file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, links no video, or `pympi-ling` is missing.
+    """
+    elan = require_extra("pympi.Elan", "pympi-ling", extra="export")
+    try:
+        document = elan.Eaf(str(path), suppress_version_warning=True)
+        links = [str(link.get("RELATIVE_MEDIA_URL") or link["MEDIA_URL"]) for link in document.get_linked_files()]
+        spans = [
+            (str(tier), float(start), float(end), str(value))
+            for tier in document.get_tier_names()
+            for start, end, value, *_ in sorted(document.get_annotation_data_for_tier(tier))
+        ]
+    except Exception as error:  # pympi has none of its own
+        raise InputError(f"{path}: expected {_EXPECTED}, found what cannot be read ({shown(str(error))})") from error
+    if not links:
+        raise InputError(f"{path}: expected {_EXPECTED} with a linked video, found no link")
+    trailer = read_name(path, "the linked video", unquote(urlsplit(links[0]).path).rsplit("/", 1)[-1])
+    for tier, start, end, value in spans:
+        genre = value if tier.lower() in NAMED_BY_VALUES else tier
+        yield f"tier {tier}, at {start / 1000:g} s", trailer, start / 1000, end / 1000, genre, None

@@ -1,0 +1,60 @@
+"""Chapters: FFmpeg's metadata and WebVTT, for players and for muxing into the video itself.
+
+Chapters follow each other, genres overlap: a chapter lasts as long as the same genres run.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+from genre_classifier.exports.tagged import TaggedVideo
+
+NOTHING = "no genre"
+
+
+class Chapter(NamedTuple):
+    """A stretch of a video: whole milliseconds, and what runs in it."""
+
+    start: int
+    end: int
+    title: str
+
+
+def chapters(video: TaggedVideo) -> list[Chapter]:
+    """Return chapters that cover the video without gap or overlap."""
+    end = max(1, round(1000 * video.duration))
+    spans = [
+        (round(1000 * one["start"]), round(1000 * one["end"]), one["genre"])
+        for one in video.segments.to_dict("records")
+    ]
+    borders = sorted({0, end, *(min(border, end) for first, last, _ in spans for border in (first, last))})
+    found: list[Chapter] = []
+    for start, stop in itertools.pairwise(borders):
+        running = [genre for genre in video.genres if any(a <= start < b and genre == name for a, b, name in spans)]
+        title = " + ".join(running) or NOTHING
+        if found and found[-1].title == title:
+            found[-1] = found[-1]._replace(end=stop)
+        else:
+            found.append(Chapter(start, stop, title))
+    return found
+
+
+def ffmetadata(video: TaggedVideo) -> str:
+    """Return the chapters as FFmpeg reads them (ffmpeg.org, "Metadata"): `ffmpeg -i video -i this -map_metadata 1`."""
+    blocks = [";FFMETADATA1"]
+    for start, end, title in chapters(video):
+        escaped = "".join(f"\\{sign}" if sign in "=;#\\\n" else sign for sign in title)
+        blocks.append(f"[CHAPTER]\nTIMEBASE=1/1000\nSTART={start}\nEND={end}\ntitle={escaped}")
+    return "\n".join(blocks) + "\n"
+
+
+def webvtt_chapters(video: TaggedVideo) -> str:
+    """Return the chapters as a WebVTT track of kind `chapters` (W3C, "WebVTT", section 1.5)."""
+    cues = ["WEBVTT", *(f"{_clock(one.start)} --> {_clock(one.end)}\n{one.title}" for one in chapters(video))]
+    return "\n\n".join(cues) + "\n"
+
+
+def _clock(milliseconds: int) -> str:
+    seconds, milliseconds = divmod(milliseconds, 1000)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{milliseconds:03d}"

@@ -1,0 +1,29 @@
+"""Libraries that only some users need."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from preprocessing.errors import InputError
+
+
+def require_extra(module: str, package: str, *, extra: str) -> Any:
+    """Import a module of an optional library.
+
+    Parameters
+    ----------
+    module, package : str
+        What to import, and what it is called when it is installed.
+    extra : str
+        Which extra of this package brings it.
+
+    Raises
+    ------
+    InputError
+        If it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(f"this needs {package}: pip install 'genre-classifier[{extra}]'") from error

@@ -1,0 +1,221 @@
+"""Exports, each read back by a library that others wrote: pympi, OpenTimelineIO, PyAV (FFmpeg), iiif-prezi3."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genre_classifier.cli import _run
+from genre_classifier.dataset.labels import read_labels
+from genre_classifier.exports.chapters import chapters
+from genre_classifier.exports.editing import start_frame
+from genre_classifier.exports.tagged import RATES, TaggedVideo, exact_rate, frame_at, read_video
+from genre_classifier.genres import GENRES
+from genre_classifier.tagging.segment_files import write_segments
+from preprocessing.errors import InputError
+
+SEGMENTS = pd.DataFrame(
+    {
+        "start": [0.0, 2.002, 4.5, 10.01],
+        "end": [2.002, 6.0, 7.25, 12.5],
+        "genre": ["comedy", "action", "comedy", "musical"],
+        "score": [0.9, 0.75, 0.5, 0.625],
+    }
+)
+
+
+def tagged(out: Path, name: str = "film one", **changes: object) -> Path:
+    """Write what `tag` leaves of a video."""
+    folder = out / name
+    folder.mkdir(parents=True)
+    facts = {
+        "schema": 1, "source": f"{name}.mp4", "video": f"/videos/{name}.mp4", "duration": 12.5, "frames": 300,
+        "segments_found": 4, "shares": dict.fromkeys(GENRES, 0.1), "fps": 23.98, "size": [640, 360],
+    }  # fmt: skip
+    (folder / "tags.json").write_text(json.dumps(facts | changes))
+    write_segments(folder / "segments.csv", SEGMENTS)
+    return out
+
+
+@pytest.fixture
+def tags(tmp_path: Path) -> Path:
+    return tagged(tmp_path / "tags")
+
+
+def exported(tags: Path, out: Path, *options: str) -> dict[str, Path]:
+    assert _run(["export", str(tags), str(out), *options]) == 0
+    return {path.name: path for path in out.iterdir()}
+
+
+def test_elan_reads_its_tiers_and_so_does_training(tags: Path, tmp_path: Path) -> None:
+    elan = pytest.importorskip("pympi")
+    path = exported(tags, tmp_path / "out", "--to", "eaf")["film one.eaf"]
+    document = elan.Eaf(str(path))
+    assert sorted(document.get_tier_names()) == sorted(GENRES)
+    found = [span[:3] for span in sorted(document.get_annotation_data_for_tier("comedy"))]
+    assert found == [(0, 2002, "0.90"), (4500, 7250, "0.50")]
+    (link,) = document.get_linked_files()
+    assert link["MEDIA_URL"] == "file:///videos/film%20one.mp4"
+    assert link["RELATIVE_MEDIA_URL"].endswith("/videos/film%20one.mp4")
+    assert link["MIME_TYPE"] == "video/mp4"
+    labels = read_labels(path).sort_values(["start", "genre"], ignore_index=True)
+    assert labels["trailer"].unique().tolist() == ["film one.mp4"]
+    pd.testing.assert_frame_equal(labels[["start", "end", "genre"]], SEGMENTS[["start", "end", "genre"]])
+
+
+def test_a_tier_may_name_genres_by_its_values(tmp_path: Path) -> None:
+    elan = pytest.importorskip("pympi")
+    document = elan.Eaf()
+    document.add_linked_file("file:///a/b.mp4", mimetype="video/mp4")
+    document.add_annotation("default", 1000, 2500, "terror")
+    document.to_file(str(tmp_path / "b.eaf"))
+    assert read_labels(tmp_path / "b.eaf").to_dict("records") == [
+        {"trailer": "b.mp4", "start": 1.0, "end": 2.5, "genre": "terror"}
+    ]
+
+
+@pytest.mark.parametrize("text", ["<?xml version='1.0'?><ANNOTATION_DOCUMENT", "<html></html>", "<a/>"])
+def test_what_is_no_elan_is_one_line(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pympi")
+    (tmp_path / "a.eaf").write_text(text)
+    assert _run(["labels", str(tmp_path / "a.eaf"), str(tmp_path / "out.csv")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "expected ELAN annotations (.eaf)" in error
+
+
+def test_an_editor_finds_the_markers_where_the_segments_are(tags: Path, tmp_path: Path) -> None:
+    otio = pytest.importorskip("opentimelineio")
+    options = ["--to", "otio", "--start-timecode", "01:00:00:00"]
+    timeline = otio.adapters.read_from_file(str(exported(tags, tmp_path / "out", *options)["film one.otio"]))
+    (clip,) = timeline.find_clips()
+    assert clip.media_reference.target_url == "file:///videos/film%20one.mp4"
+    start = timeline.global_start_time
+    assert start.to_timecode() == "01:00:00:00"
+    rate = 24000 / 1001
+    assert start.rate == rate
+    assert clip.duration().value == round(12.5 * rate)
+    assert [marker.name for marker in clip.markers] == ["comedy", "action", "comedy", "musical"]
+    for marker, row in zip(clip.markers, SEGMENTS.to_dict("records"), strict=True):
+        begin = (marker.marked_range.start_time - start).to_seconds()
+        assert abs(begin - row["start"]) <= 0.5 / rate
+        assert abs(begin + marker.marked_range.duration.to_seconds() - row["end"]) <= 0.5 / rate
+        assert marker.metadata["genre_classifier"]["score"] == row["score"]
+
+
+def test_a_list_of_edits_for_each_genre(tags: Path, tmp_path: Path) -> None:
+    otio = pytest.importorskip("opentimelineio")
+    files = exported(tags, tmp_path / "out", "--to", "edl", "--fps", "25", "--start-timecode", "10:00:00:00")
+    assert sorted(files) == ["film one.action.edl", "film one.comedy.edl", "film one.musical.edl"]
+    timeline = otio.adapters.read_from_file(str(files["film one.comedy.edl"]), rate=25)
+    clips = list(timeline.find_clips())
+    sources = [(clip.source_range.start_time.to_timecode(), clip.source_range.duration.value) for clip in clips]
+    assert sources == [("10:00:00:00", 50), ("10:00:04:13", 68)]  # 4.5 s and 2.75 s, to the nearest frame
+    records = re.findall(r"(\S+) (\S+)$", files["film one.comedy.edl"].read_text(), re.MULTILINE)
+    assert ("00:00:04:13", "00:00:07:06") in records  # as long into the list as into the video
+    assert "FROM CLIP NAME:  film one.mp4" in files["film one.comedy.edl"].read_text()
+
+
+def test_ffmpeg_reads_the_chapters(tags: Path, tmp_path: Path) -> None:
+    files = exported(tags, tmp_path / "out", "--to", "chapters")
+    with av.open(str(files["film one.ffmetadata"]), format="ffmetadata") as container:
+        found = [(float(one["start"] * one["time_base"]), one["metadata"]["title"]) for one in container.chapters()]
+    assert found == [
+        (0.0, "comedy"), (2.002, "action"), (4.5, "comedy + action"), (6.0, "comedy"), (7.25, "no genre"),
+        (10.01, "musical"),
+    ]  # fmt: skip
+    cues = (tmp_path / "out" / "film one.chapters.vtt").read_text().split("\n\n")
+    assert cues[0] == "WEBVTT"
+    assert cues[3] == "00:00:04.500 --> 00:00:06.000\ncomedy + action"
+
+
+def test_a_viewer_of_archives_reads_the_manifest(tags: Path, tmp_path: Path) -> None:
+    prezi = pytest.importorskip("iiif_prezi3")
+    files = exported(tags, tmp_path / "out", "--to", "iiif", "--base-url", "https://example.org/film/")
+    text = files["film one.manifest.json"].read_text()
+    document = json.loads(text)
+    assert document["@context"] == "http://iiif.io/api/presentation/3/context.json"
+    prezi.Manifest.model_validate_json(text)
+    (canvas,) = document["items"]
+    assert (canvas["width"], canvas["height"], canvas["duration"]) == (640, 360, 12.5)
+    assert canvas["items"][0]["items"][0]["body"]["type"] == "Video"
+    marks = canvas["annotations"][0]["items"]
+    assert [mark["body"]["value"] for mark in marks] == SEGMENTS["genre"].tolist()
+    assert marks[1]["target"] == f"{canvas['id']}#t=2.002,6.000"
+
+
+def test_what_is_missing_is_said(tags: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    def refused(*arguments: str) -> str:
+        assert _run(["export", *arguments]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        return error
+
+    out = str(tmp_path / "out")
+    assert "found no tags.json" in refused(str(tmp_path), out, "--to", "eaf")
+    assert "expected one or more of eaf, otio" in refused(str(tags), out, "--to", "eaf,avi")
+    assert "expected hh:mm:ss:ff" in refused(str(tags), out, "--to", "otio", "--start-timecode", "noon")
+    bare = tagged(tmp_path / "bare", fps=None, size=None)
+    assert "give --fps" in refused(str(bare), out, "--to", "otio")
+    assert "tag it again" in refused(str(bare), out, "--to", "iiif")
+    for name, module in (("eaf", "pympi.Elan"), ("otio", "opentimelineio"), ("iiif", "iiif_prezi3")):
+        monkeypatch.setitem(sys.modules, module, None)
+        assert "pip install 'genre-classifier[export]'" in refused(str(tags), out, "--to", name)
+
+
+def test_a_damaged_video_is_left_out(tags: Path, tmp_path: Path, capsys) -> None:
+    (tagged(tags, "other") / "other" / "tags.json").write_text("{")
+    files = exported(tags, tmp_path / "out", "--to", "chapters")
+    assert sorted(files) == ["film one.chapters.vtt", "film one.ffmetadata"]
+    assert "left out" in capsys.readouterr().err
+
+
+def test_rates_are_exact() -> None:
+    known = {
+        23.976: Fraction(24000, 1001), 23.98: Fraction(24000, 1001), 24.0: Fraction(24), 25.0: Fraction(25),
+        29.97: Fraction(30000, 1001), 59.94: Fraction(60000, 1001), 12.5: Fraction(25, 2),
+    }  # fmt: skip
+    assert {fps: exact_rate(fps) for fps in known} == known
+
+
+@given(st.sampled_from(RATES[:-1]), st.floats(0, 7200))
+def test_no_frame_is_lost_in_two_hours(rate: Fraction, seconds: float) -> None:
+    frame = frame_at(seconds, rate)
+    assert abs(Fraction(frame) / rate - Fraction(seconds)) <= 1 / (2 * rate)
+    otio = pytest.importorskip("opentimelineio")
+    time = otio.opentime.RationalTime(frame, float(rate))
+    if otio.opentime.RationalTime.is_smpte_timecode_rate(float(rate)):
+        assert start_frame(time.to_timecode(), rate) == frame  # drop-frame at 29.97 and 59.94
+
+
+@given(st.lists(st.tuples(st.floats(0, 20), st.floats(0, 20), st.sampled_from(GENRES)), max_size=8))
+def test_chapters_cover_the_video_without_overlap(spans: list[tuple[float, float, str]]) -> None:
+    rows = [(min(a, b), max(a, b), genre, 0.5) for a, b, genre in spans]
+    segments = pd.DataFrame(rows, columns=["start", "end", "genre", "score"])
+    video = TaggedVideo("a", Path("/a"), Path("/t"), 20.0, segments, GENRES, None, None)
+    found = chapters(video)
+    assert found[0].start == 0
+    assert found[-1].end == 20_000
+    assert all(one.end == two.start and one.title != two.title for one, two in itertools.pairwise(found))
+    for moment in np.linspace(0.0137, 19.9937, 40):
+        (here,) = [one for one in found if one.start <= 1000 * moment < one.end]
+        near = any(abs(1000 * moment - 1000 * border) < 1 for row in rows for border in row[:2])
+        running = [genre for genre in GENRES if any(a <= moment < b and genre == name for a, b, name, _ in rows)]
+        assert near or here.title == (" + ".join(running) or "no genre")
+
+
+def test_a_damaged_record_is_refused(tags: Path) -> None:
+    (tags / "film one" / "tags.json").write_text((tags / "film one" / "tags.json").read_text().replace("23.98", '"x"'))
+    with pytest.raises(InputError, match="found fps 'x'"):
+        read_video(tags / "film one")
