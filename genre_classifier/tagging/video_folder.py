@@ -84,7 +84,7 @@ def write_tags(
     if extras.overlay:
         write_overlay(folder / OVERLAY, tags, timeout=timeout)
     copy = embedded_copy(tags.video, timeout=timeout) if extras.embed else None
-    write_atomically(folder / "viewer.html", viewer_html(tags, folder, embedded=copy))
+    write_atomically(folder / "viewer.html", viewer_html(tags, folder, trailer=task.source, embedded=copy))
     facts = {
         "duration": tags.duration, "frames": len(tags.scores), "segments_found": len(tags.segments),
         "shares": tags.shares(), "fps": tags.fps, "size": tags.size,

@@ -5,6 +5,7 @@ This file gathers the data; the page itself is `templates/viewer.html` with its 
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from genre_classifier.tagging.result import FEW_GENRES, Tags, as_jpeg, clock
 from genre_classifier.tagging.segments import frame_borders
 
 
-def viewer_html(tags: Tags, folder: Path, *, embedded: bytes | None = None) -> str:
+def viewer_html(tags: Tags, folder: Path, *, trailer: str | None = None, embedded: bytes | None = None) -> str:
     """Return the page.
 
     Parameters
@@ -26,12 +27,15 @@ def viewer_html(tags: Tags, folder: Path, *, embedded: bytes | None = None) -> s
     tags : Tags
     folder : Path
         Where the page will lie: the video is linked relative to it.
+    trailer : str, optional
+        What label tables call the video, for labels that are saved from the page; by default its file's name.
     embedded : bytes, optional
         A WebM copy of the video to put inside the page instead of the link.
     """
     source = data_url(embedded, "video/webm") if embedded else relative_url(tags.video, folder)
     return render("viewer.html", title=tags.name, tags=tags, duration=clock(tags.duration, decimals=1),
-                  data=viewer_data(tags) | {"source": source, "embedded": embedded is not None})  # fmt: skip
+                  data=viewer_data(tags) | {"source": source, "embedded": embedded is not None,
+                                            "trailer": trailer or tags.name})  # fmt: skip
 
 
 def viewer_data(tags: Tags) -> dict[str, Any]:
@@ -39,8 +43,10 @@ def viewer_data(tags: Tags) -> dict[str, Any]:
     times = tags.scores.index.to_numpy()
     looks = genre_looks(tags.genres)
     aspect = tags.thumbnails[0].picture.shape[1] / tags.thumbnails[0].picture.shape[0] if tags.thumbnails else 16 / 9
+    scores = np.ascontiguousarray(tags.scores.to_numpy())
     return {
         "name": tags.name,
+        "digest": hashlib.sha256(scores.tobytes()).hexdigest()[:16],  # edits of other scores begin anew
         "duration": tags.duration,
         "times": _rounded(times, 4),
         "borders": _rounded(frame_borders(times, duration=tags.duration), 4),

@@ -1,4 +1,5 @@
-(() => {
+/* What the page offers to the editor: its parts, and hooks that take over what segments are and what a click on one does. */
+const page = (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const $ = (id) => document.getElementById(id);
   const video = $("video"), still = $("still"), timeline = $("timeline"), cursor = $("cursor"), over = $("over");
@@ -7,6 +8,7 @@
   const genres = data.genres.map((genre) => ({
     ...genre, given: genre.threshold, shown: true, smoothed: medianFilter(genre.scores, reach), segments: [],
   }));
+  const hooks = { segments: null, pick: null };
   let stopAt = null, playing = null, drawn = null;
 
   const element = (tag, className, parent, text) => {
@@ -86,6 +88,7 @@
     stopAt = segment.end; mark(segment);
     player.play();
   }
+  const pick = (segment) => (hooks.pick ?? playSegment)(segment);
   function mark(segment) {
     playing = segment;
     for (const node of document.querySelectorAll(".segment, tbody tr")) node.classList.toggle("playing", segment !== null && node.segment === segment);
@@ -121,13 +124,19 @@
     const shift = Number($("shift").value);
     for (const genre of genres) {
       genre.threshold = limit(genre.base + shift, 0.01, 1);
-      genre.segments = toSegments(genre.scores, genre.smoothed, borders, genre.threshold, reach, rules);
+      const found = hooks.segments?.(genre)
+        ?? toSegments(genre.scores, genre.smoothed, borders, genre.threshold, reach, rules);
+      genre.slider.value = genre.threshold;
+      genre.slider.title = `threshold of ${genre.name}: ${genre.threshold.toFixed(2)}`;
+      /* What is as before keeps its nodes: a page of thousands of segments stays quick. */
+      const key = `${Boolean(hooks.pick)} ${genre.threshold} ${found.map((one) => `${one.start} ${one.end}`)}`;
+      if (genre.key === key) continue;
+      genre.key = key;
+      genre.segments = found;
       for (const one of genre.segments) one.genre = genre;
       const total = genre.segments.reduce((sum, one) => sum + one.end - one.start, 0);
       genre.share.textContent = `${Math.round(100 * total / duration)}%`;
       genre.share.classList.toggle("none", !total);
-      genre.slider.value = genre.threshold;
-      genre.slider.title = `threshold of ${genre.name}: ${genre.threshold.toFixed(2)}`;
       for (const old of genre.lane.querySelectorAll(".segment")) old.remove();
       for (const one of genre.segments) {
         const node = element("button", "segment", genre.lane);
@@ -137,8 +146,8 @@
         node.style.left = percent(one.start);
         node.style.width = percent(one.end - one.start);
         node.title = `${genre.name} ${clock(one.start)} – ${clock(one.end)}, mean score ${one.score.toFixed(2)}`;
-        node.setAttribute("aria-label", `Play ${node.title}`);
-        node.addEventListener("click", () => playSegment(one));
+        node.setAttribute("aria-label", `${hooks.pick ? "Select" : "Play"} ${node.title}`);
+        node.addEventListener("click", () => pick(one));
       }
       draw(genre);
     }
@@ -151,23 +160,25 @@
   function list() {
     const rows = listed();
     $("count").textContent = rows.length || "none at these thresholds";
-    $("segments").replaceChildren(...rows.map((one) => {
-      const row = element("tr");
-      row.segment = one;
-      const button = element("button", "", element("td", "", row));
-      const swatch = element("span", "swatch", button);
-      paint(swatch, swatch, one.genre);
-      button.append(one.genre.name);
-      for (const text of [clock(one.start), clock(one.end), (one.end - one.start).toFixed(1), one.score.toFixed(2)]) element("td", "", row, text);
-      row.addEventListener("click", () => playSegment(one));
-      return row;
-    }));
+    $("segments").replaceChildren(...rows.map((one) => one.row ??= line(one)));
   }
-  function jump(direction) {
+  function line(one) {
+    const row = element("tr"), cell = (text) => { const made = element("td", "", row, text); made.setAttribute("role", "cell"); return made; };
+    row.segment = one;
+    row.setAttribute("role", "row"); // the style makes it no part of a table: see viewer.css
+    const button = element("button", "", cell());
+    const swatch = element("span", "swatch", button);
+    paint(swatch, swatch, one.genre);
+    button.append(one.genre.name);
+    for (const text of [clock(one.start), clock(one.end), (one.end - one.start).toFixed(1), one.score.toFixed(2)]) cell(text);
+    row.addEventListener("click", () => pick(one));
+    return row;
+  }
+  function neighbour(direction) {
     const now = player.now(), rows = listed();
-    const found = direction > 0 ? rows.find((one) => one.start > now + 0.05) : rows.findLast((one) => one.start < now - 0.5);
-    if (found) seek(found.start);
+    return direction > 0 ? rows.find((one) => one.start > now + 0.05) : rows.findLast((one) => one.start < now - 0.5);
   }
+  function jump(direction) { const found = neighbour(direction); if (found) seek(found.start); }
 
   /* ---- drawing ---- */
   function draw(genre) {
@@ -329,4 +340,8 @@
   segment();
   unfold(false);
   video.src = data.source;
+  return {
+    data, genres, duration, borders, timeline, hooks, element, clock, percent, limit, paint, frameAt, timeAt, seek,
+    neighbour, playSegment, now: () => player.now(), refresh: segment,
+  };
 })();

@@ -1,0 +1,248 @@
+/* Correcting segments on the page that shows them: labels for training, kept in the browser until they are saved. */
+(() => {
+  const { data, genres, duration, borders, timeline, hooks, element, clock, percent, limit } = page;
+  const $ = (id) => document.getElementById(id);
+  const STORE = `genre-classifier labels ${data.trailer} ${data.digest}`; // of these tags: others begin anew
+  const WIDE = matchMedia("(min-width: 820px)");
+  const GRIP = 8; // pixels on either side of an edge
+  let on = false, selected = null, drag = null, open = null, past = [], future = [];
+  let work = null; // { spans: [{ genre, start, end }], whole }: names of genres, seconds; whole: of the whole trailer, or ""
+
+  /* ---- the labels ---- */
+  const found = () => ({
+    spans: genres.flatMap((genre) => genre.segments.map(({ start, end }) => ({ genre: genre.name, start, end }))), whole: "",
+  });
+  const copy = (state) => JSON.parse(JSON.stringify(state));
+  function snap(time) {
+    const at = page.frameAt(limit(time, 0, duration)), low = borders[at], high = borders[at + 1];
+    return time - low < high - time ? low : high;
+  }
+  /* Segments of a genre that overlap or touch are one, as in every label file. */
+  function joined(spans) {
+    const kept = [];
+    for (const one of [...spans].sort((a, b) => a.genre < b.genre ? -1 : a.genre > b.genre ? 1 : a.start - b.start)) {
+      const before = kept.at(-1);
+      if (before && before.genre === one.genre && one.start <= before.end) before.end = Math.max(before.end, one.end);
+      else kept.push({ ...one });
+    }
+    return kept.sort((a, b) => a.start - b.start);
+  }
+  const at = (genre, time) => work.spans.find((one) => one.genre === genre && one.start <= time && time < one.end) ?? null;
+
+  /* A change to a copy; `chosen` is what is selected afterwards: [genre, time inside]. */
+  function change(edit, chosen = null) {
+    const next = copy(work);
+    edit(next);
+    next.spans = joined(next.spans);
+    if (JSON.stringify(next) === JSON.stringify(work)) return;
+    past.push(work); future = [];
+    work = next;
+    selected = chosen && at(...chosen);
+    keep(); show();
+  }
+  function step(from, to) {
+    if (!from.length) return;
+    to.push(work);
+    work = from.pop();
+    selected = null;
+    keep(); show();
+  }
+  const undo = () => step(past, future), redo = () => step(future, past);
+  function keep() { try { localStorage.setItem(STORE, JSON.stringify(work)); } catch { /* a browser that keeps nothing */ } }
+  function restored() {
+    try {
+      const kept = JSON.parse(localStorage.getItem(STORE)), names = genres.map((genre) => genre.name);
+      const right = (one) => names.includes(one.genre) && 0 <= one.start && one.start < one.end && one.end <= duration + 1e-6;
+      return kept && Array.isArray(kept.spans) && kept.spans.every(right) && ["", ...names].includes(kept.whole) ? kept : null;
+    } catch { return null; }
+  }
+
+  /* ---- what is shown ---- */
+  function show() {
+    page.refresh();
+    $("undo").disabled = !past.length; $("redo").disabled = !future.length;
+    for (const id of ["split", "join", "remove", "regenre"]) $(id).disabled = !selected;
+    $("regenre").value = selected?.genre ?? "";
+    $("whole").value = work.whole;
+    for (const node of document.querySelectorAll(".segment, #segments tr")) {
+      const chosen = selected !== null && Boolean(node.segment?.span) && same(node.segment.span, selected);
+      node.classList.toggle("selected", chosen);
+      if (node.matches("button")) node.setAttribute("aria-pressed", String(chosen));
+    }
+    say(open ? `${open.genre} from ${clock(open.start)}: its key again ends it`
+      : work.whole ? "saved as a label of the whole trailer, without segments"
+      : past.length ? `${past.length} ${past.length === 1 ? "change" : "changes"}` : "");
+  }
+  const say = (text) => { $("edited").textContent = text; };
+  function segmentsOf(genre) {
+    return work.spans.filter((one) => one.genre === genre.name).map((span) => {
+      const first = page.frameAt(span.start + 1e-6), stop = Math.max(first + 1, page.frameAt(span.end - 1e-6) + 1);
+      const scores = genre.scores.slice(first, stop);
+      return { first, stop, start: span.start, end: span.end, span, score: scores.reduce((sum, one) => sum + one, 0) / scores.length };
+    });
+  }
+  function select(span, { move = true } = {}) {
+    selected = span;
+    if (span && move) page.seek(span.start);
+    show();
+  }
+  function toggle() {
+    on = !on;
+    $("edit").setAttribute("aria-pressed", String(on));
+    $("editor").hidden = !on;
+    const wide = WIDE.matches;
+    $("narrow").hidden = wide; $("tools").hidden = !wide;
+    const editing = on && wide;
+    document.body.classList.toggle("editing", editing);
+    if (editing) work ??= restored() ?? found();
+    hooks.segments = editing ? segmentsOf : null;
+    hooks.pick = editing ? (one) => select(one.span) : null;
+    selected = null; open = null;
+    if (editing) show(); else page.refresh();
+  }
+  WIDE.addEventListener("change", () => { if (on) { toggle(); toggle(); } });
+
+  /* ---- what can be done ---- */
+  const remove = () => change((next) => { next.spans = next.spans.filter((one) => !same(one, selected)); });
+  const same = (one, other) => one.genre === other.genre && one.start === other.start && one.end === other.end;
+  const own = (next, span) => next.spans.find((one) => same(one, span));
+  function split() {
+    const time = snap(page.now()), { genre, start, end } = selected;
+    if (!(start < time && time < end)) { say("the cursor is not inside the selected segment"); return; }
+    /* One frame apart: segments that touch are one. */
+    const gap = borders.find((border) => border > time) ?? end;
+    if (gap >= end) { say("too short to be split here"); return; }
+    change((next) => { own(next, selected).end = time; next.spans.push({ genre, start: gap, end }); }, [genre, start]);
+  }
+  function joinNext() {
+    const { genre, start, end } = selected;
+    const next = work.spans.find((one) => one.genre === genre && one.start >= end);
+    if (!next) { say(`no later segment of ${genre}`); return; }
+    change((state) => { own(state, selected).end = next.end; }, [genre, start]);
+  }
+  const regenre = (genre) => { const { start } = selected; change((next) => { own(next, selected).genre = genre; }, [genre, start]); };
+  function edge(which) {
+    const time = snap(page.now()), { genre, start, end } = selected;
+    if (which === "start" ? time >= end : time <= start) { say("it would end before it begins"); return; }
+    change((next) => { own(next, selected)[which] = time; }, [genre, which === "start" ? time : start]);
+  }
+  function markWith(genre) {
+    const time = snap(page.now());
+    if (open?.genre !== genre.name) { open = { genre: genre.name, start: time }; show(); return; }
+    const { start } = open;
+    open = null;
+    if (time > start) change((next) => { next.spans.push({ genre: genre.name, start, end: time }); }, [genre.name, start]);
+    else show();
+  }
+  function save() {
+    const cell = (text) => /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+    const row = (...cells) => cells.map(String).map(cell).join(",");
+    const other = genres.some((genre) => genre.name === "other");
+    if (!work.whole && !work.spans.length && !other) { say("nothing to save: no segment, and no genre that is called other"); return; }
+    const rows = work.whole ? [row(data.trailer, "", "", work.whole)]
+      : work.spans.length ? work.spans.map((one) => row(data.trailer, one.start, one.end, one.genre))
+      : [row(data.trailer, 0, "inf", "other")];
+    const link = element("a", "", document.body);
+    link.href = URL.createObjectURL(new Blob([["trailer,start,end,genre", ...rows, ""].join("\n")], { type: "text/csv" }));
+    link.download = `${data.trailer.split("/").at(-1).replace(/\.[^.]*$/, "")}.labels.csv`;
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    say(`saved ${link.download}`);
+  }
+
+  /* ---- pointer: before the page's own, which scrubs ---- */
+  timeline.addEventListener("pointerdown", (event) => {
+    const lane = event.target.closest(".lane");
+    if (!hooks.segments || event.button || !lane) return;
+    event.stopImmediatePropagation();
+    const genre = genres.find((one) => one.lane === lane), node = event.target.closest(".segment"), span = node?.segment.span;
+    drag = { genre, node, span, from: event.clientX, origin: page.timeAt(event), mode: "draw", moved: false };
+    if (node) {
+      const box = node.getBoundingClientRect(), grip = Math.min(GRIP, box.width / 3);
+      drag.mode = event.clientX - box.left < grip ? "start" : box.right - event.clientX < grip ? "end" : "select";
+    }
+    timeline.setPointerCapture(event.pointerId);
+  }, true);
+  timeline.addEventListener("pointermove", (event) => {
+    if (!drag) return;
+    event.stopImmediatePropagation();
+    drag.moved ||= Math.abs(event.clientX - drag.from) > 3;
+    if (!drag.moved || drag.mode === "select") return;
+    const time = snap(page.timeAt(event));
+    const fixed = drag.mode === "draw" ? snap(drag.origin) : drag.mode === "start" ? drag.span.end : drag.span.start;
+    drag.range = [Math.min(fixed, time), Math.max(fixed, time)];
+    drag.node ??= Object.assign(element("div", "segment drawing", drag.genre.lane), { segment: null });
+    drag.node.dataset.pattern = drag.genre.pattern;
+    drag.node.style.left = percent(drag.range[0]);
+    drag.node.style.width = percent(drag.range[1] - drag.range[0]);
+    say(`${drag.genre.name} ${clock(drag.range[0])} – ${clock(drag.range[1])}`);
+  }, true);
+  for (const name of ["pointerup", "pointercancel"]) timeline.addEventListener(name, (event) => {
+    if (!drag) return;
+    event.stopImmediatePropagation();
+    const { genre, span, range, moved, origin, mode, node } = drag;
+    drag = null;
+    if (mode === "draw") node?.remove();
+    if (name === "pointercancel") { show(); return; }
+    if (!moved && !span) { select(null); page.seek(origin); return; }
+    if (!moved || mode === "select") { select(span); return; }
+    if (!range || range[1] <= range[0]) { show(); return; }
+    change((next) => {
+      if (span) Object.assign(own(next, span), { start: range[0], end: range[1] });
+      else next.spans.push({ genre: genre.name, start: range[0], end: range[1] });
+    }, [genre.name, range[0]]);
+    page.refresh(); show();
+  }, true);
+  /* A click follows each press: selecting was done already. */
+  timeline.addEventListener("click", (event) => { if (hooks.segments && event.target.closest(".segment") && event.detail) event.stopImmediatePropagation(); }, true);
+  timeline.addEventListener("dblclick", (event) => {
+    const one = hooks.segments && event.target.closest(".segment")?.segment;
+    if (one) page.playSegment(one);
+  });
+
+  /* ---- keys: before the page's own ---- */
+  const playSelected = () => { const one = genres.flatMap((genre) => genre.segments).find((each) => same(each.span, selected)); if (one) page.playSegment(one); };
+  document.addEventListener("keydown", (event) => {
+    if ($("keys").open) return;
+    const typing = event.target.closest("input, select, textarea"), plain = !event.ctrlKey && !event.metaKey && !event.altKey;
+    const take = (action) => { event.preventDefault(); event.stopImmediatePropagation(); action(); };
+    if (plain && event.key === "e" && !typing) { take(toggle); return; }
+    if (!hooks.segments) return;
+    if ((event.ctrlKey || event.metaKey) && !event.altKey) {
+      const key = event.key.toLowerCase();
+      if (key === "z") take(event.shiftKey ? redo : undo);
+      else if (key === "y") take(redo);
+      else if (key === "s") take(save);
+      return;
+    }
+    if (!plain || typing) return;
+    const digit = /^Digit([1-9])$/.exec(event.code)?.[1] ?? /^Numpad([1-9])$/.exec(event.code)?.[1], genre = digit && genres[digit - 1];
+    if (genre) {
+      if (!event.shiftKey) take(() => markWith(genre));
+      else if (selected) take(() => regenre(genre.name));
+      return;
+    }
+    const mine = { Delete: remove, Backspace: remove, s: split, j: joinNext, "[": () => edge("start"), "]": () => edge("end") };
+    if (selected && mine[event.key]) take(mine[event.key]);
+    else if (selected && event.key === "Enter" && !event.target.closest("button, a")) take(playSelected);
+    else if (event.key === "n" || event.key === "p") take(() => { const one = page.neighbour(event.key === "n" ? 1 : -1); if (one) select(one.span); });
+    else if (event.key === "Escape") take(() => { open = null; select(null); });
+    else if (event.key === "?") take(() => $("keys").showModal());
+  }, true);
+
+  /* ---- building ---- */
+  for (const genre of genres) {
+    for (const id of ["regenre", "whole"]) element("option", "", $(id), genre.name).value = genre.name;
+  }
+  $("edit").addEventListener("click", toggle);
+  $("undo").addEventListener("click", undo);
+  $("redo").addEventListener("click", redo);
+  $("split").addEventListener("click", split);
+  $("join").addEventListener("click", joinNext);
+  $("remove").addEventListener("click", remove);
+  $("save").addEventListener("click", save);
+  $("help").addEventListener("click", () => $("keys").showModal());
+  $("regenre").addEventListener("change", () => { if (selected) regenre($("regenre").value); });
+  $("whole").addEventListener("change", () => change((next) => { next.whole = $("whole").value; }));
+})();

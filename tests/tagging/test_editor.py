@@ -1,0 +1,277 @@
+"""Correcting segments in the page, with a real mouse and keyboard: what is saved is what training reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genre_classifier.dataset.labels import read_labels
+from genre_classifier.genres import GENRES
+from genre_classifier.tagging.result import Tags
+from genre_classifier.tagging.segments import frame_borders
+from genre_classifier.tagging.viewer import viewer_html
+from tests.browser import Tab, chromium, wait
+from tests.tag_examples import SECONDS, example_tags, write_webm
+from tests.tagging.test_viewer import opened
+
+Spans = list[tuple[str, float, float]]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def tab(browser: Any) -> Iterator[Tab]:
+    context = browser.new_context(viewport={"width": 1280, "height": 1000}, accept_downloads=True)
+    made = Tab(context.new_page())
+    yield made
+    context.close()
+    made.check()
+
+
+@pytest.fixture(scope="module")
+def tagged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tags]:
+    folder = tmp_path_factory.mktemp("viewer")
+    tags = example_tags(write_webm(folder / "film.webm"))
+    path = folder / "tags" / "viewer.html"
+    path.parent.mkdir()
+    path.write_text(viewer_html(tags, path.parent, trailer="more/film, one.webm"), encoding="utf-8")
+    return path, tags
+
+
+@pytest.fixture
+def page(tab: Tab, tagged: tuple[Path, Tags]) -> Any:
+    """Return the page in editing, with nothing kept from another test."""
+    page = opened(tab, tagged[0])
+    page.evaluate("localStorage.clear()")
+    page.keyboard.press("e")
+    return page
+
+
+def save(page: Any, folder: Path) -> pd.DataFrame:
+    """Save the labels as a person does; return them as training reads them."""
+    with page.expect_download() as download:
+        page.click("#save")
+    assert download.value.suggested_filename == "film, one.labels.csv"
+    download.value.save_as(folder / "saved.csv")
+    return read_labels(folder / "saved.csv")
+
+
+def spans(labels: pd.DataFrame) -> Spans:
+    assert labels["trailer"].unique().tolist() == ["more/film, one.webm"]
+    rows = labels.sort_values(["genre", "start"])
+    return [(row["genre"], row["start"], row["end"]) for row in rows.to_dict("records")]
+
+
+def found(tags: Tags) -> Spans:
+    rows = tags.segments.sort_values(["genre", "start"]).to_dict("records")
+    return [(row["genre"], row["start"], row["end"]) for row in rows]
+
+
+def assert_spans(labels: pd.DataFrame, expected: Spans) -> None:
+    got = spans(labels)
+    assert [one[0] for one in got] == [one[0] for one in sorted(expected)]
+    np.testing.assert_allclose([one[1:] for one in got], [one[1:] for one in sorted(expected)], atol=1e-3)
+
+
+def border_near(tags: Tags, seconds: float) -> float:
+    borders = frame_borders(tags.scores.index.to_numpy(), duration=tags.duration)
+    return float(borders[np.abs(borders - seconds).argmin()])
+
+
+def lane(page: Any, genre: str) -> dict[str, float]:
+    return page.locator(f".lane[data-genre={genre}]").bounding_box()
+
+
+def x_of(box: dict[str, float], seconds: float) -> float:
+    return box["x"] + seconds / SECONDS * box["width"]
+
+
+def drag(page: Any, genre: str, start: float, end: float, *, height: float = 12) -> None:
+    box = lane(page, genre)
+    y = box["y"] + height
+    page.mouse.move(x_of(box, start), y)
+    page.mouse.down()
+    page.mouse.move(x_of(box, (start + end) / 2), y, steps=3)
+    page.mouse.move(x_of(box, end), y, steps=3)
+    page.mouse.up()
+
+
+def seek(page: Any, seconds: float) -> None:
+    box = page.locator("#strip").bounding_box()
+    page.mouse.click(x_of(box, seconds), box["y"] + 10)
+    wait(page, "!document.querySelector('#video').seeking")
+
+
+def test_what_was_found_is_where_editing_begins(page: Any, tagged: tuple[Path, Tags], tmp_path: Path) -> None:
+    assert_spans(save(page, tmp_path), found(tagged[1]))
+
+
+def test_a_segment_is_drawn_moved_and_deleted_with_the_mouse(
+    page: Any, tagged: tuple[Path, Tags], tmp_path: Path
+) -> None:
+    tags = tagged[1]
+    for node in range(page.locator(".lane[data-genre=terror] .segment").count()):
+        del node
+        page.locator(".lane[data-genre=terror] .segment").first.click()
+        page.click("#remove")
+    others = [one for one in found(tags) if one[0] != "terror"]
+    drag(page, "terror", 1.02, 2.52)
+    drawn = ("terror", border_near(tags, 1.02), border_near(tags, 2.52))
+    assert_spans(save(page, tmp_path), [*others, drawn])
+    box = page.locator(".lane[data-genre=terror] .segment").bounding_box()
+    page.mouse.move(box["x"] + box["width"] - 3, box["y"] + 8)  # its right edge
+    page.mouse.down()
+    page.mouse.move(box["x"] + 1.9 * box["width"], box["y"] + 8, steps=5)
+    page.mouse.up()
+    moved = [one for one in spans(save(page, tmp_path)) if one[0] == "terror"]
+    assert len(moved) == 1
+    assert moved[0][1] == drawn[1]
+    assert moved[0][2] == pytest.approx(1.02 + 1.9 * 1.5, abs=0.06)
+    assert moved[0][2] == pytest.approx(border_near(tags, moved[0][2]), abs=1e-3)  # on a frame
+    drag(page, "terror", 2.0, 5.5, height=3)  # overlapping: one segment
+    assert len([one for one in spans(save(page, tmp_path)) if one[0] == "terror"]) == 1
+
+
+def test_keys_mark_split_join_and_rename(page: Any, tagged: tuple[Path, Tags], tmp_path: Path) -> None:
+    tags = tagged[1]
+    before = found(tags)
+    for node in range(page.locator(".lane[data-genre=musical] .segment").count()):
+        del node
+        page.locator(".lane[data-genre=musical] .segment").first.click()
+        page.keyboard.press("Delete")
+    others = [one for one in before if one[0] != "musical"]
+    seek(page, 1.01)
+    page.keyboard.press("5")
+    assert "musical from 0:01" in page.inner_text("#edited")
+    seek(page, 3.01)
+    page.keyboard.press("5")
+    first = ("musical", border_near(tags, 1.01), border_near(tags, 3.01))
+    assert_spans(save(page, tmp_path), [*others, first])
+    seek(page, 2.01)
+    page.keyboard.press("s")  # what was marked is selected
+    middle = border_near(tags, 2.01)
+    parts = [one for one in spans(save(page, tmp_path)) if one[0] == "musical"]
+    assert [one[1:] for one in parts] == [(first[1], middle), (pytest.approx(middle + 0.05), first[2])]
+    page.keyboard.press("j")
+    assert_spans(save(page, tmp_path), [*others, first])
+    seek(page, 1.51)
+    page.keyboard.press("[")
+    seek(page, 2.51)
+    page.keyboard.press("]")
+    shorter = ("musical", border_near(tags, 1.51), border_near(tags, 2.51))
+    assert_spans(save(page, tmp_path), [*others, shorter])
+    page.keyboard.press("Shift+Digit3")
+    renamed = [one for one in spans(save(page, tmp_path)) if one[0] in ("musical", "terror")]
+    assert not [one for one in renamed if one[0] == "musical"]
+    assert any(one[1] <= shorter[1] and shorter[2] <= one[2] for one in renamed)
+
+
+def test_undo_redo_and_a_reload_lose_nothing(page: Any, tagged: tuple[Path, Tags], tmp_path: Path) -> None:
+    tags = tagged[1]
+    drag(page, "other", 0.2, 0.9, height=3)
+    drag(page, "action", 4.0, 5.5, height=3)
+    edited = spans(save(page, tmp_path))
+    assert edited != sorted(found(tags))
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    assert page.is_disabled("#undo")
+    assert_spans(save(page, tmp_path), found(tags))
+    page.keyboard.press("Control+Shift+z")
+    page.click("#redo")
+    assert spans(save(page, tmp_path)) == edited
+    page.reload()
+    wait(page, "document.querySelector('#video').readyState >= 2")
+    page.click("#edit")
+    assert spans(save(page, tmp_path)) == edited
+    page.keyboard.press("e")  # what the network found is still there
+    assert page.locator(".segment").count() == len(tags.segments)
+
+
+def test_a_whole_trailer_and_an_empty_one(page: Any, tagged: tuple[Path, Tags], tmp_path: Path) -> None:
+    page.select_option("#whole", "thriller")
+    labels = save(page, tmp_path)
+    assert labels[["trailer", "genre"]].to_numpy().tolist() == [["more/film, one.webm", "thriller"]]
+    assert labels["start"].isna().all()
+    page.select_option("#whole", "")
+    while page.locator(".segment").count():
+        page.locator("#segments tr").first.click()
+        page.keyboard.press("Backspace")
+    assert save(page, tmp_path)[["start", "end", "genre"]].to_numpy().tolist() == [[0.0, np.inf, "other"]]
+
+
+def test_what_is_kept_but_damaged_is_not_taken(page: Any, tagged: tuple[Path, Tags], tmp_path: Path) -> None:
+    for kept in ('{"spans": [{"genre": "x", "start": 0, "end": 1}], "whole": ""}', "no JSON", '{"spans": 3}', "null"):
+        page.evaluate("kept => localStorage.setItem(Object.keys(localStorage)[0] ?? 'none', kept)", kept)
+        key = f"genre-classifier labels more/film, one.webm {digest(tagged[0])}"
+        page.evaluate("([key, kept]) => localStorage.setItem(key, kept)", [key, kept])
+        page.reload()
+        wait(page, "document.querySelector('#video').readyState >= 2")
+        page.keyboard.press("e")
+        assert_spans(save(page, tmp_path), found(tagged[1]))
+
+
+def digest(path: Path) -> str:
+    text = path.read_text(encoding="utf-8").split('<script type="application/json" id="data">')[1].split("</script>")[0]
+    return str(json.loads(text)["digest"])
+
+
+def test_help_and_names_for_those_who_hear_the_page(page: Any) -> None:
+    page.keyboard.press("?")
+    assert page.is_visible("#keys")
+    page.keyboard.press("s")  # nothing is done behind the help
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#keys")
+    page.locator(".lane[data-genre=comedy] .segment").first.click()
+    assert page.locator(".segment[aria-pressed=true]").count() == 1
+    assert page.locator("#segments tr.selected").count() == 1
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('button, select, input')].filter((node) => node.offsetParent !== null
+           && !node.getAttribute('aria-label') && !node.textContent.trim() && !node.labels?.length).length"""
+    )
+    assert nameless == 0
+
+
+def test_a_narrow_window_says_that_it_is_too_narrow(browser: Any, tagged: tuple[Path, Tags]) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 800})
+    tab = Tab(context.new_page())
+    page = opened(tab, tagged[0])
+    page.click("#edit")
+    assert page.is_visible("#narrow")
+    assert page.locator("#tools").is_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.set_viewport_size({"width": 1280, "height": 800})
+    wait(page, "!document.querySelector('#tools').hidden")
+    assert page.locator(".segment").count() == len(tagged[1].segments)
+    context.close()
+    tab.check()
+
+
+def test_two_hours_with_two_thousand_segments_can_be_edited(browser: Any, tmp_path: Path) -> None:
+    """No time is measured here (it was: docs/measurements.md), only that it works on such a page."""
+    import dataclasses
+
+    tags = example_tags(tmp_path / "gone.webm", seconds=7200, frames=14_400)
+    waves = np.where(np.arange(14_400) % 43 < 22, 0.9, 0.1)
+    tags = dataclasses.replace(tags, scores=tags.scores.assign(**{genre: waves for genre in GENRES}))
+    (tmp_path / "viewer.html").write_text(viewer_html(tags, tmp_path), encoding="utf-8")
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    tab = Tab(context.new_page())
+    page = opened(tab, tmp_path / "viewer.html")
+    tab.complaints.clear()  # that the video is not there
+    page.keyboard.press("e")
+    count = page.locator(".segment").count()
+    assert count > 1900
+    page.locator("#segments tr").nth(1000).click()
+    page.keyboard.press("Delete")
+    assert page.locator(".segment").count() == count - 1
+    context.close()
