@@ -1,4 +1,4 @@
-"""`genre-classifier labels`: from one label format to another."""
+"""`genre-classifier labels`: from one label format to another, and several tables to one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORMATS = ("labels", "wide", "activitynet", "labelstudio", "dcase")
 
 
 @click.command("labels")
-@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("sources", metavar="IN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--to", "file_format", type=click.Choice(FORMATS),
               help="Format of OUT; else its ending tells: .csv labels, .json activitynet, .tsv dcase.")  # fmt: skip
@@ -29,7 +29,7 @@ FORMATS = ("labels", "wide", "activitynet", "labelstudio", "dcase")
 @click.option("--genre-map", type=click.Path(path_type=Path), help="A table name,genre that adds to the known names.")
 @click.option("--unmapped-as-other", is_flag=True, help="Known names that stand for none of the genres become other.")
 def command(
-    source: Path,
+    sources: tuple[Path, ...],
     target: Path,
     file_format: str | None,
     clips: Path | None,
@@ -38,28 +38,34 @@ def command(
     unmapped_as_other: bool,
     **options: Any,
 ) -> None:
-    """Convert the label table IN to OUT; the format of IN is found out.
+    """Convert the label table IN to OUT, or join several into one; their formats are found out.
 
-    What OUT cannot hold is said.
+    Of several tables, the last one that names a trailer says all about it; what it replaces is said, and so is what OUT
+    cannot hold.
 
     \b
     Example:
       genre-classifier labels movies.csv labels.csv
       genre-classifier labels movies.csv labels.csv --genres auto
+      genre-classifier labels labels.csv corrected/*.csv labels2.csv
       genre-classifier labels labels.csv tasks.json --to labelstudio
       genre-classifier labels labels.csv truth.json --clips clips/
     """
+    from genre_classifier.dataset.label_merging import merge_labels
     from genre_classifier.dataset.labels import common_genres, read_genre_map, read_labels, write_labels
     from genre_classifier.evaluation.judged_labels import judged_labels
     from genre_classifier.genres import GENRE_MAP, GENRES, genre_list
 
-    named = common_genres(source) if genres == "auto" else genre_list(genres) if genres else GENRES
-    table = read_labels(
-        source,
-        genres=named,
-        genre_map=read_genre_map(genre_map, named) if genre_map else GENRE_MAP,
-        unmapped_as_other=unmapped_as_other,
-    )
+    if genres == "auto":
+        named = tuple(dict.fromkeys(name for source in sources for name in common_genres(source)))
+    else:
+        named = genre_list(genres) if genres else GENRES
+    known = read_genre_map(genre_map, named) if genre_map else GENRE_MAP
+    tables = [
+        (source, read_labels(source, genres=named, genre_map=known, unmapped_as_other=unmapped_as_other))
+        for source in sources
+    ]
+    table = merge_labels(tables)
     spans = None
     if clips is not None:
         table, spans = judged_labels(table, clips, named)

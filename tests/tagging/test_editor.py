@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -257,9 +258,6 @@ def test_a_narrow_window_says_that_it_is_too_narrow(browser: Any, tagged: tuple[
 
 
 def test_two_hours_with_two_thousand_segments_can_be_edited(browser: Any, tmp_path: Path) -> None:
-    """No time is measured here (it was: docs/measurements.md), only that it works on such a page."""
-    import dataclasses
-
     tags = example_tags(tmp_path / "gone.webm", seconds=7200, frames=14_400)
     waves = np.where(np.arange(14_400) % 43 < 22, 0.9, 0.1)
     tags = dataclasses.replace(tags, scores=tags.scores.assign(**{genre: waves for genre in GENRES}))

@@ -1,0 +1,47 @@
+"""Several label tables as one: the last one that names a trailer says all about it, and what it replaces is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from genre_classifier.cli import _run
+from genre_classifier.dataset.label_merging import merge_labels
+from genre_classifier.dataset.labels import read_labels
+from tests.notes import logged
+
+FIRST = """trailer,start,end,genre,group
+a.mp4,0,2,comedy,film
+a.mp4,2,4,action,film
+b.mp4,,,terror,film
+c.mp4,0,1,other,
+"""
+SECOND = "trailer,start,end,genre\na.mp4,0,3,comedy\nd.mp4,1,2,musical\n"
+THIRD = "trailer,start,end,genre\nb.mp4,,,terror\nd.mp4,0,2,musical\n"
+
+
+def test_the_last_one_wins_and_says_so(tmp_path, capsys):
+    for name, text in (("first", FIRST), ("second", SECOND), ("third", THIRD)):
+        (tmp_path / f"{name}.csv").write_text(text)
+    files = [str(tmp_path / f"{name}.csv") for name in ("first", "second", "third", "out")]
+    assert _run(["labels", *files]) == 0
+    said = capsys.readouterr()
+    assert f"{files[1]}: takes the place of what earlier files say of 'a.mp4'" in said.err
+    assert f"{files[2]}: takes the place of what earlier files say of 'd.mp4'" in said.err  # b.mp4 is as it was
+    assert "4 labels of 4 trailers" in said.out
+    table = read_labels(tmp_path / "out.csv").sort_values("trailer")
+    assert table[["trailer", "genre"]].to_numpy().tolist() == [
+        ["a.mp4", "comedy"], ["b.mp4", "terror"], ["c.mp4", "other"], ["d.mp4", "musical"],
+    ]  # fmt: skip
+    assert table["end"].tolist()[::3] == [3.0, 2.0]
+    groups = table["group"].fillna("")
+    assert groups.tolist()[:2] == ["film", "film"]  # a correction knows no group: trailers of a film stay together
+
+
+def test_one_table_stays_as_it_is(tmp_path):
+    (tmp_path / "first.csv").write_text(FIRST)
+    table = read_labels(tmp_path / "first.csv")
+    with logged() as notes:
+        pd.testing.assert_frame_equal(merge_labels([(Path("first.csv"), table)]), table.reset_index(drop=True))
+    assert notes == []
