@@ -8,6 +8,10 @@ from typing import Any
 from preprocessing.errors import InputError
 
 
+class MissingExtraError(InputError):
+    """An optional library is not installed."""
+
+
 def require_extra(module: str, package: str, *, extra: str) -> Any:
     """Import a module of an optional library.
 
@@ -20,10 +24,10 @@ def require_extra(module: str, package: str, *, extra: str) -> Any:
 
     Raises
     ------
-    InputError
+    MissingExtraError
         If it is not installed.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise InputError(f"this needs {package}: pip install 'genre-classifier[{extra}]'") from error
+        raise MissingExtraError(f"this needs {package}: pip install 'genre-classifier[{extra}]'") from error

@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -256,6 +257,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # a read-only disk, say: the error that led here is the one to tell
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, *, seconds: float = 0.0) -> None:
+    """Remove what `atomic_path` was killed over in a folder, and what was begun at least so many seconds ago."""
+    for path in folder.glob(f".*{TEMPORARY_SUFFIX}*"):
+        with suppress(OSError):
+            if path.is_file() and time.time() - path.stat().st_mtime >= seconds:
+                path.unlink()
 
 
 def _target(path: Path) -> Path:

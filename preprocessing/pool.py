@@ -93,6 +93,13 @@ class Pool:
                         return failed
         return failed
 
+    def rest(self) -> None:
+        """End the children that have nothing to do; others are started when they are needed."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for child in idle:
+            child.close()
+
     def close(self) -> None:
         """End all children; jobs that run fail."""
         with self._lock:
@@ -111,6 +118,9 @@ _SHARED_LOCK = threading.Lock()
 def shared_pool(program: Program) -> Pool:
     """Return the pool of this process, for work that is sent here from elsewhere."""
     with _SHARED_LOCK:
+        for other, pool in _SHARED.items():
+            if other != program:
+                pool.rest()  # it may hold a gigabyte, and may never be asked again
         if program not in _SHARED:
             _SHARED[program] = Pool(program)
             atexit.register(_SHARED[program].close)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from preprocessing.errors import InputError, WorkError
+from preprocessing.files import why
 
 ALIVE_SECONDS = 0.25
 
@@ -51,7 +52,8 @@ def serve(work: Callable[[dict[str, Any], Answers], dict[str, Any]]) -> None:
     Parameters
     ----------
     work : callable
-        Does a job and returns its last answer. An InputError of it becomes `failed`, a WorkError `stopped`.
+        Does a job and returns its last answer. A WorkError of it, and one of the operating system, becomes `stopped`,
+        any other exception `failed`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     # Whatever a library prints must not get between the answers.
@@ -78,4 +80,9 @@ def serve(work: Callable[[dict[str, Any], Answers], dict[str, Any]]) -> None:
             answer = {"failed": str(error)}
         except WorkError as error:
             answer = {"stopped": str(error)}
+        except OSError as error:
+            answer = {"stopped": f"{error.filename or 'a file'}: {why(error)}"}
+        except Exception as error:  # noqa: BLE001 - whatever a library raises must cost one task, and say why
+            first = next(iter(str(error).strip().splitlines()), "")
+            answer = {"failed": f"{type(error).__name__}: {first}"}
         answers.say(answer)

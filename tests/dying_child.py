@@ -13,6 +13,11 @@ from preprocessing.serving import Answers, serve
 def _work(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
     with Path(job["log"]).open("a") as log:
         log.write(f"{os.getpid()}\n")
+    if "raises" in job:
+        raise {
+            "ValueError": ValueError("wrong\nin two lines"),
+            "OSError": OSError(28, "No space left on device", "/x"),
+        }[job["raises"]]
     if len(Path(job["log"]).read_text().splitlines()) <= job["deaths"]:
         os.kill(os.getpid(), signal.SIGKILL)
     return {"done": {"threads": os.environ["OMP_NUM_THREADS"]}}

@@ -71,7 +71,7 @@ class _Command(GroupedCommand):
               help="A splits.csv to use, not draw, splits.")  # fmt: skip
 @click.option("--workers", cls=GroupedOption, group="Several machines", metavar="HOST:PORT,...",
               help="Train by as many processes, each started with this command and its own --worker; clips, labels and "
-              "RUN are where all can read them.  [default: what TF_CONFIG or Slurm's srun says]")  # fmt: skip
+              "RUN are where all read them. none: alone.  [default: what TF_CONFIG or Slurm's srun says]")  # fmt: skip
 @value_option(
     "--worker",
     Annotated[Annotated[int, Field(ge=0)] | None, option("Which of them this is, from 0.", group="Several machines")],

@@ -19,15 +19,16 @@ import numpy as np
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.network.encoder import BATCH, Encoder
 from genre_classifier.network.memory import let_go
-from genre_classifier.network.shares import share_out
+from genre_classifier.network.shares import failure, share_out
 from preprocessing.clips import ClipWriter, load_clip, open_array
 from preprocessing.errors import InputError
-from preprocessing.files import atomic_path, file_digest, make_folder, read_json, write_atomically
+from preprocessing.files import atomic_path, file_digest, make_folder, read_json, remove_leftovers, write_atomically
 from preprocessing.pool import answers, check_options
 
 FOLDER = "encoded"
 ENCODER_FILE = "encoder.keras"
 _CLIP = "a clip (.npy)"
+OLD_SECONDS = 3600.0  # what was begun so long ago, and is not done, was killed
 _DIGITS = 16  # of the encoder's digest, in a folder's name
 
 
@@ -112,6 +113,7 @@ def encode_clips(
         on_start(sum(len(load_clip(path)) for path in missing))
     if missing:
         make_folder(folder, purpose="encoded clips")
+        remove_leftovers(folder, seconds=OLD_SECONDS)
         if not (folder / ENCODER_FILE).is_file():
             encoder.save(folder / ENCODER_FILE)
         targets = [folder / path.name for path in missing]
@@ -140,8 +142,8 @@ def _encode_all(
     ]
     with answers(program, tasks, jobs=jobs, scheduler=scheduler) as results:
         for clip, answer in zip(paths, results, strict=True):
-            if "failed" in answer:
-                raise InputError(f"{clip}: {answer['failed'].removeprefix(f'{clip.absolute()}: ')}")
+            if error := failure(clip, answer):
+                raise error
             yield answer["done"]["frames"]
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from genre_classifier.dataset.encoded import encode_clip
 from genre_classifier.network.encoder import Encoder, read_encoder
+from genre_classifier.network.shares import no_run
+from preprocessing.errors import InputError
 from preprocessing.serving import Answers, serve
 
 
@@ -20,7 +22,11 @@ def _encoder(path: str) -> Encoder:
 
 
 def _encode(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
-    return {"done": {"frames": encode_clip(Path(job["clip"]), Path(job["target"]), _encoder(job["encoder"]))}}
+    try:
+        encoder = _encoder(job["encoder"])
+    except InputError as error:
+        return no_run(error)
+    return {"done": {"frames": encode_clip(Path(job["clip"]), Path(job["target"]), encoder)}}
 
 
 if __name__ == "__main__":

@@ -10,11 +10,10 @@ import numpy as np
 from genre_classifier.config import SCORING_CHUNK
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.network.memory import scoring_bytes
-from genre_classifier.network.shares import share_out
+from genre_classifier.network.shares import failure, share_out
 from genre_classifier.network.streaming import score_clip
-from genre_classifier.run_folder.run import Run
+from genre_classifier.run_folder.run import Run, run_digest
 from genre_classifier.tagging.scores import scores_table, write_scores
-from preprocessing.errors import InputError
 from preprocessing.pool import answers
 
 
@@ -42,7 +41,7 @@ def score_clips(
             score_one(run, trailer.open(), trailer.times, target)
             yield len(trailer.times)
         return
-    shared = {"run": str(run.path.absolute()), "model_sha256": run.sha256}
+    shared = {"run": str(run.path.absolute()), "run_digest": run_digest(run.path)}
     tasks = [
         shared | {"clip": str(trailer.clip.absolute()), "encoded": trailer.encoded and str(trailer.encoded.absolute()),
                   "times": trailer.times.tolist(), "target": str(target.absolute())}
@@ -50,8 +49,8 @@ def score_clips(
     ]  # fmt: skip
     with answers(program, tasks, jobs=jobs, scheduler=scheduler) as results:
         for trailer, answer in zip(trailers, results, strict=True):
-            if reason := answer.get("failed"):
-                raise InputError(f"{trailer.clip}: {reason.removeprefix(f'{trailer.clip.absolute()}: ')}")
+            if error := failure(trailer.clip, answer):
+                raise error
             yield len(trailer.times)
 
 

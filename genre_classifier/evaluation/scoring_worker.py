@@ -12,12 +12,17 @@ import numpy as np
 
 from genre_classifier.dataset.trailers import open_frames
 from genre_classifier.evaluation.clip_scores import score_one
+from genre_classifier.network.shares import no_run
 from genre_classifier.run_folder.run import run_of_process
+from preprocessing.errors import InputError
 from preprocessing.serving import Answers, serve
 
 
 def _score(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
-    run = run_of_process(job["run"], job["model_sha256"])
+    try:
+        run = run_of_process(job["run"], job["run_digest"])
+    except InputError as error:
+        return no_run(error)
     frames = open_frames(Path(job["clip"]), job["encoded"] and Path(job["encoded"]))
     score_one(run, frames, np.array(job["times"]), Path(job["target"]))
     return {"done": {}}

@@ -6,6 +6,7 @@ that exist, the one for Final Cut Pro X leaves the frame duration of fractional 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
@@ -17,20 +18,28 @@ from preprocessing.extras import require_extra
 _COLOURS = ("YELLOW", "RED", "MAGENTA", "BLUE", "GREEN", "WHITE", "CYAN", "ORANGE", "PINK", "PURPLE")
 
 
+_TIMECODE = re.compile(r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d[:;]\d\d")
+DROP_FRAME = (Fraction(30000, 1001), Fraction(60000, 1001))  # rates at which lists of edits are written so
+
+
 def _library() -> Any:
     return require_extra("opentimelineio", "opentimelineio", extra="export")
 
 
 def start_frame(timecode: str, rate: Fraction) -> int:
-    """Return the frame number of an SMPTE timecode; `;` before the frames means drop-frame.
+    """Return the frame number of an SMPTE timecode; `;` before the frames means drop-frame. That of zero is 0.
 
     Raises
     ------
     InputError
         If it is none at this rate.
     """
+    if re.fullmatch("00:00:00[:;]00", timecode):  # also where no timecode counts the rate
+        return 0
     otio = _library()
     try:
+        if not _TIMECODE.fullmatch(timecode):
+            raise ValueError(timecode)
         return int(otio.opentime.from_timecode(timecode, float(rate)).value)
     except ValueError as error:
         raise InputError(

@@ -9,8 +9,6 @@ from genre_classifier.exports.tagged import TaggedVideo
 from preprocessing.extras import require_extra
 
 AUTHOR = "genre-classifier"
-_TYPES = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".webm": "video/webm",
-          ".mkv": "video/x-matroska", ".avi": "video/x-msvideo"}  # fmt: skip
 
 
 def eaf(video: TaggedVideo, folder: Path) -> str:
@@ -24,8 +22,7 @@ def eaf(video: TaggedVideo, folder: Path) -> str:
     """
     elan = require_extra("pympi.Elan", "pympi-ling", extra="export")
     document = elan.Eaf(author=AUTHOR)
-    mimetype = _TYPES.get(video.path.suffix.lower(), "video/unknown")
-    document.add_linked_file(video.path.as_uri(), relpath=video.relative_url(folder), mimetype=mimetype)
+    document.add_linked_file(video.path.as_uri(), relpath=video.relative_url(folder), mimetype=video.mimetype)
     for genre in video.genres:
         document.add_tier(genre)
     document.remove_tier("default")

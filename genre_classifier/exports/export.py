@@ -11,6 +11,7 @@ from genre_classifier.exports import chapters, editing, elan, iiif
 from genre_classifier.exports.tagged import TaggedVideo, read_video, require_rate
 from genre_classifier.tagging.tasks import STAMP
 from preprocessing.errors import InputError
+from preprocessing.extras import MissingExtraError
 from preprocessing.files import make_folder, write_atomically
 
 logger = logging.getLogger(__name__)
@@ -56,10 +57,12 @@ def export_tags(
     Raises
     ------
     InputError
-        If nothing was tagged there, a library is missing, or a video lacks what a format needs.
+        If nothing was tagged there, a library is missing, or no video could be exported; one that lacks what a format
+        needs is left out of it, which is logged.
     WorkError
         If a file cannot be written.
     """
+    tags = tags.absolute()
     folders = [tags] if (tags / STAMP).is_file() else sorted(path.parent for path in tags.glob(f"*/{STAMP}"))
     if not folders:
         raise InputError(f"{tags}: expected a folder that `tag` wrote, found no {STAMP} in it or below it")
@@ -68,23 +71,30 @@ def export_tags(
         "eaf": lambda video: iter([("eaf", elan.eaf(video, out))]),
         "otio": functools.partial(_otio, start_timecode=start_timecode),
         "edl": functools.partial(_edl, start_timecode=start_timecode),
-        "iiif": lambda video: iter([("manifest.json", iiif.manifest(video, out, base=base_url))]),
+        "iiif": lambda video: iter([(iiif.ENDING, iiif.manifest(video, out, base=base_url))]),
         "chapters": _chapters,
     }
-    written = 0
+    written, left_out = 0, []
     for folder in folders:
-        try:
-            video = read_video(folder, fps=fps)
-        except InputError as error:
-            logger.warning(f"{error}; left out")
-            continue
         for name in formats:
-            for ending, text in writers[name](video):
+            try:
+                files = list(writers[name](read_video(folder, fps=fps)))
+            except MissingExtraError:
+                raise
+            except InputError as error:
+                left_out.append(f"{error}")
+                continue
+            for ending, text in files:
                 path = out / f"{folder.name}.{ending}"
                 write_atomically(path, text)
                 written += 1
                 if on_file:
                     on_file(path)
+    left_out = list(dict.fromkeys(left_out))  # a damaged one once, not for each format
+    if left_out and not written:
+        raise InputError(left_out[0])
+    for reason in left_out:
+        logger.warning(f"{reason}; left out")
     return written
 
 
@@ -95,6 +105,11 @@ def _otio(video: TaggedVideo, *, start_timecode: str) -> Files:
 
 def _edl(video: TaggedVideo, *, start_timecode: str) -> Files:
     start = editing.start_frame(start_timecode, require_rate(video))
+    if start and video.rate in editing.DROP_FRAME and ";" not in start_timecode:
+        raise InputError(
+            f"{video.folder}: lists of edits count drop-frame at {float(require_rate(video)):.2f} frames per second; "
+            f"expected a --start-timecode hh:mm:ss;ff, found {start_timecode!r}"
+        )
     for genre in video.genres:
         if (video.segments["genre"] == genre).any():
             yield f"{genre}.edl", editing.edl(video, genre, start=start)

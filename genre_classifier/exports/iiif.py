@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from pathlib import Path
+from urllib.parse import quote
 
 from genre_classifier.exports.tagged import TaggedVideo
 from preprocessing.errors import InputError
 from preprocessing.extras import require_extra
+
+logger = logging.getLogger(__name__)
+
+ENDING = "manifest.json"
 
 
 def manifest(video: TaggedVideo, folder: Path, *, base: str) -> str:
@@ -16,7 +23,7 @@ def manifest(video: TaggedVideo, folder: Path, *, base: str) -> str:
     ----------
     video : TaggedVideo
     folder : Path
-        Where the manifest will lie; the video's address is relative to it.
+        Where the manifest will lie; a video outside of it is expected in it.
     base : str
         The address at which that folder is served: IIIF wants whole ones.
 
@@ -29,11 +36,15 @@ def manifest(video: TaggedVideo, folder: Path, *, base: str) -> str:
     if video.size is None:
         raise InputError(f"{video.folder}: expected width and height of the video, found none recorded; tag it again")
     (width, height), base = video.size, base.rstrip("/")
-    name = f"{base}/{video.folder.name}"
-    address = f"{base}/{video.relative_url(folder).removeprefix('./')}"
+    name = f"{base}/{quote(video.folder.name)}"
+    inside = video.relative_url(folder).removeprefix("./")
+    if inside.startswith("../"):  # no address leads out of what is served
+        inside = quote(os.fsencode(video.path.name))
+        logger.warning(f"{video.path} lies outside {folder}: its manifest expects it there, or a link to it")
+    address = f"{base}/{inside}"
     canvas_id, length = f"{name}/canvas", max(video.duration, 0.001)
     body = {
-        "id": address, "type": "Video", "format": "video/mp4", "width": width, "height": height, "duration": length,
+        "id": address, "type": "Video", "format": video.mimetype, "width": width, "height": height, "duration": length,
     }  # fmt: skip
     painting = prezi.Annotation(id=f"{name}/video", motivation="painting", body=body, target=canvas_id)
     page = prezi.AnnotationPage(id=f"{name}/page", items=[painting])
@@ -50,5 +61,5 @@ def manifest(video: TaggedVideo, folder: Path, *, base: str) -> str:
         ],
     )
     canvas = prezi.Canvas(id=canvas_id, width=width, height=height, duration=length, items=[page], annotations=[marks])
-    whole = prezi.Manifest(id=f"{name}.json", label={"none": [video.source]}, items=[canvas])
+    whole = prezi.Manifest(id=f"{name}.{ENDING}", label={"none": [video.source]}, items=[canvas])
     return str(whole.json(indent=1))

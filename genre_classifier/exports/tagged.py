@@ -17,6 +17,10 @@ from preprocessing.errors import InputError
 # Rates that video is made in (SMPTE ST 12-1 and its multiples): what a file says of them is rounded.
 _BASES = (24, 25, 30, 48, 50, 60, 100, 120)
 RATES = (*(Fraction(base) for base in _BASES), *(Fraction(1000 * base, 1001) for base in (24, 30, 48, 60, 120)))
+_TYPES = {
+    ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".webm": "video/webm",
+    ".mkv": "video/x-matroska", ".avi": "video/x-msvideo", ".mpg": "video/mpeg", ".mpeg": "video/mpeg",
+}  # fmt: skip
 _CLOSE = Fraction(1, 3000)  # a third of the distance between 30 and 29.97
 
 
@@ -52,6 +56,11 @@ class TaggedVideo:
     genres: tuple[str, ...]
     rate: Fraction | None
     size: tuple[int, int] | None
+
+    @property
+    def mimetype(self) -> str:
+        """Return the kind of file that its name says."""
+        return _TYPES.get(self.path.suffix.lower(), "video/unknown")
 
     def relative_url(self, folder: Path) -> str:
         """Return the URL of the file relative to a folder, right for every byte that a name can hold."""

@@ -111,6 +111,14 @@ def scoring_bytes(config: ModelConfig, chunk: int, *, precision: Precision = "fl
     return BASE_BYTES + 2 * weight_bytes(config) + one_frame + _state_bytes(config) + pixels
 
 
+def encoder_bytes(config: ModelConfig, file_bytes: int) -> float:
+    """Return about how much more a process takes that has the encoder of a run too, a file of this size.
+
+    Weights twice, and maps of a batch of 8 frames, of as many numbers as frames of 24 channels have at full size.
+    """
+    return 2 * file_bytes + 4 * 8 * FLOAT * 24 * config.rows * config.cols
+
+
 def training_bytes(
     config: ModelConfig,
     frames: int,

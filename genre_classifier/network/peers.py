@@ -9,6 +9,8 @@ are made equal again, since other processors may round otherwise.
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -64,7 +66,7 @@ class Peers:
         # Rings, and no other way that depends on the machine: the same sums everywhere.
         ring = tf.distribute.experimental.CommunicationImplementation.RING
         options = tf.distribute.experimental.CommunicationOptions(implementation=ring)
-        with self.others_named():
+        with self.others_named(), _interruptible():
             try:
                 self._strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
             except RuntimeError as error:  # TensorFlow was used before
@@ -112,6 +114,20 @@ class Peers:
             return list(numbers)
         return [float(one) for one in self._sum([tf.constant(number, "float64") for number in numbers])]
 
+    def require_equal(self, digest: str, what: str) -> None:
+        """Refuse to go on where processes differ in something, of which each gives a digest in hexadecimal.
+
+        Raises
+        ------
+        InputError
+            In all of them.
+        """
+        own = float(int(digest[:12], 16))  # so many digits that their sums are exact
+        if self.total(own) != [self.count * own]:
+            raise InputError(
+                f"worker {self.rank} of {self.count}: expected the same {what} for all workers, found others"
+            )
+
     def make_equal(self, variables: Sequence[keras.Variable]) -> None:
         """Give the variables of all processes the values of the first one's."""
         if self._strategy is None:
@@ -131,7 +147,32 @@ class Peers:
             if self.count == 1:
                 raise
             reason = error.message.splitlines()[0] if error.message else type(error).__name__
+            who = f"worker {self.rank} of {self.count}"
+            if not isinstance(error, _of_others()):
+                raise WorkError(f"{who}: {type(error).__name__}: {reason}") from error
             raise WorkError(
-                f"worker {self.rank} of {self.count}: another one is gone, or cannot be reached ({reason}); start all "
-                f"of them again, with --resume where an epoch was finished"
+                f"{who}: another one is gone, or cannot be reached ({reason}); start all of them again, with --resume "
+                f"where an epoch was finished"
             ) from error
+
+
+def _of_others() -> tuple[type[Exception], ...]:
+    """Return the errors by which TensorFlow says that another process is gone."""
+    found = tf.errors
+    return (
+        found.UnavailableError, found.AbortedError, found.CancelledError, found.FailedPreconditionError,
+        found.DeadlineExceededError, found.InternalError,
+    )  # fmt: skip
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the process at once: it waits where Python does not hear it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -7,16 +7,20 @@ package computes depends on the number of threads.
 from __future__ import annotations
 
 import logging
+from pathlib import Path
+from typing import Any
 
 import joblib
 
 from genre_classifier.network.memory import available_bytes
 from preprocessing.child import Program
+from preprocessing.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 # A child that dies was more likely killed than at fault: what it was doing is done once more, by another one.
 TRIES = 2
+_GPU = Path("/dev/nvidia0")  # told without loading TensorFlow
 
 
 def share_out(
@@ -33,11 +37,12 @@ def share_out(
     needed_bytes : float
         Of each process, at its peak: no more of them than the free memory holds.
     jobs : int or None
-        As the user wants it; None: as many as there are cores.
+        As the user wants it; None: as many as there are cores, or a single one where there is a GPU, which they would
+        have to share.
     scheduler : str, optional
         Address of a Dask cluster, which decides about processes itself: a thread of it is a job of one thread.
     """
-    wanted = max(1, min(jobs or joblib.cpu_count(), tasks))
+    wanted = max(1, min(jobs or (1 if _GPU.exists() else joblib.cpu_count()), tasks))
     fit = wanted if scheduler else max(1, min(wanted, int(available_bytes() / needed_bytes)))
     if fit < wanted:
         logger.warning(
@@ -48,4 +53,26 @@ def share_out(
         logger.info(f"{fit} at once, each in about {needed_bytes / 1e9:.1f} GB of memory")
     threads = str(1 if scheduler else max(1, joblib.cpu_count() // fit))
     names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
-    return fit, Program(module, name, tries=TRIES, environment=tuple((one, threads) for one in names))
+    # Else the first one takes all of a GPU's memory.
+    environment = (*((one, threads) for one in names), ("TF_FORCE_GPU_ALLOW_GROWTH", "true"))
+    return fit, Program(module, name, tries=TRIES, environment=environment)
+
+
+def no_run(error: InputError) -> dict[str, Any]:
+    """Return a child's answer where what it works with cannot be used: no fault of the task."""
+    return {"done": {"no_run": str(error)}}
+
+
+def failure(path: Path, answer: dict[str, Any]) -> InputError | None:
+    """Return why a child could not do what it was asked of a file, which is called as it was given here; else None.
+
+    Raises
+    ------
+    InputError
+        If what the child works with cannot be used.
+    """
+    if reason := answer.get("done", {}).get("no_run"):
+        raise InputError(reason)
+    if "failed" not in answer:
+        return None
+    return InputError(f"{path}: {answer['failed'].removeprefix(f'{path.absolute()}: ')}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -132,24 +133,39 @@ def load_run(path: Path | str) -> Run:
     return Run(path, model_config, training_config, clip_config, thresholds, temperatures, sha256)
 
 
+def run_digest(path: Path) -> str:
+    """Return a digest of all in a run folder that scores, and what is made of them, depend on."""
+    digest = hashlib.sha256()
+    for name in (MODEL, ENCODER, CONFIG, THRESHOLDS):
+        if (path / name).is_file():
+            digest.update((path / name).read_bytes())
+    return digest.hexdigest()
+
+
 @functools.lru_cache(maxsize=1)
-def run_of_process(path: str, model_sha256: str) -> Run:
-    """Return the run that a child process works with, its networks loaded; it is kept for the next task.
+def run_of_process(path: str, digest: str) -> Run:
+    """Return the run that a child process works with, its network loaded; it is kept for the next task.
+
+    Parameters
+    ----------
+    path : str
+    digest : str
+        What `run_digest` gave where the task was made: a run that is another by now is not used.
 
     Raises
     ------
     InputError
-        If it cannot be loaded, or has another network by now.
+        If it cannot be loaded, or is another one by now.
     """
     run = load_run(path)
-    _check_same(run.path / MODEL, run.sha256, model_sha256)
-    _ = run.model, run.encoder
+    _ = run.model
+    _check_same(run.path, run_digest(run.path), digest)
     return run
 
 
 def _check_same(path: Path, found: str, expected: str) -> None:
     if found != expected:
-        raise InputError(f"{path}: expected the network of a moment ago; is it being trained? Try again")
+        raise InputError(f"{path}: expected the run of a moment ago; is it being trained? Try again")
 
 
 def _by(size: tuple[int, ...]) -> str:

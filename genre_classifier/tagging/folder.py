@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from genre_classifier.config import SCORING_CHUNK, Precision, SegmentConfig
-from genre_classifier.network.memory import scoring_bytes
-from genre_classifier.network.shares import share_out
+from genre_classifier.network.memory import encoder_bytes, scoring_bytes
+from genre_classifier.network.shares import failure, share_out
+from genre_classifier.run_folder.layout import ENCODER
 from genre_classifier.tagging.tasks import Extras, Settings, Task, is_done, make_stamp
 from preprocessing.child import Program
 from preprocessing.config import TIMEOUT_SECONDS
@@ -124,9 +125,12 @@ def _outcomes(
     on_progress: OnProgress,
 ) -> Iterator[Iterator[InputError | None]]:
     """Give an iterator over what became of each video: None, or why it could not be read."""
+    needed = scoring_bytes(run.model_config, settings.chunk, precision=settings.precision)
+    if run.model_config.encoder is not None:
+        needed += encoder_bytes(run.model_config, (run.path / ENCODER).stat().st_size)
     jobs, program = share_out(
         "genre_classifier.tagging.tagging_worker", "tagger", tasks=len(waiting), jobs=jobs, scheduler=scheduler,
-        needed_bytes=scoring_bytes(run.model_config, settings.chunk, precision=settings.precision),
+        needed_bytes=needed,
     )  # fmt: skip
     if jobs == 1 and scheduler is None:
         yield _tagged_here(run, waiting, settings, on_start, on_progress)
@@ -171,7 +175,9 @@ def _tagged_elsewhere(
     on_progress: OnProgress,
 ) -> Iterator[Iterator[InputError | None]]:
     # Children may run elsewhere, with another working folder.
-    shared = {"run": str(run.path.absolute()), "model_sha256": run.sha256, "settings": settings.to_dict()}
+    shared = {
+        "run": str(run.path.absolute()), "run_digest": waiting[0][1]["made_with"]["run"], "settings": settings.to_dict()
+    }  # fmt: skip
     questions = [
         shared | {"video": str(task.video.absolute()), "source": task.source, "folder": str(task.folder.absolute()),
                   "stamp": stamp}
@@ -188,13 +194,4 @@ def _tagged_elsewhere(
             on_progress(task, answer["now"], answer["end"], answer["frames"])
 
     with answers(program, questions, jobs=jobs, scheduler=scheduler, on_alive=alive) as results:
-        yield (_outcome(task, answer) for (task, _), answer in zip(waiting, results, strict=True))
-
-
-def _outcome(task: Task, answer: dict[str, Any]) -> InputError | None:
-    """Return why a child could not tag a video, in the words of this process: the name as it was given."""
-    if "failed" not in answer:
-        if reason := answer["done"].get("no_run"):
-            raise InputError(reason)
-        return None
-    return InputError(f"{task.video}: {answer['failed'].removeprefix(f'{task.video.absolute()}: ')}")
+        yield (failure(task.video, answer) for (task, _), answer in zip(waiting, results, strict=True))

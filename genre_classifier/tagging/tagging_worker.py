@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from genre_classifier.network.shares import no_run
 from genre_classifier.run_folder.run import run_of_process
 from genre_classifier.tagging.tasks import Settings, Task
 from genre_classifier.tagging.video_folder import tag_video
@@ -18,9 +19,10 @@ from preprocessing.serving import Answers, serve
 def _tag(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
     answers.alive()
     try:
-        run = run_of_process(job["run"], job["model_sha256"])
+        run = run_of_process(job["run"], job["run_digest"])
+        _ = run.encoder
     except InputError as error:  # no fault of the video
-        return {"done": {"no_run": str(error)}}
+        return no_run(error)
     tag_video(
         run, Task(Path(job["video"]), job["source"], Path(job["folder"])), job["stamp"],
         Settings.from_dict(job["settings"]),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from genre_classifier.config import ExportConfig, Precision, SegmentConfig
-from genre_classifier.run_folder.layout import CONFIG, ENCODER, MODEL, THRESHOLDS
+from genre_classifier.run_folder.run import run_digest
 from preprocessing.errors import InputError
 from preprocessing.files import read_json
 from preprocessing.video import check_file
@@ -171,15 +171,6 @@ def read_stamp(folder: Path) -> dict[str, Any]:
     except InputError:
         return {}
     return stamp if isinstance(stamp, dict) else {}
-
-
-def run_digest(path: Path) -> str:
-    """Return a digest of all in a run folder that scores depend on."""
-    digest = hashlib.sha256()
-    for name in (MODEL, ENCODER, CONFIG, THRESHOLDS):
-        if (path / name).is_file():
-            digest.update((path / name).read_bytes())
-    return digest.hexdigest()
 
 
 def _folder_name(stem: str) -> str:

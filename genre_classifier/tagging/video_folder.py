@@ -16,7 +16,7 @@ from genre_classifier.tagging.timeline import write_timeline
 from genre_classifier.tagging.video_copies import embedded_copy
 from genre_classifier.tagging.viewer import viewer_html
 from preprocessing.config import TIMEOUT_SECONDS
-from preprocessing.files import make_folder, write_atomically
+from preprocessing.files import make_folder, remove_leftovers, write_atomically
 
 if TYPE_CHECKING:
     from genre_classifier.run_folder.run import Run
@@ -72,6 +72,7 @@ def write_tags(
     make_folder(folder)
     for stale in (STAMP, OVERLAY, LABEL_STUDIO):
         (folder / stale).unlink(missing_ok=True)
+    remove_leftovers(folder)
     write_scores(folder / "scores.csv", tags.scores)
     write_segments(folder / "segments.csv", tags.segments)
     write_atomically(folder / "segments.vtt", webvtt(tags.segments))

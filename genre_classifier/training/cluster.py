@@ -21,7 +21,8 @@ def find_workers(
     Parameters
     ----------
     workers : str or None
-        `host:port` of each with commas between; without them, TF_CONFIG counts, and then what Slurm's `srun` says.
+        `host:port` of each with commas between, or "none"; without them, TF_CONFIG counts, and then what Slurm's `srun`
+        says.
     worker : int or None
         Number of this process among them, from 0.
     environment : mapping
@@ -32,6 +33,8 @@ def find_workers(
     InputError
         If they cannot be understood.
     """
+    if workers == "none":
+        return (), 0
     if workers is not None:
         addresses = tuple(workers.split(","))
         if worker is None:
@@ -50,8 +53,12 @@ def _of_tf_config(text: str) -> tuple[tuple[str, ...], int]:
     """Read TF_CONFIG (tensorflow.org, "Multi-worker training with Keras"); a chief is the first worker."""
     try:
         document = json.loads(text)
+        if isinstance(document, dict) and "cluster" not in document:  # as TensorFlow takes it: alone
+            return (), 0
         cluster, task = document["cluster"], document["task"]
         chiefs, workers = cluster.get("chief", []), cluster.get("worker", [])
+        if task["type"] not in ("chief", "worker"):
+            raise KeyError(task["type"])
         rank = int(task["index"]) + (len(chiefs) if task["type"] == "worker" else 0)
         addresses = tuple(map(str, [*chiefs, *workers]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -67,11 +74,15 @@ def _of_slurm() -> tuple[tuple[str, ...], int]:
     import tensorflow as tf  # only where it is needed: seconds
 
     # It counts places for processes in GPUs, and sets none: more than any node has tasks.
-    resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
-        port_base=SLURM_PORT, gpus_per_node=1000, gpus_per_task=1, auto_set_gpu=False
-    )
-    addresses = tuple(resolver.cluster_spec().as_dict()["worker"])
-    return _checked(addresses, resolver.get_task_info()[1], "Slurm")
+    try:
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
+            port_base=SLURM_PORT, gpus_per_node=1000, gpus_per_task=1, auto_set_gpu=False
+        )
+        addresses = tuple(resolver.cluster_spec().as_dict()["worker"])
+        rank = resolver.get_task_info()[1]
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise InputError(f"Slurm: its variables name no workers ({error}); --workers names them, or none") from error
+    return _checked(addresses, rank, "Slurm")
 
 
 def _checked(addresses: tuple[str, ...], rank: int, source: str) -> tuple[tuple[str, ...], int]:

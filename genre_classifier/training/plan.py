@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,6 +60,12 @@ class Plan:
     digest: str
     encoder: Encoder | None
 
+    @property
+    def fingerprint(self) -> str:
+        """Return a digest of all that the processes of one training must agree in."""
+        parts = (self.model_config.to_dict(), self.training_config.to_dict(), self.digest, self.splits.to_csv())
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
 
 def plan_training(
     clips: Path,
@@ -69,6 +77,7 @@ def plan_training(
     splits_file: Path | None,
     skip_unknown: bool,
     resume: bool,
+    processes: int = 1,
 ) -> Plan:
     """Decide everything that a training needs; nothing is written.
 
@@ -76,6 +85,8 @@ def plan_training(
     ----------
     clips, labels, run, model_config, training_config, splits_file, skip_unknown, resume
         As for `genre_classifier.training.train.train`.
+    processes : int
+        How many train together, each on its share of every batch.
 
     Raises
     ------
@@ -102,13 +113,17 @@ def plan_training(
     table = _split(trailers, training_config, splits_file or (run / layout.SPLITS if resume else None))
     parts = splits.apply_splits(trailers, table, str(splits_file or run / layout.SPLITS))
     _note_gaps(parts, model_config, training_config)
+    require(
+        training_config.batch_size >= processes,
+        f"batch_size must be at least {processes}, a trailer for each worker, got {training_config.batch_size}",
+    )
     longest = max(len(trailer.times) for trailer in parts["train"])
     frames = min(longest, training_config.crop_frames or longest)
     needed = require_training_memory(
         model_config,
         frames,
         chunk=training_config.chunk,
-        batch=training_config.batch_size,
+        batch=-(-training_config.batch_size // processes),
         precision=training_config.precision,
     )
     logger.info(

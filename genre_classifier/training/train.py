@@ -29,7 +29,6 @@ from genre_classifier.training.loop import fit_epochs
 from genre_classifier.training.plan import Plan, plan_training
 from genre_classifier.training.reduction import start_from_components
 from preprocessing.errors import InputError
-from preprocessing.options import require
 
 logger = logging.getLogger(__name__)
 
@@ -118,13 +117,10 @@ def train(
             splits_file=splits_file,
             skip_unknown=skip_unknown,
             resume=resume,
+            processes=peers.count,
         )
         config, genres = plan.training_config, plan.model_config.genres
-        require(
-            config.batch_size >= peers.count,
-            f"batch_size must be at least {peers.count}, a trailer for each worker, got {config.batch_size}",
-        )
-        peers.total(0)  # nobody writes before all have read
+        peers.require_equal(plan.fingerprint, "options, clips and labels")  # and nobody writes before all have read
         parts = _encoded(plan, Path(clips), peers, on_encoding, on_encoded)
         loaded = _load(run, plan) if resume and first else None
         _seed(config)

@@ -174,6 +174,44 @@ def test_what_is_missing_is_said(tags: Path, tmp_path: Path, capsys, monkeypatch
         assert "pip install 'genre-classifier[export]'" in refused(str(tags), out, "--to", name)
 
 
+def test_a_rate_without_timecode_is_no_obstacle_to_markers(tmp_path: Path) -> None:
+    otio = pytest.importorskip("opentimelineio")
+    tags = tagged(tmp_path / "tags", fps=15.0)
+    timeline = otio.adapters.read_from_file(str(exported(tags, tmp_path / "out", "--to", "otio")["film one.otio"]))
+    (clip,) = timeline.find_clips()
+    assert clip.markers[1].marked_range.start_time.value == 30
+
+
+def test_drop_frame_is_not_mixed_with_other_timecode(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("opentimelineio")
+    tags = tagged(tmp_path / "tags", fps=29.97)
+    out = str(tmp_path / "out")
+    assert _run(["export", str(tags), out, "--to", "edl", "--start-timecode", "01:00:00:00"]) == 2
+    assert "expected a --start-timecode hh:mm:ss;ff" in capsys.readouterr().err
+    files = exported(tags, tmp_path / "out", "--to", "edl", "--start-timecode", "01:00:00;00")
+    assert "01:00:04;15 01:00:07;07" in files["film one.comedy.edl"].read_text().replace("  ", " ")
+
+
+def test_one_that_lacks_something_does_not_stop_the_others(tags: Path, tmp_path: Path, capsys) -> None:
+    pytest.importorskip("opentimelineio")
+    tagged(tags, "a bare one", fps=None)
+    assert sorted(exported(tags, tmp_path / "out", "--to", "otio")) == ["film one.otio"]
+    assert "give --fps; left out" in capsys.readouterr().err
+
+
+def test_a_folder_may_be_called_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prezi = pytest.importorskip("iiif_prezi3")
+    tags = tagged(tmp_path / "tags", "50% #1?")
+    monkeypatch.chdir(tags / "50% #1?")
+    files = exported(Path(), tmp_path / "out", "--to", "iiif,chapters")
+    assert sorted(files) == ["50% #1?.chapters.vtt", "50% #1?.ffmetadata", "50% #1?.manifest.json"]
+    document = json.loads(files["50% #1?.manifest.json"].read_text())
+    assert document["id"] == "http://localhost:8000/50%25%20%231%3F.manifest.json"
+    video = document["items"][0]["items"][0]["items"][0]["body"]
+    assert video["id"] == "http://localhost:8000/50%25%20%231%3F.mp4"  # expected beside the manifest
+    prezi.Manifest.model_validate(document)
+
+
 def test_a_damaged_video_is_left_out(tags: Path, tmp_path: Path, capsys) -> None:
     (tagged(tags, "other") / "other" / "tags.json").write_text("{")
     files = exported(tags, tmp_path / "out", "--to", "chapters")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from preprocessing.child import Program
+from preprocessing.errors import WorkError
 from preprocessing.pool import answers
 
 TWICE = Program("tests.dying_child", "child", tries=2, environment=(("OMP_NUM_THREADS", "3"),))
@@ -21,3 +24,15 @@ def test_a_job_is_tried_again_elsewhere_and_then_given_up(tmp_path: Path) -> Non
     assert {name: len(pids) for name, pids in tried.items()} == {"log_0": 1, "log_1": 2, "log_2": 2, "last": 1}
     assert len(set(tried["log_1"])) == 2
     assert len(set(tried["log_2"])) == 2
+
+
+def test_what_goes_wrong_in_a_child_is_said_once(tmp_path: Path) -> None:
+    log = str(tmp_path / "log")
+    with answers(TWICE, [{"log": log, "raises": "ValueError"}], jobs=1, scheduler=None) as results:
+        assert list(results) == [{"failed": "ValueError: wrong", "facts": {}}]
+    assert len((tmp_path / "log").read_text().splitlines()) == 1  # it is the job, not the child
+    with (
+        pytest.raises(WorkError, match="/x: no space left on device"),
+        answers(TWICE, [{"log": log, "raises": "OSError"}], jobs=1, scheduler=None) as results,
+    ):
+        list(results)

@@ -104,6 +104,8 @@ def test_who_trains_together() -> None:
     assert find_workers(None, None, {"TF_CONFIG": json.dumps(config)}) == (two, 1)
     config = {"cluster": {"chief": ["a:1"], "worker": ["b:2"]}, "task": {"type": "worker", "index": 0}}
     assert find_workers(None, None, {"TF_CONFIG": json.dumps(config)}) == (two, 1)
+    assert find_workers(None, None, {"TF_CONFIG": "{}"}) == ((), 0)
+    assert find_workers("none", None, {"TF_CONFIG": json.dumps(config)}) == ((), 0)
     assert find_workers("c:3,d:4", 0, {"TF_CONFIG": json.dumps(config)}) == (("c:3", "d:4"), 0)
 
 
@@ -130,12 +132,26 @@ def test_slurm_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
         ("a:1,b:2", 2, {}, "expected the number of one of 2 processes, from 0, found 2"),
         (None, None, {"TF_CONFIG": "{"}, "TF_CONFIG: expected a cluster and a task"),
         (None, None, {"TF_CONFIG": "[]"}, "TF_CONFIG: expected a cluster and a task"),
+        (
+            None,
+            None,
+            {"TF_CONFIG": '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps", "index": 0}}'},
+            "TF_CONFIG",
+        ),
         (None, None, {"TF_CONFIG": '{"cluster": {"worker": 3}, "task": {"type": "worker", "index": 0}}'}, "TF_CONFIG"),
     ],
 )
 def test_what_names_no_processes_is_refused(workers, worker, environment, words):
     with pytest.raises(InputError, match=words):
         find_workers(workers, worker, environment)
+
+
+def test_processes_that_disagree_do_not_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    peers = Peers()
+    peers.require_equal("ab" * 32, "options")
+    monkeypatch.setattr(Peers, "total", lambda self, *numbers: [number + 1 for number in numbers])
+    with pytest.raises(InputError, match="worker 0 of 1: expected the same options for all workers"):
+        peers.require_equal("ab" * 32, "options")
 
 
 def test_alone_nothing_is_added() -> None:
