@@ -24,6 +24,18 @@ SHARED = Path(os.environ.get("GENRE_CLASSIFIER_MEDIA", Path(__file__).resolve().
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
+# Files that take minutes: begun first, so that at the end no core waits for one of them (`--dist loadfile`).
+_LONG = (
+    "test_backends", "test_train", "test_training_step", "test_peers", "test_own_genres", "test_sharing",
+    "test_interruptions", "test_evaluate", "test_documents",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of long files first; the order of the others, and within a file, stays."""
+    items.sort(key=lambda item: _LONG.index(item.path.stem) if item.path.stem in _LONG else len(_LONG))
+
+
 def _folder(name: str) -> Path:
     folder = SHARED / name
     if not folder.is_dir():
