@@ -66,7 +66,7 @@ PRESETS: dict[str, Preset] = {
             encoder_dropout=0.5,
         ),
         TrainingConfig(
-            epochs=12,
+            epochs=24,
             batch_size=8,
             learning_rate=3e-3,
             schedule="cosine",
@@ -76,7 +76,7 @@ PRESETS: dict[str, Preset] = {
             weak="mean",
             label_smoothing=0.1,
             match_prevalence=True,
-            crop_frames=12,
+            crop_frames=24,
             flip=True,
             validation_share=0.0,
         ),
