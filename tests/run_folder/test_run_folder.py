@@ -274,7 +274,7 @@ def test_a_damaged_network_is_a_line(run, kind, monkeypatch):
 def test_a_network_replaced_while_it_is_used_is_not_taken_for_the_one_before(run):
     loaded = load_run(run)
     with_weights(run / "model.keras", 0.5)
-    with pytest.raises(InputError, match="expected the network of a moment ago"):
+    with pytest.raises(InputError, match="expected the run of a moment ago"):
         _ = loaded.model
 
 
