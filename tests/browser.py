@@ -56,3 +56,10 @@ class Tab:
         """Fail if the page complained, or asked for anything beyond the disk."""
         assert self.complaints == []
         assert [url for url in self.requests if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+def opened(tab: Tab, path: Path, fragment: str = "") -> Any:
+    """Open a viewer and wait until it has a picture, or has said that it can have none."""
+    page = tab.open(path, fragment)
+    wait(page, "document.querySelector('#video').readyState >= 2 || !document.querySelector('#notice').hidden")
+    return page

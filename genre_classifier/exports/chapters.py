@@ -9,6 +9,7 @@ import itertools
 from typing import NamedTuple
 
 from genre_classifier.exports.tagged import TaggedVideo
+from genre_classifier.tagging.segment_files import vtt_timestamp
 
 NOTHING = "no genre"
 
@@ -51,10 +52,8 @@ def ffmetadata(video: TaggedVideo) -> str:
 
 def webvtt_chapters(video: TaggedVideo) -> str:
     """Return the chapters as a WebVTT track of kind `chapters` (W3C, "WebVTT", section 1.5)."""
-    cues = ["WEBVTT", *(f"{_clock(one.start)} --> {_clock(one.end)}\n{one.title}" for one in chapters(video))]
+    cues = [
+        "WEBVTT",
+        *(f"{vtt_timestamp(one.start)} --> {vtt_timestamp(one.end)}\n{one.title}" for one in chapters(video)),
+    ]
     return "\n\n".join(cues) + "\n"
-
-
-def _clock(milliseconds: int) -> str:
-    seconds, milliseconds = divmod(milliseconds, 1000)
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{milliseconds:03d}"

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from genre_classifier.exports.tagged import TaggedVideo
+from genre_classifier.tagging.viewer import relative_url
 from preprocessing.extras import require_extra
 
 AUTHOR = "genre-classifier"
@@ -22,7 +23,7 @@ def eaf(video: TaggedVideo, folder: Path) -> str:
     """
     elan = require_extra("pympi.Elan", "pympi-ling", extra="export")
     document = elan.Eaf(author=AUTHOR)
-    document.add_linked_file(video.path.as_uri(), relpath=video.relative_url(folder), mimetype=video.mimetype)
+    document.add_linked_file(video.path.as_uri(), relpath=relative_url(video.path, folder), mimetype=video.mimetype)
     for genre in video.genres:
         document.add_tier(genre)
     document.remove_tier("default")

@@ -76,9 +76,14 @@ def export_tags(
     }
     written, left_out = 0, []
     for folder in folders:
+        try:
+            video = read_video(folder, fps=fps)
+        except InputError as error:
+            left_out.append(f"{error}")
+            continue
         for name in formats:
             try:
-                files = list(writers[name](read_video(folder, fps=fps)))
+                files = list(writers[name](video))
             except MissingExtraError:
                 raise
             except InputError as error:
@@ -90,7 +95,7 @@ def export_tags(
                 written += 1
                 if on_file:
                     on_file(path)
-    left_out = list(dict.fromkeys(left_out))  # a damaged one once, not for each format
+    left_out = list(dict.fromkeys(left_out))  # a rate that two formats lack is said once
     if left_out and not written:
         raise InputError(left_out[0])
     for reason in left_out:

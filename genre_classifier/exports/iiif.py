@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from genre_classifier.exports.tagged import TaggedVideo
+from genre_classifier.tagging.viewer import relative_url
 from preprocessing.errors import InputError
 from preprocessing.extras import require_extra
 
@@ -37,7 +38,7 @@ def manifest(video: TaggedVideo, folder: Path, *, base: str) -> str:
         raise InputError(f"{video.folder}: expected width and height of the video, found none recorded; tag it again")
     (width, height), base = video.size, base.rstrip("/")
     name = f"{base}/{quote(video.folder.name)}"
-    inside = video.relative_url(folder).removeprefix("./")
+    inside = relative_url(video.path, folder).removeprefix("./")
     if inside.startswith("../"):  # no address leads out of what is served
         inside = quote(os.fsencode(video.path.name))
         logger.warning(f"{video.path} lies outside {folder}: its manifest expects it there, or a link to it")

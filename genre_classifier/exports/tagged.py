@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from fractions import Fraction
 from pathlib import Path
-from urllib.parse import quote
 
 import pandas as pd
 
@@ -61,10 +59,6 @@ class TaggedVideo:
     def mimetype(self) -> str:
         """Return the kind of file that its name says."""
         return _TYPES.get(self.path.suffix.lower(), "video/unknown")
-
-    def relative_url(self, folder: Path) -> str:
-        """Return the URL of the file relative to a folder, right for every byte that a name can hold."""
-        return "./" + quote(os.fsencode(os.path.relpath(self.path, folder.absolute())))
 
 
 def read_video(folder: Path, *, fps: float | None = None) -> TaggedVideo:

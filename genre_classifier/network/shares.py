@@ -43,11 +43,12 @@ def share_out(
         Address of a Dask cluster, which decides about processes itself: a thread of it is a job of one thread.
     """
     wanted = max(1, min(jobs or (1 if _GPU.exists() else joblib.cpu_count()), tasks))
-    fit = wanted if scheduler else max(1, min(wanted, int(available_bytes() / needed_bytes)))
+    free = available_bytes()
+    fit = wanted if scheduler else max(1, min(wanted, int(free / needed_bytes)))
     if fit < wanted:
         logger.warning(
             f"{fit} at once, not {wanted}: each takes about {needed_bytes / 1e9:.1f} GB, and "
-            f"{available_bytes() / 1e9:.1f} GB are free"
+            f"{free / 1e9:.1f} GB are free"
         )
     elif fit > 1 and not scheduler:
         logger.info(f"{fit} at once, each in about {needed_bytes / 1e9:.1f} GB of memory")

@@ -55,11 +55,12 @@ def webvtt(segments: pd.DataFrame) -> str:
     for number, row in enumerate(segments.to_dict("records"), start=1):
         first = round(row["start"] * 1000)
         last = max(first + 1, round(row["end"] * 1000))  # a cue must end after its start
-        cues.append(f"{number}\n{_timestamp(first)} --> {_timestamp(last)}\n{row['genre']} {row['score']:.2f}")
+        cues.append(f"{number}\n{vtt_timestamp(first)} --> {vtt_timestamp(last)}\n{row['genre']} {row['score']:.2f}")
     return "\n\n".join(cues) + "\n"
 
 
-def _timestamp(milliseconds: int) -> str:
+def vtt_timestamp(milliseconds: int) -> str:
+    """Return a time as WebVTT writes it, hh:mm:ss.ttt."""
     seconds, milliseconds = divmod(milliseconds, 1000)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +16,10 @@ from genre_classifier.genres import GENRES
 from genre_classifier.tagging.result import Tags
 from genre_classifier.tagging.segments import frame_borders
 from genre_classifier.tagging.viewer import viewer_html
-from tests.browser import Tab, chromium, wait
+from tests.browser import Tab, opened, wait
 from tests.tag_examples import SECONDS, example_tags, write_webm
-from tests.tagging.test_viewer import opened
 
 Spans = list[tuple[str, float, float]]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Tab]:
-    context = browser.new_context(viewport={"width": 1280, "height": 1000}, accept_downloads=True)
-    made = Tab(context.new_page())
-    yield made
-    context.close()
-    made.check()
 
 
 @pytest.fixture(scope="module")

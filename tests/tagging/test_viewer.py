@@ -7,7 +7,6 @@ import http.server
 import os
 import shutil
 import threading
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,30 +22,8 @@ from genre_classifier.tagging.scores import scores_table
 from genre_classifier.tagging.segment_files import webvtt
 from genre_classifier.tagging.segments import frame_borders, to_segments
 from genre_classifier.tagging.viewer import relative_url, viewer_html
-from tests.browser import Tab, chromium, wait
+from tests.browser import Tab, opened, wait
 from tests.tag_examples import SECONDS, example_tags, write_webm
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        yield running
-
-
-def opened(tab: Tab, path: Path, fragment: str = "") -> Any:
-    """Open a viewer and wait until it has a picture, or has said that it can have none."""
-    page = tab.open(path, fragment)
-    wait(page, "document.querySelector('#video').readyState >= 2 || !document.querySelector('#notice').hidden")
-    return page
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Tab]:
-    context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    made = Tab(context.new_page())
-    yield made
-    context.close()
-    made.check()
 
 
 @pytest.fixture(scope="module")
