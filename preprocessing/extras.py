@@ -12,7 +12,7 @@ class MissingExtraError(InputError):
     """An optional library is not installed."""
 
 
-def require_extra(module: str, package: str, *, extra: str) -> Any:
+def require_extra(module: str, package: str, *, extra: str, needed_by: str = "this") -> Any:
     """Import a module of an optional library.
 
     Parameters
@@ -21,6 +21,8 @@ def require_extra(module: str, package: str, *, extra: str) -> Any:
         What to import, and what it is called when it is installed.
     extra : str
         Which extra of this package brings it.
+    needed_by : str
+        What needs it, for the message.
 
     Raises
     ------
@@ -30,4 +32,4 @@ def require_extra(module: str, package: str, *, extra: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise MissingExtraError(f"this needs {package}: pip install 'genre-classifier[{extra}]'") from error
+        raise MissingExtraError(f"{needed_by} needs {package}: pip install 'genre-classifier[{extra}]'") from error

@@ -17,6 +17,7 @@ import joblib
 from preprocessing.child import Child, CrashError, Program
 from preprocessing.config import TIMEOUT_SECONDS, Jobs, Timeout
 from preprocessing.errors import InputError, WorkError
+from preprocessing.extras import require_extra
 from preprocessing.options import Value
 
 CONNECT_SECONDS = 10
@@ -201,12 +202,9 @@ def _run_there(program: Program, task: dict[str, Any], timeout: float) -> dict[s
 
 @contextmanager
 def _cluster(scheduler: str) -> Iterator[None]:
+    distributed = require_extra("distributed", "Dask", extra="distributed", needed_by="a Dask scheduler")
     try:
-        from distributed import Client
-    except ImportError as error:
-        raise InputError("a Dask scheduler needs Dask: pip install 'genre-classifier[distributed]'") from error
-    try:
-        client = Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
+        client = distributed.Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:  # TypeError: of TLS without certificates
         raise WorkError(f"{scheduler}: expected a Dask scheduler, found none that answers ({error})") from error
     with client, joblib.parallel_config(backend="dask", client=client):

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
+from preprocessing.config import Jobs
 from preprocessing.errors import InputError
 from preprocessing.files import shown
 from preprocessing.options import Options, Value, values_of
@@ -143,6 +144,12 @@ def value_option(
         group=value.group if group is None else group,
         **attributes,
     )
+
+
+def sharing_options(command: CommandT) -> CommandT:
+    """Add --jobs and --scheduler, which every stage has whose work is shared out among processes."""
+    scheduler = click.option("--scheduler", metavar="ADDRESS", help="Work on a Dask cluster, tcp://host:port.")
+    return value_option("--jobs", Jobs, default=None)(scheduler(command))
 
 
 def config_options(

@@ -7,20 +7,18 @@ from typing import Any
 
 import click
 
-from genre_classifier.cli.config_options import config_options, given, value_option
+from genre_classifier.cli.config_options import config_options, given, sharing_options
 from genre_classifier.cli.output import say
 from genre_classifier.cli.progress import progress_bar
 from genre_classifier.config import EncoderConfig
 from genre_classifier.presets import DEFAULT_ENCODER
-from preprocessing.config import Jobs
 from preprocessing.errors import InputError
 
 
 @click.command()
 @click.argument("clips", type=click.Path(path_type=Path))
 @config_options(DEFAULT_ENCODER)
-@value_option("--jobs", Jobs, default=None)
-@click.option("--scheduler", metavar="ADDRESS", help="Work on a Dask cluster, tcp://host:port.")
+@sharing_options
 def command(clips: Path, jobs: int | None, scheduler: str | None, **options: Any) -> None:
     """Send every clip of the folder CLIPS through a pretrained image network, and keep what it sees in CLIPS/encoded.
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import click
 
-from genre_classifier.cli.config_options import config_options, given, value_option
+from genre_classifier.cli.config_options import config_options, given, sharing_options
 from genre_classifier.cli.output import say
 from genre_classifier.config import EvaluationConfig
-from preprocessing.config import Jobs
 
 
 @click.command("evaluate")
@@ -25,8 +24,7 @@ from preprocessing.config import Jobs
 @click.option("--tags", type=click.Path(path_type=Path), help="Folder that `tag` wrote, for links to its viewers.")
 @config_options(EvaluationConfig(), only=("draws", "seed"))
 @click.option("--rescore", is_flag=True, help="Score again even if OUT holds scores of this run and these clips.")
-@value_option("--jobs", Jobs, default=None)
-@click.option("--scheduler", metavar="ADDRESS", help="Score on a Dask cluster, tcp://host:port.")
+@sharing_options
 def command(
     inputs: tuple[Path, ...],
     scores: Path | None,

@@ -7,18 +7,17 @@ from typing import Any
 
 import click
 
-from genre_classifier.cli.config_options import config_options, given, value_option
+from genre_classifier.cli.config_options import config_options, given, sharing_options, value_option
 from genre_classifier.cli.output import note, say
 from genre_classifier.cli.progress import progress_bar
-from preprocessing.config import TIMEOUT_SECONDS, ClipConfig, Jobs, Timeout
+from preprocessing.config import TIMEOUT_SECONDS, ClipConfig, Timeout
 
 
 @click.command()
 @click.argument("trailers", type=click.Path(path_type=Path))
 @click.argument("clips", type=click.Path(path_type=Path))
 @config_options(ClipConfig())
-@value_option("--jobs", Jobs, default=None)
-@click.option("--scheduler", metavar="ADDRESS", help="Work on a Dask cluster, tcp://host:port.")
+@sharing_options
 @value_option("--timeout", Timeout, default=TIMEOUT_SECONDS)
 @click.option("--strict", is_flag=True, help="Exit with 1 when any video could not be read.")
 def command(

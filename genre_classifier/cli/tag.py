@@ -7,10 +7,17 @@ from typing import Annotated, Any
 
 import click
 
-from genre_classifier.cli.config_options import GroupedCommand, GroupedOption, config_options, given, value_option
+from genre_classifier.cli.config_options import (
+    GroupedCommand,
+    GroupedOption,
+    config_options,
+    given,
+    sharing_options,
+    value_option,
+)
 from genre_classifier.cli.output import note, say
 from genre_classifier.config import ExportConfig, Precision, PrecisionOption, SegmentConfig
-from preprocessing.config import TIMEOUT_SECONDS, Jobs, Timeout
+from preprocessing.config import TIMEOUT_SECONDS, Timeout
 from preprocessing.options import Count, option
 
 _CHUNK = Annotated[
@@ -23,8 +30,7 @@ _CHUNK = Annotated[
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="VIDEO...")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
-@value_option("--jobs", Jobs, default=None)
-@click.option("--scheduler", metavar="ADDRESS", help="Work on a Dask cluster, tcp://host:port.")
+@sharing_options
 @value_option("--timeout", Timeout, default=TIMEOUT_SECONDS)
 @click.option("--strict", is_flag=True, help="Exit with 1 if any video could not be read.")
 @click.option("--overlay", cls=GroupedOption, group="Further files", is_flag=True,
@@ -64,6 +70,7 @@ def command(
     Example:
       genre-classifier tag runs/mine new_trailer.mp4 --out tags/
       genre-classifier tag runs/mine trailers/ --out tags/ --overlay
+      genre-classifier tag runs/mine trailers/ --out tags/ --scheduler tcp://host:8786
     """
     rules = SegmentConfig(**given(options, SegmentConfig))
 

@@ -107,6 +107,7 @@ def command(
       genre-classifier train clips/ labels.csv runs/mine --preset small-data
       genre-classifier train clips/ labels.csv runs/mine --preset pretrained --encoder efficientnet_lite0.keras
       genre-classifier train clips/ movies.csv runs/mine --genres drama,romance,sci-fi
+      genre-classifier train clips/ labels.csv runs/mine --batch-size 8 --workers a:2222,b:2222 --worker 0
       genre-classifier train clips/ labels.csv runs/mine --resume
       genre-classifier train clips/ labels.csv runs/mine --resume --epochs 60 --patience none
     """
