@@ -1,11 +1,12 @@
-"""Trainings that a test compares, in one process or in two at once.
+"""Trainings that a test compares, in one process or in two at once, on any backend.
 
-`python -m tests.two_trainers CLIPS OUT RANK ADDRESS ADDRESS` is one of the two.
+`python -m tests.two_trainers CLIPS OUT CASES RANK ADDRESS ADDRESS` is one of the two; cases with commas between.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,13 @@ CASES = {
 CONFIG = {"batch_size": 4, "epochs": 2, "learning_rate": 1e-2, "weak": "pool", "balance": True}
 
 
-def train_all(clips: Path, out: Path, addresses: tuple[str, ...] = (), rank: int = 0) -> None:
-    """Train each case; write weights, moving statistics, optimizer and losses to `<case>.npz`."""
+def train_all(
+    clips: Path, out: Path, cases: Sequence[str] = tuple(CASES), addresses: Sequence[str] = (), rank: int = 0
+) -> None:
+    """Train some cases; write weights, moving statistics, optimizer and losses to `<case>_<rank>.npz`.
+
+    They begin with the weights in `start_<case>.npz` beside the clips, which the first one to train alone writes.
+    """
     import dataclasses
 
     import keras
@@ -28,16 +34,22 @@ def train_all(clips: Path, out: Path, addresses: tuple[str, ...] = (), rank: int
     from genre_classifier.config import TrainingConfig
     from genre_classifier.dataset.trailers import load_trailers
     from genre_classifier.network.model import build_model
-    from genre_classifier.network.peers import Peers
+    from genre_classifier.training.cluster import join_workers
     from genre_classifier.training.loop import fit_epochs
     from genre_classifier.training.train import compile_model, training_sequence
     from tests.trailers import TINY
 
-    peers, config = Peers(addresses, rank), TrainingConfig(**CONFIG)
+    peers, config = join_workers(addresses, rank), TrainingConfig(**CONFIG)
     trailers = load_trailers(clips, clips / "labels.csv")
-    for name, (options, sizes) in CASES.items():
+    for name in cases:
+        options, sizes = CASES[name]
         keras.utils.set_random_seed(1 + rank)  # what the second one begins with does not count
         model = build_model(dataclasses.replace(TINY, **sizes))
+        start = clips / f"start_{name}.npz"
+        if not start.exists():
+            np.savez(start, *model.get_weights())
+        if rank == 0:
+            model.set_weights(list(np.load(start).values()))
         compile_model(model, config)
         model.configure(peers=peers, **options)
         losses: list[float] = []
@@ -52,5 +64,5 @@ def train_all(clips: Path, out: Path, addresses: tuple[str, ...] = (), rank: int
 
 
 if __name__ == "__main__":
-    clips, out, rank, *addresses = sys.argv[1:]
-    train_all(Path(clips), Path(out), tuple(addresses), int(rank))
+    clips, out, cases, rank, *addresses = sys.argv[1:]
+    train_all(Path(clips), Path(out), cases.split(","), addresses, int(rank))

@@ -48,7 +48,7 @@ class TrailerLoss(keras.losses.Loss):
     Called with `y_true` `(batch, frames, 2)` (target; 1 where the trailer's label is weak) or `(batch, frames, 1)`
     (all strong), `y_pred` `(batch, frames, 1)` and `sample_weight` `(batch, frames)`, 0 for padded frames. A weak
     trailer's loss is that of its pooled score; each frame counts with its weight, and the sum is divided by the number
-    of real frames.
+    of real frames. A row of padded frames alone is no trailer.
 
     Parameters
     ----------
@@ -75,7 +75,8 @@ class TrailerLoss(keras.losses.Loss):
             pooled = POOLS[self.pooling](scores, valid)[:, None]  # (batch, 1)
             losses = ops.where(y_true[..., 1] > 0, binary_crossentropy(targets, pooled), losses)
         real_frames = ops.maximum(ops.sum(ops.cast(valid, "float32"), axis=1), 1.0)
-        return ops.mean(ops.sum(losses * weights, axis=1) / real_frames)
+        rows = ops.cast(ops.any(valid, axis=1), "float32")
+        return ops.sum(ops.sum(losses * weights, axis=1) / real_frames) / ops.maximum(ops.sum(rows), 1.0)
 
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds the loss."""

@@ -348,9 +348,17 @@ class GenreModel(keras.Model):
 
     def train_on_batch(self, *args: Any, **options: Any) -> Any:
         """Take one step, as Keras does."""
-        if not TENSORFLOW:
-            self._draw()
-        return super().train_on_batch(*args, **options)
+        if TENSORFLOW:
+            return super().train_on_batch(*args, **options)
+        self._draw()
+        with self._peers.step():
+            self._peers.spread([*self.variables, *self.optimizer.variables, *self.metrics_variables])
+            return super().train_on_batch(*args, **options)
+
+    def reset_metrics(self) -> None:
+        """Begin to measure anew."""
+        super().reset_metrics()
+        self._peers.spread(self.metrics_variables)
 
     def _draw(self) -> None:
         if isinstance(self.prepare, MapFrames):

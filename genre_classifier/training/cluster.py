@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from preprocessing.errors import InputError
 from preprocessing.files import shown
+
+if TYPE_CHECKING:
+    from genre_classifier.network.peers import Peers
+
+logger = logging.getLogger(__name__)
 
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
 SLURM_PORT = 8888  # TensorFlow's own choice (tf.distribute.cluster_resolver.SlurmClusterResolver)
@@ -47,6 +54,44 @@ def find_workers(
     if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
         return _of_slurm()
     return (), 0
+
+
+def join_workers(addresses: Sequence[str], worker: int) -> Peers:
+    """Meet the processes that train together, on whatever backend Keras has; wait until all are there.
+
+    Parameters
+    ----------
+    addresses : sequence of str
+        `host:port` of each; none or one: this process trains alone.
+    worker : int
+        Which of them this is.
+
+    Raises
+    ------
+    InputError
+        If the backend cannot.
+    WorkError
+        If the others cannot be reached.
+    """
+    import keras  # only where it is needed: seconds
+
+    from genre_classifier.network.peers import Peers
+
+    if len(addresses) < 2:
+        return Peers()
+    backend = keras.backend.backend()
+    if backend not in ("tensorflow", "jax"):
+        raise InputError(
+            f"training by several processes needs the tensorflow or the jax backend of Keras; this is {backend}"
+        )
+    logger.info(f"worker {worker} of {len(addresses)}, {addresses[worker]}: waiting for the others")
+    if backend == "jax":
+        from genre_classifier.network.jax_peers import JaxPeers
+
+        return JaxPeers(addresses, worker)
+    from genre_classifier.network.tensorflow_peers import TensorFlowPeers
+
+    return TensorFlowPeers(addresses, worker)
 
 
 def _of_tf_config(text: str) -> tuple[tuple[str, ...], int]:

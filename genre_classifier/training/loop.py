@@ -61,19 +61,22 @@ def fit_epochs(
     logs: dict[str, Any] = {}
     for epoch in range(initial_epoch, epochs):
         listeners.on_epoch_begin(epoch)
-        if peers.count > 1:
+        if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
-            peers.make_equal([*model.variables, *model.optimizer.variables])  # the learning rate of this epoch too
+        together = [*model.variables, *model.optimizer.variables]
+        peers.make_equal(together)  # the learning rate of this epoch too
         totals: dict[str, float] = {}
         trailers = 0
         with closing(Prefetch(_batches(model, sequence), ahead=1)) as batches:
             for step, (frames, targets, weights) in enumerate(batches):
                 listeners.on_train_batch_begin(step)
                 measured = model.train_on_batch(frames, targets, weights, return_dict=True)
-                trailers += int((weights[0] > 0).any(axis=1).sum())
-                totals = {name: totals.get(name, 0.0) + value * frames.shape[0] for name, value in measured.items()}
+                real = int((weights[0] > 0).any(axis=1).sum())
+                trailers += real
+                totals = {name: totals.get(name, 0.0) + value * real for name, value in measured.items()}
                 logs = {name: float(total / max(trailers, 1)) for name, total in totals.items()}
                 listeners.on_train_batch_end(step, logs)
+        peers.make_own(together)
         sequence.on_epoch_end()
         everyone, *summed = peers.total(trailers, *totals.values())
         logs = {name: total / everyone for name, total in zip(totals, summed, strict=True)}

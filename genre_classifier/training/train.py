@@ -24,6 +24,7 @@ from genre_classifier.run_folder import checkpoints, layout, model_file
 from genre_classifier.run_folder.card import new_card, write_card
 from genre_classifier.run_folder.run import Run, load_run, write_config
 from genre_classifier.training import history
+from genre_classifier.training.cluster import join_workers
 from genre_classifier.training.epochs import EpochKeeper, TensorBoard, learning_rate_at, recover
 from genre_classifier.training.loop import fit_epochs
 from genre_classifier.training.plan import Plan, plan_training
@@ -101,7 +102,7 @@ def train(
     """
     run = Path(run)
     started = time.monotonic()
-    peers = Peers(workers, worker)
+    peers = join_workers(workers, worker)
     first = peers.rank == 0
     if resume:
         layout.require_run(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import socket
@@ -22,6 +23,8 @@ from tests.tiny_encoder import write_encoder
 from tests.trailers import write_clips
 from tests.two_trainers import CASES, train_all
 
+needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (extra: jax)")
+
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -38,22 +41,34 @@ def free_addresses() -> list[str]:
         return [f"127.0.0.1:{each.getsockname()[1]}" for each in (one, two)]
 
 
-def start(command: Sequence[object], log: Path) -> subprocess.Popen[bytes]:
-    environment = os.environ | {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+def start(command: Sequence[object], log: Path, backend: str = "tensorflow") -> subprocess.Popen[bytes]:
+    environment = os.environ | {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "KERAS_BACKEND": backend}
     with log.open("wb") as file:
         return subprocess.Popen([sys.executable, "-m", *map(str, command)], stdout=file, stderr=file, env=environment)
 
 
-def test_a_step_of_two_is_that_of_one_with_the_whole_batch(clips: Path, tmp_path: Path) -> None:
-    (tmp_path / "one").mkdir()
+@pytest.fixture(scope="module")
+def alone(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return what one process gives, on TensorFlow."""
+    folder = tmp_path_factory.mktemp("alone")
+    train_all(clips, folder)
+    return folder
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("backend", "cases"),
+    [("tensorflow", list(CASES)), pytest.param("jax", ["whole", "chunks"], marks=needs_jax)],  # a case takes JAX long
+)
+def test_a_step_of_two_is_that_of_one_with_the_whole_batch(
+    clips: Path, alone: Path, tmp_path: Path, backend: str, cases: list[str]
+) -> None:
+    common = ["tests.two_trainers", clips, tmp_path, ",".join(cases)]
     addresses = free_addresses()
-    both = [
-        start(["tests.two_trainers", clips, tmp_path, rank, *addresses], tmp_path / f"log_{rank}") for rank in (0, 1)
-    ]
-    train_all(clips, tmp_path / "one")
+    both = [start([*common, rank, *addresses], tmp_path / f"log_{rank}", backend) for rank in (0, 1)]
     assert [process.wait() for process in both] == [0, 0], (tmp_path / "log_0").read_text()[-3000:]
-    for case in CASES:
-        expected = np.load(tmp_path / "one" / f"{case}_0.npz")
+    for case in cases:
+        expected = np.load(alone / f"{case}_0.npz")
         for rank in (0, 1):
             found = np.load(tmp_path / f"{case}_{rank}.npz")
             assert found.files == expected.files
@@ -63,8 +78,9 @@ def test_a_step_of_two_is_that_of_one_with_the_whole_batch(clips: Path, tmp_path
         assert all((first[name] == second[name]).all() for name in first.files)  # to the last bit
 
 
-@pytest.mark.timeout(300)
-def test_when_one_dies_the_other_says_so_and_both_resume(tmp_path: Path) -> None:
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("backend", "victim"), [("tensorflow", 1), pytest.param("jax", 1, marks=needs_jax)])
+def test_when_one_dies_the_other_says_so_and_both_resume(tmp_path: Path, backend: str, victim: int) -> None:
     clips = tmp_path / "clips"
     write_clips(clips, [8] * 5, size=16).to_csv(tmp_path / "labels.csv", index=False)
     encoder = write_encoder(tmp_path / "tiny.keras")
@@ -75,18 +91,19 @@ def test_when_one_dies_the_other_says_so_and_both_resume(tmp_path: Path) -> None
     def together(run: str, *options: object) -> list[subprocess.Popen[bytes]]:
         workers = ",".join(free_addresses())
         common = ["genre_classifier", "train", clips, tmp_path / "labels.csv", tmp_path / run, "--workers", workers]
-        return [start([*common, "--worker", rank, *options], tmp_path / f"log_{rank}") for rank in (0, 1)]
+        return [start([*common, "--worker", rank, *options], tmp_path / f"log_{rank}", backend) for rank in (0, 1)]
 
-    first, second = together("two", *sizes, "--epochs", 100_000)
+    processes = together("two", *sizes, "--epochs", 100_000)
     while not (tmp_path / "two" / "history.csv").exists():
-        assert first.poll() is None, (tmp_path / "log_0").read_text()[-3000:]
+        assert processes[0].poll() is None, (tmp_path / "log_0").read_text()[-3000:]
         time.sleep(0.05)
-    second.kill()
-    second.wait()
-    assert first.wait() == 1
-    said = [line for line in (tmp_path / "log_0").read_text().splitlines() if line.startswith("genre-classifier: ")]
+    processes[victim].kill()
+    processes[victim].wait()
+    assert processes[1 - victim].wait() == 1
+    log = (tmp_path / f"log_{1 - victim}").read_text()
+    said = [line for line in log.splitlines() if line.startswith("genre-classifier: ")]
     assert len(said) == 1
-    assert "worker 0 of 2: another one is gone" in said[0]
+    assert f"worker {1 - victim} of 2: another one is gone" in said[0]
     done = len(pd.read_csv(tmp_path / "two" / "history.csv"))
     config = json.loads((tmp_path / "two" / "config.json").read_text())
     config["training"] |= {"epochs": done + 2}
