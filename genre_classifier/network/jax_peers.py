@@ -20,7 +20,10 @@ from jax.experimental import multihost_utils
 from genre_classifier.network.peers import Peers, interruptible
 from preprocessing.errors import WorkError
 
-_HEARTBEAT_S = 10  # without a sign of life of another process, where no step fails because of it
+_PATIENCE_S = 30 * 24 * 3600  # with those that have not started: when it runs out, JAX crashes
+# Without a sign of life of another process, before JAX ends this one with a crash. What they do together fails at once
+# and is told in a line, so this is for what they do alone, the first one's validation above all.
+_HEARTBEAT_S = 3600
 
 
 class JaxPeers(Peers):
@@ -45,8 +48,12 @@ class JaxPeers(Peers):
         with self._others_named(), interruptible():
             try:
                 jax.distributed.initialize(
-                    addresses[0], self.count, rank, heartbeat_timeout_seconds=_HEARTBEAT_S
-                )  # fmt: skip
+                    addresses[0],
+                    self.count,
+                    rank,
+                    initialization_timeout=_PATIENCE_S,
+                    heartbeat_timeout_seconds=_HEARTBEAT_S,
+                )
             except RuntimeError as error:
                 if isinstance(error, jax.errors.JaxRuntimeError):
                     raise
