@@ -3,7 +3,8 @@
 =============  ===================================================================================================
 format         what it looks like
 =============  ===================================================================================================
-labels         `labels.csv`: trailer,start,end,genre (,group); seconds; start and end empty, or no such columns: weak
+labels         `labels.csv`: trailer,start,end,genre (,group,checked); seconds; start and end empty, or no such columns:
+               weak; checked `no`: of this trailer, nothing is known outside its intervals
 wide           CSV: trailer,genres (,group) with `comedy|action`, as MovieLens writes genres; weak labels only
 activitynet    JSON {"database": {trailer: {"annotations": [{"label", "segment": [start, end]}]}}}, or "results"
 labelstudio    JSON: tasks with TimelineLabels (1-based frames, both ends inside) and Choices (weak labels)
@@ -12,12 +13,13 @@ dcase          tab-separated filename, onset, offset, event_label; or filename, 
 elan           `.eaf`, read only: a tier for each genre, or a tier `genre` with their names; `export` writes it
 =============  ===================================================================================================
 
-A table read here has the columns where (for messages), trailer, start, end, genre (as written) and maybe group; meaning
-is checked by `genre_classifier.dataset.labels`.
+A table read here has the columns where (for messages), trailer, start, end, genre (as written) and maybe group and
+checked; meaning is checked by `genre_classifier.dataset.labels`.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,10 +35,12 @@ from genre_classifier.dataset.label_json import (
     label_studio_tasks,
     read_documents,
 )
-from genre_classifier.dataset.label_rows import EXPECTED, Span, Spans
+from genre_classifier.dataset.label_rows import COLUMNS, EXPECTED, Span, Spans
 from genre_classifier.dataset.label_tables import dcase_tsv, labels_csv, read_delimited, wide_csv
 from preprocessing.errors import InputError
 from preprocessing.files import read_text, write_atomically
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["LABEL_STUDIO_FPS", "WRITERS", "Span", "Spans", "label_studio_tasks", "read_table", "write_table"]
 
@@ -62,11 +66,11 @@ def read_table(path: Path) -> pd.DataFrame:
     rows = list(
         read_documents(path) if first in ("{", "[") else read_elan(path) if first == "<" else read_delimited(path, text)
     )
-    table = pd.DataFrame(rows, columns=["where", "trailer", "start", "end", "genre", "group"])
+    table = pd.DataFrame([(*row, *[None] * (len(COLUMNS) - len(row))) for row in rows], columns=list(COLUMNS))
     if not rows:
         raise InputError(f"{path}: expected {EXPECTED}; found no label in it")
     table = table.astype({"start": np.float64, "end": np.float64})
-    return table.drop(columns="group") if table["group"].isna().all() else table
+    return table.drop(columns=[name for name in ("group", "checked") if table[name].isna().all()])
 
 
 def write_table(
@@ -81,4 +85,10 @@ def write_table(
     chosen = file_format or {".csv": "labels", ".json": "activitynet", ".tsv": "dcase"}.get(path.suffix.lower())
     if chosen not in WRITERS:
         raise InputError(f"{path}: expected a file ending in .csv, .json or .tsv, or a format ({', '.join(WRITERS)})")
+    if chosen != "labels" and "checked" in labels:
+        count = labels.loc[~labels["checked"], "trailer"].nunique()
+        logger.warning(
+            f"{chosen} cannot hold that {count} trailers are not checked: their other frames will count as other"
+        )
+        labels = labels.drop(columns="checked")
     write_atomically(path, WRITERS[chosen](labels, spans, config or ExportConfig()))

@@ -42,7 +42,8 @@ def merge_labels(tables: Sequence[tuple[Path, pd.DataFrame]]) -> pd.DataFrame:
             logger.warning(f"{path}: takes the place of what earlier files say of {named}{more}")
         merged = [*kept, table]
     filled = [table for table in merged if len(table)]
-    return pd.concat(filled or merged[-1:], ignore_index=True)
+    table = pd.concat(filled or merged[-1:], ignore_index=True)
+    return table.assign(checked=table["checked"].fillna(True).astype(bool)) if "checked" in table else table
 
 
 def _agree(one: pd.DataFrame, other: pd.DataFrame, trailer: str) -> bool:

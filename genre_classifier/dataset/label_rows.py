@@ -19,7 +19,9 @@ EXPECTED = (
     "a label table: CSV with trailer,start,end,genre or trailer,genres; "
     "tab-separated filename,onset,offset,event_label; ActivityNet or Label Studio JSON; ELAN .eaf"
 )
-Row = tuple[str, str, float, float, str, str | None]  # where, trailer, start, end, genre, group
+# where, trailer, start, end, genre; then, as far as the format has them, group and checked
+Row = tuple[str, str, float, float, str, *tuple[str | None, ...]]
+COLUMNS = ("where", "trailer", "start", "end", "genre", "group", "checked")
 
 
 class Span(NamedTuple):

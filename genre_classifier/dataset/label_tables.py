@@ -86,7 +86,10 @@ def _read_intervals(
     trailer, begin, end, genre = columns
     for where, row in _named(path, names, rows, silent=silent):
         start, stop = (read_seconds(path, where, row[side]) for side in (begin, end))
-        yield where, read_name(path, where, row[trailer]), start, stop, row[genre], row.get("group") or None
+        yield (
+            where, read_name(path, where, row[trailer]), start, stop, row[genre], row.get("group") or None,
+            row.get("checked") or None,
+        )  # fmt: skip
 
 
 def _read_weak(path: Path, names: list[str], rows: Cells, trailer: str, genres: str, mark: str) -> Iterator[Row]:
@@ -128,9 +131,10 @@ def _with_silent_files(rows: Iterator[Row]) -> Iterator[Row]:
     silent: dict[str, Row] = {}
     heard: set[str] = set()
     for row in rows:
-        where, trailer, start, end, genre, group = row
+        where, trailer, start, end, genre, *rest = row
         if np.isnan(start) and np.isnan(end) and not genre.strip():
-            silent.setdefault(trailer, (where, trailer, *_WHOLE_VIDEO, group))
+            group, checked = (*rest, None, None)[:2]
+            silent.setdefault(trailer, (where, trailer, *_WHOLE_VIDEO, group, checked))
         else:
             heard.add(trailer)
             yield row
@@ -148,6 +152,8 @@ def _seconds_text(seconds: float) -> str:
 def labels_csv(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig) -> str:
     """Return `labels.csv`, which holds everything."""
     table = labels.assign(start=labels["start"].map(_seconds_text), end=labels["end"].map(_seconds_text))
+    if "checked" in table:
+        table["checked"] = np.where(table["checked"], "yes", "no")
     return table.to_csv(index=False, lineterminator="\n")
 
 

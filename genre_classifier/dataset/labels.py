@@ -2,9 +2,12 @@
 
 A label table is a DataFrame with the columns trailer (str), start, end (float64 seconds; both NaN: a weak label, the
 whole trailer), genre (as `genres.genre_name` writes it) and, optionally, group (str; trailers of one group are never
-split). A trailer has strong labels (intervals) or weak ones, never both. Intervals of one genre of a trailer neither
-overlap nor touch: those that do are one (`join_intervals`). `other` from 0 to infinity is a trailer that shows none of
-the other genres.
+split) and checked (bool, the same for all rows of a trailer). A trailer has strong labels (intervals) or weak ones,
+never both. Intervals of one genre of a trailer neither overlap nor touch: those that do are one (`join_intervals`).
+`other` from 0 to infinity is a trailer that shows none of the other genres.
+
+A trailer with intervals that is not checked has labels inside them alone: training leaves its other frames out, and
+nothing is judged by it. Without the column all are checked: what lies outside their intervals is `other`.
 
 `read_labels` and `write_labels` know five formats: see `genre_classifier.dataset.label_formats`.
 """
@@ -95,12 +98,43 @@ def read_labels(
         logger.warning(f"{path}: genres outside {outside}, {what}: {counts}")
     labels = raw.assign(genre=np.array(found, dtype=object)).loc[[genre is not None for genre in found]]
     _check_intervals(path, labels)
+    if "checked" in labels:
+        labels = labels.assign(checked=_read_checked(path, labels))
     labels = labels.drop(columns="where").drop_duplicates()
     joined = join_intervals(labels)
     if len(joined) < len(labels):
         count = len(labels) - len(joined)
         logger.warning(f"{path}: {count} intervals overlap or touch another one of their genre: joined with it")
     return joined
+
+
+def _read_checked(path: Path, labels: pd.DataFrame) -> pd.Series:
+    """Return whether each row's trailer is checked: not where it says `no`, unless it is labelled as a whole."""
+    said = labels["checked"].fillna("yes").str.strip().str.lower().replace("", "yes")
+    if (wrong := ~said.isin(["yes", "no"])).any():
+        where, found = labels.loc[wrong, ["where", "checked"]].iloc[0]
+        raise InputError(f"{path}, {where}: expected checked to be yes or no, found {shown(found)}")
+    per_trailer = said.groupby(labels["trailer"])
+    if (several := per_trailer.min() != per_trailer.max()).any():
+        raise InputError(
+            f"{path}: expected one value of checked for each trailer, found both for {shown(several.idxmax())}"
+        )
+    return (said == "yes") | labels["start"].isna()
+
+
+def is_checked(trailer_labels: pd.DataFrame) -> bool:
+    """Return whether one trailer's labels say something about all of its frames."""
+    return "checked" not in trailer_labels or bool(trailer_labels["checked"].all())
+
+
+def only_checked(labels: pd.DataFrame) -> pd.DataFrame:
+    """Return the labels of trailers that are checked, which alone can judge scores; how many are not is logged."""
+    if "checked" not in labels:
+        return labels
+    unchecked = labels.loc[~labels["checked"], "trailer"].nunique()
+    if unchecked:
+        logger.warning(f"{unchecked} trailers are not checked, so that nothing can be judged by them: left out")
+    return labels[labels["checked"]].drop(columns="checked")
 
 
 def common_genres(path: Path, *, min_trailers: int = 1) -> tuple[str, ...]:
@@ -277,6 +311,26 @@ def frame_targets(trailer_labels: pd.DataFrame, times: np.ndarray, genres: Seque
     if OTHER in genres:
         targets[targets.sum(axis=1) == 0, genres.index(OTHER)] = 1
     return targets
+
+
+def labelled_frames(trailer_labels: pd.DataFrame, times: np.ndarray) -> np.ndarray:
+    """Return which frames of a trailer its labels are about: all, or those inside intervals where it is not checked.
+
+    Parameters
+    ----------
+    trailer_labels, times
+        As for `frame_targets`.
+
+    Returns
+    -------
+    ndarray of bool, shape (frames,)
+    """
+    if is_checked(trailer_labels):
+        return np.ones(len(times), dtype=bool)
+    known = np.zeros(len(times), dtype=bool)
+    for start, end in trailer_labels[["start", "end"]].to_numpy(dtype=np.float64):
+        known |= (times >= start) & (times < end)
+    return known
 
 
 def labels_for_trailers(

@@ -127,7 +127,8 @@ def apply_splits(trailers: Sequence[Trailer], table: pd.DataFrame, where: str) -
     Raises
     ------
     InputError
-        If the table puts two trailers of one group into different splits, or names no trailer for training.
+        If the table puts two trailers of one group into different splits, names no trailer for training, or would let
+        one that is not checked judge.
     """
     split_of = dict(zip(table["trailer_id"].astype(int), table["split"], strict=True))
     named = [trailer for trailer in trailers if trailer.trailer_id in split_of]
@@ -135,6 +136,12 @@ def apply_splits(trailers: Sequence[Trailer], table: pd.DataFrame, where: str) -
     sorted_trailers: dict[str, list[Trailer]] = {split: [] for split in SPLIT_NAMES}
     for trailer in named:
         sorted_trailers[split_of[trailer.trailer_id]].append(trailer)
+    for split in SPLIT_NAMES[1:]:
+        if partly := next((trailer for trailer in sorted_trailers[split] if not trailer.labelled.all()), None):
+            raise InputError(
+                f"{where}: expected trailers with labels for all of their frames in the split {split}, found "
+                f"{shown(partly.source)}, which is not checked: check it to its end, or let it train"
+            )
     if not sorted_trailers["train"]:
         raise InputError(f"{where}: expected at least one labelled trailer in the split train, found none")
     return sorted_trailers

@@ -16,7 +16,7 @@ import pandas as pd
 
 from genre_classifier.config import Augmentation
 from genre_classifier.dataset.augmentation import Change, draw_change, possible_lengths
-from genre_classifier.dataset.labels import frame_targets, is_weak, labels_for_trailers, read_labels
+from genre_classifier.dataset.labels import frame_targets, is_weak, labelled_frames, labels_for_trailers, read_labels
 from genre_classifier.genres import GENRES
 from genre_classifier.network.layers import MAP_PADDING, PADDING
 from genre_classifier.network.memory import let_go
@@ -40,6 +40,8 @@ class Trailer:
         Seconds.
     targets : ndarray of float32, shape (frames, genres)
         1 where a genre applies; weak labels apply to every frame.
+    labelled : ndarray of bool, shape (frames,)
+        False for frames of which nothing is known: see `genre_classifier.dataset.labels.labelled_frames`.
     weak : bool
         Whether the labels are about the whole trailer.
     group : str
@@ -56,6 +58,7 @@ class Trailer:
     clip: Path
     times: np.ndarray
     targets: np.ndarray
+    labelled: np.ndarray
     weak: bool
     group: str
     rows: int
@@ -69,7 +72,7 @@ class Trailer:
     @property
     def genres(self) -> np.ndarray:
         """Return which genres the trailer shows anywhere, bool (genres,)."""
-        return np.asarray(self.targets.any(axis=0))
+        return np.asarray(self.targets[self.labelled].any(axis=0))
 
 
 def open_frames(clip: Path, encoded: Path | None) -> np.memmap:
@@ -128,6 +131,7 @@ def load_trailers(
                 clip=path,
                 times=times,
                 targets=frame_targets(rows, times, genres),
+                labelled=labelled_frames(rows, times),
                 weak=is_weak(rows),
                 group=f"trailer {trailer_id}" if group is None or pd.isna(group) else str(group),
                 rows=clip.shape[2],
@@ -195,7 +199,7 @@ class TrailerSequence(keras.utils.PyDataset):
     - targets: a tuple of float32 arrays, one per genre in the order of `Trailer.targets`: `(batch, frames, 1)` with
       `weak="broadcast"`, fit for any Keras loss; `(batch, frames, 2)` otherwise, the second channel being 1
       where the trailer's label is weak, as `genre_classifier.network.losses.TrailerLoss` takes them;
-    - weights: a tuple of as many float32 `(batch, frames)`, 0 for padded frames.
+    - weights: a tuple of as many float32 `(batch, frames)`, 0 for padded frames and those without a label.
 
     Parameters
     ----------
@@ -298,11 +302,12 @@ class TrailerSequence(keras.utils.PyDataset):
         targets = np.zeros((self._genres, len(clips), longest, channels), dtype=np.float32)
         weights = np.zeros((self._genres, len(clips), longest), dtype=np.float32)
         for row, ((which, _), (_, change)) in enumerate(zip(chosen, clips, strict=True)):
-            target, real = self.trailers[which].targets[change.kept], slice(len(change.kept))
+            trailer, real = self.trailers[which], slice(len(change.kept))
+            target, known = trailer.targets[change.kept], trailer.labelled[change.kept]
             targets[:, row, real, 0] = target.T
             if self.weak != "broadcast":
-                targets[:, row, :, 1] = self.trailers[which].weak
-            weights[:, row, real] = np.where(target > 0, self.balance[1], self.balance[0]).T
+                targets[:, row, :, 1] = trailer.weak
+            weights[:, row, real] = np.where(target > 0, self.balance[1], self.balance[0]).T * known
         dtype = clips[0][0].dtype
         if self._padded and dtype == np.uint8:
             dtype = np.dtype(np.int16)

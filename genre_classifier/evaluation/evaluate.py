@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import EvaluationConfig, SegmentConfig
+from genre_classifier.dataset.labels import only_checked
 from genre_classifier.evaluation import bootstrap, failures, glossary, resampling
 from genre_classifier.evaluation.alignment import Aligned, align, genres_of
 from genre_classifier.evaluation.baselines import trailer_average
@@ -135,7 +136,8 @@ def evaluate(
     Parameters
     ----------
     labels : DataFrame
-        A label table (`genre_classifier.dataset.labels.read_labels`). Labels of trailers without scores are left out.
+        A label table (`genre_classifier.dataset.labels.read_labels`). Labels of trailers without scores, and of those
+        that are not checked, are left out.
     scores : mapping of str to DataFrame
         Trailer -> raw score table, the trailer named as in the labels.
     genres : sequence of str, optional
@@ -162,7 +164,7 @@ def evaluate(
     """
     config = config or EvaluationConfig()
     data = align(
-        labels,
+        only_checked(labels),
         scores,
         genres=genres,
         thresholds=thresholds,

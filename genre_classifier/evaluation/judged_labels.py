@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.dataset.label_formats import Span
-from genre_classifier.dataset.labels import is_weak, labels_for_trailers
+from genre_classifier.dataset.labels import is_weak, labels_for_trailers, only_checked
 from genre_classifier.evaluation.alignment import reference_intervals
 from genre_classifier.tagging.segments import frame_borders, video_end
 from preprocessing.clips import load_times, times_path
@@ -48,6 +48,7 @@ def judged_labels(labels: pd.DataFrame, clips: Path, genres: Sequence[str]) -> t
     sources = {int(i): str(source) for i, source in zip(done["trailer_id"], done["source"], strict=True)}
     tables: list[pd.DataFrame] = []
     spans: dict[str, Span] = {}
+    labels = only_checked(labels)
     joined = labels_for_trailers(labels, manifest, skip_unknown=True)
     for trailer_id, rows in joined.items():
         source = sources[trailer_id]

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import EvaluationConfig
-from genre_classifier.dataset.labels import labels_for_trailers, read_labels
+from genre_classifier.dataset.labels import labels_for_trailers, only_checked, read_labels
 from genre_classifier.evaluation import comparison, sentences
 from genre_classifier.evaluation.document import About
 from genre_classifier.evaluation.evaluate import Evaluation, evaluate
@@ -188,7 +188,7 @@ def _run(path: Path | None, clips: Path | None) -> Run:
 def _labels(path: Path, genres: Sequence[str], *, known: Sequence[str]) -> pd.DataFrame:
     """Read labels of these genres; names that are known otherwise are left out, not refused."""
     names = (name for genre in known for name in (genre, genre.replace("-", " ")))
-    return read_labels(path, genres=genres, genre_map=dict.fromkeys(names) | GENRE_MAP)
+    return only_checked(read_labels(path, genres=genres, genre_map=dict.fromkeys(names) | GENRE_MAP))
 
 
 def _trailers(request: Request, labels: pd.DataFrame, genres: Sequence[str]) -> list[Trailer]:

@@ -31,6 +31,8 @@ def data_digest(trailers: Sequence[Trailer]) -> str:
         digest.update(repr((trailer.trailer_id, trailer.source, trailer.group, trailer.weak)).encode())
         digest.update(trailer.times.tobytes())
         digest.update(trailer.targets.tobytes())
+        if not trailer.labelled.all():
+            digest.update(trailer.labelled.tobytes())
         size = trailer.clip.stat().st_size
         digest.update(str(size).encode())
         with trailer.clip.open("rb") as clip:

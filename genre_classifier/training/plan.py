@@ -155,9 +155,15 @@ def _split(trailers: Sequence[Trailer], config: TrainingConfig, given: Path | No
     if given is not None:
         return splits.read_splits(given)
     shares = (1 - config.validation_share - config.test_share, config.validation_share, config.test_share)
-    genres = np.stack([trailer.genres for trailer in trailers])
-    groups = [trailer.group for trailer in trailers]
-    return splits.splits_table(trailers, splits.draw_splits(genres, groups, shares, seed=config.seed))
+    # Nothing can be judged by a trailer that is not checked: with all of its group it trains.
+    partly = {trailer.group for trailer in trailers if not trailer.labelled.all()}
+    drawn = [trailer for trailer in trailers if trailer.group not in partly]
+    names = dict.fromkeys((trailer.trailer_id for trailer in trailers), "train")
+    if drawn:
+        genres, groups = np.stack([trailer.genres for trailer in drawn]), [trailer.group for trailer in drawn]
+        found = splits.draw_splits(genres, groups, shares, seed=config.seed)
+        names |= zip((trailer.trailer_id for trailer in drawn), found, strict=True)
+    return splits.splits_table(trailers, list(names.values()))
 
 
 def _note_gaps(parts: dict[str, list[Trailer]], model_config: ModelConfig, config: TrainingConfig) -> None:

@@ -237,8 +237,8 @@ def balance_weights(trailers: Sequence[Trailer]) -> np.ndarray:
 
     `frames / (2 * frames on that side)`, so that the mean weight is 1; a side without frames gets 1. Shape (2, genres).
     """
-    positive = np.sum([trailer.targets.sum(axis=0) for trailer in trailers], axis=0, dtype=np.float64)
-    frames = sum(len(trailer.targets) for trailer in trailers)
+    positive = np.sum([trailer.targets[trailer.labelled].sum(axis=0) for trailer in trailers], axis=0, dtype=np.float64)
+    frames = sum(int(trailer.labelled.sum()) for trailer in trailers)
     sides = np.stack([frames - positive, positive])
     return np.where(sides > 0, frames / (2 * np.maximum(sides, 1)), 1.0).astype(np.float32)
 

@@ -54,7 +54,8 @@ def lean(scored: Sequence[Scored], genres: Sequence[str]) -> dict[str, float]:
 
     See `genre_classifier.metrics.calibration.prevalence_offsets`.
     """
-    weights = np.concatenate([np.full(len(scores), 1 / len(scores)) for _, scores in scored])
+    counts = [int(trailer.labelled.sum()) for trailer, _ in scored]
+    weights = np.concatenate([np.full(count, 1 / max(count, 1)) for count in counts])
     return dict(zip(genres, map(float, prevalence_offsets(*_pooled(scored), weights)), strict=True))
 
 
@@ -86,8 +87,8 @@ def validate(scored: Sequence[Scored], config: TrainingConfig, genres: Sequence[
 
 
 def _pooled(scored: Sequence[Scored]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the frames of all trailers, bool and float32, (frames, genres)."""
+    """Return the frames of all trailers that have labels, bool and float32, (frames, genres)."""
     return (
-        np.concatenate([trailer.targets for trailer, _ in scored]) > 0,
-        np.concatenate([scores for _, scores in scored]),
+        np.concatenate([trailer.targets[trailer.labelled] for trailer, _ in scored]) > 0,
+        np.concatenate([scores[trailer.labelled] for trailer, scores in scored]),
     )

@@ -45,3 +45,14 @@ def test_one_table_stays_as_it_is(tmp_path):
     with logged() as notes:
         pd.testing.assert_frame_equal(merge_labels([(Path("first.csv"), table)]), table.reset_index(drop=True))
     assert notes == []
+
+
+def test_who_was_checked_stays_known(tmp_path):
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    first.write_text("trailer,start,end,genre\na,0,1,comedy\nb,0,1,comedy\n")
+    second.write_text("trailer,start,end,genre,checked\nb,0,1,action,no\n")
+    merged = merge_labels([(path, read_labels(path)) for path in (first, second)])
+    assert merged[["trailer", "genre", "checked"]].to_numpy().tolist() == [
+        ["a", "comedy", True],
+        ["b", "action", False],
+    ]

@@ -8,7 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genre_classifier.dataset.labels import frame_targets, is_weak, labels_for_trailers, read_genre_map, read_labels
+from genre_classifier.dataset.labels import (
+    frame_targets,
+    is_weak,
+    labelled_frames,
+    labels_for_trailers,
+    only_checked,
+    read_genre_map,
+    read_labels,
+    write_labels,
+)
 from genre_classifier.genres import GENRES
 from preprocessing.errors import InputError
 from tests.notes import logged
@@ -119,3 +128,47 @@ def test_unknown_trailers_are_refused_unless_asked():
         labels_for_trailers(labels[1:], MANIFEST, skip_unknown=True)
     with pytest.raises(InputError, match="twice"):
         labels_for_trailers(table(("a.mp4", 0, 1, "action"), ("0", 1, 2, "comedy")), MANIFEST)
+
+
+CHECKED = "trailer,start,end,genre,checked\n"
+
+
+def test_a_trailer_that_is_not_checked_has_labels_inside_its_intervals_alone(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text(CHECKED + "a,0.5,1,comedy,no\na,2,2.5,action,no\nb,0,1,comedy,yes\nc,,,terror,no\nd,0,1,action,\n")
+    table = read_labels(path)
+    assert table.groupby("trailer")["checked"].first().to_dict() == {"a": False, "b": True, "c": True, "d": True}
+    rows = table[table["trailer"] == "a"]
+    times = np.arange(6) / 2
+    assert labelled_frames(rows, times).tolist() == [False, True, False, False, True, False]
+    assert labelled_frames(table[table["trailer"] == "b"], times).all()
+    write_labels(tmp_path / "again.csv", table)
+    pd.testing.assert_frame_equal(read_labels(tmp_path / "again.csv"), table)
+
+
+def test_nothing_is_judged_by_trailers_that_are_not_checked(tmp_path, caplog):
+    path = tmp_path / "labels.csv"
+    path.write_text(CHECKED + "a,0,1,comedy,no\nb,0,1,comedy,yes\n")
+    kept = only_checked(read_labels(path))
+    assert kept["trailer"].tolist() == ["b"]
+    assert "checked" not in kept
+    assert "1 trailers are not checked" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ("a,0,1,comedy,maybe\n", "row 2: expected checked to be yes or no, found 'maybe'"),
+        ("a,0,1,comedy,no\na,2,3,action,yes\n", "expected one value of checked for each trailer, found both for 'a'"),
+    ],
+)
+def test_what_says_nothing_about_checking_is_refused(tmp_path, rows, expected):
+    (tmp_path / "labels.csv").write_text(CHECKED + rows)
+    with pytest.raises(InputError, match=expected):
+        read_labels(tmp_path / "labels.csv")
+
+
+def test_formats_that_cannot_hold_it_say_so(tmp_path, caplog):
+    (tmp_path / "labels.csv").write_text(CHECKED + "a,0,1,comedy,no\n")
+    write_labels(tmp_path / "labels.json", read_labels(tmp_path / "labels.csv"))
+    assert "activitynet cannot hold that 1 trailers are not checked" in caplog.text

@@ -7,6 +7,7 @@ import pytest
 
 from genre_classifier.dataset.augmentation import Augmentation, draw_change
 from genre_classifier.dataset.trailers import TrailerSequence, load_trailers
+from genre_classifier.run_folder.card import data_digest
 from preprocessing.errors import InputError
 from tests.trailers import write_clips
 
@@ -201,3 +202,14 @@ def test_a_flip_mirrors_and_a_shift_repeats_the_border():
     steps = np.diff(moved[0, 0, 0].astype(int))
     assert set(steps) <= {0, 1}  # the picture moves; what comes in repeats its border
     assert (steps == 0).any()
+
+
+def test_frames_without_a_label_weigh_nothing(folder):
+    path, labels = folder
+    half = labels.assign(checked=labels["trailer"] != "2").drop(labels.index[(labels["trailer"] == "2")][1:])
+    trailers = load_trailers(path, half)
+    assert trailers[2].labelled.tolist() == [True] * 4 + [False] * 4
+    assert trailers[2].genres.tolist() == [False, False, True, False, False, False]  # and no `other`
+    _, _, weights = TrailerSequence(trailers, shuffle=False)[2]
+    assert all(weight[0].tolist() == [1] * 4 + [0] * 4 for weight in weights)
+    assert data_digest(trailers) != data_digest(load_trailers(path, half.drop(columns="checked")))

@@ -45,7 +45,7 @@ def test_a_network_starts_from_what_its_trailers_differ_in(tmp_path):
         maps[:, 5:] *= 1e4  # grey pictures are not looked at
         np.save(tmp_path / f"{number}.npy", maps.astype(np.float16))
         empty = np.zeros((len(maps), 1), np.float32)
-        trailers.append(Trailer(number, "", tmp_path, empty[:, 0], empty, True, "", 4, 4))
+        trailers.append(Trailer(number, "", tmp_path, empty[:, 0], empty, empty[:, 0] == 0, True, "", 4, 4))
         trailers[-1] = dataclasses.replace(trailers[-1], encoded=tmp_path / f"{number}.npy")
     start_from_components(model, trailers)
     first, second = (np.asarray(kernel) for kernel in model.prepare.kernels)

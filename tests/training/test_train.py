@@ -458,3 +458,22 @@ def test_the_kept_epoch_and_the_end_of_patience():
     assert not history.should_stop(rows, None)
     assert (history.kept_row(rows, "best"), history.kept_row(rows, "last")) == (1, 3)
     assert history.best_row([{"val_macro_ap": np.nan, "loss": value} for value in (3.0, 1.0, 2.0)]) == 1
+
+
+def test_trailers_that_are_not_checked_train_and_judge_nothing(data, tmp_path):
+    clips, labels = data
+    table = pd.read_csv(labels, dtype={"trailer": str})
+    table["checked"] = np.where(table["trailer"].isin(["0", "1", "2"]), "no", "yes")
+    table = table[(table["checked"] == "yes") | (table["start"] == 0)]
+    table.to_csv(tmp_path / "labels.csv", index=False)
+    config = dataclasses.replace(CONFIG, epochs=1, validation_share=0.4, test_share=0.4)
+    train(clips, tmp_path / "labels.csv", tmp_path / "run", model_config=TINY, training_config=config)
+    splits = read_splits(tmp_path / "run" / layout.SPLITS).set_index("trailer_id")["split"]
+    assert (splits[[0, 1, 2]] == "train").all()
+    assert (splits != "train").sum() >= 3
+    (tmp_path / "splits.csv").write_text("trailer_id,split\n0,train\n1,test\n3,validation\n")
+    with pytest.raises(InputError, match=r"in the split test, found 'trailer_1\.npy', which is not checked"):
+        train(
+            clips, tmp_path / "labels.csv", tmp_path / "other", model_config=TINY, training_config=config,
+            splits_file=tmp_path / "splits.csv",
+        )  # fmt: skip
