@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from preprocessing.errors import InputError
@@ -45,6 +46,28 @@ def find_videos(trailers: Path | str) -> list[Path]:
     if not found:
         raise InputError(f"{trailers}: expected a folder of videos (.mp4, .webm, .mov, ...), found none in it")
     return sorted(found, key=source_name)
+
+
+def name_videos(paths: Iterable[Path]) -> list[tuple[Path, str]]:
+    """Return videos with the names that label tables give them.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files, which are called by their own name, and folders, whose videos are called by their path below them.
+
+    Raises
+    ------
+    InputError
+        If a folder holds no video.
+    """
+    named: list[tuple[Path, str]] = []
+    for path in paths:
+        if path.is_dir():
+            named += [(path / name, source_name(name)) for name in find_videos(path)]
+        else:
+            named.append((path, source_name(Path(path.name))))
+    return named
 
 
 def is_video_name(name: str) -> bool:

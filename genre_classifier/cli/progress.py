@@ -34,18 +34,20 @@ class VideoTime:
     ----------
     sizes : mapping of str to int
         Bytes of each video: how long the ones to come are is guessed from these and the ones before.
+    what : str
+        What is done with them.
     """
 
-    def __init__(self, sizes: Mapping[str, int]) -> None:
-        self._sizes = sizes
+    def __init__(self, sizes: Mapping[str, int], what: str) -> None:
+        self._sizes, self._what = sizes, what
         self._waiting = sum(sizes.values())  # bytes
         self._past_seconds, self._past_bytes, self._past_frames = 0.0, 0, 0
         self._running: dict[str, tuple[float, float, int]] = {}
-        self.bar = progress_bar(1e-9, "tag", "s", bar_format=_FORMAT)
+        self.bar = progress_bar(1e-9, what, "s", bar_format=_FORMAT)
 
     def start(self, name: str) -> None:
         """Begin a video."""
-        self.bar.set_description_str(f"tag {one_line(name)}")
+        self.bar.set_description_str(f"{self._what} {one_line(name)}")
 
     def step(self, key: str, now: float, end: float, frames: int) -> None:
         """Take the time of the frame that was just scored, that of the video's last one, in seconds, and a count."""
@@ -59,7 +61,7 @@ class VideoTime:
         self.bar.update(self._past_seconds + sum(now for now, *_ in self._running.values()) - self.bar.n)
 
     def finish(self, key: str) -> None:
-        """End a video, tagged or not."""
+        """End a video, read or not."""
         self._waiting -= self._sizes[key]
         if key in self._running:
             _, end, frames = self._running.pop(key)

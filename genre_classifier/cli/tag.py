@@ -81,19 +81,14 @@ def command(
     from genre_classifier.tagging.tasks import Extras, Task, plan_tasks
     from preprocessing.errors import InputError
     from preprocessing.files import make_folder
-    from preprocessing.manifest import source_name
-    from preprocessing.sources import find_videos
+    from preprocessing.sources import name_videos
 
     loaded = load_run(run)
-    named: list[tuple[Path, str]] = []
-    for video in videos:
-        if video.is_dir():
-            named += [(video / name, source_name(name)) for name in find_videos(video)]
-        else:
-            named.append((video, source_name(Path(video.name))))
+    named = name_videos(videos)
     make_folder(out)
     tasks = plan_tasks(named, out)
-    progress = VideoTime({str(task.video): task.video.stat().st_size if task.video.is_file() else 0 for task in tasks})
+    sizes = {str(task.video): task.video.stat().st_size if task.video.is_file() else 0 for task in tasks}
+    progress = VideoTime(sizes, "tag")
 
     def on_done(task: Task, error: InputError | None) -> None:
         progress.finish(str(task.video))

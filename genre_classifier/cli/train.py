@@ -53,6 +53,9 @@ class _Command(GroupedCommand):
     help="Go on from the last finished epoch, with the options of the run; --epochs and --patience may change.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the run in the folder if there is one.")
+@click.option("--from", "start", metavar="RUN", type=click.Path(path_type=Path),
+              help="Go on from the weights of another run, with more labels: its options and splits are kept, and its "
+              "test trailers stay test trailers.")  # fmt: skip
 @click.option("--genres", cls=GroupedOption, group="Labels", metavar="NAMES",
               help="What the network tells apart, with commas between, or auto: every genre of LABELS that enough "
               "trailers show.  [default: the article's six]")  # fmt: skip
@@ -92,6 +95,7 @@ def command(
     skip_unknown: bool,
     resume: bool,
     overwrite: bool,
+    start: Path | None,
     workers: str | None,
     worker: int | None,
     **options: Any,
@@ -108,6 +112,7 @@ def command(
       genre-classifier train clips/ labels.csv runs/mine --preset pretrained --encoder efficientnet_lite0.keras
       genre-classifier train clips/ movies.csv runs/mine --genres drama,romance,sci-fi
       genre-classifier train clips/ labels.csv runs/mine --batch-size 8 --workers a:2222,b:2222 --worker 0
+      genre-classifier train clips/ labels2.csv runs/better --from runs/mine
       genre-classifier train clips/ labels.csv runs/mine --resume
       genre-classifier train clips/ labels.csv runs/mine --resume --epochs 60 --patience none
     """
@@ -126,13 +131,16 @@ def command(
 
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")
-    if resume and is_given("preset"):
-        raise click.UsageError("--resume goes on with the options of the run: leave --preset out")
-    if resume and genres:
-        raise click.UsageError("--resume goes on with the genres of the run: leave --genres out")
-    if resume:
-        require_run(run)
-        model_config, training_config, _ = read_config(run)
+    if resume and start:
+        raise click.UsageError("--resume goes on with the run itself: leave --from out")
+    before, flag = (run, "--resume") if resume else (start, "--from")
+    if before and is_given("preset"):
+        raise click.UsageError(f"{flag} goes on with the options of the run: leave --preset out")
+    if before and genres:
+        raise click.UsageError(f"{flag} goes on with the genres of the run: leave --genres out")
+    if before:
+        require_run(before)
+        model_config, training_config, _ = read_config(before)
     else:
         base = PRESETS[preset]
         model_config, training_config = base.model, base.training
@@ -158,6 +166,7 @@ def command(
             skip_unknown=skip_unknown,
             resume=resume,
             overwrite=overwrite,
+            start=start,
             callbacks=[progress.callback],
             on_encoding=progress.start_encoding,
             on_encoded=progress.encoded,

@@ -269,6 +269,11 @@ def _check_intervals(path: Path, labels: pd.DataFrame) -> None:
             raise InputError(f"{path}: expected one group for each trailer, found several for {shown(groups.idxmax())}")
 
 
+def own_group(trailer_id: int) -> str:
+    """Return the name of the group of a trailer that is in no other."""
+    return f"trailer {trailer_id}"
+
+
 def is_weak(trailer_labels: pd.DataFrame) -> bool:
     """Return whether one trailer's labels are about the whole trailer."""
     return bool(trailer_labels["start"].isna().all())

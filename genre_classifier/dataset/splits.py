@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from genre_classifier.dataset.labels import own_group
 from preprocessing.errors import InputError
 from preprocessing.files import shown, write_atomically
 from preprocessing.tables import read_numbers, read_table
@@ -76,6 +77,43 @@ def draw_splits(genres: np.ndarray, groups: Sequence[str], shares: Sequence[floa
         place(which, max(candidates, key=lambda s: (lacking_genres[s, rarest], lacking_trailers[s], noise[s])))
     split_of_group = {names[which]: SPLIT_NAMES[split] for which, split in chosen.items()}
     return [split_of_group[group] for group in groups]
+
+
+def keep_splits(trailers: Sequence[Trailer], before: pd.DataFrame) -> dict[int, str]:
+    """Return the splits that trailers have in another run: their own there, or that of their group.
+
+    Parameters
+    ----------
+    trailers : sequence of Trailer
+    before : DataFrame
+        The rows of that run's `splits.csv`, with sources.
+
+    Returns
+    -------
+    dict of int to str
+        By trailer id; trailers that are new are missing.
+    """
+    of_source = dict(zip(before["source"], before["split"], strict=True))
+    groups = before["group"] if "group" in before else pd.Series(None, index=before.index, dtype=object)
+    of_group = {
+        group: split
+        for trailer_id, group, split in zip(before["trailer_id"], groups, before["split"], strict=True)
+        if group is not None and group != own_group(int(trailer_id))
+    }
+    of_group |= {trailer.group: of_source[trailer.source] for trailer in trailers if trailer.source in of_source}
+    splits = {trailer.trailer_id: of_source.get(trailer.source, of_group.get(trailer.group)) for trailer in trailers}
+    return {trailer_id: split for trailer_id, split in splits.items() if split is not None}
+
+
+def require_kept(table: pd.DataFrame, kept: Mapping[int, str], run: str) -> None:
+    """Refuse splits in which a test trailer of an earlier run would train or choose (InputError)."""
+    split_of = dict(zip(table["trailer_id"].astype(int), table["split"], strict=True))
+    for trailer_id, split in kept.items():
+        if split == "test" != split_of.get(trailer_id, split):
+            raise InputError(
+                f"splits: expected the test trailers of {run} to stay in the split test, found trailer {trailer_id} in "
+                f"{split_of[trailer_id]}: the network would be judged by what it has learned"
+            )
 
 
 def splits_table(trailers: Sequence[Trailer], splits: Sequence[str]) -> pd.DataFrame:

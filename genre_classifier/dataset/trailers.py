@@ -16,7 +16,14 @@ import pandas as pd
 
 from genre_classifier.config import Augmentation
 from genre_classifier.dataset.augmentation import Change, draw_change, possible_lengths
-from genre_classifier.dataset.labels import frame_targets, is_weak, labelled_frames, labels_for_trailers, read_labels
+from genre_classifier.dataset.labels import (
+    frame_targets,
+    is_weak,
+    labelled_frames,
+    labels_for_trailers,
+    own_group,
+    read_labels,
+)
 from genre_classifier.genres import GENRES
 from genre_classifier.network.layers import MAP_PADDING, PADDING
 from genre_classifier.network.memory import let_go
@@ -133,7 +140,7 @@ def load_trailers(
                 targets=frame_targets(rows, times, genres),
                 labelled=labelled_frames(rows, times),
                 weak=is_weak(rows),
-                group=f"trailer {trailer_id}" if group is None or pd.isna(group) else str(group),
+                group=own_group(trailer_id) if group is None or pd.isna(group) else str(group),
                 rows=clip.shape[2],
                 cols=clip.shape[3],
             )

@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from genre_classifier.evaluation import frame_features
+from genre_classifier.dataset import frame_features
 
 # Frames that a logistic regression is fitted on: enough for 116 features, few enough for seconds.
 TRAINING_FRAMES = 20_000

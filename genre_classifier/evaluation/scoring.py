@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import EvaluationConfig
+from genre_classifier.dataset.cuts import find_cuts
 from genre_classifier.dataset.encoded import encode_trailers
 from genre_classifier.dataset.splits import SPLIT_NAMES, read_splits
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.evaluation import baselines
 from genre_classifier.evaluation.clip_scores import score_clips
-from genre_classifier.evaluation.failures import find_cuts
 from genre_classifier.evaluation.score_folder import (
     ScoredTrailer,
     ScoreFolder,

@@ -52,9 +52,9 @@ def held(run: Path) -> Iterator[None]:
 
 
 def require_run(run: Path) -> None:
-    """Refuse a folder that holds no run to resume (InputError)."""
+    """Refuse a folder that holds no run to go on from (InputError)."""
     if not (run / CONFIG).is_file():
-        raise InputError(f"{run}: expected a run to resume, found no {CONFIG} in it")
+        raise InputError(f"{run}: expected a run to go on from, found no {CONFIG} in it")
 
 
 def require_free(run: Path, *, overwrite: bool) -> None:

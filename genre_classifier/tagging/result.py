@@ -60,6 +60,8 @@ class Tags:
         What the file says of its rate.
     size : tuple of int or None
         Width and height in pixels, as shown.
+    cuts : tuple of float
+        Seconds of the hard cuts between the scored frames.
     """
 
     video: Path
@@ -71,6 +73,7 @@ class Tags:
     thumbnails: tuple[Thumbnail, ...] = ()
     fps: float | None = None
     size: tuple[int, int] | None = None
+    cuts: tuple[float, ...] = ()
 
     @property
     def name(self) -> str:

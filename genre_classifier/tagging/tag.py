@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from genre_classifier.config import SCORING_CHUNK, Precision, SegmentConfig
+from genre_classifier.dataset.cuts import CutFinder
 from genre_classifier.network.streaming import ScoreStream, score_clip
 from genre_classifier.tagging.result import Tags, Thumbnail
 from genre_classifier.tagging.scores import scores_table
@@ -129,7 +130,8 @@ def tag_trailer(
     """
     with sampled_frames(video, run.clip_config, timeout=timeout, thumbnails=THUMBNAILS, exact=False) as frames:
         rows: list[ScoredFrame] = []
-        for row in _scored(run, frames, chunk, precision):
+        finder = CutFinder()
+        for row in _scored(run, frames, chunk, precision, finder):
             if rows and row.time <= rows[-1].time:  # the reader has started again
                 rows.clear()
             rows.append(row)
@@ -142,10 +144,15 @@ def tag_trailer(
     config = segment_config or SegmentConfig()
     segments = to_segments(scores, run.thresholds, config, duration=duration)
     size = (int(fields["width"]), int(fields["height"]))
-    return Tags(Path(video), duration, scores, segments, dict(run.thresholds), config, thumbnails, fields["fps"], size)
+    cuts = tuple(map(float, finder.cuts(scores.index.to_numpy())))
+    return Tags(
+        Path(video), duration, scores, segments, dict(run.thresholds), config, thumbnails, fields["fps"], size, cuts
+    )  # fmt: skip
 
 
-def _scored(run: Run, frames: SampledFrames, chunk: int, precision: Precision) -> Iterator[ScoredFrame]:
+def _scored(
+    run: Run, frames: SampledFrames, chunk: int, precision: Precision, finder: CutFinder | None = None
+) -> Iterator[ScoredFrame]:
     stream = ScoreStream(run.model, precision=precision, encoder=run.encoder)
     latest = -np.inf
     # Closing the chunks stops the reading at once, also when whoever takes the rows breaks off.
@@ -153,7 +160,11 @@ def _scored(run: Run, frames: SampledFrames, chunk: int, precision: Precision) -
         for times, pixels in chunks:
             if times[0] <= latest:
                 stream.reset()
+                if finder:
+                    finder.reset()
             latest = times[-1]
+            if finder:
+                finder.feed(pixels)
             for time, row in zip(times, run.calibrate(stream.feed(pixels)), strict=True):
                 yield ScoredFrame(time, row)
 

@@ -88,6 +88,6 @@ def write_tags(
     write_atomically(folder / "viewer.html", viewer_html(tags, folder, trailer=task.source, embedded=copy))
     facts = {
         "duration": tags.duration, "frames": len(tags.scores), "segments_found": len(tags.segments),
-        "shares": tags.shares(), "fps": tags.fps, "size": tags.size,
+        "shares": tags.shares(), "fps": tags.fps, "size": tags.size, "cuts": tags.cuts,
     }  # fmt: skip
     write_atomically(folder / STAMP, json.dumps(stamp | facts, indent=1, ensure_ascii=False) + "\n")

@@ -13,13 +13,15 @@ from urllib.parse import quote
 
 import numpy as np
 
-from genre_classifier.genres import genre_looks
+from genre_classifier.genres import OTHER, genre_looks
 from genre_classifier.pages import data_url, render
 from genre_classifier.tagging.result import FEW_GENRES, Tags, as_jpeg, clock
 from genre_classifier.tagging.segments import frame_borders
 
 
-def viewer_html(tags: Tags, folder: Path, *, trailer: str | None = None, embedded: bytes | None = None) -> str:
+def viewer_html(
+    tags: Tags, folder: Path, *, trailer: str | None = None, embedded: bytes | None = None, scored: bool = True
+) -> str:
     """Return the page.
 
     Parameters
@@ -31,33 +33,38 @@ def viewer_html(tags: Tags, folder: Path, *, trailer: str | None = None, embedde
         What label tables call the video, for labels that are saved from the page; by default its file's name.
     embedded : bytes, optional
         A WebM copy of the video to put inside the page instead of the link.
+    scored : bool
+        False for a page to label what no network has seen: it shows no scores, and is for editing alone.
     """
     source = data_url(embedded, "video/webm") if embedded else relative_url(tags.video, folder)
     return render("viewer.html", title=tags.name, tags=tags, duration=clock(tags.duration, decimals=1),
-                  data=viewer_data(tags) | {"source": source, "embedded": embedded is not None,
+                  rest=OTHER if OTHER in tags.genres else "none of these genres",
+                  data=viewer_data(tags, scored=scored) | {"source": source, "embedded": embedded is not None,
                                             "trailer": trailer or tags.name})  # fmt: skip
 
 
-def viewer_data(tags: Tags) -> dict[str, Any]:
+def viewer_data(tags: Tags, *, scored: bool = True) -> dict[str, Any]:
     """Return what the page's script draws, as JSON types; seconds, and probabilities in [0, 1]."""
     times = tags.scores.index.to_numpy()
     looks = genre_looks(tags.genres)
     aspect = tags.thumbnails[0].picture.shape[1] / tags.thumbnails[0].picture.shape[0] if tags.thumbnails else 16 / 9
-    scores = np.ascontiguousarray(tags.scores.to_numpy())
+    seen = np.ascontiguousarray(tags.scores.to_numpy() if scored else times)
     return {
         "name": tags.name,
-        "digest": hashlib.sha256(scores.tobytes()).hexdigest()[:16],  # edits of other scores begin anew
+        "scored": scored,
+        "digest": hashlib.sha256(seen.tobytes()).hexdigest()[:16],  # edits of other scores begin anew
         "duration": tags.duration,
         "times": _rounded(times, 4),
         "borders": _rounded(frame_borders(times, duration=tags.duration), 4),
+        "cuts": _rounded(np.array(tags.cuts), 4),
         "genres": [
             {
                 "name": genre,
                 "colour": looks[genre].colour,
                 "pattern": looks[genre].pattern,
                 "threshold": tags.thresholds[genre],
-                "scores": _rounded(tags.scores[genre].to_numpy(), 4),
             }
+            | ({"scores": _rounded(tags.scores[genre].to_numpy(), 4)} if scored else {})
             for genre in tags.shown_genres()
         ],
         "few": FEW_GENRES,

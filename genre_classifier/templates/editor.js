@@ -5,17 +5,25 @@
   const STORE = `genre-classifier labels ${data.trailer} ${data.digest}`; // of these tags: others begin anew
   const WIDE = matchMedia("(min-width: 820px)");
   const GRIP = 8; // pixels on either side of an edge
+  const REACH = 6; // pixels from which a cut draws an edge
   let on = false, selected = null, drag = null, open = null, past = [], future = [];
-  let work = null; // { spans: [{ genre, start, end }], whole }: names of genres, seconds; whole: of the whole trailer, or ""
+  let work = null; // { spans: [{ genre, start, end }], whole, checked }: names of genres, seconds; whole: of the whole trailer, or ""
+  let file = null; // that the person chose to save into
 
   /* ---- the labels ---- */
   const found = () => ({
-    spans: genres.flatMap((genre) => genre.segments.map(({ start, end }) => ({ genre: genre.name, start, end }))), whole: "",
+    spans: genres.flatMap((genre) => genre.segments.map(({ start, end }) => ({ genre: genre.name, start, end }))), whole: "", checked: false,
   });
   const copy = (state) => JSON.parse(JSON.stringify(state));
   function snap(time) {
     const at = page.frameAt(limit(time, 0, duration)), low = borders[at], high = borders[at + 1];
     return time - low < high - time ? low : high;
+  }
+  /* With the mouse, edges go to cuts that are near. */
+  function snapNear(time) {
+    const reach = REACH / timeline.querySelector(".lane").clientWidth * duration;
+    const near = data.cuts.filter((cut) => Math.abs(cut - time) <= reach).sort((a, b) => Math.abs(a - time) - Math.abs(b - time))[0];
+    return snap(near ?? time);
   }
   /* Segments of a genre that overlap or touch are one, as in every label file. */
   function joined(spans) {
@@ -53,7 +61,7 @@
     try {
       const kept = JSON.parse(localStorage.getItem(STORE)), names = genres.map((genre) => genre.name);
       const right = (one) => names.includes(one.genre) && 0 <= one.start && one.start < one.end && one.end <= duration + 1e-6;
-      return kept && Array.isArray(kept.spans) && kept.spans.every(right) && ["", ...names].includes(kept.whole) ? kept : null;
+      return kept && Array.isArray(kept.spans) && kept.spans.every(right) && ["", ...names].includes(kept.whole) ? { ...kept, checked: kept.checked === true } : null;
     } catch { return null; }
   }
 
@@ -64,6 +72,8 @@
     for (const id of ["split", "join", "remove", "regenre"]) $(id).disabled = !selected;
     $("regenre").value = selected?.genre ?? "";
     $("whole").value = work.whole;
+    $("checked").checked = work.checked || Boolean(work.whole);
+    $("checked").disabled = Boolean(work.whole);
     for (const node of document.querySelectorAll(".segment, #segments tr")) {
       const chosen = selected !== null && Boolean(node.segment?.span) && same(node.segment.span, selected);
       node.classList.toggle("selected", chosen);
@@ -120,6 +130,7 @@
     if (!next) { say(`no later segment of ${genre}`); return; }
     change((state) => { own(state, selected).end = next.end; }, [genre, start]);
   }
+  const check = () => { if (!work.whole) change((next) => { next.checked = !next.checked; }, selected && [selected.genre, selected.start]); };
   const regenre = (genre) => { const { start } = selected; change((next) => { own(next, selected).genre = genre; }, [genre, start]); };
   function edge(which) {
     const time = snap(page.now()), { genre, start, end } = selected;
@@ -134,21 +145,49 @@
     if (time > start) change((next) => { next.spans.push({ genre: genre.name, start, end: time }); }, [genre.name, start]);
     else show();
   }
-  function save() {
+  function labels() {
     const cell = (text) => /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
     const row = (...cells) => cells.map(String).map(cell).join(",");
-    const other = genres.some((genre) => genre.name === "other");
-    if (!work.whole && !work.spans.length && !other) { say("nothing to save: no segment, and no genre that is called other"); return; }
-    const rows = work.whole ? [row(data.trailer, "", "", work.whole)]
-      : work.spans.length ? work.spans.map((one) => row(data.trailer, one.start, one.end, one.genre))
-      : [row(data.trailer, 0, "inf", "other")];
+    const other = genres.some((genre) => genre.name === "other"), checked = work.checked ? "yes" : "no";
+    if (!work.whole && !work.spans.length && !(other && work.checked)) {
+      say(other ? "nothing to save: no segment, and not checked" : "nothing to save: no segment, and no genre that is called other");
+      return null;
+    }
+    const rows = work.whole ? [row(data.trailer, "", "", work.whole, "yes")]
+      : work.spans.length ? work.spans.map((one) => row(data.trailer, one.start, one.end, one.genre, checked))
+      : [row(data.trailer, 0, "inf", "other", "yes")];
+    return ["trailer,start,end,genre,checked", ...rows, ""].join("\n");
+  }
+  const fileName = `${data.trailer.split("/").at(-1).replace(/\.[^.]*$/, "")}.labels.csv`;
+  async function save() {
+    const text = labels();
+    if (text === null) return;
+    if (file) { await writeFile(text); return; }
     const link = element("a", "", document.body);
-    link.href = URL.createObjectURL(new Blob([["trailer,start,end,genre", ...rows, ""].join("\n")], { type: "text/csv" }));
-    link.download = `${data.trailer.split("/").at(-1).replace(/\.[^.]*$/, "")}.labels.csv`;
+    link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+    link.download = fileName;
     link.click();
     link.remove();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
     say(`saved ${link.download}`);
+  }
+  /* Into a file of the person's choice, and there again from then on, where the browser can. */
+  async function choose() {
+    const text = labels();
+    if (text === null) return;
+    try { file = await window.showSaveFilePicker({ suggestedName: fileName }); } catch { return; /* none was chosen */ }
+    await writeFile(text);
+  }
+  async function writeFile(text) {
+    try {
+      const stream = await file.createWritable();
+      await stream.write(text);
+      await stream.close();
+      say(`saved ${file.name}`);
+    } catch (error) {
+      say(`not saved: ${error.message}`);
+      file = null;
+    }
   }
 
   /* ---- pointer: before the page's own, which scrubs ---- */
@@ -169,8 +208,8 @@
     event.stopImmediatePropagation();
     drag.moved ||= Math.abs(event.clientX - drag.from) > 3;
     if (!drag.moved || drag.mode === "select") return;
-    const time = snap(page.timeAt(event));
-    const fixed = drag.mode === "draw" ? snap(drag.origin) : drag.mode === "start" ? drag.span.end : drag.span.start;
+    const time = snapNear(page.timeAt(event));
+    const fixed = drag.mode === "draw" ? snapNear(drag.origin) : drag.mode === "start" ? drag.span.end : drag.span.start;
     drag.range = [Math.min(fixed, time), Math.max(fixed, time)];
     drag.node ??= Object.assign(element("div", "segment drawing", drag.genre.lane), { segment: null });
     drag.node.dataset.pattern = drag.genre.pattern;
@@ -207,7 +246,7 @@
     if ($("keys").open) return;
     const typing = event.target.closest("input, select, textarea"), plain = !event.ctrlKey && !event.metaKey && !event.altKey;
     const take = (action) => { event.preventDefault(); event.stopImmediatePropagation(); action(); };
-    if (plain && event.key === "e" && !typing) { take(toggle); return; }
+    if (plain && event.key === "e" && !typing && data.scored) { take(toggle); return; }
     if (!hooks.segments) return;
     if ((event.ctrlKey || event.metaKey) && !event.altKey) {
       const key = event.key.toLowerCase();
@@ -227,6 +266,7 @@
     if (selected && mine[event.key]) take(mine[event.key]);
     else if (selected && event.key === "Enter" && !event.target.closest("button, a")) take(playSelected);
     else if (event.key === "n" || event.key === "p") take(() => { const one = page.neighbour(event.key === "n" ? 1 : -1); if (one) select(one.span); });
+    else if (event.key === "c") take(check);
     else if (event.key === "Escape") take(() => { open = null; select(null); });
     else if (event.key === "?") take(() => $("keys").showModal());
   }, true);
@@ -236,12 +276,16 @@
     for (const id of ["regenre", "whole"]) element("option", "", $(id), genre.name).value = genre.name;
   }
   $("edit").addEventListener("click", toggle);
+  if (!data.scored) toggle();
   $("undo").addEventListener("click", undo);
   $("redo").addEventListener("click", redo);
   $("split").addEventListener("click", split);
   $("join").addEventListener("click", joinNext);
   $("remove").addEventListener("click", remove);
   $("save").addEventListener("click", save);
+  $("choose").hidden = !window.showSaveFilePicker;
+  $("choose").addEventListener("click", choose);
+  $("checked").addEventListener("change", check);
   $("help").addEventListener("click", () => $("keys").showModal());
   $("regenre").addEventListener("change", () => { if (selected) regenre($("regenre").value); });
   $("whole").addEventListener("change", () => change((next) => { next.whole = $("whole").value; }));

@@ -5,9 +5,10 @@ const page = (() => {
   const video = $("video"), still = $("still"), timeline = $("timeline"), cursor = $("cursor"), over = $("over");
   const { duration, times, borders, rules, thumbnails } = data;
   const reach = smoothingReach(times, rules.smooth_seconds);
-  const genres = data.genres.map((genre) => ({
-    ...genre, given: genre.threshold, shown: true, smoothed: medianFilter(genre.scores, reach), segments: [],
-  }));
+  const genres = data.genres.map((genre) => {
+    const scores = genre.scores ?? times.map(() => 0); // no network has seen it
+    return { ...genre, scores, given: genre.threshold, shown: true, smoothed: medianFilter(scores, reach), segments: [] };
+  });
   const hooks = { segments: null, pick: null };
   let stopAt = null, playing = null, drawn = null;
 
@@ -208,8 +209,17 @@ const page = (() => {
     pen.setLineDash([5, 4]); pen.lineWidth = 1; pen.globalAlpha = 0.55;
     pen.beginPath(); pen.moveTo(0, y(genre.threshold)); pen.lineTo(width, y(genre.threshold)); pen.stroke();
   }
+  function drawCuts() {
+    const canvas = $("cuts"), width = canvas.clientWidth, height = canvas.clientHeight, scale = window.devicePixelRatio || 1;
+    canvas.width = Math.round(width * scale); canvas.height = Math.round(height * scale);
+    const pen = canvas.getContext("2d");
+    pen.scale(scale, scale);
+    pen.fillStyle = getComputedStyle(timeline).getPropertyValue("--faint");
+    for (const cut of data.cuts) pen.fillRect(Math.round(cut / duration * width), 0, 1, height);
+  }
   function layout() {
     for (const genre of genres) draw(genre);
+    drawCuts();
     const strip = $("strip"), places = Math.max(1, Math.round(strip.clientWidth / (strip.clientHeight * limit(data.aspect, 0.5, 2.4))));
     if (thumbnails.length && strip.childElementCount !== places) {
       strip.replaceChildren(...Array.from({ length: places }, (_, place) => {
@@ -229,6 +239,7 @@ const page = (() => {
   const longest = Math.max(...genres.map((genre) => genre.name.length));
   document.documentElement.style.setProperty("--names", `${limit(0.55 * longest + 1.9, 6.4, 9.5)}rem`);
   if (!thumbnails.length) $("strip").hidden = true;
+  if (!data.cuts.length) $("cuts").hidden = true;
   genres.forEach((genre, index) => {
     const toggle = (parent) => {
       const button = element("button", "toggle", parent);

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from genre_classifier.network.encoder import Encoder, build_encoder, read_encode
 from genre_classifier.network.memory import frame_multiplications, require_training_memory
 from genre_classifier.run_folder import layout
 from genre_classifier.run_folder.card import data_digest, read_card
-from genre_classifier.run_folder.run import read_config
+from genre_classifier.run_folder.run import Run, load_run, read_config
 from preprocessing.clips import CONFIG_NAME, read_clip_config
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError
@@ -49,6 +49,8 @@ class Plan:
         Of the data.
     encoder : Encoder or None
         What the clips go through before the network sees them.
+    start : Run or None
+        Whose weights are the first ones.
     """
 
     model_config: ModelConfig
@@ -59,6 +61,7 @@ class Plan:
     parts: dict[str, list[Trailer]]
     digest: str
     encoder: Encoder | None
+    start: Run | None
 
     @property
     def fingerprint(self) -> str:
@@ -77,13 +80,14 @@ def plan_training(
     splits_file: Path | None,
     skip_unknown: bool,
     resume: bool,
+    start: Path | None = None,
     processes: int = 1,
 ) -> Plan:
     """Decide everything that a training needs; nothing is written.
 
     Parameters
     ----------
-    clips, labels, run, model_config, training_config, splits_file, skip_unknown, resume
+    clips, labels, run, model_config, training_config, splits_file, skip_unknown, resume, start
         As for `genre_classifier.training.train.train`.
     processes : int
         How many train together, each on its share of every batch.
@@ -91,13 +95,14 @@ def plan_training(
     Raises
     ------
     InputError
-        For input that cannot be used, or that is not that of the run to resume.
+        For input that cannot be used, or that is not that of the run to resume or to start from.
     WorkError
         When the machine has too little memory for it.
     """
     stored = read_config(run) if resume else None
-    training_config = training_config or (stored[1] if stored else TrainingConfig())
-    model_config = model_config or (stored[0] if stored else ModelConfig())
+    first = load_run(start) if start is not None else None
+    training_config = training_config or (stored[1] if stored else first.training_config if first else TrainingConfig())
+    model_config = model_config or (stored[0] if stored else first.model_config if first else ModelConfig())
     trailers = load_trailers(clips, labels, genres=model_config.genres, skip_unknown=skip_unknown)
     model_config = dataclasses.replace(model_config, rows=trailers[0].rows, cols=trailers[0].cols)
     encoder = _encoder(model_config, run if stored else None)
@@ -109,8 +114,17 @@ def plan_training(
     clip_config = _clip_config(clips, trailers)
     digest = data_digest(trailers)
     if stored:
-        _refuse_changes(run, stored, (model_config, training_config, clip_config), digest)
-    table = _split(trailers, training_config, splits_file or (run / layout.SPLITS if resume else None))
+        _refuse_changes(run, stored, (model_config, training_config, clip_config))
+        _refuse_other_data(run, digest)
+    kept: dict[int, str] = {}
+    if first:
+        stored_sizes = (first.model_config, first.clip_config)
+        _refuse_changes(first.path, stored_sizes, (model_config, clip_config), what="start from")
+        kept = splits.keep_splits(trailers, splits.read_splits(first.path / layout.SPLITS))
+    given = splits_file or (run / layout.SPLITS if resume else None)
+    table = splits.read_splits(given) if given else _split(trailers, training_config, kept)
+    if first:
+        splits.require_kept(table, kept, str(first.path))
     parts = splits.apply_splits(trailers, table, str(splits_file or run / layout.SPLITS))
     _note_gaps(parts, model_config, training_config)
     require(
@@ -132,7 +146,7 @@ def plan_training(
         f"to learn from"
     )
     before = stored[1] if stored else None
-    return Plan(model_config, training_config, clip_config, before, table, parts, digest, encoder)
+    return Plan(model_config, training_config, clip_config, before, table, parts, digest, encoder, first)
 
 
 def _encoder(config: ModelConfig, run: Path | None) -> Encoder | None:
@@ -151,14 +165,13 @@ def _refuse_changed_pixels(config: TrainingConfig) -> None:
         )
 
 
-def _split(trailers: Sequence[Trailer], config: TrainingConfig, given: Path | None) -> pd.DataFrame:
-    if given is not None:
-        return splits.read_splits(given)
+def _split(trailers: Sequence[Trailer], config: TrainingConfig, kept: Mapping[int, str]) -> pd.DataFrame:
+    """Draw the splits of trailers that do not have one already."""
     shares = (1 - config.validation_share - config.test_share, config.validation_share, config.test_share)
     # Nothing can be judged by a trailer that is not checked: with all of its group it trains.
     partly = {trailer.group for trailer in trailers if not trailer.labelled.all()}
-    drawn = [trailer for trailer in trailers if trailer.group not in partly]
-    names = dict.fromkeys((trailer.trailer_id for trailer in trailers), "train")
+    drawn = [trailer for trailer in trailers if trailer.group not in partly and trailer.trailer_id not in kept]
+    names = {trailer.trailer_id: kept.get(trailer.trailer_id, "train") for trailer in trailers}
     if drawn:
         genres, groups = np.stack([trailer.genres for trailer in drawn]), [trailer.group for trailer in drawn]
         found = splits.draw_splits(genres, groups, shares, seed=config.seed)
@@ -198,13 +211,16 @@ def _clip_config(clips: Path, trailers: Sequence[Trailer]) -> ClipConfig:
     return recorded
 
 
-def _refuse_changes(run: Path, stored: tuple[Any, ...], given: tuple[Any, ...], digest: str) -> None:
+def _refuse_changes(run: Path, stored: tuple[Any, ...], given: tuple[Any, ...], *, what: str = "resume") -> None:
     for old, new in zip(stored, given, strict=True):
         for name, value in old.to_dict().items():
             if name not in _CHANGEABLE and value != new.to_dict()[name]:
                 raise InputError(
-                    f"{run}: expected the options of the run to resume, found {name} = {new.to_dict()[name]!r} "
+                    f"{run}: expected the options of the run to {what}, found {name} = {new.to_dict()[name]!r} "
                     f"where it has {value!r}"
                 )
+
+
+def _refuse_other_data(run: Path, digest: str) -> None:
     if read_card(run)["data_digest"] != digest:
         raise InputError(f"{run}: expected the clips and labels of the run to resume, found others")

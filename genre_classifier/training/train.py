@@ -45,6 +45,7 @@ def train(
     skip_unknown: bool = False,
     resume: bool = False,
     overwrite: bool = False,
+    start: Path | str | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     on_encoding: Callable[[int], None] | None = None,
     on_encoded: Callable[[int], None] | None = None,
@@ -74,6 +75,9 @@ def train(
         patience may change.
     overwrite : bool
         Replace a run folder that exists; files in it that no training writes stay.
+    start : path, optional
+        A run to go on from: its weights are the first ones, its options those that are not given, and its trailers stay
+        in their splits.
     callbacks : sequence of keras Callback
         Added to the project's own.
     on_encoding, on_encoded : callable, optional
@@ -96,7 +100,8 @@ def train(
     ------
     InputError
         For unusable input; a run folder that exists without `resume` or `overwrite`, or that another training works
-        in; a resume with other data or other options.
+        in; a resume with other data or other options; a run to start from whose network or clips are others, or whose
+        test trailers would be learned from.
     WorkError
         When the machine has too little memory for it, the run folder cannot be written, or the weights run away.
     """
@@ -118,6 +123,7 @@ def train(
             splits_file=splits_file,
             skip_unknown=skip_unknown,
             resume=resume,
+            start=None if start is None else Path(start),
             processes=peers.count,
         )
         config, genres = plan.training_config, plan.model_config.genres
@@ -131,7 +137,9 @@ def train(
         else:
             model, rows, kept = build_model(plan.model_config), [], None
             compile_model(model, config)
-            if plan.encoder is not None and first:
+            if plan.start is not None:
+                model.set_weights(plan.start.model.get_weights())
+            elif plan.encoder is not None and first:
                 start_from_components(model, parts["train"])
         model.configure(chunk=config.chunk, bptt=config.bptt, precision=config.precision, seed=config.seed, peers=peers)
         own_callbacks: list[keras.callbacks.Callback] = []
@@ -197,6 +205,8 @@ def _begin(run: Path, plan: Plan, rows: checkpoints.Rows, command: str) -> None:
         write_config(run, plan.model_config, plan.training_config, plan.clip_config)
         write_splits(run / layout.SPLITS, plan.splits)
         card = new_card(command=command, seed=plan.training_config.seed, data_digest=plan.digest, parts=plan.parts)
+        if plan.start is not None:
+            card["started_from"] = {"run": str(plan.start.path), "model_sha256": plan.start.sha256}
         write_card(run, card)
     elif plan.before != plan.training_config:
         _note_schedule(rows, plan.before, plan.training_config)

@@ -29,6 +29,7 @@ BASES = {
     "tag": "run videos --out out",
     "evaluate": "run clips labels.csv --out out",
     "export": "tags out --to chapters",
+    "label": "videos --out out",
     "labels": "labels.csv out.csv",
     "synthesize": "out",
     "squares": "--out out",
@@ -42,6 +43,7 @@ WORK = {
     "tag": ("genre_classifier.tagging.folder", "tag_videos"),
     "evaluate": ("genre_classifier.evaluation.steps", "run_evaluation"),
     "export": ("genre_classifier.exports.export", "export_tags"),
+    "label": ("genre_classifier.tagging.label_page", "write_label_page"),
     "labels": ("genre_classifier.dataset.labels", "write_labels"),
     "synthesize": ("genre_classifier.dataset.synthetic", "synthesize"),
     "squares": ("genre_classifier.moving_squares.run", "run_squares"),
@@ -160,6 +162,7 @@ def test_an_empty_argument_is_refused(attempt):
 PLACES = {
     "export": ("export IN out --to chapters", "export tags OUT --to chapters"),
     "labels": ("labels IN out.csv", "labels labels.csv OUT", "labels labels.csv out.csv --genre-map IN"),
+    "label": ("label IN --out out", "label videos --out OUT"),
     "synthesize": ("synthesize OUT",),
     "demo": ("demo --out OUT",),
     "squares": ("squares --out OUT", "squares --resume --out IN"),
@@ -168,7 +171,8 @@ PLACES = {
     "tag": ("tag IN videos --out out", "tag run IN --out out", "tag run videos --out OUT"),
     "train": (
         "train IN labels.csv out", "train clips IN out", "train clips labels.csv OUT",
-        "train clips labels.csv out --splits IN", "train clips labels.csv out --genre-map IN",
+        "train clips labels.csv out --splits IN", "train clips labels.csv out --from IN",
+        "train clips labels.csv out --genre-map IN",
         "train IN labels.csv out --resume", "train clips labels.csv IN --resume",
     ),
     "evaluate": (

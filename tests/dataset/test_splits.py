@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre_classifier.dataset.splits import SPLIT_NAMES, check_leakage, draw_splits, read_splits, write_splits
+from genre_classifier.dataset.labels import own_group
+from genre_classifier.dataset.splits import (
+    SPLIT_NAMES,
+    check_leakage,
+    draw_splits,
+    keep_splits,
+    read_splits,
+    require_kept,
+    splits_table,
+    write_splits,
+)
 from preprocessing.errors import InputError
 
 SHARES = (0.6, 0.2, 0.2)
@@ -71,3 +84,19 @@ def test_a_bad_table_is_refused(tmp_path, text, expected):
     (tmp_path / "splits.csv").write_text(text)
     with pytest.raises(InputError, match=expected):
         read_splits(tmp_path / "splits.csv")
+
+
+def test_splits_of_another_run_are_kept_by_source_and_group() -> None:
+    def trailer(trailer_id: int, source: str, group: str = "") -> Any:
+        return SimpleNamespace(trailer_id=trailer_id, source=source, group=group or own_group(trailer_id))
+
+    rows = [(0, "a", "test", "trailer 0"), (1, "b", "train", "film"), (2, "c", "validation", "trailer 2")]
+    before = pd.DataFrame(rows, columns=["trailer_id", "source", "split", "group"])
+    # Numbered anew; "b" is gone, its film has another trailer; "e" belongs to "a".
+    now = [trailer(2, "a", "pair"), trailer(1, "c"), trailer(0, "d", "film"), trailer(3, "e", "pair"), trailer(4, "f")]
+    kept = keep_splits(now, before)
+    assert kept == {2: "test", 1: "validation", 0: "train", 3: "test"}
+    table = splits_table(now, ["test", "train", "train", "train", "test"])
+    with pytest.raises(InputError, match="of runs/a to stay in the split test, found trailer 3 in train"):
+        require_kept(table, kept, "runs/a")
+    require_kept(splits_table(now, ["test", "train", "train", "test", "train"]), kept, "runs/a")

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from genre_classifier.evaluation import baselines, frame_features
+from genre_classifier.dataset import frame_features
+from genre_classifier.evaluation import baselines
 
 
 def clips_of(kind, rng, number=4, frames=60):

@@ -5,7 +5,6 @@ import pytest
 
 from genre_classifier.evaluation import failures
 from genre_classifier.evaluation.alignment import align
-from genre_classifier.evaluation.failures import find_cuts
 from genre_classifier.genres import GENRES
 from genre_classifier.tagging.scores import scores_table
 from tests.evaluation_cases import label_table
@@ -66,18 +65,3 @@ def test_errors_by_distance_to_the_nearest_cut():
 
 def test_trailers_without_cuts_are_left_out():
     assert sum(row["frames"] for row in failures.errors_by_cut_distance(case(), {"t": np.zeros(0)})) == 0
-
-
-def test_cuts_are_found_between_shots_and_not_in_motion():
-    rng = np.random.default_rng(0)
-    clip = np.empty((60, 3, 40, 40), dtype=np.uint8)
-    for shot, colour in enumerate(([200, 30, 30], [30, 30, 200], [210, 210, 60])):
-        for frame in range(shot * 20, shot * 20 + 20):
-            clip[frame] = np.array(colour, dtype=np.uint8)[:, None, None]
-            left = frame % 20  # a square moves through the shot
-            clip[frame, :, 10:20, left : left + 10] = 128
-    clip = np.clip(clip.astype(int) + rng.integers(-6, 7, clip.shape), 0, 255).astype(np.uint8)
-    times = np.arange(60) * 0.1
-    np.testing.assert_allclose(find_cuts(clip, times), [1.95, 3.95])
-    assert find_cuts(clip[:1], times[:1]).size == 0
-    assert find_cuts(clip[:15], times[:15]).size == 0

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genre_classifier.dataset.labels import read_labels
+from genre_classifier.cli import _run
+from genre_classifier.dataset.labels import is_checked, read_labels
 from genre_classifier.genres import GENRES
 from genre_classifier.tagging.result import Tags
 from genre_classifier.tagging.segments import frame_borders
@@ -20,12 +21,13 @@ from tests.browser import Tab, opened, wait
 from tests.tag_examples import SECONDS, example_tags, write_webm
 
 Spans = list[tuple[str, float, float]]
+CUTS = (1.025, 2.125)  # between two frames
 
 
 @pytest.fixture(scope="module")
 def tagged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tags]:
     folder = tmp_path_factory.mktemp("viewer")
-    tags = example_tags(write_webm(folder / "film.webm"))
+    tags = dataclasses.replace(example_tags(write_webm(folder / "film.webm")), cuts=CUTS)
     path = folder / "tags" / "viewer.html"
     path.parent.mkdir()
     path.write_text(viewer_html(tags, path.parent, trailer="more/film, one.webm"), encoding="utf-8")
@@ -190,7 +192,75 @@ def test_a_whole_trailer_and_an_empty_one(page: Any, tagged: tuple[Path, Tags], 
     while page.locator(".segment").count():
         page.locator("#segments tr").first.click()
         page.keyboard.press("Backspace")
+    page.click("#save")
+    assert page.inner_text("#edited") == "nothing to save: no segment, and not checked"
+    page.keyboard.press("c")
     assert save(page, tmp_path)[["start", "end", "genre"]].to_numpy().tolist() == [[0.0, np.inf, "other"]]
+
+
+def test_who_has_watched_it_all_says_so(page: Any, tagged: tuple[Path, Tags], tmp_path: Path) -> None:
+    assert not is_checked(save(page, tmp_path))
+    page.check("#checked")
+    assert is_checked(save(page, tmp_path))
+    page.reload()
+    wait(page, "document.querySelector('#video').readyState >= 2")
+    page.keyboard.press("e")
+    assert page.is_checked("#checked")
+    page.keyboard.press("Control+z")  # nothing to undo after a reload
+    page.keyboard.press("c")
+    assert_spans(save(page, tmp_path), found(tagged[1]))
+    assert not is_checked(save(page, tmp_path))
+
+
+def test_edges_go_to_cuts_that_are_near(page: Any, tagged: tuple[Path, Tags], tmp_path: Path) -> None:
+    while page.locator(".segment").count():
+        page.locator(".segment").first.click()
+        page.keyboard.press("Delete")
+    near = 4 / lane(page, "terror")["width"] * SECONDS  # four pixels
+    drag(page, "terror", CUTS[0] + near, CUTS[1] - near)
+    drag(page, "comedy", 3.01, 3.61)  # far from any
+    rows = [("terror", *CUTS), ("comedy", border_near(tagged[1], 3.01), border_near(tagged[1], 3.61))]
+    assert_spans(save(page, tmp_path), rows)
+
+
+def test_labels_go_into_a_file_of_choice_where_the_browser_can(page: Any, tagged: tuple[Path, Tags]) -> None:
+    page.evaluate(
+        """() => { window.written = []; window.showSaveFilePicker = async (options) => ({ name: options.suggestedName,
+          createWritable: async () => { if (window.diskFull) throw new Error("disk full");
+            return { write: async (text) => { window.written.push(text); }, close: async () => {} }; } }); }"""
+    )
+    page.click("#choose")
+    wait(page, "window.written.length === 1")
+    page.keyboard.press("c")
+    page.keyboard.press("Control+s")  # into the same file
+    wait(page, "window.written.length === 2")
+    first, second = page.evaluate("window.written")
+    assert first.splitlines()[0] == "trailer,start,end,genre,checked"
+    assert second == first.replace(",no", ",yes")
+    assert len(first.splitlines()) == 1 + len(tagged[1].segments)
+    page.evaluate("window.diskFull = true")
+    page.keyboard.press("Control+s")
+    wait(page, "document.querySelector('#edited').textContent.startsWith('not saved')")
+    assert page.inner_text("#edited") == "not saved: disk full"
+
+
+def test_a_page_without_scores_is_for_labels_alone(tab: Tab, tmp_path: Path) -> None:
+    video = write_webm(tmp_path / "film.webm")
+    assert _run(["label", str(video), "--out", str(tmp_path / "pages"), "--genres", "drama,other"]) == 0
+    page = opened(tab, tmp_path / "pages" / "film.html")
+    for hidden in ("#edit", ".panel", ".lane canvas"):
+        assert page.locator(hidden).first.is_hidden()
+    page.keyboard.press("e")  # there is nothing else
+    assert page.is_visible("#tools")
+    page.keyboard.press("1")
+    seek(page, 2.01)
+    page.keyboard.press("1")
+    with page.expect_download() as download:
+        page.click("#save")
+    download.value.save_as(tmp_path / "saved.csv")
+    labels = read_labels(tmp_path / "saved.csv", genres=("drama", "other"))
+    assert labels[["trailer", "start", "genre", "checked"]].to_numpy().tolist() == [["film.webm", 0.0, "drama", False]]
+    assert labels["end"][0] == pytest.approx(2.0, abs=0.051)
 
 
 def test_what_is_kept_but_damaged_is_not_taken(page: Any, tagged: tuple[Path, Tags], tmp_path: Path) -> None:

@@ -329,7 +329,7 @@ def test_resuming_with_other_options_or_data_is_refused(finished, data, tmp_path
         train(data[0], labels, run, resume=True)
     with pytest.raises(InputError, match="the run folder exists"):
         train(*data, run)
-    with pytest.raises(InputError, match="expected a run to resume"):
+    with pytest.raises(InputError, match="expected a run to go on from"):
         train(*data, tmp_path / "none", resume=True)
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
     assert not (tmp_path / "none").exists()
@@ -477,3 +477,24 @@ def test_trailers_that_are_not_checked_train_and_judge_nothing(data, tmp_path):
             clips, tmp_path / "labels.csv", tmp_path / "other", model_config=TINY, training_config=config,
             splits_file=tmp_path / "splits.csv",
         )  # fmt: skip
+
+
+def test_a_run_goes_on_from_another_with_more_labels(data, finished, tmp_path):
+    clips, labels = data
+    config = dataclasses.replace(CONFIG, epochs=1, learning_rate=1e-30)
+    with pytest.raises(InputError, match=r"expected the options of the run to start from, found branch_filters = 3"):
+        train(clips, labels, tmp_path / "x", start=finished, model_config=dataclasses.replace(TINY, branch_filters=3))
+    train(clips, labels, tmp_path / "more", training_config=config, start=finished)
+    before, after = load_run(finished), load_run(tmp_path / "more")
+    for one, other in zip(before.model.trainable_weights, after.model.trainable_weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    old, new = (read_splits(run / layout.SPLITS) for run in (finished, tmp_path / "more"))
+    assert old.to_dict() == new.to_dict()
+    card = json.loads((tmp_path / "more" / layout.CARD).read_text())
+    assert card["started_from"]["model_sha256"] == before.sha256
+    judged = old.loc[old["split"] == "test", "trailer_id"].iloc[0]
+    other = old.assign(split=old["split"].where(old["trailer_id"] != judged, "train"))
+    other.to_csv(tmp_path / "splits.csv", index=False)
+    with pytest.raises(InputError, match=f"stay in the split test, found trailer {judged} in train"):
+        train(clips, labels, tmp_path / "y", start=finished, splits_file=tmp_path / "splits.csv")
+    assert not (tmp_path / "y").exists()

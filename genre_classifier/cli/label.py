@@ -1,0 +1,65 @@
+"""`genre-classifier label`: pages on which videos are labelled by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from genre_classifier.cli.config_options import value_option
+from genre_classifier.cli.output import note, say
+from preprocessing.config import TIMEOUT_SECONDS, Timeout
+
+
+@click.command("label")
+@click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="VIDEO...")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the pages.")
+@click.option("--genres", metavar="NAMES",
+              help="That can be marked, with commas between.  [default: the article's six]")  # fmt: skip
+@value_option("--timeout", Timeout, default=TIMEOUT_SECONDS)
+def command(videos: tuple[Path, ...], out: Path, genres: str | None, timeout: float) -> int:
+    """Write a page for each video, or each in a folder, on which its genres are marked by hand.
+
+    The pages need no server, and keep what is marked until it is saved as a label file; `labels` joins those files. A
+    page that is written anew keeps what was marked on it.
+
+    \b
+    Example:
+      genre-classifier label trailers/ --out pages/
+      genre-classifier labels pages/*.csv labels.csv
+    """
+    from genre_classifier.cli.progress import VideoTime
+    from genre_classifier.genres import GENRES, genre_list
+    from genre_classifier.tagging.label_page import write_label_page
+    from genre_classifier.tagging.tasks import plan_tasks
+    from preprocessing.errors import InputError
+    from preprocessing.files import make_folder
+    from preprocessing.sources import name_videos
+
+    named = genre_list(genres) if genres else GENRES
+    tasks = plan_tasks(name_videos(videos), out)
+    make_folder(out)
+    failed = 0
+    sizes = {str(task.video): task.video.stat().st_size if task.video.is_file() else 0 for task in tasks}
+    progress = VideoTime(sizes, "label")
+    try:
+        for task in tasks:
+            page, key = out / f"{task.folder.name}.html", str(task.video)
+            progress.start(task.source)
+
+            def step(now: float, end: float, frames: int, key: str = key) -> None:
+                progress.step(key, now, end, frames)
+
+            try:
+                write_label_page(page, task.video, task.source, genres=named, timeout=timeout, on_progress=step)
+            except InputError as error:
+                failed += 1
+                with progress.bar.external_write_mode():
+                    note(f"genre-classifier: {error}")
+            else:
+                with progress.bar.external_write_mode():
+                    say(str(page))
+            progress.finish(key)
+    finally:
+        progress.close()
+    return 2 if failed == len(tasks) else 0

@@ -1,0 +1,84 @@
+"""A page on which a person labels a video that no network has seen: the viewer, without scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from genre_classifier.config import SegmentConfig
+from genre_classifier.dataset.cuts import CutFinder
+from genre_classifier.tagging.result import Tags, Thumbnail
+from genre_classifier.tagging.scores import scores_table
+from genre_classifier.tagging.segments import to_segments, video_end
+from genre_classifier.tagging.viewer import viewer_html
+from preprocessing.config import TIMEOUT_SECONDS, ClipConfig
+from preprocessing.files import write_atomically
+from preprocessing.sampled import sampled_frames
+
+FRAMES = 10_000  # every frame of a trailer, so that edges lie on true frames; of two hours more than one a second
+_SIZE = 64  # rows and columns in which cuts are looked for
+_THUMBNAILS = 64
+_BATCH_FRAMES = 64
+
+
+def write_label_page(
+    page: Path,
+    video: Path,
+    source: str,
+    *,
+    genres: Sequence[str],
+    timeout: float = TIMEOUT_SECONDS,
+    on_progress: Callable[[float, float, int], None] | None = None,
+) -> None:
+    """Read a video and write its page.
+
+    Parameters
+    ----------
+    page : Path
+        What is written; the video is linked relative to it.
+    video : Path
+        The file.
+    source : str
+        What label tables call it.
+    genres : sequence of str
+        That it can be labelled with.
+    timeout : float
+        Seconds without a new frame after which the video is given up.
+    on_progress : callable, optional
+        Called after each frame with its time, that of the last one, and how many frames are read.
+
+    Raises
+    ------
+    InputError
+        If the video cannot be read.
+    WorkError
+        If the page cannot be written.
+    """
+    finder, latest, count = CutFinder(), -np.inf, 0
+    waiting: list[np.ndarray] = []
+    config = ClipConfig(frames=FRAMES, size=_SIZE)
+    with sampled_frames(video, config, timeout=timeout, thumbnails=_THUMBNAILS, exact=False) as frames:
+        for time, frame in frames:
+            if time <= latest:  # the reader has started again
+                finder.reset()
+                waiting, count = [], 0
+            latest, count = time, count + 1
+            waiting.append(frame)
+            if len(waiting) == _BATCH_FRAMES:
+                finder.feed(np.stack(waiting))
+                waiting = []
+            if on_progress:
+                on_progress(time, float(frames.times[-1]), count)
+        if waiting:
+            finder.feed(np.stack(waiting))
+        times, fields = frames.times, frames.fields
+        thumbnails = tuple(Thumbnail(*one) for one in frames.thumbnails)
+    duration = video_end(times, float(fields["duration"]))
+    nothing = scores_table(times, np.zeros((len(times), len(genres)), np.float32), genres)
+    rules, thresholds = SegmentConfig(), dict.fromkeys(genres, 1.0)
+    segments = to_segments(nothing, thresholds, rules, duration=duration)
+    cuts = tuple(map(float, finder.cuts(times)))
+    tags = Tags(video, duration, nothing, segments, thresholds, rules, thumbnails, cuts=cuts)
+    write_atomically(page, viewer_html(tags, page.parent, trailer=source, scored=False))
