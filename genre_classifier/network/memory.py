@@ -154,8 +154,9 @@ def training_bytes(
     # Frames as read (int16 where they are padded) and as given to the backend; where clips are trained whole, the next
     # batch waits too.
     pixels = (3 if chunks == 1 else 2) * _read_bytes(config) * length
-    # Weights, their gradients (two sets while they are added up) and Adam's two moments.
-    fixed = BASE_BYTES + weight_bytes(config) * (5 if chunks == 1 else 6)
+    # Weights, their gradients (two sets while they are added up) and Adam's two moments; then a checkpoint, which Keras
+    # puts together in memory: weights and moments once more.
+    fixed = BASE_BYTES + weight_bytes(config) * (8 if chunks == 1 else 9)
     return fixed + batch * (length * kept + working + borders * _state_bytes(config) + pixels)
 
 

@@ -1,0 +1,38 @@
+"""The pictures of pages in `docs/images`: `python -m tests.screenshots DEMO`, a folder that `demo` has filled."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from genre_classifier.cli import _run
+from tests.browser import Tab, chromium, opened
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+
+
+def take(browser: Any, path: Path, picture: str, keys: tuple[str, ...] = (), fragment: str = "") -> None:
+    """Open a page, press keys, and keep what is seen."""
+    page = opened(Tab(browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()), path, fragment)
+    for key in keys:
+        page.keyboard.press(key)
+    page.wait_for_timeout(500)
+    page.screenshot(path=IMAGES / picture)
+
+
+def main(demo: Path) -> None:
+    """Take all pictures."""
+    (viewer,) = (demo / "tags").glob("*/viewer.html")
+    with chromium() as browser, tempfile.TemporaryDirectory(dir=demo) as pages:
+        take(browser, viewer, "viewer.png", fragment="#t=4")
+        take(browser, viewer, "editor.png", ("e", "n", "c"), fragment="#t=1")
+        video = demo / "trailers" / f"{viewer.parent.name}.mp4"
+        assert _run(["label", str(video), "--out", pages]) == 0
+        marks = ("2", *["ArrowRight"] * 3, "2", "4", *["ArrowRight"] * 2, "4", "Home")
+        take(browser, Path(pages) / f"{viewer.parent.name}.html", "label.png", marks)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
