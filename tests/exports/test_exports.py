@@ -1,4 +1,4 @@
-"""Exports, each read back by a library that others wrote: pympi, OpenTimelineIO, PyAV (FFmpeg), iiif-prezi3."""
+"""Exports, each read back by a library that others wrote: pympi, OpenTimelineIO, PyAV (FFmpeg), iiif-prezi3, mmif-python."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import click
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genre_classifier.cli import _run
+from genre_classifier.cli import _run, group
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.exports.chapters import chapters
-from genre_classifier.exports.editing import start_frame
+from genre_classifier.exports.export import FORMATS
 from genre_classifier.exports.tagged import RATES, TaggedVideo, exact_rate, frame_at, read_video
+from genre_classifier.exports.timecode import start_frame
 from genre_classifier.genres import GENRES
 from genre_classifier.tagging.segment_files import write_segments
 from preprocessing.errors import InputError
@@ -169,7 +172,7 @@ def test_what_is_missing_is_said(tags: Path, tmp_path: Path, capsys, monkeypatch
     bare = tagged(tmp_path / "bare", fps=None, size=None)
     assert "give --fps" in refused(str(bare), out, "--to", "otio")
     assert "tag it again" in refused(str(bare), out, "--to", "iiif")
-    for name, module in (("eaf", "pympi.Elan"), ("otio", "opentimelineio"), ("iiif", "iiif_prezi3")):
+    for name, module in (("eaf", "pympi.Elan"), ("otio", "opentimelineio"), ("iiif", "iiif_prezi3"), ("mmif", "mmif")):
         monkeypatch.setitem(sys.modules, module, None)
         assert "pip install 'genre-classifier[export]'" in refused(str(tags), out, "--to", name)
 
@@ -182,14 +185,128 @@ def test_a_rate_without_timecode_is_no_obstacle_to_markers(tmp_path: Path) -> No
     assert clip.markers[1].marked_range.start_time.value == 30
 
 
-def test_drop_frame_is_not_mixed_with_other_timecode(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("opentimelineio")
+@pytest.mark.parametrize(
+    ("timecode", "mode", "in_list", "in_video"),
+    [
+        ("01:00:00;00", "DROP FRAME", "00:00:04;15 00:00:07;07", "01:00:04;15 01:00:07;07"),
+        ("01:00:00:00", "NON-DROP FRAME", "00:00:04:15 00:00:07:07", "01:00:04:15 01:00:07:07"),
+        ("00:59:58;00", "DROP FRAME", "00:00:04;15 00:00:07;07", "01:00:02;15 01:00:05;07"),
+        ("00:58:58;00", "DROP FRAME", "00:00:04;15 00:00:07;07", "00:59:02;17 00:59:05;09"),  # two numbers are left out
+        ("00:58:58:00", "NON-DROP FRAME", "00:00:04:15 00:00:07:07", "00:59:02:15 00:59:05:07"),
+    ],
+)
+def test_a_list_counts_as_its_start_timecode_does(
+    tmp_path: Path, timecode: str, mode: str, in_list: str, in_video: str
+) -> None:
+    pytest.importorskip("otio_cmx3600_adapter")
     tags = tagged(tmp_path / "tags", fps=29.97)
-    out = str(tmp_path / "out")
-    assert _run(["export", str(tags), out, "--to", "edl", "--start-timecode", "01:00:00:00"]) == 2
-    assert "expected a --start-timecode hh:mm:ss;ff" in capsys.readouterr().err
-    files = exported(tags, tmp_path / "out", "--to", "edl", "--start-timecode", "01:00:00;00")
-    assert "01:00:04;15 01:00:07;07" in files["film one.comedy.edl"].read_text().replace("  ", " ")
+    files = exported(tags, tmp_path / "out", "--to", "edl", "--start-timecode", timecode)
+    lines = files["film one.comedy.edl"].read_text().splitlines()
+    assert lines[1] == f"FCM: {mode}"
+    (event,) = (line for line in lines if line.startswith("002"))
+    assert event.endswith(f"{in_video} {in_list}")
+
+
+# --- start timecodes of files ----------------------------------------------------------------------------------------
+
+
+def media(path: Path, rate: Fraction, timecode: str | None, codec: str = "mpeg4") -> Path:
+    """Write a short video with FFmpeg: a timecode goes into a track (mov, mp4), the material package (mxf) or a tag."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        if timecode:
+            container.metadata["timecode"] = timecode
+        stream = container.add_stream(codec, rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for value in range(4):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 40 * value, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "fps", "timecode", "expected"),
+    [
+        ("a.mov", 25.0, "10:00:00:05", 900005),
+        ("a.mp4", 23.98, "01:00:00:00", 86400),
+        ("a.mkv", 25.0, "10:00:00:00", 900000),
+        ("a.mxf", 25.0, "10:00:00:00", 900000),
+        ("a.mov", 29.97, "01:00:00;00", 107892),
+        ("a.mov", 29.97, "01:00:00:00", 108000),
+        ("a.mp4", 59.94, "01:00:00;00", 215784),
+        ("a.mkv", 25.0, "10:00:00;00", 900000),  # at 25 frames per second no number is dropped
+        ("a.mp4", 25.0, None, 0),
+    ],
+)
+def test_a_file_tells_its_start_timecode(
+    tmp_path: Path, name: str, fps: float, timecode: str | None, expected: int
+) -> None:
+    otio = pytest.importorskip("opentimelineio")
+    rate = exact_rate(fps)
+    video = media(tmp_path / name, rate, timecode, "mpeg2video" if name.endswith("mxf") else "mpeg4")
+    tags = tagged(tmp_path / "tags", video=str(video), fps=fps)
+    timeline = otio.adapters.read_from_file(str(exported(tags, tmp_path / "out", "--to", "otio")["film one.otio"]))
+    assert timeline.global_start_time == otio.opentime.RationalTime(expected, float(rate))
+    (clip,) = timeline.find_clips()
+    assert clip.media_reference.available_range.start_time.value == expected
+    assert clip.markers[1].marked_range.start_time.value == expected + frame_at(2.002, rate)
+
+
+def test_a_list_of_edits_begins_at_the_timecode_of_its_file(tmp_path: Path) -> None:
+    pytest.importorskip("otio_cmx3600_adapter")
+    video = media(tmp_path / "a.mov", Fraction(30000, 1001), "01:00:00:00")
+    tags = tagged(tmp_path / "tags", video=str(video), fps=29.97)
+    text = exported(tags, tmp_path / "out", "--to", "edl")["film one.comedy.edl"].read_text()
+    assert "01:00:04:15 01:00:07:07" in text
+    text = exported(tags, tmp_path / "out", "--to", "edl", "--start-timecode", "02:00:00;00")[
+        "film one.comedy.edl"
+    ].read_text()
+    assert "02:00:04;15 02:00:07;07" in text  # what is said wins
+
+
+@pytest.mark.parametrize("timecode", ["25:00:00:00", "noon", "01:00:00"])
+def test_a_start_timecode_that_is_none_is_said(tmp_path: Path, timecode: str, capsys) -> None:
+    pytest.importorskip("opentimelineio")
+    video = media(tmp_path / "a.mkv", Fraction(25), timecode)
+    tags = tagged(tmp_path / "tags", video=str(video), fps=25.0)
+    exported(tags, tmp_path / "out", "--to", "otio,edl")
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"{video}: expected a start timecode at 25 fps, found '{timecode}'; counted from zero" in error
+
+
+def test_a_video_that_is_away_is_counted_from_zero(tags: Path, tmp_path: Path, capsys) -> None:
+    pytest.importorskip("opentimelineio")
+    exported(tags, tmp_path / "out", "--to", "otio,edl")
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "/videos/film one.mp4: cannot be read for its start timecode; counted from zero" in error
+
+
+def test_clams_reads_the_time_frames(tags: Path, tmp_path: Path) -> None:
+    mmif = pytest.importorskip("mmif")
+    text = exported(tags, tmp_path / "out", "--to", "mmif")["film one.mmif"].read_text()
+    document = mmif.Mmif(text)  # checks the schema
+    (video,) = document.get_documents_by_type(mmif.DocumentTypes.VideoDocument)
+    assert (video.location, video.properties.mime) == ("file:///videos/film%20one.mp4", "video/mp4")
+    (view,) = document.get_all_views_contain(mmif.AnnotationTypes.TimeFrame)
+    contains = view.metadata.contains[mmif.AnnotationTypes.TimeFrame]
+    assert contains["timeUnit"] == "milliseconds"
+    assert contains["labelset"] == list(GENRES)
+    frames = list(view.get_annotations(mmif.AnnotationTypes.TimeFrame))
+    assert [frame["document"] for frame in frames] == [video.id] * 4
+    for frame, row in zip(frames, SEGMENTS.to_dict("records"), strict=True):
+        assert frame["timeUnit"] == "milliseconds"
+        assert (frame["start"], frame["end"]) == (round(1000 * row["start"]), round(1000 * row["end"]))
+        assert (frame["label"], frame["classification"]) == (row["genre"], {row["genre"]: row["score"]})
+    assert exported(tags, tmp_path / "out", "--to", "mmif")["film one.mmif"].read_text() == text
+
+
+def test_the_help_names_every_format() -> None:
+    result = CliRunner().invoke(group.get_command(click.Context(group), "export"), ["--help"])
+    text = " ".join(result.output.split())
+    assert all(re.search(rf"\b{name} \(", text) for name in FORMATS)
 
 
 def test_one_that_lacks_something_does_not_stop_the_others(tags: Path, tmp_path: Path, capsys) -> None:
