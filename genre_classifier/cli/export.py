@@ -23,8 +23,8 @@ _FPS = Annotated[Positive | None, option("Of the videos; none: what their files 
               "(Presentation 3), mmif (CLAMS), chapters (FFmpeg, WebVTT), with commas between.")  # fmt: skip
 @value_option("--fps", _FPS, default=None)
 @click.option("--start-timecode", default=AUTO, show_default=True, metavar="TIMECODE",
-              help="Of the first frame of every video, for otio and edl; hh:mm:ss;ff counts drop-frame; auto: what each "
-              "file says.")  # fmt: skip
+              help="Of the first frame of every video, for otio and edl; hh:mm:ss;ff counts drop-frame; auto: what "
+              "each file says.")  # fmt: skip
 @click.option("--base-url", default=BASE_URL, show_default=True, metavar="URL",
               help="Where OUT will be served, for iiif.")  # fmt: skip
 def command(tags: Path, out: Path, formats: str, fps: float | None, start_timecode: str, base_url: str) -> None:

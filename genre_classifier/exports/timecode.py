@@ -1,4 +1,4 @@
-"""Start timecodes: what a file says of its first frame (`av`), and timecode as a number of frames (`opentimelineio`)."""
+"""Start timecodes: what a file says of its first frame (`av`), and timecode as a frame number (`opentimelineio`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exports, each read back by a library that others wrote: pympi, OpenTimelineIO, PyAV (FFmpeg), iiif-prezi3, mmif-python."""
+"""Exports, each read back by a library that others wrote: pympi, OpenTimelineIO, FFmpeg, iiif-prezi3, mmif-python."""
 
 from __future__ import annotations
 
