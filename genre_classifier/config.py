@@ -371,6 +371,16 @@ class ExportConfig(Options):
             "below its LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT."
         ),
     ] = "/data/local-files/?d="
+    label_studio_fps: Annotated[
+        float,
+        option(
+            "Of Label Studio's tasks that do not say theirs (data.fps), and of videos whose own rate is not known: 24 "
+            "is what Label Studio assumes of a Video tag without a frameRate.",
+            unit="frames per second",
+            ge=1,
+            le=480,
+        ),
+    ] = 24.0
 
 
 class SyntheticConfig(Options):

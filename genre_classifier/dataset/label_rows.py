@@ -23,11 +23,12 @@ Row = tuple[str, str, float, float, str, str | None]  # where, trailer, start, e
 
 
 class Span(NamedTuple):
-    """What is judged of a video, from `start` to `end`, and the seconds at which the video itself ends."""
+    """What is judged of a video, from `start` to `end`; the seconds at which the video itself ends; its frame rate."""
 
     start: float
     end: float
     video_end: float
+    fps: float | None = None
 
 
 Spans = Mapping[str, Span]  # by trailer
