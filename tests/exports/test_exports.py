@@ -6,7 +6,6 @@ import itertools
 import json
 import re
 import sys
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -22,43 +21,15 @@ from genre_classifier.cli import _run, group
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.exports.chapters import chapters
 from genre_classifier.exports.export import FORMATS
-from genre_classifier.exports.tagged import RATES, TaggedVideo, exact_rate, frame_at, read_video
-from genre_classifier.exports.timecode import start_frame
+from genre_classifier.exports.tagged import TaggedVideo, read_video
 from genre_classifier.genres import GENRES
-from genre_classifier.tagging.segment_files import write_segments
 from preprocessing.errors import InputError
-
-SEGMENTS = pd.DataFrame(
-    {
-        "start": [0.0, 2.002, 4.5, 10.01],
-        "end": [2.002, 6.0, 7.25, 12.5],
-        "genre": ["comedy", "action", "comedy", "musical"],
-        "score": [0.9, 0.75, 0.5, 0.625],
-    }
-)
-
-
-def tagged(out: Path, name: str = "film one", **changes: object) -> Path:
-    """Write what `tag` leaves of a video."""
-    folder = out / name
-    folder.mkdir(parents=True)
-    facts = {
-        "schema": 1, "source": f"{name}.mp4", "video": f"/videos/{name}.mp4", "duration": 12.5, "frames": 300,
-        "segments_found": 4, "shares": dict.fromkeys(GENRES, 0.1), "fps": 23.98, "size": [640, 360],
-    }  # fmt: skip
-    (folder / "tags.json").write_text(json.dumps(facts | changes))
-    write_segments(folder / "segments.csv", SEGMENTS)
-    return out
+from tests.exports.tags import SEGMENTS, exported, tagged
 
 
 @pytest.fixture
 def tags(tmp_path: Path) -> Path:
     return tagged(tmp_path / "tags")
-
-
-def exported(tags: Path, out: Path, *options: str) -> dict[str, Path]:
-    assert _run(["export", str(tags), str(out), *options]) == 0
-    return {path.name: path for path in out.iterdir()}
 
 
 def test_elan_reads_its_tiers_and_so_does_training(tags: Path, tmp_path: Path) -> None:
@@ -143,21 +114,6 @@ def test_ffmpeg_reads_the_chapters(tags: Path, tmp_path: Path) -> None:
     assert cues[3] == "00:00:04.500 --> 00:00:06.000\ncomedy + action"
 
 
-def test_a_viewer_of_archives_reads_the_manifest(tags: Path, tmp_path: Path) -> None:
-    prezi = pytest.importorskip("iiif_prezi3")
-    files = exported(tags, tmp_path / "out", "--to", "iiif", "--base-url", "https://example.org/film/")
-    text = files["film one.manifest.json"].read_text()
-    document = json.loads(text)
-    assert document["@context"] == "http://iiif.io/api/presentation/3/context.json"
-    prezi.Manifest.model_validate_json(text)
-    (canvas,) = document["items"]
-    assert (canvas["width"], canvas["height"], canvas["duration"]) == (640, 360, 12.5)
-    assert canvas["items"][0]["items"][0]["body"]["type"] == "Video"
-    marks = canvas["annotations"][0]["items"]
-    assert [mark["body"]["value"] for mark in marks] == SEGMENTS["genre"].tolist()
-    assert marks[1]["target"] == f"{canvas['id']}#t=2.002,6.000"
-
-
 def test_what_is_missing_is_said(tags: Path, tmp_path: Path, capsys, monkeypatch) -> None:
     def refused(*arguments: str) -> str:
         assert _run(["export", *arguments]) == 2
@@ -183,105 +139,6 @@ def test_a_rate_without_timecode_is_no_obstacle_to_markers(tmp_path: Path) -> No
     timeline = otio.adapters.read_from_file(str(exported(tags, tmp_path / "out", "--to", "otio")["film one.otio"]))
     (clip,) = timeline.find_clips()
     assert clip.markers[1].marked_range.start_time.value == 30
-
-
-@pytest.mark.parametrize(
-    ("timecode", "mode", "in_list", "in_video"),
-    [
-        ("01:00:00;00", "DROP FRAME", "00:00:04;15 00:00:07;07", "01:00:04;15 01:00:07;07"),
-        ("01:00:00:00", "NON-DROP FRAME", "00:00:04:15 00:00:07:07", "01:00:04:15 01:00:07:07"),
-        ("00:59:58;00", "DROP FRAME", "00:00:04;15 00:00:07;07", "01:00:02;15 01:00:05;07"),
-        ("00:58:58;00", "DROP FRAME", "00:00:04;15 00:00:07;07", "00:59:02;17 00:59:05;09"),  # two numbers are left out
-        ("00:58:58:00", "NON-DROP FRAME", "00:00:04:15 00:00:07:07", "00:59:02:15 00:59:05:07"),
-    ],
-)
-def test_a_list_counts_as_its_start_timecode_does(
-    tmp_path: Path, timecode: str, mode: str, in_list: str, in_video: str
-) -> None:
-    pytest.importorskip("otio_cmx3600_adapter")
-    tags = tagged(tmp_path / "tags", fps=29.97)
-    files = exported(tags, tmp_path / "out", "--to", "edl", "--start-timecode", timecode)
-    lines = files["film one.comedy.edl"].read_text().splitlines()
-    assert lines[1] == f"FCM: {mode}"
-    (event,) = (line for line in lines if line.startswith("002"))
-    assert event.endswith(f"{in_video} {in_list}")
-
-
-# --- start timecodes of files ----------------------------------------------------------------------------------------
-
-
-def media(path: Path, rate: Fraction, timecode: str | None, codec: str = "mpeg4") -> Path:
-    """Write a short video with FFmpeg: a timecode goes into a track (mov, mp4), the material package (mxf) or a tag."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        if timecode:
-            container.metadata["timecode"] = timecode
-        stream = container.add_stream(codec, rate=rate)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for value in range(4):
-            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 40 * value, np.uint8), format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
-
-
-@pytest.mark.parametrize(
-    ("name", "fps", "timecode", "expected"),
-    [
-        ("a.mov", 25.0, "10:00:00:05", 900005),
-        ("a.mp4", 23.98, "01:00:00:00", 86400),
-        ("a.mkv", 25.0, "10:00:00:00", 900000),
-        ("a.mxf", 25.0, "10:00:00:00", 900000),
-        ("a.mov", 29.97, "01:00:00;00", 107892),
-        ("a.mov", 29.97, "01:00:00:00", 108000),
-        ("a.mp4", 59.94, "01:00:00;00", 215784),
-        ("a.mkv", 25.0, "10:00:00;00", 900000),  # at 25 frames per second no number is dropped
-        ("a.mp4", 25.0, None, 0),
-    ],
-)
-def test_a_file_tells_its_start_timecode(
-    tmp_path: Path, name: str, fps: float, timecode: str | None, expected: int
-) -> None:
-    otio = pytest.importorskip("opentimelineio")
-    rate = exact_rate(fps)
-    video = media(tmp_path / name, rate, timecode, "mpeg2video" if name.endswith("mxf") else "mpeg4")
-    tags = tagged(tmp_path / "tags", video=str(video), fps=fps)
-    timeline = otio.adapters.read_from_file(str(exported(tags, tmp_path / "out", "--to", "otio")["film one.otio"]))
-    assert timeline.global_start_time == otio.opentime.RationalTime(expected, float(rate))
-    (clip,) = timeline.find_clips()
-    assert clip.media_reference.available_range.start_time.value == expected
-    assert clip.markers[1].marked_range.start_time.value == expected + frame_at(2.002, rate)
-
-
-def test_a_list_of_edits_begins_at_the_timecode_of_its_file(tmp_path: Path) -> None:
-    pytest.importorskip("otio_cmx3600_adapter")
-    video = media(tmp_path / "a.mov", Fraction(30000, 1001), "01:00:00:00")
-    tags = tagged(tmp_path / "tags", video=str(video), fps=29.97)
-    text = exported(tags, tmp_path / "out", "--to", "edl")["film one.comedy.edl"].read_text()
-    assert "01:00:04:15 01:00:07:07" in text
-    text = exported(tags, tmp_path / "out", "--to", "edl", "--start-timecode", "02:00:00;00")[
-        "film one.comedy.edl"
-    ].read_text()
-    assert "02:00:04;15 02:00:07;07" in text  # what is said wins
-
-
-@pytest.mark.parametrize("timecode", ["25:00:00:00", "noon", "01:00:00"])
-def test_a_start_timecode_that_is_none_is_said(tmp_path: Path, timecode: str, capsys) -> None:
-    pytest.importorskip("opentimelineio")
-    video = media(tmp_path / "a.mkv", Fraction(25), timecode)
-    tags = tagged(tmp_path / "tags", video=str(video), fps=25.0)
-    exported(tags, tmp_path / "out", "--to", "otio,edl")
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert f"{video}: expected a start timecode at 25 fps, found '{timecode}'; counted from zero" in error
-
-
-def test_a_video_that_is_away_is_counted_from_zero(tags: Path, tmp_path: Path, capsys) -> None:
-    pytest.importorskip("opentimelineio")
-    exported(tags, tmp_path / "out", "--to", "otio,edl")
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert "/videos/film one.mp4: cannot be read for its start timecode; counted from zero" in error
 
 
 def test_clams_reads_the_time_frames(tags: Path, tmp_path: Path) -> None:
@@ -334,24 +191,6 @@ def test_a_damaged_video_is_left_out(tags: Path, tmp_path: Path, capsys) -> None
     files = exported(tags, tmp_path / "out", "--to", "chapters")
     assert sorted(files) == ["film one.chapters.vtt", "film one.ffmetadata"]
     assert "left out" in capsys.readouterr().err
-
-
-def test_rates_are_exact() -> None:
-    known = {
-        23.976: Fraction(24000, 1001), 23.98: Fraction(24000, 1001), 24.0: Fraction(24), 25.0: Fraction(25),
-        29.97: Fraction(30000, 1001), 59.94: Fraction(60000, 1001), 12.5: Fraction(25, 2),
-    }  # fmt: skip
-    assert {fps: exact_rate(fps) for fps in known} == known
-
-
-@given(st.sampled_from(RATES[:-1]), st.floats(0, 7200))
-def test_no_frame_is_lost_in_two_hours(rate: Fraction, seconds: float) -> None:
-    frame = frame_at(seconds, rate)
-    assert abs(Fraction(frame) / rate - Fraction(seconds)) <= 1 / (2 * rate)
-    otio = pytest.importorskip("opentimelineio")
-    time = otio.opentime.RationalTime(frame, float(rate))
-    if otio.opentime.RationalTime.is_smpte_timecode_rate(float(rate)):
-        assert start_frame(time.to_timecode(), rate) == frame  # drop-frame at 29.97 and 59.94
 
 
 @given(st.lists(st.tuples(st.floats(0, 20), st.floats(0, 20), st.sampled_from(GENRES)), max_size=8))
