@@ -358,6 +358,11 @@ class SegmentConfig(Options):
     ] = 0.5
 
 
+# Rates in which Label Studio can be asked to count: it takes a frameRate below 1 for seconds per frame, and a file that
+# says more than the highest does not mean it.
+LABEL_STUDIO_RATES = (1.0, 480.0)
+
+
 class ExportConfig(Options):
     """What files for other programs say beside labels and segments."""
 
@@ -377,8 +382,8 @@ class ExportConfig(Options):
             "Of Label Studio's tasks that do not say theirs (data.fps), and of videos whose own rate is not known: 24 "
             "is what Label Studio assumes of a Video tag without a frameRate.",
             unit="frames per second",
-            ge=1,
-            le=480,
+            ge=LABEL_STUDIO_RATES[0],
+            le=LABEL_STUDIO_RATES[1],
         ),
     ] = 24.0
 

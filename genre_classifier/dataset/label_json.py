@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
-from genre_classifier.config import ExportConfig
+from genre_classifier.config import LABEL_STUDIO_RATES, ExportConfig
 from genre_classifier.dataset.label_rows import (
     EXPECTED,
     Row,
@@ -28,10 +28,6 @@ from preprocessing.errors import InputError
 from preprocessing.files import read_json, shown
 
 logger = logging.getLogger(__name__)
-
-# Frames per second with which tasks are written. Below them Label Studio takes a rate for its inverse (its Video tag:
-# `framerate < 1`); above them a file says more than it has.
-LOWEST_FPS, HIGHEST_FPS = 1.0, 480.0
 
 
 def read_documents(path: Path, *, fps: float | None) -> Iterator[Row]:
@@ -80,7 +76,7 @@ def _read_label_studio(path: Path, tasks: list[Any], usual_fps: float | None) ->
         fps = (usual_fps or ExportConfig.label_studio_fps) if rate is None else read_seconds(path, where, rate)
         if not 0 < fps < np.inf:
             raise refused(path, where, "frames per second as data.fps", rate)
-        fps = fps if fps >= LOWEST_FPS else 1 / fps
+        fps = fps if fps >= LABEL_STUDIO_RATES[0] else 1 / fps
         counted = False
         group = _group(path, where, data.get("group"))
         trailer = data.get("trailer")
@@ -251,7 +247,8 @@ def label_studio_tasks(
 
 
 def _task_rate(known: float | None, usual: float) -> float:
-    return float(known) if known is not None and LOWEST_FPS <= known <= HIGHEST_FPS else usual
+    least, most = LABEL_STUDIO_RATES
+    return float(known) if known is not None and least <= known <= most else usual
 
 
 def label_studio_json(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig) -> str:

@@ -74,14 +74,14 @@ def read_formats(text: str, *, option: str, start_timecode: str = AUTO) -> tuple
         If one is unknown, or a library that it needs is not installed.
     """
     names = tuple(dict.fromkeys(text.split(",")))
-    if unknown := [name for name in names if name not in FORMATS]:
-        raise InputError(f"{option}: expected one or more of {', '.join(FORMATS)}, found {shown(unknown[0])}")
-    _require(names, start_timecode)
+    _require(names, start_timecode, option)
     return names
 
 
-def _require(names: Iterable[str], start_timecode: str) -> None:
+def _require(names: Iterable[str], start_timecode: str, option: str) -> None:
     for name in names:
+        if name not in FORMATS:
+            raise InputError(f"{option}: expected one or more of {', '.join(FORMATS)}, found {shown(name)}")
         FORMATS[name].require()
         if FORMATS[name].timed and start_timecode == AUTO:
             timecode.media_library()
@@ -124,8 +124,8 @@ def export_tags(
     Raises
     ------
     InputError
-        If nothing was tagged there, a library is missing, or no video could be exported; one that lacks what a format
-        needs is left out of it, which is logged.
+        If nothing was tagged there, a format is unknown, a library is missing, or no video could be exported; one that
+        lacks what a format needs is left out of it, which is logged.
     WorkError
         If a file cannot be written.
     """
@@ -133,7 +133,7 @@ def export_tags(
     folders = [tags] if (tags / STAMP).is_file() else sorted(path.parent for path in tags.glob(f"*/{STAMP}"))
     if not folders:
         raise InputError(f"{tags}: expected a folder that `tag` wrote, found no {STAMP} in it or below it")
-    _require(formats, start_timecode)
+    _require(formats, start_timecode, "formats")
     make_folder(out)
     place = Place(out, base_url)
     timed = any(FORMATS[name].timed for name in formats)
