@@ -360,7 +360,7 @@ class SegmentConfig(Options):
 
 # Rates in which Label Studio can be asked to count: it takes a frameRate below 1 for seconds per frame, and a file that
 # says more than the highest does not mean it.
-LABEL_STUDIO_RATES = (1.0, 480.0)
+LABEL_STUDIO_RATES = (1, 480)
 
 
 class ExportConfig(Options):
