@@ -358,6 +358,11 @@ class SegmentConfig(Options):
     ] = 0.5
 
 
+# Rates in which Label Studio can be asked to count: it takes a frameRate below 1 for seconds per frame, and a file that
+# says more than the highest does not mean it.
+LABEL_STUDIO_RATES = (1, 480)
+
+
 class ExportConfig(Options):
     """What files for other programs say beside labels and segments."""
 
@@ -371,6 +376,16 @@ class ExportConfig(Options):
             "below its LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT."
         ),
     ] = "/data/local-files/?d="
+    label_studio_fps: Annotated[
+        float,
+        option(
+            "Of Label Studio's tasks that do not say theirs (data.fps), and of videos whose own rate is not known: 24 "
+            "is what Label Studio assumes of a Video tag without a frameRate.",
+            unit="frames per second",
+            ge=LABEL_STUDIO_RATES[0],
+            le=LABEL_STUDIO_RATES[1],
+        ),
+    ] = 24.0
 
 
 class SyntheticConfig(Options):

@@ -9,7 +9,7 @@ import click
 
 from genre_classifier.cli.config_options import value_option
 from genre_classifier.cli.output import say
-from preprocessing.errors import InputError
+from genre_classifier.exports import AUTO, BASE_URL
 from preprocessing.options import Positive, option
 
 _FPS = Annotated[Positive | None, option("Of the videos; none: what their files say.", unit="frames per second")]
@@ -20,11 +20,12 @@ _FPS = Annotated[Positive | None, option("Of the videos; none: what their files 
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--to", "formats", required=True, metavar="FORMATS",
               help="One or more of eaf (ELAN), otio (OpenTimelineIO), edl (CMX 3600, a list for each genre), iiif "
-              "(Presentation 3), chapters (FFmpeg, WebVTT), with commas between.")  # fmt: skip
+              "(Presentation 3), mmif (CLAMS), chapters (FFmpeg, WebVTT), with commas between.")  # fmt: skip
 @value_option("--fps", _FPS, default=None)
-@click.option("--start-timecode", default="00:00:00:00", show_default=True, metavar="TIMECODE",
-              help="Of the first frame of every video, for otio and edl; hh:mm:ss;ff counts drop-frame.")  # fmt: skip
-@click.option("--base-url", default="http://localhost:8000", show_default=True, metavar="URL",
+@click.option("--start-timecode", default=AUTO, show_default=True, metavar="TIMECODE",
+              help="Of the first frame of every video, for otio and edl; hh:mm:ss;ff counts drop-frame; auto: what "
+              "each file says.")  # fmt: skip
+@click.option("--base-url", default=BASE_URL, show_default=True, metavar="URL",
               help="Where OUT will be served, for iiif.")  # fmt: skip
 def command(tags: Path, out: Path, formats: str, fps: float | None, start_timecode: str, base_url: str) -> None:
     """Write what `tag` found in the folder TAGS for other programs, into the folder OUT.
@@ -34,11 +35,9 @@ def command(tags: Path, out: Path, formats: str, fps: float | None, start_timeco
       genre-classifier export tags/ elan/ --to eaf
       genre-classifier export tags/ cuts/ --to otio,edl --start-timecode 01:00:00:00
     """
-    from genre_classifier.exports.export import FORMATS, export_tags
+    from genre_classifier.exports.export import export_tags, read_formats
 
-    wanted = formats.split(",")
-    if unknown := [name for name in wanted if name not in FORMATS]:
-        raise InputError(f"--to: expected one or more of {', '.join(FORMATS)}, found {unknown[0]!r}")
+    wanted = read_formats(formats, option="--to", start_timecode=start_timecode)
     export_tags(
         tags, out, wanted, fps=fps, start_timecode=start_timecode, base_url=base_url,
         on_file=lambda path: say(str(path)),

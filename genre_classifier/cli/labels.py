@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from genre_classifier.cli.config_options import config_options, given
+from genre_classifier.cli.config_options import config_options, given, is_given
 from genre_classifier.cli.output import say
 from genre_classifier.config import ExportConfig
 
@@ -60,15 +60,14 @@ def command(
         named = tuple(dict.fromkeys(name for source in sources for name in common_genres(source)))
     else:
         named = genre_list(genres) if genres else GENRES
+    config = ExportConfig(**given(options, ExportConfig))
     known = read_genre_map(genre_map, named) if genre_map else GENRE_MAP
-    tables = [
-        (source, read_labels(source, genres=named, genre_map=known, unmapped_as_other=unmapped_as_other))
-        for source in sources
-    ]
+    fps = config.label_studio_fps if is_given("label_studio_fps") else None
+    rules: dict[str, Any] = {"genres": named, "genre_map": known, "unmapped_as_other": unmapped_as_other}
+    tables = [(source, read_labels(source, **rules, fps=fps)) for source in sources]
     table = merge_labels(tables)
     spans = None
     if clips is not None:
         table, spans = judged_labels(table, clips, named)
-    config = ExportConfig(**given(options, ExportConfig))
     write_labels(target, table, file_format=file_format, spans=spans, config=config)
     say(f"{len(table)} labels of {table['trailer'].nunique()} trailers in {target}")

@@ -40,6 +40,9 @@ _CHUNK = Annotated[
 @click.option("--label-studio", cls=GroupedOption, group="Further files", is_flag=True,
               help="Also write label_studio.json, predictions to correct there.")  # fmt: skip
 @config_options(ExportConfig(), only=("label_studio_prefix",), group="Further files")
+@click.option("--also", cls=GroupedOption, group="Further files", metavar="FORMATS",
+              help="Also write every video of OUT for other programs, into OUT/exports: formats of `export --to`, with "
+              "commas between.")  # fmt: skip
 @config_options(SegmentConfig(), flags={
     "smooth_seconds": "--smooth", "min_seconds": "--min-segment", "min_gap_seconds": "--min-gap"
 })  # fmt: skip
@@ -56,6 +59,7 @@ def command(
     embed: bool,
     label_studio: bool,
     label_studio_prefix: str,
+    also: str | None,
     chunk: int | None,
     precision: Precision,
     timeout: float,
@@ -70,19 +74,22 @@ def command(
     Example:
       genre-classifier tag runs/mine new_trailer.mp4 --out tags/
       genre-classifier tag runs/mine trailers/ --out tags/ --overlay
+      genre-classifier tag runs/mine trailers/ --out tags/ --also eaf,otio
       genre-classifier tag runs/mine trailers/ --out tags/ --scheduler tcp://host:8786
     """
     rules = SegmentConfig(**given(options, SegmentConfig))
 
     from genre_classifier.cli.progress import VideoTime
+    from genre_classifier.exports.export import export_tags, read_formats
     from genre_classifier.run_folder.run import load_run
     from genre_classifier.tagging.folder import tag_videos
     from genre_classifier.tagging.summary import write_index
-    from genre_classifier.tagging.tasks import Extras, Task, plan_tasks
+    from genre_classifier.tagging.tasks import EXPORTS, Extras, Task, plan_tasks
     from preprocessing.errors import InputError
     from preprocessing.files import make_folder
     from preprocessing.sources import name_videos
 
+    formats = () if also is None else read_formats(also, option="--also")
     loaded = load_run(run)
     named = name_videos(videos)
     make_folder(out)
@@ -112,4 +119,6 @@ def command(
         return 2
     write_index(out, failures)
     say(str(out / "index.html"))
+    if formats:
+        export_tags(out, out / EXPORTS, formats, on_file=lambda path: say(str(path)))
     return 1 if failures and strict else 0

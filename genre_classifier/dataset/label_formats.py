@@ -29,7 +29,6 @@ import pandas as pd
 from genre_classifier.config import ExportConfig
 from genre_classifier.dataset.label_elan import read_elan
 from genre_classifier.dataset.label_json import (
-    LABEL_STUDIO_FPS,
     activitynet_json,
     label_studio_json,
     label_studio_tasks,
@@ -42,7 +41,7 @@ from preprocessing.files import read_text, write_atomically
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["LABEL_STUDIO_FPS", "WRITERS", "Span", "Spans", "label_studio_tasks", "read_table", "write_table"]
+__all__ = ["WRITERS", "Span", "Spans", "label_studio_tasks", "read_table", "write_table"]
 
 WRITERS: dict[str, Callable[[pd.DataFrame, Spans | None, ExportConfig], str]] = {
     "labels": labels_csv,
@@ -53,8 +52,14 @@ WRITERS: dict[str, Callable[[pd.DataFrame, Spans | None, ExportConfig], str]] = 
 }
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, *, fps: float | None = None) -> pd.DataFrame:
     """Read any of the formats.
+
+    Parameters
+    ----------
+    path : Path
+    fps : float, optional
+        Frames per second of Label Studio's tasks that do not say theirs; unless given, what it assumes is logged.
 
     Raises
     ------
@@ -63,9 +68,10 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     text = read_text(path, EXPECTED)
     first = text.lstrip("\ufeff \t\r\n")[:1]
-    rows = list(
-        read_documents(path) if first in ("{", "[") else read_elan(path) if first == "<" else read_delimited(path, text)
-    )
+    if first in ("{", "["):
+        rows = list(read_documents(path, fps=fps))
+    else:
+        rows = list(read_elan(path) if first == "<" else read_delimited(path, text))
     table = pd.DataFrame([(*row, *[None] * (len(COLUMNS) - len(row))) for row in rows], columns=list(COLUMNS))
     if not rows:
         raise InputError(f"{path}: expected {EXPECTED}; found no label in it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
-from genre_classifier.config import ExportConfig
+from genre_classifier.config import LABEL_STUDIO_RATES, ExportConfig
 from genre_classifier.dataset.label_rows import (
     EXPECTED,
     Row,
@@ -29,15 +29,20 @@ from preprocessing.files import read_json, shown
 
 logger = logging.getLogger(__name__)
 
-# Frames per second that Label Studio assumes of a video whose tag names no frameRate.
-LABEL_STUDIO_FPS = 24.0
 
+def read_documents(path: Path, *, fps: float | None) -> Iterator[Row]:
+    """Read a list of Label Studio tasks, or ActivityNet's object of annotations or results.
 
-def read_documents(path: Path) -> Iterator[Row]:
-    """Read a list of Label Studio tasks, or ActivityNet's object of annotations or results."""
+    Parameters
+    ----------
+    path : Path
+    fps : float or None
+        Frames per second of Label Studio's tasks that do not say theirs; None: what Label Studio assumes, which is
+        logged.
+    """
     document = read_json(path, EXPECTED)
     if isinstance(document, list):
-        yield from _read_label_studio(path, document)
+        yield from _read_label_studio(path, document, fps)
     elif "database" in document or "results" in document:
         yield from _read_activitynet(path, document)
     else:
@@ -62,14 +67,17 @@ def _read_activitynet(path: Path, document: dict[str, Any]) -> Iterator[Row]:
             yield where, read_name(path, where, trailer), start, end, label, _group(path, where, group)
 
 
-def _read_label_studio(path: Path, tasks: list[Any]) -> Iterator[Row]:
+def _read_label_studio(path: Path, tasks: list[Any], usual_fps: float | None) -> Iterator[Row]:
+    without_rate = 0
     for number, task in enumerate(tasks):
         where = f"task {number}"
         data = _field(path, where, task, "data", dict)
         rate = data.get("fps")
-        fps = LABEL_STUDIO_FPS if rate is None else read_seconds(path, where, rate)
+        fps = (usual_fps or ExportConfig.label_studio_fps) if rate is None else read_seconds(path, where, rate)
         if not 0 < fps < np.inf:
             raise refused(path, where, "frames per second as data.fps", rate)
+        fps = fps if fps >= LABEL_STUDIO_RATES[0] else 1 / fps
+        counted = False
         group = _group(path, where, data.get("group"))
         trailer = data.get("trailer")
         if trailer in (None, ""):
@@ -82,12 +90,19 @@ def _read_label_studio(path: Path, tasks: list[Any]) -> Iterator[Row]:
             genres = [read_name(path, where, one, "a label") for one in _optional_list(path, where, value, "choices")]
             yield from ((where, trailer, np.nan, np.nan, genre, group) for genre in genres)
             for genre in _optional_list(path, where, value, "timelinelabels"):
+                counted = True
                 for span in _field(path, where, value, "ranges", list):
                     first, last = (
                         read_seconds(path, where, _frame(path, where, span, side)) for side in ("start", "end")
                     )
                     label = read_name(path, where, genre, "a label")
                     yield where, trailer, (first - 1) / fps, last / fps, label, group
+        without_rate += counted and rate is None
+    if without_rate and usual_fps is None:
+        logger.warning(
+            f"{path}: {without_rate} tasks say no frames per second as data.fps: counted with "
+            f"{ExportConfig.label_studio_fps:g} (`labels --label-studio-fps` says another rate)"
+        )
 
 
 def _label_studio_results(path: Path, where: str, task: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -181,8 +196,9 @@ def activitynet_json(labels: pd.DataFrame, spans: Spans | None, config: ExportCo
 
 def label_studio_tasks(
     labels: pd.DataFrame,
-    fps: float = LABEL_STUDIO_FPS,
+    rates: Mapping[str, float | None],
     *,
+    fps: float = ExportConfig.label_studio_fps,
     prefix: str = ExportConfig.label_studio_prefix,
     predicted_by: str | None = None,
 ) -> list[Any]:
@@ -192,8 +208,11 @@ def label_studio_tasks(
     ----------
     labels : DataFrame
         A label table; a column `score`, where there is one, goes with predictions.
+    rates : mapping of str to float
+        Frames per second by trailer, which turn seconds into the frames that Label Studio shows; kept in the task's
+        data (`frameRate="$fps"`), so that reading inverts it.
     fps : float
-        Frames per second that turn seconds into frames; kept in the task's data, so that reading inverts it.
+        Of trailers whose own is not known, or is none that Label Studio can count in.
     prefix : str
         Put before the trailer's name, with what an address may not hold escaped, as the address of the video; the
         name itself is kept in the task's data.
@@ -203,20 +222,21 @@ def label_studio_tasks(
     tasks = []
     for trailer, rows in labels.groupby("trailer", sort=False):
         results: list[dict[str, Any]] = []
+        rate = _task_rate(rates.get(str(trailer)), fps)
         weak = rows["start"].isna()
         if weak.any():
             value: dict[str, Any] = {"choices": rows["genre"][weak].tolist()}
             results.append({"type": "choices", "from_name": "genre", "value": value})
         for row in rows[~weak].to_dict("records"):
-            first = round(row["start"] * fps) + 1
-            span = {"start": first, "end": max(first, round(row["end"] * fps))}
+            first = round(row["start"] * rate) + 1
+            span = {"start": first, "end": max(first, round(row["end"] * rate))}
             value = {"ranges": [span], "timelinelabels": [row["genre"]]}
             score = {"score": float(row["score"])} if "score" in row else {}
             results.append({"type": "timelinelabels", "from_name": "genres", "value": value, **score})
         for number, result in enumerate(results):
             result |= {"id": f"{trailer}-{number}", "to_name": "video"}
         video = prefix + quote(str(trailer)) if prefix else trailer
-        data: dict[str, Any] = {"video": video, "trailer": trailer, "fps": fps}
+        data: dict[str, Any] = {"video": video, "trailer": trailer, "fps": rate}
         if "group" in rows and not pd.isna(rows["group"].iloc[0]):
             data["group"] = rows["group"].iloc[0]
         if predicted_by is None:
@@ -226,13 +246,20 @@ def label_studio_tasks(
     return tasks
 
 
+def _task_rate(known: float | None, usual: float) -> float:
+    least, most = LABEL_STUDIO_RATES
+    return float(known) if known is not None and least <= known <= most else usual
+
+
 def label_studio_json(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig) -> str:
     """Return Label Studio tasks as persons would have made them; borders are rounded to its frames."""
     note_implicit_other(labels, spans)
     labels = drop_endless(labels, "Label Studio")
-    frames = labels[["start", "end"]].to_numpy() * LABEL_STUDIO_FPS
-    moved = np.nanmax(np.abs(frames - np.round(frames)), initial=0.0)
+    fps, rates = config.label_studio_fps, {name: span.fps for name, span in (spans or {}).items()}
+    per_second = np.array([[_task_rate(rates.get(name), fps)] for name in labels["trailer"]]).reshape(-1, 1)
+    seconds = labels[["start", "end"]].to_numpy()
+    moved = np.nanmax(np.abs(seconds - np.round(seconds * per_second) / per_second), initial=0.0)
     if moved > 1e-6:
-        logger.warning(f"Label Studio counts frames: borders were rounded to 1/{LABEL_STUDIO_FPS:g} s")
-    tasks = label_studio_tasks(labels, prefix=config.label_studio_prefix)
+        logger.warning(f"Label Studio counts frames: borders were rounded, by up to {moved:.3f} s")
+    tasks = label_studio_tasks(labels, rates, fps=fps, prefix=config.label_studio_prefix)
     return json.dumps(tasks, indent=1, ensure_ascii=False) + "\n"

@@ -25,11 +25,12 @@ COLUMNS = ("where", "trailer", "start", "end", "genre", "group", "checked")
 
 
 class Span(NamedTuple):
-    """What is judged of a video, from `start` to `end`, and the seconds at which the video itself ends."""
+    """What is judged of a video, from `start` to `end`; the seconds at which the video itself ends; its frame rate."""
 
     start: float
     end: float
     video_end: float
+    fps: float | None = None
 
 
 Spans = Mapping[str, Span]  # by trailer

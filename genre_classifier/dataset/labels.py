@@ -43,6 +43,7 @@ def read_labels(
     genres: Sequence[str] = GENRES,
     genre_map: Mapping[str, str | None] = GENRE_MAP,
     unmapped_as_other: bool = False,
+    fps: float | None = None,
 ) -> pd.DataFrame:
     """Read a label table in any of the known formats, found out from the file's name and content.
 
@@ -57,6 +58,8 @@ def read_labels(
         From lower-case names to genres; a name that stands for none of `genres` is left out. See `read_genre_map`.
     unmapped_as_other : bool
         Such names become `other` instead, which must be one of the genres.
+    fps : float, optional
+        Frames per second of Label Studio's tasks that do not say theirs; unless given, what it assumes is logged.
 
     Returns
     -------
@@ -69,7 +72,7 @@ def read_labels(
         Naming the file and row: an unknown genre, a text where seconds belong, an end that is not after its start, a
         trailer with both intervals and weak labels, a file of no known format.
     """
-    raw = label_formats.read_table(path)
+    raw = label_formats.read_table(path, fps=fps)
     if unmapped_as_other and OTHER not in genres:
         raise InputError(f"expected `{OTHER}` among the genres to take others as, found {_listed(genres)}")
     found, unmapped, unknown = [], Counter[str](), dict[str, str]()
@@ -157,7 +160,8 @@ def common_genres(path: Path, *, min_trailers: int = 1) -> tuple[str, ...]:
     InputError
         If the file cannot be read, or no genre, or more than a run can have, is shown by enough trailers.
     """
-    raw = label_formats.read_table(path)
+    # Names do not depend on the rate.
+    raw = label_formats.read_table(path, fps=ExportConfig.label_studio_fps)
     trailers = raw.groupby(raw["genre"].map(genre_name))["trailer"].nunique()
     genres: list[str] = []
     rare: list[str] = []

@@ -35,7 +35,8 @@ def judged_labels(labels: pd.DataFrame, clips: Path, genres: Sequence[str]) -> t
         inside the video, and `other`, where that is one of the genres, wherever a frame lies outside all of them. Weak
         labels stay what they are.
     spans : dict of str to Span
-        By source, what is judged of a trailer: from the border before its first frame to that after its last.
+        By source, what is judged of a trailer: from the border before its first frame to that after its last; and what
+        its file says of its frame rate.
 
     Raises
     ------
@@ -45,6 +46,7 @@ def judged_labels(labels: pd.DataFrame, clips: Path, genres: Sequence[str]) -> t
     manifest = read_manifest(clips)
     durations = known_durations(manifest)
     done = manifest[manifest["status"] == "ok"]
+    rates = {str(source): float(fps) for source, fps in zip(done["source"], done["fps"], strict=True) if fps > 0}
     sources = {int(i): str(source) for i, source in zip(done["trailer_id"], done["source"], strict=True)}
     tables: list[pd.DataFrame] = []
     spans: dict[str, Span] = {}
@@ -56,7 +58,7 @@ def judged_labels(labels: pd.DataFrame, clips: Path, genres: Sequence[str]) -> t
         duration = video_end(times, durations[source]) if source in durations else None
         borders = frame_borders(times, duration=duration)
         end = float(borders[-1])
-        spans[source] = Span(float(borders[0]), end, end if duration is None else duration)
+        spans[source] = Span(float(borders[0]), end, end if duration is None else duration, rates.get(source))
         if is_weak(rows):
             tables.append(rows.assign(trailer=source))
             continue

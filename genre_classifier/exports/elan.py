@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from genre_classifier.exports.tagged import TaggedVideo
 from genre_classifier.tagging.viewer import relative_url
 from preprocessing.extras import require_extra
 
 AUTHOR = "genre-classifier"
+
+
+def library() -> Any:
+    """Return pympi's ELAN module."""
+    return require_extra("pympi.Elan", "pympi-ling", extra="export")
 
 
 def eaf(video: TaggedVideo, folder: Path) -> str:
@@ -21,8 +27,7 @@ def eaf(video: TaggedVideo, folder: Path) -> str:
     folder : Path
         Where the file will lie: the video is linked relative to it too.
     """
-    elan = require_extra("pympi.Elan", "pympi-ling", extra="export")
-    document = elan.Eaf(author=AUTHOR)
+    document = library().Eaf(author=AUTHOR)
     document.add_linked_file(video.path.as_uri(), relpath=relative_url(video.path, folder), mimetype=video.mimetype)
     for genre in video.genres:
         document.add_tier(genre)

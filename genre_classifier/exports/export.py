@@ -2,22 +2,89 @@
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from genre_classifier.exports import chapters, editing, elan, iiif
-from genre_classifier.exports.tagged import TaggedVideo, read_video, require_rate
+from genre_classifier.exports import AUTO, BASE_URL, chapters, editing, elan, iiif, mmif, timecode
+from genre_classifier.exports.tagged import TaggedVideo, read_video
 from genre_classifier.tagging.tasks import STAMP
 from preprocessing.errors import InputError
-from preprocessing.extras import MissingExtraError
-from preprocessing.files import make_folder, write_atomically
+from preprocessing.files import make_folder, shown, write_atomically
 
 logger = logging.getLogger(__name__)
 
-FORMATS = ("eaf", "otio", "edl", "iiif", "chapters")
-Files = Iterator[tuple[str, str]]  # ending of the file's name, and its text
+Files = Iterable[tuple[str, str]]  # ending of the file's name, and its text
+
+
+class Place(NamedTuple):
+    """Where files go, and the address at which that folder is served."""
+
+    out: Path
+    base_url: str
+
+
+class Format(NamedTuple):
+    """A format: what makes its files of a video, the libraries that it needs, whether its times begin at a timecode."""
+
+    files: Callable[[TaggedVideo, Place], Files]
+    require: Callable[[], object]  # imports them, or raises MissingExtraError
+    timed: bool = False
+
+
+def _edl(video: TaggedVideo, place: Place) -> Iterator[tuple[str, str]]:
+    for genre in video.genres:
+        if (video.segments["genre"] == genre).any():
+            yield f"{genre}.edl", editing.edl(video, genre)
+
+
+def _chapters(video: TaggedVideo, place: Place) -> Iterator[tuple[str, str]]:
+    yield "ffmetadata", chapters.ffmetadata(video)
+    yield "chapters.vtt", chapters.webvtt_chapters(video)
+
+
+FORMATS = {
+    "eaf": Format(lambda video, place: [("eaf", elan.eaf(video, place.out))], elan.library),
+    "otio": Format(lambda video, place: [("otio", editing.otio_json(video))], timecode.editing_library, timed=True),
+    "edl": Format(_edl, editing.list_library, timed=True),
+    "iiif": Format(
+        lambda video, place: [(iiif.ENDING, iiif.manifest(video, place.out, base=place.base_url))], iiif.library
+    ),
+    "mmif": Format(lambda video, place: [("mmif", mmif.time_frames(video))], mmif.library),
+    "chapters": Format(_chapters, lambda: None),
+}
+
+
+def read_formats(text: str, *, option: str, start_timecode: str = AUTO) -> tuple[str, ...]:
+    """Return the formats that an option names, with commas between.
+
+    Parameters
+    ----------
+    text : str
+    option : str
+        For the message.
+    start_timecode : str
+        As in `export_tags`.
+
+    Raises
+    ------
+    InputError
+        If one is unknown, or a library that it needs is not installed.
+    """
+    names = tuple(dict.fromkeys(text.split(",")))
+    _require(names, start_timecode, option)
+    return names
+
+
+def _require(names: Iterable[str], start_timecode: str, option: str) -> None:
+    for name in names:
+        if name not in FORMATS:
+            raise InputError(f"{option}: expected one or more of {', '.join(FORMATS)}, found {shown(name)}")
+        FORMATS[name].require()
+        if FORMATS[name].timed and start_timecode == AUTO:
+            timecode.media_library()
 
 
 def export_tags(
@@ -26,8 +93,8 @@ def export_tags(
     formats: Sequence[str],
     *,
     fps: float | None = None,
-    start_timecode: str = "00:00:00:00",
-    base_url: str = "http://localhost:8000",
+    start_timecode: str = AUTO,
+    base_url: str = BASE_URL,
     on_file: Callable[[Path], None] | None = None,
 ) -> int:
     """Write every tagged video of a folder in some formats.
@@ -43,7 +110,7 @@ def export_tags(
     fps : float, optional
         Frames per second of the videos, instead of what their files say.
     start_timecode : str
-        Of the first frame of every video, for `otio` and `edl`.
+        Of the first frame of every video, for `otio` and `edl`; "auto": what each file says.
     base_url : str
         Where `out` will be served, for `iiif`.
     on_file : callable, optional
@@ -57,8 +124,8 @@ def export_tags(
     Raises
     ------
     InputError
-        If nothing was tagged there, a library is missing, or no video could be exported; one that lacks what a format
-        needs is left out of it, which is logged.
+        If nothing was tagged there, a format is unknown, a library is missing, or no video could be exported; one that
+        lacks what a format needs is left out of it, which is logged.
     WorkError
         If a file cannot be written.
     """
@@ -66,14 +133,10 @@ def export_tags(
     folders = [tags] if (tags / STAMP).is_file() else sorted(path.parent for path in tags.glob(f"*/{STAMP}"))
     if not folders:
         raise InputError(f"{tags}: expected a folder that `tag` wrote, found no {STAMP} in it or below it")
+    _require(formats, start_timecode, "formats")
     make_folder(out)
-    writers: dict[str, Callable[[TaggedVideo], Files]] = {
-        "eaf": lambda video: iter([("eaf", elan.eaf(video, out))]),
-        "otio": functools.partial(_otio, start_timecode=start_timecode),
-        "edl": functools.partial(_edl, start_timecode=start_timecode),
-        "iiif": lambda video: iter([(iiif.ENDING, iiif.manifest(video, out, base=base_url))]),
-        "chapters": _chapters,
-    }
+    place = Place(out, base_url)
+    timed = any(FORMATS[name].timed for name in formats)
     written, left_out = 0, []
     for folder in folders:
         try:
@@ -81,11 +144,12 @@ def export_tags(
         except InputError as error:
             left_out.append(f"{error}")
             continue
+        if timed and video.rate:
+            start = timecode.start_timecode(video.path, video.rate) if start_timecode == AUTO else start_timecode
+            video = dataclasses.replace(video, start_timecode=start)
         for name in formats:
             try:
-                files = list(writers[name](video))
-            except MissingExtraError:
-                raise
+                files = list(FORMATS[name].files(video, place))
             except InputError as error:
                 left_out.append(f"{error}")
                 continue
@@ -101,25 +165,3 @@ def export_tags(
     for reason in left_out:
         logger.warning(f"{reason}; left out")
     return written
-
-
-def _otio(video: TaggedVideo, *, start_timecode: str) -> Files:
-    start = editing.start_frame(start_timecode, require_rate(video))
-    yield "otio", editing.otio_json(video, start=start)
-
-
-def _edl(video: TaggedVideo, *, start_timecode: str) -> Files:
-    start = editing.start_frame(start_timecode, require_rate(video))
-    if start and video.rate in editing.DROP_FRAME and ";" not in start_timecode:
-        raise InputError(
-            f"{video.folder}: lists of edits count drop-frame at {float(require_rate(video)):.2f} frames per second; "
-            f"expected a --start-timecode hh:mm:ss;ff, found {start_timecode!r}"
-        )
-    for genre in video.genres:
-        if (video.segments["genre"] == genre).any():
-            yield f"{genre}.edl", editing.edl(video, genre, start=start)
-
-
-def _chapters(video: TaggedVideo) -> Files:
-    yield "ffmetadata", chapters.ffmetadata(video)
-    yield "chapters.vtt", chapters.webvtt_chapters(video)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from genre_classifier.exports.tagged import TaggedVideo
@@ -15,6 +16,11 @@ from preprocessing.extras import require_extra
 logger = logging.getLogger(__name__)
 
 ENDING = "manifest.json"
+
+
+def library() -> Any:
+    """Return iiif-prezi3."""
+    return require_extra("iiif_prezi3", "iiif-prezi3", extra="export")
 
 
 def manifest(video: TaggedVideo, folder: Path, *, base: str) -> str:
@@ -33,7 +39,7 @@ def manifest(video: TaggedVideo, folder: Path, *, base: str) -> str:
     InputError
         If the size of the video's pictures is not known.
     """
-    prezi = require_extra("iiif_prezi3", "iiif-prezi3", extra="export")
+    prezi = library()
     if video.size is None:
         raise InputError(f"{video.folder}: expected width and height of the video, found none recorded; tag it again")
     (width, height), base = video.size, base.rstrip("/")

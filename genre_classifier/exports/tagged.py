@@ -44,6 +44,8 @@ class TaggedVideo:
         Frames per second; None where nobody knows.
     size : tuple of int or None
         Width and height in pixels.
+    start_timecode : str
+        Of the first frame; `;` before the frames counts drop-frame.
     """
 
     source: str
@@ -54,6 +56,7 @@ class TaggedVideo:
     genres: tuple[str, ...]
     rate: Fraction | None
     size: tuple[int, int] | None
+    start_timecode: str = "00:00:00:00"
 
     @property
     def mimetype(self) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from genre_classifier.config import ExportConfig
-from genre_classifier.dataset.label_formats import LABEL_STUDIO_FPS, label_studio_tasks
+from genre_classifier.dataset.label_formats import label_studio_tasks
 from genre_classifier.genres import check_genres
 from genre_classifier.tagging.segments import SEGMENT_COLUMNS
 from preprocessing.errors import InputError
@@ -93,7 +93,7 @@ def label_studio(
     *,
     model: str,
     prefix: str = ExportConfig.label_studio_prefix,
-    fps: float = LABEL_STUDIO_FPS,
+    fps: float | None = None,
 ) -> str:
     """Return segments as a Label Studio import, pre-annotated: a person corrects them, and `train` reads the result.
 
@@ -107,8 +107,8 @@ def label_studio(
         What made them: Label Studio's `model_version`.
     prefix : str
         Put before the name to make an address: see `label_studio_tasks`.
-    fps : float
-        Label Studio counts frames: the rate that turns seconds into them.
+    fps : float, optional
+        Label Studio counts frames: the rate of the video, which turns seconds into them.
     """
-    tasks = label_studio_tasks(segments.assign(trailer=source), fps, prefix=prefix, predicted_by=model)
+    tasks = label_studio_tasks(segments.assign(trailer=source), {source: fps}, prefix=prefix, predicted_by=model)
     return json.dumps(tasks, indent=1, ensure_ascii=False) + "\n"

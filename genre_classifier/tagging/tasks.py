@@ -20,6 +20,7 @@ STAMP = "tags.json"
 INDEX = "index.html"
 SUMMARY = "summary.csv"
 SEGMENTS = "segments.json"
+EXPORTS = "exports"
 SCHEMA = 1
 FILES = ("scores.csv", "segments.csv", "segments.vtt", "segments.json", "timeline.png", "viewer.html")
 OVERLAY = "overlay.mp4"
@@ -176,7 +177,7 @@ def read_stamp(folder: Path) -> dict[str, Any]:
 def _folder_name(stem: str) -> str:
     name = re.sub(r"[\x00-\x1f\x7f]", "_", stem)
     name = name.encode("utf-8")[:_LONGEST_NAME_BYTES].decode("utf-8", "ignore")
-    return f"_{name}" if name.startswith(".") or name in ("", INDEX, SUMMARY, SEGMENTS) else name
+    return f"_{name}" if name.startswith(".") or name in ("", INDEX, SUMMARY, SEGMENTS, EXPORTS) else name
 
 
 def _text(name: str | Path) -> str:

@@ -80,7 +80,8 @@ def write_tags(
     if extras.label_studio:
         model = f"genre-classifier {stamp['made_with']['run'][:12]}"
         prefix = extras.label_studio_prefix
-        write_atomically(folder / LABEL_STUDIO, label_studio(tags.segments, task.source, model=model, prefix=prefix))
+        text = label_studio(tags.segments, task.source, model=model, prefix=prefix, fps=tags.fps)
+        write_atomically(folder / LABEL_STUDIO, text)
     write_timeline(folder / "timeline.png", tags)
     if extras.overlay:
         write_overlay(folder / OVERLAY, tags, timeout=timeout)

@@ -81,6 +81,35 @@ def test_every_file_is_written(run: Path, trailers: Path, tmp_path: Path, capfd:
     assert overlay.get(cv2.CAP_PROP_FPS) == pytest.approx(25)
 
 
+def test_exports_come_with_the_tags(run: Path, trailers: Path, tmp_path: Path, capsys) -> None:
+    pytest.importorskip("pympi")
+    out = tmp_path / "tags"
+    shutil.copy(trailers / "a.mkv", trailers / "exports.mkv")
+    assert tag(run, trailers, "--out", out, "--min-segment", 0.1, "--also", "eaf,chapters") == 0
+    ends = ("eaf", "ffmetadata", "chapters.vtt")
+    expected = [f"{name}.{end}" for name in ("_exports", "a", "b") for end in ends]
+    assert sorted(path.name for path in (out / "exports").iterdir()) == sorted(expected)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-10:] == [str(out / "index.html"), *(str(out / "exports" / name) for name in expected)]
+    assert _run(["export", str(out), str(tmp_path / "again"), "--to", "chapters"]) == 0
+    for path in (tmp_path / "again").iterdir():
+        assert path.read_bytes() == (out / "exports" / path.name).read_bytes()
+    segments = pd.read_csv(out / "b" / "segments.csv")
+    assert len(read_labels(out / "exports" / "b.eaf")) == len(segments)
+
+
+def test_exports_that_cannot_be_are_refused_before_the_work(
+    run: Path, trailers: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pympi.Elan", None)
+    for wanted, said in (("avi", "--also: expected one or more of eaf"), ("eaf", "[export]'")):
+        assert tag(run, trailers, "--out", tmp_path / "tags", "--also", wanted) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert said in error
+    assert not (tmp_path / "tags").exists()
+
+
 def test_a_folder_gets_an_index_and_is_resumed(run: Path, trailers: Path, tmp_path: Path) -> None:
     out = tmp_path / "tags"
     (trailers / "bad.mp4").write_text("no video")

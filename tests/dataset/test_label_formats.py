@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre_classifier.dataset.label_formats import LABEL_STUDIO_FPS, WRITERS
+from genre_classifier.config import ExportConfig
+from genre_classifier.dataset.label_formats import WRITERS
 from genre_classifier.dataset.labels import join_intervals, read_labels, write_labels
 from genre_classifier.genres import GENRES
 from tests.notes import logged
@@ -31,7 +32,8 @@ def label_tables(draw, *, weak: bool, whole_frames: bool = False) -> pd.DataFram
         for _ in range(draw(st.integers(1, 3))):
             if whole_frames:
                 first = draw(st.integers(0, 5000))
-                start, end = first / LABEL_STUDIO_FPS, (first + draw(st.integers(1, 500))) / LABEL_STUDIO_FPS
+                fps = ExportConfig.label_studio_fps
+                start, end = first / fps, (first + draw(st.integers(1, 500))) / fps
             else:
                 start = draw(st.floats(0, 1e4))
                 end = start + draw(st.floats(1e-3, 1e3))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,7 +14,9 @@ import pytest
 
 from genre_classifier.cli import _run
 from genre_classifier.config import ExportConfig
+from genre_classifier.dataset.label_formats import Span
 from genre_classifier.dataset.labels import frame_targets, is_weak, labels_for_trailers, read_labels, write_labels
+from genre_classifier.evaluation.judged_labels import judged_labels
 from genre_classifier.genres import GENRES
 from preprocessing.errors import InputError
 from tests.activitynet import read_ground_truth
@@ -189,6 +193,82 @@ def test_the_labelling_interface_of_the_docs_fits_the_tasks(tmp_path: Path) -> N
         (video,) = (one for one in view if one.get("name") == result["to_name"])
         assert {video.get("value"), video.get("frameRate")} == {"$video", "$fps"}
         assert {"video", "fps"} <= set(task["data"])
+
+
+def shown_in_label_studio(task: dict[str, Any]) -> list[tuple[float, float, str]]:
+    """Return what its player shows: frame n lies at (n - 1) / framerate, and a rate below 1 is seconds per frame."""
+    rate = Fraction(task["data"].get("fps", 24))
+    rate = 1 / rate if rate < 1 else rate
+    return [
+        (float((span["start"] - 1) / rate), float(span["end"] / rate), genre)
+        for result in task["annotations"][0]["result"]
+        for span in result["value"]["ranges"]
+        for genre in result["value"]["timelinelabels"]
+    ]
+
+
+@pytest.mark.parametrize("fps", [12.5, 24000 / 1001, 25, 30000 / 1001, 60])
+def test_label_studio_counts_in_the_frames_of_each_video(tmp_path: Path, fps: float) -> None:
+    spans = {"a": Span(0, 20, 20, fps), "b": Span(0, 20, 20, 50)}
+    first, last = np.array([0, 7, 101, 4000]), np.array([1, 100, 102, 9001])
+    labels = pd.DataFrame({"trailer": "a", "start": first / fps, "end": last / fps, "genre": list(GENRES[:4])})
+    labels = pd.concat([labels, labels.assign(trailer="b", start=first / 50, end=last / 50)], ignore_index=True)
+    path = tmp_path / "tasks.json"
+    with logged() as notes:
+        write_labels(path, labels, file_format="labelstudio", spans=spans)
+    assert notes == []  # nothing was rounded
+    tasks = json.loads(path.read_text())
+    assert [task["data"]["fps"] for task in tasks] == [fps, 50]
+    ranges = [result["value"]["ranges"][0] for result in tasks[0]["annotations"][0]["result"]]
+    assert [(span["start"], span["end"]) for span in ranges] == [(1, 1), (8, 100), (102, 102), (4001, 9001)]
+    back = read_labels(path)
+    pd.testing.assert_frame_equal(back, labels, rtol=0, atol=1e-9)
+    expected = [row[1:] for row in rows(back) if row[0] == "a"]
+    for found, wanted in zip(shown_in_label_studio(tasks[0]), expected, strict=True):
+        assert found[2] == wanted[2]
+        assert found[:2] == pytest.approx(wanted[:2], abs=1e-9)
+
+
+@pytest.mark.parametrize("fps", [None, 0.5, 1000.0])
+def test_a_rate_that_label_studio_cannot_count_in_is_not_written(tmp_path: Path, fps: float | None) -> None:
+    labels = pd.DataFrame([("a", 0.0, 2.0, "action")], columns=COLUMNS)
+    path, config = tmp_path / "tasks.json", ExportConfig(label_studio_fps=10)
+    write_labels(path, labels, file_format="labelstudio", spans={"a": Span(0, 2, 2, fps)}, config=config)
+    (task,) = json.loads(path.read_text())
+    assert task["data"]["fps"] == 10
+    assert shown_in_label_studio(task) == [row[1:] for row in rows(read_labels(path))]
+
+
+def test_tasks_without_a_rate_are_counted_as_label_studio_was_told(tmp_path: Path, capsys) -> None:
+    """As exported of a project whose interface says `frameRate="50"`, or nothing; and seconds per frame."""
+    annotations = [{"result": [region("action", 51, 100)]}]
+    tasks = [{"data": {"video": "/data/upload/1/a.mp4"}, "annotations": annotations}]
+    source, out = written(tmp_path / "export.json", json.dumps(tasks)), tmp_path / "labels.csv"
+    assert _run(["labels", str(source), str(out), "--label-studio-fps", "50"]) == 0
+    assert capsys.readouterr().err == ""
+    assert rows(read_labels(out)) == [("a.mp4", 1, 2, "action")]
+    assert _run(["labels", str(source), str(out), "--genres", "auto"]) == 0
+    error = capsys.readouterr().err
+    assert error.count("data.fps") == 1
+    assert "1 tasks say no frames per second as data.fps: counted with 24" in error
+    assert rows(read_labels(out)) == [("a.mp4", 50 / 24, 100 / 24, "action")]
+    tasks[0]["data"]["fps"] = 0.02
+    source.write_text(json.dumps(tasks))
+    assert rows(read_labels(source)) == [("a.mp4", 1, 2, "action")]
+
+
+def test_label_studio_gets_the_rates_of_the_clips(tmp_path: Path, clips: Path) -> None:
+    manifest = pd.read_csv(clips / "manifest.csv").assign(fps=[25.0, 12.5, np.nan, 1000.0])
+    manifest.to_csv(clips / "manifest.csv", index=False)
+    text = "trailer,start,end,genre\n0,0,9.6,action\nb.mp4,0,4,comedy\nc.mp4,0,4,comedy\nd.mp4,0,4,comedy\n"
+    source, out = written(tmp_path / "labels.csv", text), tmp_path / "tasks.json"
+    assert _run(["labels", str(source), str(out), "--to", "labelstudio", "--clips", str(clips)]) == 0
+    rates = {task["data"]["trailer"]: task["data"]["fps"] for task in json.loads(out.read_text())}
+    assert rates == {"a 1.mp4": 25, "b.mp4": 12.5, "c.mp4": 24, "d.mp4": 24}
+    judged, _ = judged_labels(read_labels(source), clips, GENRES)
+    back = read_labels(out)
+    assert back["genre"].tolist() == judged["genre"].tolist()
+    assert (back[["start", "end"]] - judged[["start", "end"]]).abs().to_numpy().max() <= 0.5 / 12.5
 
 
 # --- DCASE, DESED ----------------------------------------------------------------------------------------------------

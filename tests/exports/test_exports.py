@@ -1,4 +1,4 @@
-"""Exports, each read back by a library that others wrote: pympi, OpenTimelineIO, PyAV (FFmpeg), iiif-prezi3."""
+"""Exports, each read back by a library that others wrote: pympi, OpenTimelineIO, FFmpeg, iiif-prezi3, mmif-python."""
 
 from __future__ import annotations
 
@@ -6,56 +6,30 @@ import itertools
 import json
 import re
 import sys
-from fractions import Fraction
 from pathlib import Path
 
 import av
+import click
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genre_classifier.cli import _run
+from genre_classifier.cli import _run, group
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.exports.chapters import chapters
-from genre_classifier.exports.editing import start_frame
-from genre_classifier.exports.tagged import RATES, TaggedVideo, exact_rate, frame_at, read_video
+from genre_classifier.exports.export import FORMATS
+from genre_classifier.exports.tagged import TaggedVideo, read_video
 from genre_classifier.genres import GENRES
-from genre_classifier.tagging.segment_files import write_segments
 from preprocessing.errors import InputError
-
-SEGMENTS = pd.DataFrame(
-    {
-        "start": [0.0, 2.002, 4.5, 10.01],
-        "end": [2.002, 6.0, 7.25, 12.5],
-        "genre": ["comedy", "action", "comedy", "musical"],
-        "score": [0.9, 0.75, 0.5, 0.625],
-    }
-)
-
-
-def tagged(out: Path, name: str = "film one", **changes: object) -> Path:
-    """Write what `tag` leaves of a video."""
-    folder = out / name
-    folder.mkdir(parents=True)
-    facts = {
-        "schema": 1, "source": f"{name}.mp4", "video": f"/videos/{name}.mp4", "duration": 12.5, "frames": 300,
-        "segments_found": 4, "shares": dict.fromkeys(GENRES, 0.1), "fps": 23.98, "size": [640, 360],
-    }  # fmt: skip
-    (folder / "tags.json").write_text(json.dumps(facts | changes))
-    write_segments(folder / "segments.csv", SEGMENTS)
-    return out
+from tests.exports.tags import SEGMENTS, exported, tagged
 
 
 @pytest.fixture
 def tags(tmp_path: Path) -> Path:
     return tagged(tmp_path / "tags")
-
-
-def exported(tags: Path, out: Path, *options: str) -> dict[str, Path]:
-    assert _run(["export", str(tags), str(out), *options]) == 0
-    return {path.name: path for path in out.iterdir()}
 
 
 def test_elan_reads_its_tiers_and_so_does_training(tags: Path, tmp_path: Path) -> None:
@@ -140,21 +114,6 @@ def test_ffmpeg_reads_the_chapters(tags: Path, tmp_path: Path) -> None:
     assert cues[3] == "00:00:04.500 --> 00:00:06.000\ncomedy + action"
 
 
-def test_a_viewer_of_archives_reads_the_manifest(tags: Path, tmp_path: Path) -> None:
-    prezi = pytest.importorskip("iiif_prezi3")
-    files = exported(tags, tmp_path / "out", "--to", "iiif", "--base-url", "https://example.org/film/")
-    text = files["film one.manifest.json"].read_text()
-    document = json.loads(text)
-    assert document["@context"] == "http://iiif.io/api/presentation/3/context.json"
-    prezi.Manifest.model_validate_json(text)
-    (canvas,) = document["items"]
-    assert (canvas["width"], canvas["height"], canvas["duration"]) == (640, 360, 12.5)
-    assert canvas["items"][0]["items"][0]["body"]["type"] == "Video"
-    marks = canvas["annotations"][0]["items"]
-    assert [mark["body"]["value"] for mark in marks] == SEGMENTS["genre"].tolist()
-    assert marks[1]["target"] == f"{canvas['id']}#t=2.002,6.000"
-
-
 def test_what_is_missing_is_said(tags: Path, tmp_path: Path, capsys, monkeypatch) -> None:
     def refused(*arguments: str) -> str:
         assert _run(["export", *arguments]) == 2
@@ -169,7 +128,7 @@ def test_what_is_missing_is_said(tags: Path, tmp_path: Path, capsys, monkeypatch
     bare = tagged(tmp_path / "bare", fps=None, size=None)
     assert "give --fps" in refused(str(bare), out, "--to", "otio")
     assert "tag it again" in refused(str(bare), out, "--to", "iiif")
-    for name, module in (("eaf", "pympi.Elan"), ("otio", "opentimelineio"), ("iiif", "iiif_prezi3")):
+    for name, module in (("eaf", "pympi.Elan"), ("otio", "opentimelineio"), ("iiif", "iiif_prezi3"), ("mmif", "mmif")):
         monkeypatch.setitem(sys.modules, module, None)
         assert "pip install 'genre-classifier[export]'" in refused(str(tags), out, "--to", name)
 
@@ -182,14 +141,29 @@ def test_a_rate_without_timecode_is_no_obstacle_to_markers(tmp_path: Path) -> No
     assert clip.markers[1].marked_range.start_time.value == 30
 
 
-def test_drop_frame_is_not_mixed_with_other_timecode(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("opentimelineio")
-    tags = tagged(tmp_path / "tags", fps=29.97)
-    out = str(tmp_path / "out")
-    assert _run(["export", str(tags), out, "--to", "edl", "--start-timecode", "01:00:00:00"]) == 2
-    assert "expected a --start-timecode hh:mm:ss;ff" in capsys.readouterr().err
-    files = exported(tags, tmp_path / "out", "--to", "edl", "--start-timecode", "01:00:00;00")
-    assert "01:00:04;15 01:00:07;07" in files["film one.comedy.edl"].read_text().replace("  ", " ")
+def test_clams_reads_the_time_frames(tags: Path, tmp_path: Path) -> None:
+    mmif = pytest.importorskip("mmif")
+    text = exported(tags, tmp_path / "out", "--to", "mmif")["film one.mmif"].read_text()
+    document = mmif.Mmif(text)  # checks the schema
+    (video,) = document.get_documents_by_type(mmif.DocumentTypes.VideoDocument)
+    assert (video.location, video.properties.mime) == ("file:///videos/film%20one.mp4", "video/mp4")
+    (view,) = document.get_all_views_contain(mmif.AnnotationTypes.TimeFrame)
+    contains = view.metadata.contains[mmif.AnnotationTypes.TimeFrame]
+    assert contains["timeUnit"] == "milliseconds"
+    assert contains["labelset"] == list(GENRES)
+    frames = list(view.get_annotations(mmif.AnnotationTypes.TimeFrame))
+    assert [frame["document"] for frame in frames] == [video.id] * 4
+    for frame, row in zip(frames, SEGMENTS.to_dict("records"), strict=True):
+        assert frame["timeUnit"] == "milliseconds"
+        assert (frame["start"], frame["end"]) == (round(1000 * row["start"]), round(1000 * row["end"]))
+        assert (frame["label"], frame["classification"]) == (row["genre"], {row["genre"]: row["score"]})
+    assert exported(tags, tmp_path / "out", "--to", "mmif")["film one.mmif"].read_text() == text
+
+
+def test_the_help_names_every_format() -> None:
+    result = CliRunner().invoke(group.get_command(click.Context(group), "export"), ["--help"])
+    text = " ".join(result.output.split())
+    assert all(re.search(rf"\b{name} \(", text) for name in FORMATS)
 
 
 def test_one_that_lacks_something_does_not_stop_the_others(tags: Path, tmp_path: Path, capsys) -> None:
@@ -217,24 +191,6 @@ def test_a_damaged_video_is_left_out(tags: Path, tmp_path: Path, capsys) -> None
     files = exported(tags, tmp_path / "out", "--to", "chapters")
     assert sorted(files) == ["film one.chapters.vtt", "film one.ffmetadata"]
     assert "left out" in capsys.readouterr().err
-
-
-def test_rates_are_exact() -> None:
-    known = {
-        23.976: Fraction(24000, 1001), 23.98: Fraction(24000, 1001), 24.0: Fraction(24), 25.0: Fraction(25),
-        29.97: Fraction(30000, 1001), 59.94: Fraction(60000, 1001), 12.5: Fraction(25, 2),
-    }  # fmt: skip
-    assert {fps: exact_rate(fps) for fps in known} == known
-
-
-@given(st.sampled_from(RATES[:-1]), st.floats(0, 7200))
-def test_no_frame_is_lost_in_two_hours(rate: Fraction, seconds: float) -> None:
-    frame = frame_at(seconds, rate)
-    assert abs(Fraction(frame) / rate - Fraction(seconds)) <= 1 / (2 * rate)
-    otio = pytest.importorskip("opentimelineio")
-    time = otio.opentime.RationalTime(frame, float(rate))
-    if otio.opentime.RationalTime.is_smpte_timecode_rate(float(rate)):
-        assert start_frame(time.to_timecode(), rate) == frame  # drop-frame at 29.97 and 59.94
 
 
 @given(st.lists(st.tuples(st.floats(0, 20), st.floats(0, 20), st.sampled_from(GENRES)), max_size=8))

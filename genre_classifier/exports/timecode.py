@@ -1,0 +1,98 @@
+"""Start timecodes: what a file says of its first frame (`av`), and timecode as a frame number (`opentimelineio`)."""
+
+from __future__ import annotations
+
+import logging
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from preprocessing.errors import InputError
+from preprocessing.extras import require_extra
+
+logger = logging.getLogger(__name__)
+
+DROP_FRAME = (Fraction(30000, 1001), Fraction(60000, 1001))  # the rates that SMPTE ST 12-1 drops frame numbers at
+_TIMECODE = re.compile(r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d[:;]\d\d")
+
+
+def editing_library() -> Any:
+    """Return OpenTimelineIO."""
+    return require_extra("opentimelineio", "opentimelineio", extra="export")
+
+
+def media_library() -> Any:
+    """Return PyAV."""
+    return require_extra("av", "av", extra="export")
+
+
+def start_frame(timecode: str, rate: Fraction) -> int:
+    """Return the frame number of an SMPTE timecode; `;` before the frames means drop-frame. That of zero is 0.
+
+    Raises
+    ------
+    InputError
+        If it is none at this rate.
+    """
+    if re.fullmatch("00:00:00[:;]00", timecode):  # also where no timecode counts the rate
+        return 0
+    otio = editing_library()
+    try:
+        if not _TIMECODE.fullmatch(timecode):
+            raise ValueError(timecode)
+        return int(otio.opentime.from_timecode(timecode, float(rate)).value)
+    except ValueError as error:
+        raise InputError(
+            f"--start-timecode: expected hh:mm:ss:ff at {float(rate):g} fps, found {timecode!r}"
+        ) from error
+
+
+def file_timecode(path: Path) -> str | None:
+    """Return the timecode of a file's first frame as FFmpeg finds it, in a timecode track or in the metadata.
+
+    Parameters
+    ----------
+    path : Path
+        QuickTime and MP4 (`tmcd`), MXF, Matroska (a tag `TIMECODE`) and whatever else FFmpeg reads it from.
+
+    Returns
+    -------
+    str or None
+        None where the file says nothing; a file that cannot be read says nothing either, which is logged.
+    """
+    av = media_library()
+    try:
+        if not path.is_file():  # a pipe would wait for ever
+            raise FileNotFoundError(f"{path}: no such file")
+        with av.open(str(path), metadata_errors="replace") as container:
+            for metadata in (container.metadata, *(stream.metadata for stream in container.streams)):
+                for key, value in metadata.items():
+                    if key.lower() == "timecode":
+                        return str(value).strip()
+    except (OSError, av.FFmpegError):
+        logger.warning(f"{path}: cannot be read for its start timecode; counted from zero, or give --start-timecode")
+    return None
+
+
+def start_timecode(path: Path, rate: Fraction) -> str:
+    """Return the timecode of a video's first frame: that of its file, or zero, in drop-frame where the rate has it.
+
+    Parameters
+    ----------
+    path : Path
+    rate : Fraction
+        Frames per second. A sign other than `:` before the frames means drop-frame, as FFmpeg reads it, but only at
+        29.97 and 59.94: at other rates no frame number is dropped.
+    """
+    zero = "00:00:00;00" if rate in DROP_FRAME else "00:00:00:00"
+    found = file_timecode(path)
+    if found is None:
+        return zero
+    timecode = f"{found[:8]}{';' if rate in DROP_FRAME and found[8:9] != ':' else ':'}{found[9:]}"
+    try:
+        start_frame(timecode, rate)
+    except InputError:
+        logger.warning(f"{path}: expected a start timecode at {float(rate):g} fps, found {found!r}; counted from zero")
+        return zero
+    return timecode
