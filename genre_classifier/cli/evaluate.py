@@ -24,6 +24,7 @@ from genre_classifier.config import EvaluationConfig
 @click.option("--tags", type=click.Path(path_type=Path), help="Folder that `tag` wrote, for links to its viewers.")
 @config_options(EvaluationConfig(), only=("draws", "seed"))
 @click.option("--rescore", is_flag=True, help="Score again even if OUT holds scores of this run and these clips.")
+@click.option("--card", is_flag=True, help="Put the figures into the run's model card, RUN/README.md.")
 @sharing_options
 def command(
     inputs: tuple[Path, ...],
@@ -33,6 +34,7 @@ def command(
     other: Path | None,
     tags: Path | None,
     rescore: bool,
+    card: bool,
     jobs: int | None,
     scheduler: str | None,
     **options: Any,
@@ -45,6 +47,7 @@ def command(
     \b
     Example:
       genre-classifier evaluate runs/mine clips/ labels.csv --out report/
+      genre-classifier evaluate runs/mine clips/ labels.csv --out report/ --card
       genre-classifier evaluate --scores report/ corrected_labels.csv --out report2/
       genre-classifier evaluate runs/mine clips/ labels.csv --out report/ --compare runs/older
     """
@@ -53,6 +56,8 @@ def command(
             f"expected RUN CLIPS LABELS, or --scores DIR and LABELS; got {len(inputs)} paths"
             + (" with --scores" if scores else "")
         )
+    if card and (scores or split != "test"):
+        raise click.UsageError("--card is about the test trailers of a RUN: leave --scores and --split out")
 
     from genre_classifier.cli.progress import progress_bar
     from genre_classifier.evaluation.steps import Request, run_evaluation
@@ -71,5 +76,10 @@ def command(
             on_start=on_start,
             on_frames=bar.update,
         )
+    if card:
+        from genre_classifier.run_folder.model_card import write_model_card
+
+        assert run is not None
+        write_model_card(run, summary=(out / "summary.md").read_text(encoding="utf-8"))
     for line in [*sentences.splitlines(), str(report)]:
         say(line)

@@ -16,6 +16,8 @@ SCHEMA = 1  # of config.json, thresholds.json and card.json
 MODEL, CONFIG, THRESHOLDS, SPLITS, CARD = "model.keras", "config.json", "thresholds.json", "splits.csv", "card.json"
 ENCODER = "encoder.keras"  # of a run with a pretrained image network
 HISTORY, CURVES = "history.csv", "curves.png"
+MODEL_CARD = "README.md"  # ours only with this line in it
+CARD_MARK = "genre-classifier wrote this card, and writes it anew as long as this line is in it"
 CHECKPOINTS, EVENTS = "checkpoints", "tensorboard"  # folders
 
 _OWN = re.compile("|".join(map(re.escape, (MODEL, ENCODER, CONFIG, THRESHOLDS, SPLITS, CARD, HISTORY, CURVES))))
@@ -117,6 +119,14 @@ def _is_run(run: Path) -> bool:
     return {"model", "training", "preprocessing"} <= set(document)
 
 
+def is_model_card(path: Path) -> bool:
+    """Return whether a `README.md` is the model card of a run, and nobody's own text."""
+    try:
+        return CARD_MARK in path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+
+
 def _own_files(run: Path) -> list[Path]:
     """Return the files of a run folder that a training writes, known by their names."""
     found = [
@@ -126,4 +136,6 @@ def _own_files(run: Path) -> list[Path]:
         if name.fullmatch(path.name) or _TEMPORARY.fullmatch(path.name)
     ]
     found += (run / EVENTS).rglob("events.out.tfevents.*")
+    if is_model_card(run / MODEL_CARD):
+        found.append(run / MODEL_CARD)
     return [path for path in found if path.is_file() or path.is_symlink()]

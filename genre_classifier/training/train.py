@@ -22,6 +22,7 @@ from genre_classifier.network.model import build_model
 from genre_classifier.network.peers import Peers
 from genre_classifier.run_folder import checkpoints, layout, model_file
 from genre_classifier.run_folder.card import new_card, write_card
+from genre_classifier.run_folder.model_card import write_model_card
 from genre_classifier.run_folder.run import Run, load_run, write_config
 from genre_classifier.training import history
 from genre_classifier.training.cluster import join_workers
@@ -171,6 +172,8 @@ def train(
                 raise
         if keeper:
             keeper.draw_curves()
+            if goes_on or not (run / layout.MODEL_CARD).exists():
+                write_model_card(run)
         peers.total(0)  # nobody reads before all is written
         return load_run(run)
 

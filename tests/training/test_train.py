@@ -75,7 +75,7 @@ def test_the_run_folder_holds_every_file(finished, data):
     names = {path.name for path in finished.iterdir()}
     assert names == {
         "model.keras", "config.json", "thresholds.json", "splits.csv", "history.csv", "card.json", "curves.png",
-        "tensorboard", "checkpoints",
+        "tensorboard", "checkpoints", "README.md",
     }  # fmt: skip
     assert tensorboard_epochs(finished) == [1, 2, 3, 4]  # as in history.csv
     card = json.loads((finished / "card.json").read_text())

@@ -1,0 +1,122 @@
+"""The model card of a run, `README.md` in its folder: what it is, what it was made of, how far to trust it.
+
+In the format of Hugging Face (huggingface.co/docs/hub/model-cards): a head in YAML, then Markdown.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from genre_classifier.run_folder.card import read_card
+from genre_classifier.run_folder.layout import CARD_MARK, MODEL_CARD, is_model_card
+from genre_classifier.run_folder.run import Run, load_run
+from preprocessing.errors import InputError
+from preprocessing.files import write_atomically
+
+logger = logging.getLogger(__name__)
+
+_NOT_JUDGED = (
+    "Not judged yet: `genre-classifier evaluate RUN CLIPS LABELS --out REPORT --card` puts figures over the test "
+    "trailers, with intervals and simple baselines, in the place of this line."
+)
+
+
+def write_model_card(run: Path, *, summary: str | None = None) -> None:
+    """Write the card of a run that has a network.
+
+    A `README.md` that was written by somebody else stays, which is logged.
+
+    Parameters
+    ----------
+    run : Path
+    summary : str, optional
+        `summary.md` of a report over the run's test trailers.
+
+    Raises
+    ------
+    InputError
+        If the run cannot be read.
+    """
+    path = run / MODEL_CARD
+    if path.exists() and not is_model_card(path):
+        logger.warning(f"{path}: written by somebody else, so the model card is not put in its place")
+        return
+    write_atomically(path, model_card(load_run(run), read_card(run), summary=summary))
+
+
+def model_card(run: Run, card: Mapping[str, Any], *, summary: str | None = None) -> str:
+    """Return the card's text.
+
+    Parameters
+    ----------
+    run : Run
+    card : mapping
+        As `genre_classifier.run_folder.card.read_card` gives it.
+    summary : str, optional
+        Its figures, as Markdown.
+    """
+    name, clips, network = run.path.resolve().name, run.clip_config, run.model_config
+    try:
+        counts = card["splits"]
+        trailers = f"{counts['train']} trailers; {counts['validation']} chose, {counts['test']} were kept for judging"
+        command, package = str(card["command"]), str(card["versions"]["genre-classifier"])
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{run.path / 'card.json'}: expected the card of a run, found none of its {error}") from error
+    frames = f"at most {clips.frames} frames" if clips.fps is None else f"{clips.fps:g} frames per second"
+    encoder = "" if network.encoder is None else f", behind a frozen image network ({network.encoder})"
+    started = card.get("started_from")
+    before = f"\n- It went on from the weights of `{started['run']}`." if isinstance(started, dict) else ""
+    return f"""---
+library_name: keras
+pipeline_tag: video-classification
+tags:
+- genre-classifier
+- convlstm
+- film-trailers
+---
+
+<!-- {CARD_MARK} -->
+
+# {_plain(name)}
+
+A ConvLSTM network that scores **every frame** of a film trailer for {len(run.genres)} genres: {", ".join(run.genres)}.
+It was made by genre-classifier {package}, and is used by it:
+
+```sh
+genre-classifier tag {_plain(name)} new_trailer.mp4 --out tags/
+```
+
+## What it was made of
+
+- {trailers}. A digest of clips and labels is in `card.json`.
+- Clips of {clips.size} x {clips.size} pixels, {frames}, without sound{encoder}.
+- Epoch {card.get("kept_epoch", "?")} of {card.get("epochs", "?")}; seed {card.get("seed", "?")}.{before}
+
+```sh
+{_plain(command)}
+```
+
+## How far to trust it
+
+{_NOT_JUDGED if summary is None else summary.strip().replace("## ", "### ")}
+
+## Meant for
+
+Finding stretches of trailers that a person then looks at: in archives, in research, in teaching. The scores are
+probabilities as far as `thresholds.json` could calibrate them, for trailers like those it was made of.
+
+## Not meant for
+
+- Other footage than trailers, and other kinds of trailers than it has seen: its figures say nothing about them.
+- Decisions about people: it knows colours and movement, not who is shown.
+- What only sound tells: a musical is recognised by what is seen.
+"""
+
+
+def _plain(text: str) -> str:
+    """Return text that is one line, and stays what it is inside Markdown's code."""
+    return json.dumps(text, ensure_ascii=False)[1:-1].replace("`", "'")
