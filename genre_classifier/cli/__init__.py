@@ -21,7 +21,9 @@ from genre_classifier.cli.output import note, show_log
 from genre_classifier.cli.streams import give_up_stdout, native_messages_aside, open_standard_streams
 from preprocessing.errors import InputError, WorkError
 
-COMMANDS = ("demo", "preprocess", "encode", "train", "tag", "evaluate", "export", "labels", "synthesize", "squares")
+COMMANDS = (
+    "demo", "preprocess", "encode", "train", "tag", "evaluate", "suggest", "export", "labels", "synthesize", "squares",
+)  # fmt: skip
 
 
 class LazyGroup(click.Group):
