@@ -100,8 +100,7 @@ def reason(found: Evidence, limits: Limits, *, distance: float, by_colours: bool
         what = "colours are" if by_colours else "movement is"
         parts.append(f"its {what} unlike what is labelled")
     elif nearest and not parts:
-        parts.append(
-            f"nothing stands out; it is most like {nearest}, which {'comes first' if suggested else 'is labelled'}"
-        )
+        place = "suggested before it" if suggested else "labelled"
+        parts.append(f"nothing stands out; it is most like {nearest}, which is {place}")
     text = "; ".join(parts) or "nothing stands out"
     return text[0].upper() + text[1:]

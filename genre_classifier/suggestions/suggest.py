@@ -99,7 +99,7 @@ def suggest(
     viewers = viewer_urls(tags, out) if tags else {}
     make_folder(out)
     # What the run never saw is scored even where it has a label by now: the scores stay good while labels come in.
-    scored = [trailer for trailer in trailers if not (trailer.trailer_id in known & seen)]
+    scored = [trailer for trailer in trailers if trailer.trailer_id not in known & seen]
     folder = score_run(
         run, clips, (), out / FOLDER, only=scored, jobs=jobs, scheduler=scheduler, on_start=on_start,
         on_frames=on_frames,

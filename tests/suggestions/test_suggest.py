@@ -94,7 +94,7 @@ def test_labels_take_the_place_of_the_splits_and_nothing_is_scored_twice(folder,
         folder / "run", folder / "clips", out, labels=labels_of(labels, NAMES[2])
     )  # 0 and 1 may be labelled again
     assert set(table["trailer_id"]) == {0, 1, 3, 4, 5, 6}
-    with pytest.raises(InputError, match="labels.csv.*--labels"):
+    with pytest.raises(InputError, match=r"labels\.csv.*--labels"):
         suggest(folder / "run", folder / "clips", out, labels=labels_of(labels, *NAMES))
 
 
@@ -128,8 +128,8 @@ def test_reasons_say_what_the_scores_say():
     limits = Limits(found.entropy, found.margin, 1.0)
     near = {"by_colours": True, "nearest": "a.mp4", "suggested": False}
     assert reason(found, limits, distance=1.5, **near) == (
-        "The network is less sure of it than of most; comedy and action are close in it; its colours are unlike what is "
-        "labelled"
+        "The network is less sure of it than of most; comedy and action are close in it; its colours are unlike what "
+        "is labelled"
     )
     sure = Limits(1.0, 0.0, 2.0)
     none = dataclasses.replace(found, none_share=0.625)
