@@ -119,6 +119,18 @@ def test_the_command_writes_both_files(folder, tmp_path, capsys):
     assert len(pd.read_csv(tmp_path / "suggestions.csv")) == 1
 
 
+def test_a_tags_folder_gives_links_to_the_least_certain_moment(folder, tmp_path):
+    (tmp_path / "tags").mkdir()
+    (tmp_path / "tags" / "summary.csv").write_text(f"source,folder\n{NAMES[2]},trailer 2\nbad.mp4,\n", encoding="utf-8")
+    table = suggest(folder / "run", folder / "clips", tmp_path / "out", tags=tmp_path / "tags")
+    text = (tmp_path / "out" / "suggestions.html").read_text(encoding="utf-8")
+    moment = table.loc[table["source"] == NAMES[2], "moment"].item()
+    assert text.count("<a href") == 1
+    assert f'<a href="../tags/trailer%202/viewer.html#t={moment:.2f}">{NAMES[2]}</a>' in text
+    with pytest.raises(InputError, match=r"summary\.csv"):
+        suggest(folder / "run", folder / "clips", tmp_path / "out", tags=tmp_path)
+
+
 def test_reasons_say_what_the_scores_say():
     values = np.full((4, len(GENRES)), 0.1)
     values[:, :2] = 0.7, 0.6
