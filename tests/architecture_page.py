@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "architecture.md"
 ROOMS = {  # from the top; nothing imports from a room above its own
     "genre_classifier/cli": "The command line",
+    "genre_classifier/suggestions": "Suggestions",
     "genre_classifier/evaluation": "Evaluation",
     "genre_classifier/exports": "Exports",
     "genre_classifier/training": "Training",

@@ -21,8 +21,10 @@ from genre_classifier.cli.output import note, show_log
 from genre_classifier.cli.streams import give_up_stdout, native_messages_aside, open_standard_streams
 from preprocessing.errors import InputError, WorkError
 
-COMMANDS = ("demo", "preprocess", "encode", "train", "tag", "evaluate", "export", "label", "labels",
-            "synthesize", "squares")  # fmt: skip
+COMMANDS = (
+    "demo", "preprocess", "encode", "train", "tag", "evaluate", "suggest", "export", "label", "labels",
+    "synthesize", "squares",
+)  # fmt: skip
 
 
 class LazyGroup(click.Group):

@@ -29,12 +29,12 @@ from genre_classifier.network.layers import MAP_PADDING, PADDING
 from genre_classifier.network.memory import let_go
 from preprocessing.clips import clip_path, load_clip, load_times, open_array, times_path
 from preprocessing.errors import InputError
-from preprocessing.manifest import read_manifest
+from preprocessing.manifest import ok_rows, read_manifest
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trailer:
-    """One labelled clip; the frames stay on disk.
+    """One clip and its labels; the frames stay on disk.
 
     Attributes
     ----------
@@ -125,31 +125,76 @@ def load_trailers(
     sources = {int(i): str(source) for i, source in zip(done["trailer_id"], done["source"], strict=True)}
     trailers = []
     for trailer_id, rows in joined.items():
-        path = clip_path(clips, trailer_id)
-        clip = load_clip(path)
-        times = load_times(times_path(clips, trailer_id))
-        if len(times) != len(clip):
-            raise InputError(f"{path}: expected as many frames as times ({len(times)}), found {len(clip)}")
+        opened = _unlabelled(clips, trailer_id, sources[trailer_id], genres)
         group = rows["group"].iloc[0] if "group" in rows else None
         trailers.append(
-            Trailer(
-                trailer_id=trailer_id,
-                source=sources[trailer_id],
-                clip=path,
-                times=times,
-                targets=frame_targets(rows, times, genres),
-                labelled=labelled_frames(rows, times),
+            dataclasses.replace(
+                opened,
+                targets=frame_targets(rows, opened.times, genres),
+                labelled=labelled_frames(rows, opened.times),
                 weak=is_weak(rows),
-                group=own_group(trailer_id) if group is None or pd.isna(group) else str(group),
-                rows=clip.shape[2],
-                cols=clip.shape[3],
+                group=opened.group if group is None or pd.isna(group) else str(group),
             )
         )
+    _check_sizes(clips, trailers)
+    return trailers
+
+
+def load_unlabelled(clips: Path | str, *, genres: Sequence[str] = GENRES) -> list[Trailer]:
+    """Open every clip of a folder as a trailer of which no label is known: its targets are 0.
+
+    Parameters
+    ----------
+    clips : path
+        As for `load_trailers`.
+    genres : sequence of str
+        Of the targets.
+
+    Returns
+    -------
+    list of Trailer
+        In the order of ids.
+
+    Raises
+    ------
+    InputError
+        For unreadable input, or clips of different sizes.
+    """
+    clips = Path(clips)
+    done = ok_rows(read_manifest(clips))
+    trailers = [
+        _unlabelled(clips, int(trailer_id), str(source), genres)
+        for trailer_id, source in zip(done["trailer_id"], done["source"], strict=True)
+    ]
+    _check_sizes(clips, trailers)
+    return trailers
+
+
+def _unlabelled(clips: Path, trailer_id: int, source: str, genres: Sequence[str]) -> Trailer:
+    path = clip_path(clips, trailer_id)
+    clip = load_clip(path)
+    times = load_times(times_path(clips, trailer_id))
+    if len(times) != len(clip):
+        raise InputError(f"{path}: expected as many frames as times ({len(times)}), found {len(clip)}")
+    return Trailer(
+        trailer_id=trailer_id,
+        source=source,
+        clip=path,
+        times=times,
+        targets=np.zeros((len(times), len(genres)), dtype=np.float32),
+        labelled=np.zeros(len(times), dtype=bool),
+        weak=True,
+        group=own_group(trailer_id),
+        rows=clip.shape[2],
+        cols=clip.shape[3],
+    )
+
+
+def _check_sizes(clips: Path, trailers: Sequence[Trailer]) -> None:
     sizes = {(trailer.rows, trailer.cols): trailer for trailer in trailers}
     if len(sizes) > 1:
         found = ", ".join(f"{rows}x{cols} ({trailer.clip.name})" for (rows, cols), trailer in sizes.items())
         raise InputError(f"{clips}: expected clips of one size, found {found}; preprocess them again with one --size")
-    return trailers
 
 
 class BatchFrames:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -23,7 +21,7 @@ from genre_classifier.evaluation.report import Thumbnail, write_report
 from genre_classifier.evaluation.score_folder import FOLDER, ScoreFolder, find_score_folder, read_score_folder
 from genre_classifier.genres import GENRE_MAP
 from genre_classifier.tagging.result import as_jpeg
-from genre_classifier.tagging.summary import read_summary
+from genre_classifier.tagging.summary import viewer_urls
 from preprocessing.clips import clip_path, load_clip
 from preprocessing.errors import InputError
 from preprocessing.files import make_folder
@@ -171,7 +169,7 @@ def run_evaluation(
         about,
         comparison=compared,
         thumbnails=_thumbnails(folder, evaluation),
-        viewers=_viewers(request.tags, request.out) if request.tags else {},
+        viewers=viewer_urls(request.tags, request.out) if request.tags else {},
     )
     return report, " ".join(sentences.lead_sentences(evaluation, about))
 
@@ -284,15 +282,3 @@ def _thumbnails(folder: ScoreFolder, evaluation: Evaluation) -> dict[WorstSegmen
         jpeg = as_jpeg(np.ascontiguousarray(clip[segment.frame].transpose(1, 2, 0)))
         pictures[segment] = Thumbnail(jpeg, trailer.width or clip.shape[3], trailer.height or clip.shape[2])
     return pictures
-
-
-def _viewers(tags: Path, out: Path) -> dict[str, str]:
-    """Return the URLs of the viewer pages in a tags folder, relative to the report, by source and by bare name."""
-    table = read_summary(tags / "summary.csv")
-    urls = {}
-    for source, folder in zip(table["source"], table["folder"], strict=True):
-        if not folder:  # it could not be read
-            continue
-        page = os.path.relpath(tags / folder / "viewer.html", out)
-        urls[source] = quote(Path(page).as_posix())
-    return urls

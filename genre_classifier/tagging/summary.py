@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -64,7 +66,7 @@ def write_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataFrame:
     shares = [name for row in rows for name in row if name.endswith("_share")]
     summary = pd.DataFrame(rows, columns=[*columns, *dict.fromkeys(shares)])
     summary = summary.astype({"frames": "Int64", "segments": "Int64"})
-    written = summary.assign(**{name: summary[name].map(_as_text) for name in _TEXTS})
+    written = summary.assign(**{name: summary[name].map(as_text) for name in _TEXTS})
     write_atomically(out / SUMMARY, written.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     write_atomically(out / INDEX, index_html(summary, segments))
     return summary
@@ -84,7 +86,25 @@ def read_summary(path: Path) -> pd.DataFrame:
     return table
 
 
-def _as_text(cell: str) -> str:
+def viewer_urls(tags: Path, out: Path) -> dict[str, str]:
+    """Return the URLs of the viewer pages in a tags folder, relative to the folder `out`, by source.
+
+    Raises
+    ------
+    InputError
+        If the folder has no readable summary.
+    """
+    table = read_summary(tags / SUMMARY)
+    urls = {}
+    for source, folder in zip(table["source"], table["folder"], strict=True):
+        if not folder:  # it could not be read
+            continue
+        page = os.path.relpath(tags / folder / "viewer.html", out)
+        urls[source] = quote(Path(page).as_posix())
+    return urls
+
+
+def as_text(cell: str) -> str:
     """Return a cell that no spreadsheet program computes: names and messages come from outside."""
     return f"'{cell}" if _FORMULA.match(cell) else cell
 

@@ -28,6 +28,7 @@ BASES = {
     "train": "clips labels.csv out --trunk-filters 2,2 --branch-filters 2",
     "tag": "run videos --out out",
     "evaluate": "run clips labels.csv --out out",
+    "suggest": "run clips --out out",
     "export": "tags out --to chapters",
     "label": "videos --out out",
     "labels": "labels.csv out.csv",
@@ -42,6 +43,7 @@ WORK = {
     "train": ("genre_classifier.training.train", "train"),
     "tag": ("genre_classifier.tagging.folder", "tag_videos"),
     "evaluate": ("genre_classifier.evaluation.steps", "run_evaluation"),
+    "suggest": ("genre_classifier.suggestions.suggest", "suggest"),
     "export": ("genre_classifier.exports.export", "export_tags"),
     "label": ("genre_classifier.tagging.label_page", "write_label_page"),
     "labels": ("genre_classifier.dataset.labels", "write_labels"),
@@ -169,6 +171,10 @@ PLACES = {
     "preprocess": ("preprocess IN out", "preprocess videos OUT"),
     "encode": ("encode IN", "encode clips --encoder IN"),
     "tag": ("tag IN videos --out out", "tag run IN --out out", "tag run videos --out OUT"),
+    "suggest": (
+        "suggest IN clips --out out", "suggest run IN --out out", "suggest run clips --out out --labels IN",
+        "suggest run clips --out OUT", "suggest run clips --out out --tags IN",
+    ),
     "train": (
         "train IN labels.csv out", "train clips IN out", "train clips labels.csv OUT",
         "train clips labels.csv out --splits IN", "train clips labels.csv out --from IN",

@@ -1,0 +1,59 @@
+"""`genre-classifier suggest`: which trailers of a clips folder to label next, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import click
+
+from genre_classifier.cli.config_options import sharing_options, value_option
+from genre_classifier.cli.output import say
+from preprocessing.options import Count, option
+
+_COUNT = Annotated[Count | None, option("How many trailers; none: all that have no label.")]
+
+
+@click.command("suggest")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("clips", type=click.Path(path_type=Path))
+@click.option("--labels", type=click.Path(path_type=Path),
+              help="What is labelled by now; without it, what the run was trained and judged on.")  # fmt: skip
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
+@click.option("--tags", type=click.Path(path_type=Path), help="Folder that `tag` wrote, for links to its viewers.")
+@value_option("--count", _COUNT, default=None)
+@sharing_options
+def command(
+    run: Path,
+    clips: Path,
+    labels: Path | None,
+    out: Path,
+    tags: Path | None,
+    count: int | None,
+    jobs: int | None,
+    scheduler: str | None,
+) -> None:
+    """Say which clips without a label to label next: suggestions.csv and suggestions.html in OUT.
+
+    First come trailers of which the network is unsure and that look like none that is labelled or suggested before.
+    Scores are kept in OUT/scores.
+
+    \b
+    Example:
+      genre-classifier suggest runs/mine clips/ --out next/ --count 20
+      genre-classifier suggest runs/mine clips/ --labels labels2.csv --tags tags/ --out next/
+    """
+    from genre_classifier.cli.progress import progress_bar
+    from genre_classifier.suggestions.suggest import PAGE, TABLE, suggest
+
+    with progress_bar(0, "scoring", "frame") as bar:
+
+        def on_start(frames: int) -> None:
+            bar.reset(total=frames)
+
+        suggest(
+            run, clips, out, labels=labels, tags=tags, count=count, jobs=jobs, scheduler=scheduler,
+            on_start=on_start, on_frames=bar.update,
+        )  # fmt: skip
+    for name in (TABLE, PAGE):
+        say(str(out / name))

@@ -1,0 +1,164 @@
+"""Acquisition: how much a label of each trailer promises, and an order that repeats nothing. Pure NumPy.
+
+- entropy: how unsure a run is of each genre (uncertainty sampling by entropy);
+- margin: how far the first genre is ahead of the second (margin sampling);
+- distance: how far a trailer lies, in colours and movement, from the nearest one that is labelled or suggested before
+  it (k-centre greedy).
+
+Conventions: scores are calibrated probabilities `(frames, genres)`.
+
+Sources: Settles, "Active learning literature survey", University of Wisconsin-Madison, TR 1648, 2009, section 3.1
+(entropy and margin); Sener, Savarese, "Active learning for convolutional neural networks: a core-set approach",
+ICLR 2018, algorithm 1 (k-centre greedy).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special, stats
+
+_CONSTANT = 1e-7  # a feature that deviates by less tells nothing apart
+
+
+class Order(NamedTuple):
+    """The order of suggestions.
+
+    Attributes
+    ----------
+    chosen : ndarray of int, shape (count,)
+        Rows of the candidates, the first one to be labelled first.
+    distance : ndarray of float64, shape (count,)
+        From the nearest trailer that was labelled, or chosen earlier; NaN where there was none.
+    nearest : ndarray of int, shape (count,)
+        Which one that is: a row of the labelled ones, or the number of labelled ones plus a row of the candidates; -1
+        where there was none.
+    """
+
+    chosen: np.ndarray
+    distance: np.ndarray
+    nearest: np.ndarray
+
+
+def frame_entropy(scores: np.ndarray) -> np.ndarray:
+    """Return the binary entropy of each frame's scores in bits, averaged over genres.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (frames, genres)
+
+    Returns
+    -------
+    ndarray of float64, shape (frames,)
+        0 where every score is 0 or 1, 1 where every score is 0.5.
+    """
+    p = np.asarray(scores, dtype=np.float64)
+    return np.asarray((special.entr(p) + special.entr(1 - p)).mean(axis=1) / np.log(2))
+
+
+def frame_margin(scores: np.ndarray) -> np.ndarray:
+    """Return how far the highest score of each frame is above the second, in [0, 1].
+
+    Of a single genre it is how far the score and its complement are apart.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (frames, genres)
+
+    Returns
+    -------
+    ndarray of float64, shape (frames,)
+        Small where several genres are likely, and where none is.
+    """
+    p = np.asarray(scores, dtype=np.float64)
+    if p.shape[1] == 1:
+        p = np.hstack([p, 1 - p])
+    second, first = np.partition(p, -2, axis=1)[:, -2:].T
+    return np.asarray(first - second)
+
+
+def standardise(blocks: Sequence[np.ndarray]) -> np.ndarray:
+    """Put features of several kinds on one scale, on which every kind counts alike.
+
+    Parameters
+    ----------
+    blocks : sequence of ndarray, each (trailers, features of one kind)
+
+    Returns
+    -------
+    ndarray of float64, shape (trailers, features)
+        Euclidean distances between rows are root mean squares over kinds, and over the features of each, of
+        differences in standard deviations. Features that are the same everywhere are zeros.
+    """
+    scaled = []
+    for block in blocks:
+        values = np.asarray(block, dtype=np.float64)
+        deviation = values.std(axis=0)
+        z = (values - values.mean(axis=0)) / np.where(deviation > _CONSTANT, deviation, np.inf)
+        scaled.append(z / np.sqrt(z.shape[1] * len(blocks)))
+    return np.hstack(scaled)
+
+
+def nearest_distances(points: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the Euclidean distance of each point from its nearest centre, and which one: both of shape (points,).
+
+    Without centres the distances are infinite, and the nearest one is -1.
+    """
+    distance, nearest = np.full(len(points), np.inf), np.full(len(points), -1)
+    for row, centre in enumerate(centres):
+        _approach(distance, nearest, points, centre, row)
+    return distance, nearest
+
+
+def suggestion_order(
+    entropy: np.ndarray,
+    margin: np.ndarray,
+    candidates: np.ndarray,
+    labelled: np.ndarray,
+    *,
+    count: int | None = None,
+) -> Order:
+    """Choose trailers one by one, each by its ranks among those that are left.
+
+    Half of what counts is uncertainty, the mean of the ranks by entropy and by margin; the other half is the rank by
+    distance, which is taken anew after each choice: what is like an earlier suggestion moves back. Ranks make numbers
+    of different scales comparable. Ties go to the first row.
+
+    Parameters
+    ----------
+    entropy, margin : ndarray, shape (candidates,)
+        Means over each candidate's frames.
+    candidates : ndarray, shape (candidates, features)
+        As `standardise` gives them, together with `labelled`.
+    labelled : ndarray, shape (labelled, features)
+        None of them: the first choice is by uncertainty alone.
+    count : int, optional
+        How many to choose; all of them if not given.
+
+    Returns
+    -------
+    Order
+    """
+    left = np.arange(len(candidates))
+    distance, nearest = nearest_distances(candidates, labelled)
+    chosen: list[int] = []
+    for _ in range(len(candidates) if count is None else min(count, len(candidates))):
+        by_distance = stats.rankdata(distance[left])  # equal where there is nothing to be far from
+        uncertainty = stats.rankdata(entropy[left]) + stats.rankdata(-margin[left])
+        pick = int(left[np.argmax(uncertainty / 2 + by_distance)])
+        chosen.append(pick)
+        left = left[left != pick]
+        near = distance[left], nearest[left]
+        _approach(*near, candidates[left], candidates[pick], len(labelled) + pick)
+        distance[left], nearest[left] = near
+    order = np.array(chosen, dtype=np.intp)
+    return Order(order, np.where(nearest[order] < 0, np.nan, distance[order]), nearest[order])
+
+
+def _approach(distance: np.ndarray, nearest: np.ndarray, points: np.ndarray, centre: np.ndarray, row: int) -> None:
+    """Add a centre, the `row`-th, to distances and nearest ones."""
+    new = np.linalg.norm(points - centre, axis=1)
+    closer = new < distance
+    distance[closer], nearest[closer] = new[closer], row
