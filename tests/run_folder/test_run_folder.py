@@ -63,7 +63,7 @@ def score_network(model: Network, trailers: object, config: TrainingConfig) -> l
     noise = np.random.default_rng(model.number).uniform(0.01, 0.99, TARGETS.shape)
     quality = QUALITY[model.number]
     scores = (quality * (0.1 + 0.8 * TARGETS) + (1 - quality) * noise).astype(np.float32)
-    return [Scored(SimpleNamespace(targets=TARGETS, weak=False), scores)]
+    return [Scored(SimpleNamespace(targets=TARGETS, labelled=TARGETS[:, 0] >= 0, weak=False), scores)]
 
 
 @pytest.fixture
