@@ -151,12 +151,13 @@ class Encoder:
 
     @cached_property
     def _program(self) -> Callable[[Tensor], Tensor]:
-        def encode(frames: Tensor) -> Tensor:
-            pixels = ops.cast(ops.transpose(frames, (0, 2, 3, 1)), "float32")
-            maps = ops.transpose(self.network(pixels, training=False), (0, 3, 1, 2))
-            return ops.cast(ops.clip(maps, -_LARGEST, _LARGEST), "float16")
+        return program(self.maps, self.network.variables)
 
-        return program(encode, self.network.variables)
+    def maps(self, frames: Tensor) -> Tensor:
+        """Encode a batch of frames inside a program; see `encode`."""
+        pixels = ops.cast(ops.transpose(frames, (0, 2, 3, 1)), "float32")
+        maps = ops.transpose(self.network(pixels, training=False), (0, 3, 1, 2))
+        return ops.cast(ops.clip(maps, -_LARGEST, _LARGEST), "float16")
 
     def encode(self, frames: np.ndarray) -> np.ndarray:
         """Encode frames.
