@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,10 +86,25 @@ def _write_onnx(step: SingleStep, folder: Path) -> None:
     frozen = convert_variables_to_constants_v2(function)
     inputs = {f"{name}:0": name for name in (FRAME, *step.states)}
     outputs = {tensor.name: name for tensor, name in zip(frozen.outputs, sorted(function.structured_outputs), strict=True)}
-    converter.convert.from_graph_def(
-        frozen.graph.as_graph_def(), input_names=list(inputs), output_names=list(outputs),
-        tensors_to_rename=inputs | outputs, opset=OPSET, output_path=str(folder / "model.onnx"),
-    )  # fmt: skip
+    with _less_said("tensorflow", "tf2onnx"):
+        converter.convert.from_graph_def(
+            frozen.graph.as_graph_def(), input_names=list(inputs), output_names=list(outputs),
+            tensors_to_rename=inputs | outputs, opset=OPSET, output_path=str(folder / "model.onnx"),
+        )  # fmt: skip
+
+
+@contextmanager
+def _less_said(*names: str) -> Iterator[None]:
+    """Keep loggers from all but errors: the converter speaks of functions of TensorFlow's that it should not use."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _read_onnx(folder: Path) -> Runner:

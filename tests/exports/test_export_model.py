@@ -1,0 +1,166 @@
+"""The exported network, run by other programs, against the network itself; and the example that tags with one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genre_classifier.cli import _run
+from genre_classifier.config import ModelConfig, TrainingConfig
+from genre_classifier.exports import model_formats
+from genre_classifier.exports.export_model import export_model
+from genre_classifier.run_folder.run import load_run, write_config
+from genre_classifier.tagging.tag import score_frames, tag_trailer
+from preprocessing.config import ClipConfig
+from preprocessing.errors import InputError
+from tests.media import write_media
+from tests.tiny_run import SIZE, make_run
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = {"onnx": ("tf2onnx", "onnxruntime"), "openvino": ("openvino",)}
+
+
+def require(name: str) -> None:
+    for module in MODULES.get(name, ()):
+        pytest.importorskip(module, reason=f"pip install 'genre-classifier[{name}]'")
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("exported") / "run")
+
+
+def run_of(path: Path, **changes: object) -> Path:
+    """Write a run of another network, its weights as random as those of `make_run`."""
+    import keras
+
+    from genre_classifier.network.model import build_model
+
+    path.mkdir()
+    sizes = {"rows": SIZE, "cols": SIZE, "trunk_filters": (4, 3), "branch_filters": 2, "dense_units": (8, 4)}
+    config = ModelConfig(**(sizes | changes))  # type: ignore[arg-type]
+    keras.utils.set_random_seed(3)
+    model = build_model(config)
+    model.set_weights([weight * 3 if weight.ndim > 1 else weight for weight in model.get_weights()])
+    model.save(path / "model.keras")
+    write_config(path, config, TrainingConfig(), ClipConfig(frames=40, size=SIZE))
+    return path
+
+
+def moving_boxes(count: int, *, rows: int = 48, cols: int = 64) -> np.ndarray:
+    """Return a coloured gradient over which a box moves: uint8, (count, rows, cols, 3), RGB."""
+    y, x = np.mgrid[:rows, :cols]
+    frames = np.stack([np.stack([3 * x + i, 4 * y, 0 * x + 5 * i], axis=-1) % 256 for i in range(count)])
+    for i in range(count):
+        frames[i, 8:24, 2 * i % cols : 2 * i % cols + 12] = 255 - frames[i, 8:24, 2 * i % cols : 2 * i % cols + 12]
+    return frames.astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", model_formats.FORMATS)
+def test_others_score_as_the_network_does(path: Path, tmp_path: Path, name: str, capsys) -> None:
+    require(name)
+    assert _run(["export-model", str(path), str(tmp_path / "out"), "--to", name]) == 0
+    printed = capsys.readouterr()
+    one = model_formats.FORMATS[name]
+    files = {"model.json", *one.files}
+    assert {Path(line).name for line in printed.out.splitlines()} == files
+    assert {file.name for file in (tmp_path / "out").iterdir()} == files
+    assert printed.err.splitlines()[-1].startswith(f"{name}: scores differ from those of the network by at most")
+    run, facts = load_run(path), json.loads((tmp_path / "out" / "model.json").read_text())
+    frames = np.random.default_rng(1).integers(0, 256, (12, *facts["frame"]["shape"][1:]), dtype=np.uint8)
+    step, found = one.read(tmp_path / "out"), []
+    states = {state["name"]: np.zeros(state["shape"], np.float32) for state in facts["states"]}
+    for frame in frames:
+        outputs = step({"frame": frame[None], **states})
+        assert set(outputs) == {"scores", *(state["next"] for state in facts["states"])}
+        states = {state["name"]: outputs[state["next"]] for state in facts["states"]}
+        found.append(outputs["scores"][0])
+    expected = score_frames(run, frames)
+    assert np.ptp(expected, axis=0).min() > 0.01
+    np.testing.assert_allclose(run.calibrate(np.stack(found)), expected, atol=1e-5)
+    assert (facts["genres"], facts["temperatures"]) == (list(run.genres), run.temperatures)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"inputs": "rgb+difference", "head": "pooled", "branch_pool": 3, "genres": ("drama", "sci-fi")},
+        {"inputs": "motion", "pool_padding": "valid", "trunk_filters": (3,), "trunk_pools": (3,)},
+    ],
+)
+def test_whatever_the_network(tmp_path: Path, changes: dict[str, object]) -> None:
+    names = [name for name in model_formats.FORMATS if all(map(_is_there, MODULES.get(name, ())))]
+    run = load_run(run_of(tmp_path / "run", **changes))
+    assert max(export_model(run, tmp_path / "out", names).values()) < 1e-5
+    facts = json.loads((tmp_path / "out" / "model.json").read_text())
+    assert [state["name"] for state in facts["states"]][:3] == ["before", "started", "trunk_1_h"]
+
+
+def _is_there(module: str) -> bool:
+    try:
+        __import__(module)
+    except ImportError:
+        return False
+    return True
+
+
+def test_what_scores_differently_is_not_written(path: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    one = model_formats.FORMATS["savedmodel"]
+
+    def read(folder: Path) -> model_formats.Runner:
+        step = one.read(folder)
+        return lambda inputs: {name: value + 2e-4 * (name == "scores") for name, value in step(inputs).items()}
+
+    monkeypatch.setitem(model_formats.FORMATS, "savedmodel", one._replace(read=read))
+    assert _run(["export-model", str(path), str(tmp_path / "out"), "--to", "savedmodel"]) == 1
+    assert "found a difference of 0.0002" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_cannot_be_exported_is_said(path: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    def refused(run: Path, name: str) -> str:
+        assert _run(["export-model", str(run), str(tmp_path / "out"), "--to", name]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1, error
+        return error
+
+    assert "expected one or more of savedmodel, onnx, openvino, found 'tflite'" in refused(path, "onnx,tflite")
+    assert _run(["export-model", str(path), str(tmp_path / "out"), "--to", "savedmodel"]) == 0
+    capsys.readouterr()
+    require("onnx")
+    other = run_of(tmp_path / "other")
+    assert "found savedmodel of another one" in refused(other, "onnx")
+    run = load_run(path)
+    with pytest.raises(InputError, match="export-model RUN OUT --to onnx"):
+        run.model.export(tmp_path / "whole.onnx", format="onnx")
+    for name, module in (("onnx", "tf2onnx"), ("onnx", "onnxruntime"), ("openvino", "openvino")):
+        monkeypatch.setitem(sys.modules, module, None)
+        assert f"pip install 'genre-classifier[{name}]'" in refused(path, name)
+
+
+@pytest.mark.parametrize(
+    "clips", [{"frames": 30}, {"frames": 13}, {"fps": 10.0}, {"fps": 7.0, "frames": 5}], ids=lambda clips: str(clips)
+)
+def test_the_example_tags_a_video_as_this_program_does(path: Path, tmp_path: Path, clips: dict[str, float]) -> None:
+    require("onnx")
+    config = ClipConfig(**{"size": SIZE, **clips})  # type: ignore[arg-type]
+    run = dataclasses.replace(load_run(path), clip_config=config)
+    export_model(run, tmp_path / "model", ["onnx"])
+    video = write_media(tmp_path / "video.mkv", moving_boxes(25), fps=24.0)
+    script = ROOT / "docs" / "examples" / "tag_with_onnx.py"
+    text = script.read_text(encoding="utf-8")
+    assert not any(f"import {module}" in text for module in ("tensorflow", "keras", "genre_classifier"))
+    with (tmp_path / "scores.csv").open("w") as out:
+        subprocess.run([sys.executable, script, tmp_path / "model", video], stdout=out, check=True, cwd=tmp_path)
+    found = pd.read_csv(tmp_path / "scores.csv")
+    expected = tag_trailer(run, video).scores
+    np.testing.assert_allclose(found["time"], expected.index, atol=1e-6)
+    np.testing.assert_allclose(found[list(run.genres)], expected, atol=1e-3)
+    assert np.ptp(expected.to_numpy(), axis=0).max() > 0.01
