@@ -10,6 +10,7 @@ PAGE = ROOT / "docs" / "architecture.md"
 ROOMS = {  # from the top; nothing imports from a room above its own
     "genre_classifier/cli": "The command line",
     "genre_classifier/evaluation": "Evaluation",
+    "genre_classifier/exports": "Exports",
     "genre_classifier/training": "Training",
     "genre_classifier/tagging": "Tagging",
     "genre_classifier/moving_squares": "The moving-squares companion",

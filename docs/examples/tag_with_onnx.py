@@ -1,7 +1,7 @@
 """The scores of a video with ONNX Runtime, OpenCV and NumPy alone, as `genre-classifier tag` writes them.
 
-    genre-classifier export-model runs/mine model/ --to onnx
-    python tag_with_onnx.py model/ video.mp4 > scores.csv
+`genre-classifier export-model runs/mine model/ --to onnx`, and wherever Python runs
+`python tag_with_onnx.py model/ video.mp4 > scores.csv`.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""`genre-classifier export-model`: the trained network for programs that have neither this package nor its libraries."""
+"""`genre-classifier export-model`: the trained network for programs that do not have this package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from preprocessing.errors import InputError
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--to", "formats", required=True, metavar="FORMATS",
-              help="One or more of savedmodel (TensorFlow), onnx (ONNX Runtime), openvino, with commas between.")  # fmt: skip
+              help="One or more of savedmodel (TensorFlow), onnx, openvino, with commas between.")  # fmt: skip
 def command(run: Path, out: Path, formats: str) -> None:
     """Write the network of the run RUN into the folder OUT: one step per frame, its state going in and coming out.
 

@@ -1,4 +1,5 @@
-"""Exports: a tags folder as files of the programs in which people work with video.
+"""Exports, for other programs: what was tagged, and the network that tags.
 
-Out: `export.export_tags` writes them; each format is a module of functions from a tagged video to text.
+Out: `export.export_tags` writes a tags folder as files of the programs in which people work with video; each format is
+a module of functions from a tagged video to text. `export_model.export_model` writes the network of a run.
 """

@@ -85,7 +85,8 @@ def _write_onnx(step: SingleStep, folder: Path) -> None:
     # Weights become constants here: the converter takes tensors that a function holds for inputs of it.
     frozen = convert_variables_to_constants_v2(function)
     inputs = {f"{name}:0": name for name in (FRAME, *step.states)}
-    outputs = {tensor.name: name for tensor, name in zip(frozen.outputs, sorted(function.structured_outputs), strict=True)}
+    names = sorted(function.structured_outputs)  # as TensorFlow flattens a dict
+    outputs = {tensor.name: name for tensor, name in zip(frozen.outputs, names, strict=True)}
     with _less_said("tensorflow", "tf2onnx"):
         converter.convert.from_graph_def(
             frozen.graph.as_graph_def(), input_names=list(inputs), output_names=list(outputs),

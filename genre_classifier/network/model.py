@@ -326,8 +326,8 @@ class GenreModel(keras.Model):
         """
         if format == "onnx":
             raise InputError(
-                f"{filepath}: the network over whole clips cannot be written as onnx; `genre-classifier export-model RUN "
-                f"OUT --to onnx` writes it as one step per frame"
+                f"{filepath}: the network over whole clips cannot be written as onnx; `genre-classifier export-model "
+                f"RUN OUT --to onnx` writes it as one step per frame"
             )
         named = keras.Model(self.inputs, dict(zip(self.output_names, self.outputs, strict=True)))
         named.export(filepath, format, **options)

@@ -62,6 +62,7 @@ def single_step(model: GenreModel, *, encoder: Encoder | None = None) -> SingleS
     import tensorflow as tf
 
     weights = model.weights_for_run("float32")  # outside of the function: constants of it
+    encode = (lambda frame: frame) if encoder is None else encoder.steps(plain=True)
     start = model.initial_states()
     shapes = [tuple(int(size) for size in state.shape) for state in keras.tree.flatten(start)]
     states = dict(zip(_state_names(model, start), shapes, strict=True))
@@ -70,7 +71,7 @@ def single_step(model: GenreModel, *, encoder: Encoder | None = None) -> SingleS
 
     def step(frame: Tensor, *before: Tensor) -> dict[str, Tensor]:
         with plain_operations():
-            seen = frame if encoder is None else encoder.maps(frame)
+            seen = encode(frame)
             packed = keras.tree.pack_sequence_as(start, list(before))
             scores, after, _ = forward.step_through(weights, seen[:, None], packed)
             following = dict(zip(states, keras.tree.flatten(after), strict=True))

@@ -29,6 +29,7 @@ BASES = {
     "tag": "run videos --out out",
     "evaluate": "run clips labels.csv --out out",
     "export": "tags out --to chapters",
+    "export-model": "run out --to savedmodel",
     "labels": "labels.csv out.csv",
     "synthesize": "out",
     "squares": "--out out",
@@ -42,6 +43,7 @@ WORK = {
     "tag": ("genre_classifier.tagging.folder", "tag_videos"),
     "evaluate": ("genre_classifier.evaluation.steps", "run_evaluation"),
     "export": ("genre_classifier.exports.export", "export_tags"),
+    "export-model": ("genre_classifier.exports.export_model", "export_model"),
     "labels": ("genre_classifier.dataset.labels", "write_labels"),
     "synthesize": ("genre_classifier.dataset.synthetic", "synthesize"),
     "squares": ("genre_classifier.moving_squares.run", "run_squares"),
@@ -159,6 +161,7 @@ def test_an_empty_argument_is_refused(attempt):
 
 PLACES = {
     "export": ("export IN out --to chapters", "export tags OUT --to chapters"),
+    "export-model": ("export-model IN out --to savedmodel", "export-model run OUT --to savedmodel"),
     "labels": ("labels IN out.csv", "labels labels.csv OUT", "labels labels.csv out.csv --genre-map IN"),
     "synthesize": ("synthesize OUT",),
     "demo": ("demo --out OUT",),

@@ -13,14 +13,16 @@ import pandas as pd
 import pytest
 
 from genre_classifier.cli import _run
-from genre_classifier.config import ModelConfig, TrainingConfig
+from genre_classifier.config import EncoderConfig, ModelConfig, TrainingConfig
 from genre_classifier.exports import model_formats
 from genre_classifier.exports.export_model import export_model
+from genre_classifier.network.encoder import Encoder
 from genre_classifier.run_folder.run import load_run, write_config
 from genre_classifier.tagging.tag import score_frames, tag_trailer
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError
 from tests.media import write_media
+from tests.tiny_encoder import write_encoder
 from tests.tiny_run import SIZE, make_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,20 +39,23 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_run(tmp_path_factory.mktemp("exported") / "run")
 
 
-def run_of(path: Path, **changes: object) -> Path:
+def run_of(path: Path, *, size: int = SIZE, encoder: Encoder | None = None, **changes: object) -> Path:
     """Write a run of another network, its weights as random as those of `make_run`."""
     import keras
 
     from genre_classifier.network.model import build_model
 
     path.mkdir()
-    sizes = {"rows": SIZE, "cols": SIZE, "trunk_filters": (4, 3), "branch_filters": 2, "dense_units": (8, 4)}
+    sizes = {"rows": size, "cols": size, "trunk_filters": (4, 3), "branch_filters": 2, "dense_units": (8, 4)}
+    if encoder is not None:
+        sizes |= {"encoder": "tiny.keras", "encoder_channels": encoder.channels, "encoder_digest": encoder.digest}
+        encoder.save(path / "encoder.keras")
     config = ModelConfig(**(sizes | changes))  # type: ignore[arg-type]
     keras.utils.set_random_seed(3)
     model = build_model(config)
     model.set_weights([weight * 3 if weight.ndim > 1 else weight for weight in model.get_weights()])
     model.save(path / "model.keras")
-    write_config(path, config, TrainingConfig(), ClipConfig(frames=40, size=SIZE))
+    write_config(path, config, TrainingConfig(), ClipConfig(frames=40, size=size))
     return path
 
 
@@ -91,7 +96,7 @@ def test_others_score_as_the_network_does(path: Path, tmp_path: Path, name: str,
 @pytest.mark.parametrize(
     "changes",
     [
-        {"inputs": "rgb+difference", "head": "pooled", "branch_pool": 3, "genres": ("drama", "sci-fi")},
+        {"inputs": "rgb+difference", "head": "pooled", "genres": ("drama", "sci-fi")},
         {"inputs": "motion", "pool_padding": "valid", "trunk_filters": (3,), "trunk_pools": (3,)},
     ],
 )
@@ -101,6 +106,25 @@ def test_whatever_the_network(tmp_path: Path, changes: dict[str, object]) -> Non
     assert max(export_model(run, tmp_path / "out", names).values()) < 1e-5
     facts = json.loads((tmp_path / "out" / "model.json").read_text())
     assert [state["name"] for state in facts["states"]][:3] == ["before", "started", "trunk_1_h"]
+
+
+@pytest.mark.parametrize(("motion_size", "cells"), [(0, 4), (8, 2)])
+def test_a_pretrained_network_becomes_a_part_of_the_step(tmp_path: Path, motion_size: int, cells: int) -> None:
+    from genre_classifier.network.encoder import build_encoder
+
+    names = [name for name in model_formats.FORMATS if all(map(_is_there, MODULES.get(name, ())))]
+    config = EncoderConfig(
+        encoder=str(write_encoder(tmp_path / "tiny.keras")), encoder_cells=cells, motion_size=motion_size
+    )
+    encoder = build_encoder(config, 24, 24)  # of other frames than it takes: they are resized
+    path = run_of(
+        tmp_path / "run", size=24, encoder=encoder, encoder_cells=cells, motion_size=motion_size, trunk_pools=(2, 1),
+        branch_pool=2, reduced_channels=(3, 4), genres=("drama", "western"),
+    )  # fmt: skip
+    export_model(load_run(path), tmp_path / "out", names)  # checks the scores
+    facts = json.loads((tmp_path / "out" / "model.json").read_text())
+    assert facts["frame"]["shape"] == [1, 3, 24, 24]
+    assert facts["encoder"] == "tiny.keras"
 
 
 def _is_there(module: str) -> bool:
