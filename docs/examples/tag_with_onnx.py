@@ -12,6 +12,30 @@ import cv2
 import numpy as np
 import onnxruntime
 
+
+def halved(image):
+    return cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
+
+
+def resized(image, size):
+    """Resize as `preprocessing/fitting.py` does: areas are averaged, those of large pictures by samples."""
+    rows, cols = image.shape[:2]
+    shrink, samples = max(rows, cols) / size, 4
+    if rows * cols >= 640 * 360 and shrink > 1:
+        if size > 256:
+            samples = 1 if shrink <= 2.2 else 2
+        while samples > 1 and min(image.shape[:2]) >= samples * size and not any(n % 2 for n in image.shape[:2]):
+            image = halved(image)
+        if max(image.shape[:2]) / size <= 2.2 * samples:
+            image = cv2.resize(image, (samples * size, samples * size), interpolation=cv2.INTER_LINEAR)
+            while len(image) > size:
+                image = halved(image)
+            return image
+        return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+    image = cv2.resize(image, (min(size, cols), min(size, rows)), interpolation=cv2.INTER_AREA)
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)  # along axes that grow
+
+
 folder, video = Path(sys.argv[1]), sys.argv[2]
 facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
 clip = facts["preprocessing"]
@@ -29,8 +53,10 @@ begins = np.array([0.0, *times[1:]]) - 1e-6
 if clip["fps"] is not None:
     end = times[-1] + (np.median(np.diff(times)) if len(times) > 1 else 0.04)
     picks = np.searchsorted(begins, np.arange(np.ceil(end * clip["fps"])) / clip["fps"], side="right") - 1
+elif len(times) <= clip["frames"]:
+    picks = np.arange(len(times))
 else:
-    even = np.linspace(times[0], times[-1], min(clip["frames"], len(times)))
+    even = np.linspace(times[0], times[-1], clip["frames"])
     picks = np.searchsorted((np.array(times[1:]) + times[:-1]) / 2, even)
 picks = set(np.unique(picks)[: clip["frames"]].tolist())
 
@@ -44,9 +70,7 @@ for index, time in enumerate(times):
     capture.grab()
     if index not in picks:
         continue
-    image = capture.retrieve()[1]
-    image = cv2.resize(image, (min(size, image.shape[1]), min(size, image.shape[0])), interpolation=cv2.INTER_AREA)
-    image = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)  # along axes that grow
+    image = resized(capture.retrieve()[1], size)
     frame = np.ascontiguousarray(image[None, :, :, ::-1].transpose(0, 3, 1, 2))  # BGR to RGB, channels first
     outputs = dict(zip(names, session.run(None, {"frame": frame, **states}), strict=True))
     states = {state["name"]: outputs[state["next"]] for state in facts["states"]}

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,15 +18,16 @@ from genre_classifier.config import EncoderConfig, ModelConfig, TrainingConfig
 from genre_classifier.exports import model_formats
 from genre_classifier.exports.export_model import export_model
 from genre_classifier.network.encoder import Encoder
-from genre_classifier.run_folder.run import load_run, write_config
+from genre_classifier.run_folder.run import Run, load_run, write_config
 from genre_classifier.tagging.tag import score_frames, tag_trailer
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError
+from preprocessing.fitting import fit_frame
 from tests.media import write_media
 from tests.tiny_encoder import write_encoder
 from tests.tiny_run import SIZE, make_run
 
-ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "tag_with_onnx.py"
 MODULES = {"onnx": ("tf2onnx", "onnxruntime"), "openvino": ("openvino",)}
 
 
@@ -37,6 +39,15 @@ def require(name: str) -> None:
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_run(tmp_path_factory.mktemp("exported") / "run")
+
+
+@pytest.fixture(scope="module")
+def exported(path: Path) -> tuple[Run, Path]:
+    """Return a run and the folder of its network as ONNX."""
+    require("onnx")
+    run = load_run(path)
+    export_model(run, path / "onnx", ["onnx"])
+    return run, path / "onnx"
 
 
 def run_of(path: Path, *, size: int = SIZE, encoder: Encoder | None = None, **changes: object) -> Path:
@@ -172,19 +183,36 @@ def test_what_cannot_be_exported_is_said(path: Path, tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     "clips", [{"frames": 30}, {"frames": 13}, {"fps": 10.0}, {"fps": 7.0, "frames": 5}], ids=lambda clips: str(clips)
 )
-def test_the_example_tags_a_video_as_this_program_does(path: Path, tmp_path: Path, clips: dict[str, float]) -> None:
-    require("onnx")
-    config = ClipConfig(**{"size": SIZE, **clips})  # type: ignore[arg-type]
-    run = dataclasses.replace(load_run(path), clip_config=config)
-    export_model(run, tmp_path / "model", ["onnx"])
-    video = write_media(tmp_path / "video.mkv", moving_boxes(25), fps=24.0)
-    script = ROOT / "docs" / "examples" / "tag_with_onnx.py"
-    text = script.read_text(encoding="utf-8")
-    assert not any(f"import {module}" in text for module in ("tensorflow", "keras", "genre_classifier"))
+def test_the_example_tags_a_video_as_this_program_does(
+    exported: tuple[Run, Path], tmp_path: Path, clips: dict[str, Any]
+) -> None:
+    loaded, model = exported
+    run = dataclasses.replace(loaded, clip_config=ClipConfig(size=SIZE, **clips))
+    vars(run)["model"] = loaded.model  # not read again
+    (tmp_path / "model.onnx").symlink_to(model / "model.onnx")
+    facts = json.loads((model / "model.json").read_text()) | {"preprocessing": run.clip_config.to_dict()}
+    (tmp_path / "model.json").write_text(json.dumps(facts))
+    video = write_media(tmp_path / "video.mkv", moving_boxes(25), times=np.arange(25) / 24 + np.arange(25) % 3 / 90)
     with (tmp_path / "scores.csv").open("w") as out:
-        subprocess.run([sys.executable, script, tmp_path / "model", video], stdout=out, check=True, cwd=tmp_path)
-    found = pd.read_csv(tmp_path / "scores.csv")
-    expected = tag_trailer(run, video).scores
+        subprocess.run([sys.executable, EXAMPLE, tmp_path, video], stdout=out, check=True, cwd=tmp_path)
+    found, expected = pd.read_csv(tmp_path / "scores.csv"), tag_trailer(run, video).scores
     np.testing.assert_allclose(found["time"], expected.index, atol=1e-6)
     np.testing.assert_allclose(found[list(run.genres)], expected, atol=1e-3)
     assert np.ptp(expected.to_numpy(), axis=0).max() > 0.01
+
+
+@pytest.mark.parametrize("size", [(48, 64), (40, 8), (360, 640), (480, 854), (1080, 1920), (400, 3000)])
+def test_the_example_resizes_as_preprocessing_does(size: tuple[int, int]) -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec(text[: text.index("\nfolder, video = ")].replace("import onnxruntime", ""), names)
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    for side in (16, 112, 224, 400):
+        expected = fit_frame(image, ClipConfig(size=side))
+        np.testing.assert_array_equal(names["resized"](image, side)[:, :, ::-1].transpose(2, 0, 1), expected)
+
+
+def test_the_example_needs_nothing_of_this_program() -> None:
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    imported = {line.split()[1] for line in lines if line.startswith(("import ", "from "))}
+    assert imported == {"json", "sys", "pathlib", "cv2", "numpy", "onnxruntime"}
