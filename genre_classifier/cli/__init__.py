@@ -22,13 +22,13 @@ from genre_classifier.cli.streams import give_up_stdout, native_messages_aside, 
 from preprocessing.errors import InputError, WorkError
 
 COMMANDS = (
-    "demo", "preprocess", "encode", "train", "tag", "evaluate", "suggest", "export", "label", "labels",
+    "demo", "preprocess", "encode", "train", "tag", "evaluate", "suggest", "export", "export-model", "label", "labels",
     "synthesize", "squares",
 )  # fmt: skip
 
 
 class LazyGroup(click.Group):
-    """Commands found by name: `genre_classifier.cli.<name>` holds a click command called `command`."""
+    """Commands found by name: `genre_classifier.cli.<name>` (`_` for `-`) holds a click command called `command`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the command names in the order of the work."""
@@ -38,7 +38,8 @@ class LazyGroup(click.Group):
         """Import one command's module, or return None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"genre_classifier.cli.{cmd_name}").command
+        module = importlib.import_module(f"genre_classifier.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
         return command
 
 

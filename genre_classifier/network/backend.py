@@ -7,7 +7,9 @@ is compiled by XLA, alone, because XLA's own convolutions are several times slow
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 import keras
@@ -21,6 +23,21 @@ TENSORFLOW = keras.backend.backend() == "tensorflow"
 # no class in common.
 Tensor: TypeAlias = Any
 
+_PLAIN = ContextVar("_PLAIN", default=False)
+
+
+@contextmanager
+def plain_operations() -> Iterator[None]:
+    """Trace what follows into operations that other programs know: nothing compiled apart, and no loop over frames.
+
+    How many frames there are must then be known while tracing.
+    """
+    token = _PLAIN.set(True)
+    try:
+        yield
+    finally:
+        _PLAIN.reset(token)
+
 
 def fused(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile elementwise arithmetic into one pass over memory (TensorFlow; JAX does it by itself)."""
@@ -28,8 +45,13 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
         return function
     import tensorflow as tf
 
-    compiled: Callable[..., Any] = tf.function(function, jit_compile=True, autograph=False)
-    return compiled
+    compiled = tf.function(function, jit_compile=True, autograph=False)
+
+    @functools.wraps(function)
+    def either(*arguments: Any) -> Any:
+        return (function if _PLAIN.get() else compiled)(*arguments)
+
+    return either
 
 
 def program(function: Callable[..., Any], variables: Sequence[keras.Variable] = ()) -> Callable[..., Any]:
@@ -78,6 +100,13 @@ def scan(
     outputs : tuple of tensors, shape (batch, frames, ...)
     state : like `state`
     """
+    if _PLAIN.get():
+        sequences, results = keras.tree.flatten(frames), []
+        for index in range(sequences[0].shape[1]):
+            one = keras.tree.pack_sequence_as(frames, [sequence[:, index] for sequence in sequences])
+            state, written = step(state, one)
+            results.append(written)
+        return tuple(ops.stack(each, axis=1) for each in zip(*results, strict=True)), state
     if not TENSORFLOW:
         state, stacked = ops.scan(step, state, keras.tree.map_structure(frames_first, frames))
         return tuple(frames_first(output) for output in stacked), state

@@ -151,12 +151,39 @@ class Encoder:
 
     @cached_property
     def _program(self) -> Callable[[Tensor], Tensor]:
-        def encode(frames: Tensor) -> Tensor:
-            pixels = ops.cast(ops.transpose(frames, (0, 2, 3, 1)), "float32")
-            maps = ops.transpose(self.network(pixels, training=False), (0, 3, 1, 2))
-            return ops.cast(ops.clip(maps, -_LARGEST, _LARGEST), "float16")
+        return program(self.steps(), self.network.variables)
 
-        return program(encode, self.network.variables)
+    def steps(self, *, plain: bool = False) -> Callable[[Tensor], Tensor]:
+        """Return the function that encodes a batch of frames inside a program; see `encode`.
+
+        Parameters
+        ----------
+        plain : bool
+            Of operations that other programs know.
+        """
+        network = self._plain_network() if plain else self.network
+
+        def maps(frames: Tensor) -> Tensor:
+            pixels = ops.cast(ops.transpose(frames, (0, 2, 3, 1)), "float32")
+            found = ops.transpose(network(pixels, training=False), (0, 3, 1, 2))
+            return ops.cast(ops.clip(found, -_LARGEST, _LARGEST), "float16")
+
+        return maps
+
+    def _plain_network(self) -> Callable[..., Tensor]:
+        """Return the network with its resizing as a product of matrices."""
+        resize = next((layer for layer in self.network.layers if isinstance(layer, keras.layers.Resizing)), None)
+        if resize is None:
+            return self.network
+        rest = keras.Model([self.network.inputs[0], resize.output], self.network.outputs[0])
+
+        def weights(pixels: int, resized: int) -> Tensor:
+            columns = np.eye(pixels, dtype=np.float32)[None, :, :, None]
+            options = {"interpolation": resize.interpolation, "antialias": resize.antialias}
+            return ops.image.resize(columns, (resized, pixels), data_format="channels_last", **options)[0, :, :, 0]
+
+        rows, cols = weights(self.rows, resize.height), weights(self.cols, resize.width)
+        return lambda pixels, **options: rest([pixels, ops.einsum("ar,brck,dc->badk", rows, pixels, cols)], **options)
 
     def encode(self, frames: np.ndarray) -> np.ndarray:
         """Encode frames.

@@ -317,7 +317,18 @@ class GenreModel(keras.Model):
             bias.assign(bias - offset)
 
     def export(self, filepath: Any, format: str = "tf_saved_model", **options: Any) -> None:
-        """Write the network for programs without this package, as `keras.Model.export`; outputs bear their genres."""
+        """Write the network over whole clips, as `keras.Model.export`; outputs bear their genres.
+
+        Raises
+        ------
+        InputError
+            If the format is "onnx", whose converter loses the loop over frames without a word.
+        """
+        if format == "onnx":
+            raise InputError(
+                f"{filepath}: the network over whole clips cannot be written as onnx; `genre-classifier export-model "
+                f"RUN OUT --to onnx` writes it as one step per frame"
+            )
         named = keras.Model(self.inputs, dict(zip(self.output_names, self.outputs, strict=True)))
         named.export(filepath, format, **options)
 

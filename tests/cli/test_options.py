@@ -31,6 +31,7 @@ BASES = {
     "suggest": "run clips --out out",
     "export": "tags out --to chapters",
     "label": "videos --out out",
+    "export-model": "run out --to savedmodel",
     "labels": "labels.csv out.csv",
     "synthesize": "out",
     "squares": "--out out",
@@ -46,6 +47,7 @@ WORK = {
     "suggest": ("genre_classifier.suggestions.suggest", "suggest"),
     "export": ("genre_classifier.exports.export", "export_tags"),
     "label": ("genre_classifier.tagging.label_page", "write_label_page"),
+    "export-model": ("genre_classifier.exports.export_model", "export_model"),
     "labels": ("genre_classifier.dataset.labels", "write_labels"),
     "synthesize": ("genre_classifier.dataset.synthetic", "synthesize"),
     "squares": ("genre_classifier.moving_squares.run", "run_squares"),
@@ -163,6 +165,7 @@ def test_an_empty_argument_is_refused(attempt):
 
 PLACES = {
     "export": ("export IN out --to chapters", "export tags OUT --to chapters"),
+    "export-model": ("export-model IN out --to savedmodel", "export-model run OUT --to savedmodel"),
     "labels": ("labels IN out.csv", "labels labels.csv OUT", "labels labels.csv out.csv --genre-map IN"),
     "label": ("label IN --out out", "label videos --out OUT"),
     "synthesize": ("synthesize OUT",),

@@ -1,0 +1,38 @@
+"""`genre-classifier export-model`: the trained network for programs that do not have this package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from genre_classifier.cli.output import note, say
+from preprocessing.errors import InputError
+
+
+@click.command("export-model")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--to", "formats", required=True, metavar="FORMATS",
+              help="One or more of savedmodel (TensorFlow), onnx, openvino, with commas between.")  # fmt: skip
+def command(run: Path, out: Path, formats: str) -> None:
+    """Write the network of the run RUN into the folder OUT: one step per frame, its state going in and coming out.
+
+    model.json beside it says what goes in and comes out, how frames are made of a video, and what the scores mean.
+    Each file is run over a few frames first, and is written only if its scores are those of the network.
+
+    \b
+    Example:
+      genre-classifier export-model runs/mine model/ --to onnx
+      genre-classifier export-model runs/mine model/ --to savedmodel,onnx,openvino
+    """
+    from genre_classifier.exports.export_model import export_model
+    from genre_classifier.exports.model_formats import FORMATS
+    from genre_classifier.run_folder.run import load_run
+
+    wanted = formats.split(",")
+    if unknown := [name for name in wanted if name not in FORMATS]:
+        raise InputError(f"--to: expected one or more of {', '.join(FORMATS)}, found {unknown[0]!r}")
+    differences = export_model(load_run(run), out, wanted, on_file=lambda path: say(str(path)))
+    for name, difference in differences.items():
+        note(f"{name}: scores differ from those of the network by at most {difference:.1g}")

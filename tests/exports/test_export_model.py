@@ -1,0 +1,218 @@
+"""The exported network, run by other programs, against the network itself; and the example that tags with one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genre_classifier.cli import _run
+from genre_classifier.config import EncoderConfig, ModelConfig, TrainingConfig
+from genre_classifier.exports import model_formats
+from genre_classifier.exports.export_model import export_model
+from genre_classifier.network.encoder import Encoder
+from genre_classifier.run_folder.run import Run, load_run, write_config
+from genre_classifier.tagging.tag import score_frames, tag_trailer
+from preprocessing.config import ClipConfig
+from preprocessing.errors import InputError
+from preprocessing.fitting import fit_frame
+from tests.media import write_media
+from tests.tiny_encoder import write_encoder
+from tests.tiny_run import SIZE, make_run
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "tag_with_onnx.py"
+MODULES = {"onnx": ("tf2onnx", "onnxruntime"), "openvino": ("openvino",)}
+
+
+def require(name: str) -> None:
+    for module in MODULES.get(name, ()):
+        pytest.importorskip(module, reason=f"pip install 'genre-classifier[{name}]'")
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("exported") / "run")
+
+
+@pytest.fixture(scope="module")
+def exported(path: Path) -> tuple[Run, Path]:
+    """Return a run and the folder of its network as ONNX."""
+    require("onnx")
+    run = load_run(path)
+    export_model(run, path / "onnx", ["onnx"])
+    return run, path / "onnx"
+
+
+def run_of(path: Path, *, size: int = SIZE, encoder: Encoder | None = None, **changes: object) -> Path:
+    """Write a run of another network, its weights as random as those of `make_run`."""
+    import keras
+
+    from genre_classifier.network.model import build_model
+
+    path.mkdir()
+    sizes = {"rows": size, "cols": size, "trunk_filters": (4, 3), "branch_filters": 2, "dense_units": (8, 4)}
+    if encoder is not None:
+        sizes |= {"encoder": "tiny.keras", "encoder_channels": encoder.channels, "encoder_digest": encoder.digest}
+        encoder.save(path / "encoder.keras")
+    config = ModelConfig(**(sizes | changes))  # type: ignore[arg-type]
+    keras.utils.set_random_seed(3)
+    model = build_model(config)
+    model.set_weights([weight * 3 if weight.ndim > 1 else weight for weight in model.get_weights()])
+    model.save(path / "model.keras")
+    write_config(path, config, TrainingConfig(), ClipConfig(frames=40, size=size))
+    return path
+
+
+def moving_boxes(count: int, *, rows: int = 48, cols: int = 64) -> np.ndarray:
+    """Return a coloured gradient over which a box moves: uint8, (count, rows, cols, 3), RGB."""
+    y, x = np.mgrid[:rows, :cols]
+    frames = np.stack([np.stack([3 * x + i, 4 * y, 0 * x + 5 * i], axis=-1) % 256 for i in range(count)])
+    for i in range(count):
+        frames[i, 8:24, 2 * i % cols : 2 * i % cols + 12] = 255 - frames[i, 8:24, 2 * i % cols : 2 * i % cols + 12]
+    return frames.astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", model_formats.FORMATS)
+def test_others_score_as_the_network_does(path: Path, tmp_path: Path, name: str, capsys) -> None:
+    require(name)
+    assert _run(["export-model", str(path), str(tmp_path / "out"), "--to", name]) == 0
+    printed = capsys.readouterr()
+    one = model_formats.FORMATS[name]
+    files = {"model.json", *one.files}
+    assert {Path(line).name for line in printed.out.splitlines()} == files
+    assert {file.name for file in (tmp_path / "out").iterdir()} == files
+    assert printed.err.splitlines()[-1].startswith(f"{name}: scores differ from those of the network by at most")
+    run, facts = load_run(path), json.loads((tmp_path / "out" / "model.json").read_text())
+    frames = np.random.default_rng(1).integers(0, 256, (12, *facts["frame"]["shape"][1:]), dtype=np.uint8)
+    step, found = one.read(tmp_path / "out"), []
+    states = {state["name"]: np.zeros(state["shape"], np.float32) for state in facts["states"]}
+    for frame in frames:
+        outputs = step({"frame": frame[None], **states})
+        assert set(outputs) == {"scores", *(state["next"] for state in facts["states"])}
+        states = {state["name"]: outputs[state["next"]] for state in facts["states"]}
+        found.append(outputs["scores"][0])
+    expected = score_frames(run, frames)
+    assert np.ptp(expected, axis=0).min() > 0.01
+    np.testing.assert_allclose(run.calibrate(np.stack(found)), expected, atol=1e-5)
+    assert (facts["genres"], facts["temperatures"]) == (list(run.genres), run.temperatures)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"inputs": "rgb+difference", "head": "pooled", "genres": ("drama", "sci-fi")},
+        {"inputs": "motion", "pool_padding": "valid", "trunk_filters": (3,), "trunk_pools": (3,)},
+    ],
+)
+def test_whatever_the_network(tmp_path: Path, changes: dict[str, object]) -> None:
+    names = [name for name in model_formats.FORMATS if all(map(_is_there, MODULES.get(name, ())))]
+    run = load_run(run_of(tmp_path / "run", **changes))
+    assert max(export_model(run, tmp_path / "out", names).values()) < 1e-5
+    facts = json.loads((tmp_path / "out" / "model.json").read_text())
+    assert [state["name"] for state in facts["states"]][:3] == ["before", "started", "trunk_1_h"]
+
+
+@pytest.mark.parametrize(("motion_size", "cells"), [(0, 4), (8, 2)])
+def test_a_pretrained_network_becomes_a_part_of_the_step(tmp_path: Path, motion_size: int, cells: int) -> None:
+    from genre_classifier.network.encoder import build_encoder
+
+    names = [name for name in model_formats.FORMATS if all(map(_is_there, MODULES.get(name, ())))]
+    config = EncoderConfig(
+        encoder=str(write_encoder(tmp_path / "tiny.keras")), encoder_cells=cells, motion_size=motion_size
+    )
+    encoder = build_encoder(config, 24, 24)  # of other frames than it takes: they are resized
+    path = run_of(
+        tmp_path / "run", size=24, encoder=encoder, encoder_cells=cells, motion_size=motion_size, trunk_pools=(2, 1),
+        branch_pool=2, reduced_channels=(3, 4), genres=("drama", "western"),
+    )  # fmt: skip
+    export_model(load_run(path), tmp_path / "out", names)  # checks the scores
+    facts = json.loads((tmp_path / "out" / "model.json").read_text())
+    assert facts["frame"]["shape"] == [1, 3, 24, 24]
+    assert facts["encoder"] == "tiny.keras"
+
+
+def _is_there(module: str) -> bool:
+    try:
+        __import__(module)
+    except ImportError:
+        return False
+    return True
+
+
+def test_what_scores_differently_is_not_written(path: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    one = model_formats.FORMATS["savedmodel"]
+
+    def read(folder: Path) -> model_formats.Runner:
+        step = one.read(folder)
+        return lambda inputs: {name: value + 2e-4 * (name == "scores") for name, value in step(inputs).items()}
+
+    monkeypatch.setitem(model_formats.FORMATS, "savedmodel", one._replace(read=read))
+    assert _run(["export-model", str(path), str(tmp_path / "out"), "--to", "savedmodel"]) == 1
+    assert "found a difference of 0.0002" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_cannot_be_exported_is_said(path: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    def refused(run: Path, name: str) -> str:
+        assert _run(["export-model", str(run), str(tmp_path / "out"), "--to", name]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1, error
+        return error
+
+    assert "expected one or more of savedmodel, onnx, openvino, found 'tflite'" in refused(path, "onnx,tflite")
+    assert _run(["export-model", str(path), str(tmp_path / "out"), "--to", "savedmodel"]) == 0
+    capsys.readouterr()
+    require("onnx")
+    other = run_of(tmp_path / "other")
+    assert "found savedmodel of another one" in refused(other, "onnx")
+    run = load_run(path)
+    with pytest.raises(InputError, match="export-model RUN OUT --to onnx"):
+        run.model.export(tmp_path / "whole.onnx", format="onnx")
+    for name, module in (("onnx", "tf2onnx"), ("onnx", "onnxruntime"), ("openvino", "openvino")):
+        monkeypatch.setitem(sys.modules, module, None)
+        assert f"pip install 'genre-classifier[{name}]'" in refused(path, name)
+
+
+@pytest.mark.parametrize(
+    "clips", [{"frames": 30}, {"frames": 13}, {"fps": 10.0}, {"fps": 7.0, "frames": 5}], ids=lambda clips: str(clips)
+)
+def test_the_example_tags_a_video_as_this_program_does(
+    exported: tuple[Run, Path], tmp_path: Path, clips: dict[str, Any]
+) -> None:
+    loaded, model = exported
+    run = dataclasses.replace(loaded, clip_config=ClipConfig(size=SIZE, **clips))
+    vars(run)["model"] = loaded.model  # not read again
+    (tmp_path / "model.onnx").symlink_to(model / "model.onnx")
+    facts = json.loads((model / "model.json").read_text()) | {"preprocessing": run.clip_config.to_dict()}
+    (tmp_path / "model.json").write_text(json.dumps(facts))
+    video = write_media(tmp_path / "video.mkv", moving_boxes(25), times=np.arange(25) / 24 + np.arange(25) % 3 / 90)
+    with (tmp_path / "scores.csv").open("w") as out:
+        subprocess.run([sys.executable, EXAMPLE, tmp_path, video], stdout=out, check=True, cwd=tmp_path)
+    found, expected = pd.read_csv(tmp_path / "scores.csv"), tag_trailer(run, video).scores
+    np.testing.assert_allclose(found["time"], expected.index, atol=1e-6)
+    np.testing.assert_allclose(found[list(run.genres)], expected, atol=1e-3)
+    assert np.ptp(expected.to_numpy(), axis=0).max() > 0.01
+
+
+@pytest.mark.parametrize("size", [(48, 64), (40, 8), (360, 640), (480, 854), (1080, 1920), (400, 3000)])
+def test_the_example_resizes_as_preprocessing_does(size: tuple[int, int]) -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec(text[: text.index("\nfolder, video = ")].replace("import onnxruntime", ""), names)
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    for side in (16, 112, 224, 400):
+        expected = fit_frame(image, ClipConfig(size=side))
+        np.testing.assert_array_equal(names["resized"](image, side)[:, :, ::-1].transpose(2, 0, 1), expected)
+
+
+def test_the_example_needs_nothing_of_this_program() -> None:
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    imported = {line.split()[1] for line in lines if line.startswith(("import ", "from "))}
+    assert imported == {"json", "sys", "pathlib", "cv2", "numpy", "onnxruntime"}
