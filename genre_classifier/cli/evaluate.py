@@ -7,12 +7,18 @@ from typing import Any
 
 import click
 
-from genre_classifier.cli.config_options import config_options, given, sharing_options
+from genre_classifier.cli.config_options import (
+    GroupedCommand,
+    GroupedOption,
+    config_options,
+    given,
+    sharing_options,
+)
 from genre_classifier.cli.output import say
 from genre_classifier.config import EvaluationConfig
 
 
-@click.command("evaluate")
+@click.command("evaluate", cls=GroupedCommand)
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="[RUN CLIPS] LABELS")
 @click.option("--scores", type=click.Path(path_type=Path),
               help="Scores or report folder of an earlier evaluation: no RUN and CLIPS then.")  # fmt: skip
@@ -22,8 +28,14 @@ from genre_classifier.config import EvaluationConfig
 @click.option("--compare", "other", type=click.Path(path_type=Path),
               help="Another run, or its scores, on the same trailers.")  # fmt: skip
 @click.option("--tags", type=click.Path(path_type=Path), help="Folder that `tag` wrote, for links to its viewers.")
-@config_options(EvaluationConfig(), only=("draws", "seed"))
-@click.option("--rescore", is_flag=True, help="Score again even if OUT holds scores of this run and these clips.")
+@config_options(EvaluationConfig(), only=("draws", "seed"), group="Computation")
+@click.option(
+    "--rescore",
+    cls=GroupedOption,
+    group="Computation",
+    is_flag=True,
+    help="Score again even if OUT holds scores of this run and these clips.",
+)
 @click.option("--card", is_flag=True, help="Put the figures into the run's model card, RUN/README.md.")
 @sharing_options
 def command(
