@@ -1,5 +1,5 @@
 from .config import ModelConfig, TrainingConfig
-from .dataset.trailers import TrailerSequence
+from .dataset.sequence import TrailerSequence
 from .evaluation.evaluate import evaluate
 from .genres import GENRES
 from .network.model import build_model

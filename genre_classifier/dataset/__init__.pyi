@@ -1,7 +1,8 @@
 from .labels import read_labels, write_labels
+from .sequence import TrailerSequence
 from .splits import read_splits
 from .synthetic import synthesize
-from .trailers import Trailer, TrailerSequence, load_trailers
+from .trailers import Trailer, load_trailers
 
 __all__ = [
     "Trailer",

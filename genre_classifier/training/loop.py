@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from genre_classifier.dataset.trailers import TrailerSequence
+from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.network.backend import TENSORFLOW
 from genre_classifier.network.model import GenreModel
 from genre_classifier.network.peers import Peers

@@ -15,8 +15,9 @@ import pandas as pd
 
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset.encoded import encode_trailers
+from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.dataset.splits import write_splits
-from genre_classifier.dataset.trailers import Trailer, TrailerSequence
+from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.network.losses import trailer_loss
 from genre_classifier.network.model import build_model
 from genre_classifier.network.peers import Peers

@@ -15,7 +15,8 @@ import pytest
 from genre_classifier.config import Augmentation, EncoderConfig
 from genre_classifier.dataset.augmentation import Change
 from genre_classifier.dataset.encoded import encode_clips, encode_trailers, encoded_folder
-from genre_classifier.dataset.trailers import TrailerSequence, load_trailers
+from genre_classifier.dataset.sequence import TrailerSequence
+from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.network.encoder import build_encoder
 from genre_classifier.network.layers import MAP_PADDING
 from preprocessing.errors import InputError

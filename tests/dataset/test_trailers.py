@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from genre_classifier.dataset.augmentation import Augmentation, draw_change
-from genre_classifier.dataset.trailers import TrailerSequence, load_trailers
+from genre_classifier.dataset.sequence import TrailerSequence
+from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.run_folder.card import data_digest
 from preprocessing.errors import InputError
 from tests.trailers import write_clips

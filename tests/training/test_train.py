@@ -16,8 +16,9 @@ import psutil
 import pytest
 
 from genre_classifier.config import TrainingConfig
+from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.dataset.splits import read_splits
-from genre_classifier.dataset.trailers import TrailerSequence, load_trailers
+from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.genres import GENRES
 from genre_classifier.metrics.frames import average_precision
 from genre_classifier.run_folder import checkpoints, layout
