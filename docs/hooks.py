@@ -6,6 +6,7 @@ the page that the file becomes.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import posixpath
 import re
@@ -68,7 +69,7 @@ def on_post_page(output: str, *, page: Any, config: Any) -> str:
 
 
 def section(text: str, title: str | None) -> str:
-    """Return the section with a title of the second level, or without one what stands between title and first section."""
+    """Return the section with a title of the second level; without one, what stands before the first section."""
     outside_fences = [(0, "")]
     fenced, offset = False, 0
     for line in text.splitlines(keepends=True):
@@ -114,7 +115,7 @@ def indented(text: str) -> str:
 
 
 def drawn(fence: str) -> str:
-    """Return a drawing as a table of its arrows: what draws it on a code host would be fetched from another host here."""
+    """Return a drawing as a table of its arrows: a browser would fetch what draws them from another host."""
     names: dict[str, str] = {}
     arrows: dict[str, list[str]] = {}
     for line in fence.splitlines()[2:-1]:
@@ -124,7 +125,7 @@ def drawn(fence: str) -> str:
             assert node, line
             names[node[1]] = node[2] or names.get(node[1], node[1])
             chain.append(node[1])
-        for one, other in zip(chain, chain[1:], strict=False):
+        for one, other in itertools.pairwise(chain):
             arrows.setdefault(one, []).append(other)
     rows = [f"| {names[one]} | {', '.join(names[other] for other in others)} |" for one, others in arrows.items()]
     return "\n".join(["| From | To |", "| --- | --- |", *rows])
