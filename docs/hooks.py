@@ -35,6 +35,8 @@ FETCHED = re.compile(
     r'<(?:script|link|img|iframe|video|audio|source|object|embed)\b[^>]*?(?:src|href)="?((?:https?:)?//[^" >]+)'
 )
 SHIM = "https://unpkg.com/iframe-worker/shim"  # what Material's plugin `offline` would have a browser fetch
+OWN_SHIM = "search_from_disk.js"
+ROW_OF_LINKS = re.compile(r"^(?:\[[^]]+\]\([^)]+\)(?: ·)?\n)+\n", re.M)
 
 
 def on_files(files: Files, *, config: Any) -> Files:
@@ -60,16 +62,27 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> 
 
 
 def on_post_page(output: str, *, page: Any, config: Any) -> str:
-    """Search from disk with our own script, and warn about everything that a browser would fetch from another host."""
-    own = posixpath.relpath("search_from_disk.js", posixpath.dirname(page.file.dest_uri) or ".")
-    output = output.replace(SHIM, own)
-    for address in FETCHED.findall(output):
-        logger.warning("%s: a browser would fetch %s", page.file.src_uri, address)
-    return output
+    """Let a page that is opened from disk be searched with our own script."""
+    return output.replace(SHIM, posixpath.relpath(OWN_SHIM, posixpath.dirname(page.file.dest_uri) or "."))
+
+
+def on_post_template(output: str, *, template_name: str, config: Any) -> str:
+    """Do the same for the page that a server shows in place of a missing one."""
+    return output.replace(SHIM, f"/{OWN_SHIM}")
+
+
+def on_post_build(*, config: Any) -> None:
+    """Warn about everything that a browser would fetch from another host."""
+    for path in sorted(Path(config["site_dir"]).rglob("*.html")):
+        for address in FETCHED.findall(path.read_text(encoding="utf-8")):
+            logger.warning("%s: a browser would fetch %s", path.name, address)
 
 
 def section(text: str, title: str | None) -> str:
-    """Return the section with a title of the second level; without one, what stands before the first section."""
+    """Return the section with a title of the second level; without one, what stands before the first section.
+
+    A row of links there leads to answers that the pages of the site hold themselves.
+    """
     outside_fences = [(0, "")]
     fenced, offset = False, 0
     for line in text.splitlines(keepends=True):
@@ -81,7 +94,7 @@ def section(text: str, title: str | None) -> str:
     for (start, found), end in zip(outside_fences, ends, strict=True):
         if found == (title or ""):
             piece = text[start:end].rstrip()
-            return piece if title else piece.partition("\n")[2]
+            return piece if title else ROW_OF_LINKS.sub("", piece.partition("\n")[2])
     raise ValueError(f"found no section {title!r}")
 
 
