@@ -36,7 +36,7 @@ FETCHED = re.compile(
 )
 SHIM = "https://unpkg.com/iframe-worker/shim"  # what Material's plugin `offline` would have a browser fetch
 OWN_SHIM = "search_from_disk.js"
-ROW_OF_LINKS = re.compile(r"^(?:\[[^]]+\]\([^)]+\)(?: ·)?\n)+\n", re.M)
+LINKS_AND_PICTURES = re.compile(r"^(?:!?\[[^]]+\]\([^)]+\)(?: ·)?\n)+\n?", re.M)
 
 
 def on_files(files: Files, *, config: Any) -> Files:
@@ -81,7 +81,7 @@ def on_post_build(*, config: Any) -> None:
 def section(text: str, title: str | None) -> str:
     """Return the section with a title of the second level; without one, what stands before the first section.
 
-    A row of links there leads to answers that the pages of the site hold themselves.
+    Of that, rows of links and pictures are left out: the site's first page has its own.
     """
     outside_fences = [(0, "")]
     fenced, offset = False, 0
@@ -94,7 +94,7 @@ def section(text: str, title: str | None) -> str:
     for (start, found), end in zip(outside_fences, ends, strict=True):
         if found == (title or ""):
             piece = text[start:end].rstrip()
-            return piece if title else ROW_OF_LINKS.sub("", piece.partition("\n")[2])
+            return piece if title else LINKS_AND_PICTURES.sub("", piece.partition("\n")[2] + "\n")
     raise ValueError(f"found no section {title!r}")
 
 
