@@ -9,15 +9,25 @@ from pathlib import Path
 import click
 import pytest
 
-from genre_classifier.cli import COMMANDS, group
+from genre_classifier.cli import COMMANDS, _run, group
 from tests import options_page
 from tests.architecture_page import PAGE, architecture_page
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "data/README.md", "benchmarks/fights.md")),
+    *(
+        ROOT / name
+        for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md", "benchmarks/fights.md")
+    ),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
+TUTORIAL = ROOT / "docs" / "tutorial.md"
+SMALLER = {  # what the tutorial's commands are given here beside what they say
+    "synthesize": "--trailers 6 --duration 3",
+    "preprocess": "--fps 4 --size 16",
+    "train": "--epochs 1 --trunk-filters 2,2 --branch-filters 2 --dense-units 4 --crop-frames 4",
+    "evaluate": "--draws 5",
+}
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -29,10 +39,12 @@ def blocks(language: str) -> list[tuple[str, str]]:
     return found
 
 
-def command_lines() -> list[str]:
-    """Return every command line of the program in the documents' blocks of shell."""
+def command_lines(document: Path | None = None) -> list[str]:
+    """Return every command line of the program in the blocks of shell of one document, or of all."""
     lines = []
-    for _, text in [*blocks("sh"), *blocks("")]:
+    for name, text in [*blocks("sh"), *blocks("")]:
+        if document and name != str(document.relative_to(ROOT)):
+            continue
         for line in re.sub(r"\\\n\s*", "", text).splitlines():
             for part in line.split("&&"):
                 words = part.split("#")[0].strip()
@@ -67,15 +79,60 @@ def test_every_command_line_is_understood():
             pytest.fail(f"{line}: {error.format_message()}")
 
 
+def anchors(text: str) -> set[str]:
+    """Return the names that a code host gives to the titles of a document."""
+    titles = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(document):
+    text = re.sub(r"^```.*?^```$", "", document.read_text(encoding="utf-8"), flags=re.M | re.S)
+    for target, anchor in re.findall(r"\]\(([^)\s#]*)(?:#([^)\s]+))?\)", text):
+        if re.match(r"\w+:", target):
+            continue
+        path = document if not target else (document.parent / target).resolve()
+        assert path.is_file(), f"{target} is no file"
+        assert not anchor or anchor in anchors(path.read_text(encoding="utf-8")), f"{target}#{anchor}"
+
+
+def test_the_first_screen_answers_the_five_questions():
+    first = (ROOT / "README.md").read_text(encoding="utf-8").partition("## ")[0]
+    site = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    questions = re.findall(r"\[([^]]+\?)\]", first)
+    assert len(questions) == 5
+    assert all(f"[{question}](" in site for question in questions)
+
+
+def test_the_tutorial_runs(tmp_path, monkeypatch):
+    pytest.importorskip("opentimelineio", reason="the tutorial ends with an export")
+    monkeypatch.chdir(tmp_path)
+    lines = command_lines(TUTORIAL)
+    assert len(lines) >= 6
+    for line in lines:
+        name, *arguments = shlex.split(line)[1:]
+        assert _run([name, *arguments, *SMALLER.get(name, "").split()]) == 0, line
+    named = re.findall(r"`((?:trailers|clips|runs|tags|report)/[^` ]*)`", TUTORIAL.read_text(encoding="utf-8"))
+    assert len(named) >= 6
+    assert [path for path in named if not Path(path).exists()] == []
+
+
 def test_every_block_of_python_runs(tmp_path, monkeypatch):
     from genre_classifier.dataset.synthetic import SyntheticConfig, synthesize
 
     monkeypatch.chdir(tmp_path)
     synthesize(Path("trailers"), SyntheticConfig(trailers=4, duration=3.0), seed=1)
     Path("trailers/labels.csv").rename("labels.csv")
+    Path("movies.csv").write_text(
+        "movieId,title,genres\ntrailer_000,First (1999),Comedy|Horror\ntrailer_001,Second (2001),(no genres listed)\n"
+        "trailer_003,Third (2003),Drama\n7,Not here (2007),War\n",
+        encoding="utf-8",
+    )
     Path("new_trailer.mp4").write_bytes(Path("trailers/trailer_001.mp4").read_bytes())
     found = blocks("python")
     assert len(found) >= 2
     names: dict[str, object] = {}  # one block may go on with what another made
     for document, text in found:
         exec(compile(text, document, "exec"), names)
+    for genres in ("auto", "comedy,terror"):  # what the page on MovieLens goes on with
+        assert _run(["labels", "movielens.csv", "from_movielens.csv", "--genres", genres]) == 0

@@ -108,7 +108,9 @@ def tag_trailer(
 
     Parameters
     ----------
-    run, chunk, precision
+    run : Run
+    chunk : int
+    precision : {"float32", "bfloat16"}
         See `score_frames`.
     video : Path or str
         The file, of any length: memory stays constant.
