@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from jax.experimental import multihost_utils
 from genre_classifier.network.peers import Peers, interruptible
 from preprocessing.errors import WorkError
 
+_STATUS = re.compile(r"[A-Z_]+: ")  # how XLA begins its errors
 _PATIENCE_S = 30 * 24 * 3600  # with those that have not started: when it runs out, JAX crashes
 # Without a sign of life of another process, before JAX ends this one with a crash. What they do together fails at once
 # and is told in a line, so this is for what they do alone, the first one's validation above all.
@@ -100,8 +102,10 @@ class JaxPeers(Peers):
         """Say in one line what JAX says in many."""
         try:
             yield
-        except jax.errors.JaxRuntimeError as error:
-            reason = str(error).splitlines()[0]
+        except (jax.errors.JaxRuntimeError, ValueError) as error:  # XLA's errors come as either
+            reason = str(error).splitlines()[0] if str(error) else ""
+            if isinstance(error, ValueError) and not _STATUS.match(reason):
+                raise
             if reason.startswith("RESOURCE_EXHAUSTED"):
                 raise WorkError(f"worker {self.rank} of {self.count}: {reason}") from error
             atexit.register(_leave)
