@@ -63,7 +63,8 @@ def read_scores(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(StringIO(text), dtype={"time": str})
     except ValueError as error:
-        raise InputError(f"{path}: expected {expected}, found no table ({error})") from error
+        reason = " ".join(str(error).split())  # some of pandas' end in a newline
+        raise InputError(f"{path}: expected {expected}, found no table ({reason})") from error
     genres = [name for name in table.columns if name not in ("frame", "time")]
     if "time" not in table.columns or not genres:
         raise InputError(f"{path}: expected {expected}, found columns {', '.join(map(shown, table.columns))}")
