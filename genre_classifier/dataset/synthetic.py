@@ -23,7 +23,9 @@ shots are split screens of two genres.
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,7 +37,7 @@ import pandas as pd
 from genre_classifier.config import SyntheticConfig
 from genre_classifier.dataset.labels import write_labels
 from genre_classifier.genres import GENRES
-from preprocessing.errors import InputError
+from preprocessing.errors import InputError, WorkError
 from preprocessing.files import make_folder
 from preprocessing.video import write_video
 
@@ -281,26 +283,42 @@ def synthesize(
     ------
     InputError
         If the folder cannot be made, or the seed is negative.
+    WorkError
+        If a trailer cannot be written.
     """
     config = config or SyntheticConfig()
     if seed < 0:
         raise InputError(f"seed must be at least 0, got {seed}")
     make_folder(folder, purpose="trailers")
 
+    stopped = threading.Event()
+
+    def frames(rng: np.random.Generator, shots: list[Shot]) -> Iterator[np.ndarray]:
+        for frame in draw_trailer(rng, shots, config):
+            if stopped.is_set():
+                raise WorkError(f"{folder}: stopped")  # nobody waits for it
+            yield frame
+
     def write(index: int, seeds: np.random.SeedSequence) -> tuple[Path, pd.DataFrame]:
         rng = np.random.default_rng(seeds)
         path = folder / f"trailer_{index:03d}.mp4"
         shots = plan_shots(rng, config)
-        write_video(path, draw_trailer(rng, shots, config), config.fps, codec=CODEC)
+        write_video(path, frames(rng, shots), config.fps, codec=CODEC)
         return path, shot_labels(path.name, shots, config)
 
-    # Threads: OpenCV draws and encodes without holding Python's lock.
-    jobs = (joblib.delayed(write)(*job) for job in enumerate(np.random.SeedSequence(seed).spawn(config.trailers)))
     tables = []
-    for path, table in joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(jobs):
-        tables.append(table)
-        if on_trailer:
-            on_trailer(path)
+    # Threads: OpenCV draws and encodes without holding Python's lock. All of them end before this function does: one
+    # that is inside a codec when the process ends aborts it.
+    with ThreadPoolExecutor(joblib.cpu_count()) as threads:
+        try:
+            seeds = np.random.SeedSequence(seed).spawn(config.trailers)
+            for path, table in threads.map(write, range(config.trailers), seeds):
+                tables.append(table)
+                if on_trailer:
+                    on_trailer(path)
+        except BaseException:
+            stopped.set()
+            raise
     labels = pd.concat(tables, ignore_index=True)
     write_labels(folder / "labels.csv", labels)
     return labels
