@@ -83,5 +83,7 @@ def read_scores(path: Path) -> pd.DataFrame:
     if (wrong := ~((values >= 0) & (values <= 1))).any():
         raise InputError(f"{path}: expected scores between 0 and 1, found {values[wrong][0]}")
     if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
-        raise InputError(f"{path}: expected strictly increasing seconds in column time")
+        row = int((~np.isfinite(times) | (np.diff(times, prepend=-np.inf) <= 0)).argmax())
+        found = f"{times[row]:g} in row {row + 2}"
+        raise InputError(f"{path}: expected strictly increasing seconds in column time, found {found}")
     return scores_table(times, values, genres)
