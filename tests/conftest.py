@@ -34,7 +34,7 @@ _LONG = (
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let what takes too long for every run be asked for."""
     parser.addoption(
-        "--faults-long", type=int, default=0, metavar="SEEDS", help="Every command with every fault, so many times each."
+        "--faults-long", type=int, default=0, metavar="SEEDS", help="Every command with every fault, so often each."
     )
     parser.addoption("--fuzz", type=int, default=0, metavar="N", help="So many damaged files of each kind.")
 

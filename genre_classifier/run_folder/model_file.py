@@ -16,6 +16,7 @@ from preprocessing.files import atomic_path, file_digest
 
 # Biases, scales, the description of the layers and the overhead of HDF5, for the largest networks that are of use.
 _OVERHEAD_BYTES = 64e6
+_LONGEST_REASON = 300  # characters; zipfile quotes what it finds, all of it
 
 
 def save_model(path: Path, model: Any) -> None:
@@ -87,7 +88,7 @@ def read_model(path: Path, *, limit: float | None = None, compiled: bool = False
         raise
     # zipfile, zlib, json, h5py and Keras each have errors of their own for damage; nothing else runs here.
     except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        reason = next(iter(str(error).strip().splitlines()), "")[:_LONGEST_REASON] or type(error).__name__
         raise InputError(f"{path}: {expected}, found: {reason}") from error
     if broken:
         raise InputError(f"{path}: {expected}, found weights that are no finite numbers ({broken})")

@@ -219,9 +219,7 @@ class Bench:
         """Return all in the output that every run of the command must write alike."""
         path = self.work / command.output
         files = {path.name: path.read_bytes()} if path.is_file() else contents(path)
-        return {
-            name: _promised(name, content) for name, content in sorted(files.items()) if "tensorboard/" not in name
-        }
+        return {name: _promised(name, content) for name, content in sorted(files.items()) if "tensorboard/" not in name}
 
 
 def _free_addresses(count: int) -> list[str]:
@@ -257,9 +255,10 @@ def _promised(name: str, content: bytes) -> Any:
 def _weights(content: bytes) -> dict[str, bytes]:
     """Return the arrays of a `.keras` file, whose archive holds the time of day too."""
     found: dict[str, bytes] = {}
-    with zipfile.ZipFile(io.BytesIO(content)) as archive, h5py.File(
-        io.BytesIO(archive.read("model.weights.h5"))
-    ) as file:
+    with (
+        zipfile.ZipFile(io.BytesIO(content)) as archive,
+        h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file,
+    ):
 
         def keep(name: str, item: Any) -> None:
             if isinstance(item, h5py.Dataset):

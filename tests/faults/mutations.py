@@ -1,7 +1,9 @@
-"""Damage to files, drawn at random from a seed: bits, cuts, moved pieces, pieces of another file, words that mislead."""
+"""Damage to files, drawn at random from a seed: bits, cuts, moved pieces, pieces of other files, misleading words."""
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Sequence
 
 import numpy as np
@@ -44,3 +46,16 @@ def mutate(data: bytes, rng: np.random.Generator, others: Sequence[bytes] = (), 
             word = _WORDS[int(rng.integers(len(_WORDS)))]
             data = data[:start] + word + data[start if kind == 7 else start + len(word) :]
     return data
+
+
+def mutate_member(data: bytes, rng: np.random.Generator) -> bytes:
+    """Return an archive that is whole, but for what one of its members holds."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    name = list(members)[int(rng.integers(len(members)))]
+    members[name] = mutate(members[name], rng, words=name.endswith(".json"))
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for member, content in members.items():
+            archive.writestr(member, content)
+    return packed.getvalue()

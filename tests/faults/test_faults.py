@@ -42,9 +42,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 
 @pytest.mark.timeout(900)
-def test_a_disturbed_command_ends_in_order_and_can_be_run_again(
-    bench: Bench, name: str, fault: str, seed: int
-) -> None:
+def test_a_disturbed_command_ends_in_order_and_can_be_run_again(bench: Bench, name: str, fault: str, seed: int) -> None:
     rng = np.random.default_rng([seed, *f"{name}/{fault}".encode()])
     for done in FAULTS[fault](bench, name, rng):
         check_end(done, fault)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,16 +15,14 @@ import numpy as np
 import pytest
 
 from genre_classifier.config import ExportConfig
-from genre_classifier.dataset.encoded import write_stamp
 from genre_classifier.dataset.label_formats import WRITERS
 from genre_classifier.dataset.labels import read_genre_map, read_labels
 from genre_classifier.dataset.splits import read_splits
-from genre_classifier.evaluation.score_folder import read_score_folder
 from genre_classifier.exports.export import export_tags
 from genre_classifier.exports.tagged import read_video
 from genre_classifier.genres import GENRES
 from genre_classifier.metrics.calibration import no_calibration
-from genre_classifier.run_folder import card, checkpoints, layout, model_file
+from genre_classifier.run_folder import card, checkpoints, layout
 from genre_classifier.run_folder.run import load_run
 from genre_classifier.tagging.scores import read_scores, scores_table, write_scores
 from genre_classifier.tagging.summary import read_summary, write_index
@@ -35,7 +32,7 @@ from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError, WorkError
 from preprocessing.manifest import read_manifest
 from tests.exports.tags import tagged
-from tests.faults.mutations import mutate
+from tests.faults.mutations import mutate, mutate_member
 from tests.folders import contents
 from tests.media import flat_frames, write_media
 from tests.notes import logged
@@ -86,6 +83,7 @@ class Kind:
     read: Callable[[Path], Any]
     words: bool = True
     tries: int = FILES
+    archive: bool = False
 
 
 def _clip(base: Path) -> None:
@@ -162,7 +160,9 @@ KINDS = {
     "summary of tags": Kind("tags/summary.csv", lambda base: read_summary(base / "tags" / "summary.csv")),
     "scores": Kind("scores/0.csv", _scores),
     "network": Kind("run/model.keras", _network, words=False, tries=NETWORKS),
+    "member of a network": Kind("run/model.keras", _network, tries=NETWORKS, archive=True),
     "encoder": Kind("encoder.keras", _encoder, words=False, tries=NETWORKS),
+    "member of an encoder": Kind("encoder.keras", _encoder, tries=NETWORKS, archive=True),
 }
 
 
@@ -179,7 +179,8 @@ def test_a_damaged_file_is_a_value_or_a_line(
     refused = 0
     for seed in range(request.config.getoption("--fuzz") or kind.tries):
         rng = np.random.default_rng([seed, *name.encode()])
-        (base / kind.file).write_bytes(mutate(content, rng, others, words=kind.words))
+        damaged = mutate_member(content, rng) if kind.archive else mutate(content, rng, others, words=kind.words)
+        (base / kind.file).write_bytes(damaged)
         try:
             kind.read(base)
         except (InputError, WorkError) as error:
