@@ -38,7 +38,8 @@ from genre_classifier.config import SyntheticConfig
 from genre_classifier.dataset.labels import write_labels
 from genre_classifier.genres import GENRES
 from preprocessing.errors import InputError, WorkError
-from preprocessing.files import make_folder
+from preprocessing.files import remove_leftovers
+from preprocessing.locks import locked
 from preprocessing.video import write_video
 
 # Colours as RGB: background, then the shapes. The two genres of a pair share one palette.
@@ -46,6 +47,7 @@ _BRIGHT = np.array([(250, 236, 200), (235, 80, 90), (60, 160, 225), (250, 190, 3
 _DARK = np.array([(18, 20, 30), (70, 75, 95), (95, 60, 65), (55, 85, 80), (110, 110, 125)], dtype=np.float32)
 _WARM = np.array([(120, 85, 60), (190, 130, 70), (90, 100, 120), (160, 70, 45), (205, 175, 130)], dtype=np.float32)
 _SHAPES = 5
+_BUSY = "another run is writing its trailers there; wait for it, or use another folder"
 _LOW, _HIGH = 0.1, 0.9  # shapes' centres stay inside this part of the frame
 _FLASH = 1.5  # exposure of a flash; still shots are drawn from the same range
 
@@ -282,15 +284,21 @@ def synthesize(
     Raises
     ------
     InputError
-        If the folder cannot be made, or the seed is negative.
+        If the folder cannot be made, the seed is negative, or another process writes there.
     WorkError
         If a trailer cannot be written.
     """
     config = config or SyntheticConfig()
     if seed < 0:
         raise InputError(f"seed must be at least 0, got {seed}")
-    make_folder(folder, purpose="trailers")
+    with locked(folder, purpose="trailers", busy=_BUSY):
+        remove_leftovers(folder)
+        return _write_all(folder, config, seed, on_trailer)
 
+
+def _write_all(
+    folder: Path, config: SyntheticConfig, seed: int, on_trailer: Callable[[Path], None] | None
+) -> pd.DataFrame:
     stopped = threading.Event()
 
     def frames(rng: np.random.Generator, shots: list[Shot]) -> Iterator[np.ndarray]:

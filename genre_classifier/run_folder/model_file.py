@@ -68,7 +68,8 @@ def read_model(path: Path, *, limit: float | None = None, compiled: bool = False
     Raises
     ------
     InputError
-        If it is damaged, too large, describes a network that there is no room for, of another version, or holds weights that are no numbers.
+        If it is damaged, too large, describes a network that there is no room for, is of another version, or holds
+        weights that are no numbers.
     """
     import keras
 
