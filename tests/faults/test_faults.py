@@ -18,11 +18,11 @@ from tests.faults.faults import FAULTS
 SAMPLE = (
     ("preprocess", "SIGKILL", 0),
     ("labels", "SIGINT", 1),
-    ("label", "SIGTERM", 2),
+    ("preprocess", "SIGTERM", 2),
     ("synthesize", "a full disk", 3),
     ("labels", "an obstacle", 4),
     ("preprocess", "few descriptors", 5),
-    ("labels", "two at once", 6),
+    ("preprocess", "two at once", 6),
     ("preprocess", "an input cut while running", 7),
     ("export", "an input replaced between runs", 8),
 )
