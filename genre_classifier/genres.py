@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from preprocessing.errors import InputError
+from preprocessing.files import shown
 
 GENRES: tuple[str, ...] = ("comedy", "action", "terror", "thriller", "musical", "other")
 OTHER = "other"  # in a trailer with intervals, what lies outside all of them
@@ -69,7 +70,8 @@ def check_genres(genres: Sequence[str]) -> None:
         raise InputError(f"genres must be 1 to {MOST_GENRES} names, got {len(genres)}")
     for genre in genres:
         if not isinstance(genre, str) or not _NAME.fullmatch(genre) or genre != genre_name(genre):
-            raise InputError(f"genres must be names of letters and digits in lower case, such as sci-fi, got {genre!r}")
+            found = shown(genre)
+            raise InputError(f"genres must be names of letters and digits in lower case, such as sci-fi, got {found}")
         if genre in _TAKEN:
             raise InputError(f"genres must not be called {genre!r}: reports and tables call something else so")
     if twice := [genre for genre in genres if genres.count(genre) > 1]:

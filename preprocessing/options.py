@@ -226,5 +226,6 @@ def _refusal(config_class: type[Options], error: ValidationError) -> str:
     name = [*values][place] if isinstance(place, int) else place
     if name not in values:
         unknown = sorted(str(one["loc"][0]) for one in error.errors() if one["type"] == "unexpected_keyword_argument")
-        return f"{config_class.__name__}: options {unknown} are not known to this version; expected {sorted(values)}"
+        found = f"{config_class.__name__}: options {shown(unknown)} are not known to this version"
+        return f"{found}; expected {sorted(values)}"
     return values[name].refusal(name, first)

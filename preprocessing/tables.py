@@ -42,7 +42,7 @@ def read_table(
         # newline="": line breaks inside quotes stay as they are.
         rows = [row for row in csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True) if row]
     except csv.Error as error:
-        raise InputError(f"{path}: expected {expected}, found no table ({error})") from error
+        raise InputError(f"{path}: expected {expected}, found no table ({csv_reason(error)})") from error
     if not rows:
         raise InputError(f"{path}: expected {expected}, found an empty file")
     header = rows.pop(0)
@@ -52,9 +52,14 @@ def read_table(
     if missing := [name for name in columns if name not in header]:
         names, found = ",".join(columns), shown(",".join(header))
         raise InputError(f"{path}: expected the columns {names}; missing {','.join(missing)}, found {found}")
-    if twice := next((name for name in header if header.count(name) > 1), None):
+    if (twice := next((name for name in header if header.count(name) > 1), None)) is not None:
         raise InputError(f"{path}: expected each column once, found {shown(twice)} twice")
     return pd.DataFrame(rows, columns=header, dtype=str)
+
+
+def csv_reason(error: csv.Error) -> str:
+    r"""Return why Python's reader refuses a table, for a message: the separator in it may be a tab, written as `\t`."""
+    return str(error).replace("\t", "\\t")
 
 
 def read_numbers(

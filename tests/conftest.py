@@ -31,6 +31,14 @@ _LONG = (
 )  # fmt: skip
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let what takes too long for every run be asked for."""
+    parser.addoption(
+        "--faults-long", type=int, default=0, metavar="SEEDS", help="Every command with every fault, so often each."
+    )
+    parser.addoption("--fuzz", type=int, default=0, metavar="N", help="So many damaged files of each kind.")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of long files first; the order of the others, and within a file, stays."""
     items.sort(key=lambda item: _LONG.index(item.path.stem) if item.path.stem in _LONG else len(_LONG))

@@ -11,6 +11,7 @@ import importlib
 import io
 import os
 import re
+import signal
 import sys
 from contextlib import nullcontext
 from typing import Any
@@ -25,6 +26,8 @@ COMMANDS = (
     "demo", "preprocess", "encode", "train", "tag", "evaluate", "suggest", "export", "export-model", "label", "labels",
     "synthesize", "squares",
 )  # fmt: skip
+
+_STOPPED = "genre-classifier: stopped; what was finished is kept"
 
 
 class LazyGroup(click.Group):
@@ -64,10 +67,19 @@ def group(debug: bool) -> None:
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit the process."""
     arguments = sys.argv[1:] if args is None else args
-    open_standard_streams()
+    code = 130
     try:
+        open_standard_streams()
         with nullcontext() if "--debug" in arguments else native_messages_aside():
-            code = _run(arguments)
+            try:
+                code = _run(arguments)
+            finally:  # nothing is left that Ctrl-C could stop, only a traceback that it could cause
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except KeyboardInterrupt:
+        if "--debug" in arguments:
+            raise
+        if code == 130:  # it came before the work, or between two lines of this function
+            note(_STOPPED)
     finally:
         give_up_stdout()
     sys.exit(code)
@@ -107,6 +119,6 @@ def _run(arguments: list[str]) -> int:
         note(f"genre-classifier: out of memory{f': {error}' if str(error) else ''}; --debug shows where")
         return 1
     except (KeyboardInterrupt, click.Abort):
-        note("genre-classifier: stopped; what was finished is kept")
+        note(_STOPPED)
         return 130
     return result if isinstance(result, int) else 0

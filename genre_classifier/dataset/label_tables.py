@@ -24,6 +24,7 @@ from genre_classifier.dataset.label_rows import (
 )
 from preprocessing.errors import InputError
 from preprocessing.files import shown
+from preprocessing.tables import csv_reason
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ def _cells(path: Path, text: str, separator: str) -> Cells:
             if any(cell.strip() for cell in row):
                 yield number, row
     except csv.Error as error:
-        raise InputError(f"{path}: expected {EXPECTED}; found no table ({error})") from error
+        raise InputError(f"{path}: expected {EXPECTED}; found no table ({csv_reason(error)})") from error
 
 
 def read_delimited(path: Path, text: str) -> Iterator[Row]:

@@ -89,7 +89,7 @@ def read_labels(
     of_article = tuple(genres) == GENRES
     if unknown and (of_article or not any(found)):
         (name, where), more = next(iter(unknown.items())), len(unknown) - 1
-        others = f" (and {more} more: {_listed(list(unknown)[1:])})" if more else ""
+        others = f" (and {more} more: {_listed([shown(name) for name in list(unknown)[1:]])})" if more else ""
         raise InputError(
             f"{path}, {where}: expected a genre ({_listed(genres)}, or a MovieLens or IMDb name), found {shown(name)}"
             f"{others}; --genres names the genres of a run, --genre-map adds other names for them"

@@ -23,7 +23,9 @@ shots are split screens of two genres.
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,8 +37,9 @@ import pandas as pd
 from genre_classifier.config import SyntheticConfig
 from genre_classifier.dataset.labels import write_labels
 from genre_classifier.genres import GENRES
-from preprocessing.errors import InputError
-from preprocessing.files import make_folder
+from preprocessing.errors import InputError, WorkError
+from preprocessing.files import remove_leftovers
+from preprocessing.locks import locked
 from preprocessing.video import write_video
 
 # Colours as RGB: background, then the shapes. The two genres of a pair share one palette.
@@ -44,6 +47,7 @@ _BRIGHT = np.array([(250, 236, 200), (235, 80, 90), (60, 160, 225), (250, 190, 3
 _DARK = np.array([(18, 20, 30), (70, 75, 95), (95, 60, 65), (55, 85, 80), (110, 110, 125)], dtype=np.float32)
 _WARM = np.array([(120, 85, 60), (190, 130, 70), (90, 100, 120), (160, 70, 45), (205, 175, 130)], dtype=np.float32)
 _SHAPES = 5
+_BUSY = "another run is writing its trailers there; wait for it, or use another folder"
 _LOW, _HIGH = 0.1, 0.9  # shapes' centres stay inside this part of the frame
 _FLASH = 1.5  # exposure of a flash; still shots are drawn from the same range
 
@@ -280,27 +284,49 @@ def synthesize(
     Raises
     ------
     InputError
-        If the folder cannot be made, or the seed is negative.
+        If the folder cannot be made, the seed is negative, or another process writes there.
+    WorkError
+        If a trailer cannot be written.
     """
     config = config or SyntheticConfig()
     if seed < 0:
         raise InputError(f"seed must be at least 0, got {seed}")
-    make_folder(folder, purpose="trailers")
+    with locked(folder, purpose="trailers", busy=_BUSY):
+        remove_leftovers(folder)
+        return _write_all(folder, config, seed, on_trailer)
+
+
+def _write_all(
+    folder: Path, config: SyntheticConfig, seed: int, on_trailer: Callable[[Path], None] | None
+) -> pd.DataFrame:
+    stopped = threading.Event()
+
+    def frames(rng: np.random.Generator, shots: list[Shot]) -> Iterator[np.ndarray]:
+        for frame in draw_trailer(rng, shots, config):
+            if stopped.is_set():
+                raise WorkError(f"{folder}: stopped")  # nobody waits for it
+            yield frame
 
     def write(index: int, seeds: np.random.SeedSequence) -> tuple[Path, pd.DataFrame]:
         rng = np.random.default_rng(seeds)
         path = folder / f"trailer_{index:03d}.mp4"
         shots = plan_shots(rng, config)
-        write_video(path, draw_trailer(rng, shots, config), config.fps, codec=CODEC)
+        write_video(path, frames(rng, shots), config.fps, codec=CODEC)
         return path, shot_labels(path.name, shots, config)
 
-    # Threads: OpenCV draws and encodes without holding Python's lock.
-    jobs = (joblib.delayed(write)(*job) for job in enumerate(np.random.SeedSequence(seed).spawn(config.trailers)))
     tables = []
-    for path, table in joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(jobs):
-        tables.append(table)
-        if on_trailer:
-            on_trailer(path)
+    # Threads: OpenCV draws and encodes without holding Python's lock. All of them end before this function does: one
+    # that is inside a codec when the process ends aborts it.
+    with ThreadPoolExecutor(joblib.cpu_count()) as threads:
+        try:
+            seeds = np.random.SeedSequence(seed).spawn(config.trailers)
+            for path, table in threads.map(write, range(config.trailers), seeds):
+                tables.append(table)
+                if on_trailer:
+                    on_trailer(path)
+        except BaseException:
+            stopped.set()
+            raise
     labels = pd.concat(tables, ignore_index=True)
     write_labels(folder / "labels.csv", labels)
     return labels

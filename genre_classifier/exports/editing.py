@@ -62,7 +62,10 @@ def edl(video: TaggedVideo, genre: str) -> str:
     try:
         text = str(otio.adapters.write_to_string(timeline, "cmx_3600", rate=float(rate)))
     except (ValueError, otio.exceptions.OTIOError) as error:
-        raise InputError(f"{video.folder}: no timecode counts {float(rate):g} frames per second ({error})") from error
+        found = f"found {float(rate):g} ({error})"
+        raise InputError(
+            f"{video.folder}: expected frames per second that timecode counts, {found}; give --fps"
+        ) from error
     title, events = text.split("\n", 1)
     return f"{title}\nFCM: {'' if drop else 'NON-'}DROP FRAME\n{events}"
 

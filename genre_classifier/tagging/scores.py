@@ -63,7 +63,8 @@ def read_scores(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(StringIO(text), dtype={"time": str})
     except ValueError as error:
-        raise InputError(f"{path}: expected {expected}, found no table ({error})") from error
+        reason = " ".join(str(error).split())  # some of pandas' end in a newline
+        raise InputError(f"{path}: expected {expected}, found no table ({reason})") from error
     genres = [name for name in table.columns if name not in ("frame", "time")]
     if "time" not in table.columns or not genres:
         raise InputError(f"{path}: expected {expected}, found columns {', '.join(map(shown, table.columns))}")
@@ -82,5 +83,7 @@ def read_scores(path: Path) -> pd.DataFrame:
     if (wrong := ~((values >= 0) & (values <= 1))).any():
         raise InputError(f"{path}: expected scores between 0 and 1, found {values[wrong][0]}")
     if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
-        raise InputError(f"{path}: expected strictly increasing seconds in column time")
+        row = int((~np.isfinite(times) | (np.diff(times, prepend=-np.inf) <= 0)).argmax())
+        found = f"{times[row]:g} in row {row + 2}"
+        raise InputError(f"{path}: expected strictly increasing seconds in column time, found {found}")
     return scores_table(times, values, genres)

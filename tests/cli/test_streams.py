@@ -90,6 +90,13 @@ def test_ctrl_c_is_not_for_the_watcher(tmp_path):
     assert HEADING in done.stderr
 
 
+def test_ctrl_c_when_all_is_done_changes_nothing(tmp_path):
+    late = "lambda alive: (os.kill(os.getpid(), signal.SIGINT), end(alive))"
+    code = f"from genre_classifier.cli import streams; end = streams._end_well; streams._end_well = {late}; return 0"
+    done = run_instead(code, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "own words\n")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("streams")

@@ -260,6 +260,25 @@ NETWORKS = {
 }
 
 
+def described(path: Path, **fields: object) -> None:
+    with zipfile.ZipFile(path) as archive:
+        document = json.loads(archive.read("config.json"))
+    document["config"]["config"] |= fields
+    with_member(path, "config.json", json.dumps(document).encode())
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_a_network_too_large_is_refused_before_it_is_made(run, both, monkeypatch):
+    monkeypatch.setattr("keras.saving.load_model", lambda *_, **__: pytest.fail("it was made"))
+    described(run / "model.keras", branch_filters=100_000)
+    if both:
+        document = json.loads((run / "config.json").read_text())
+        document["model"]["branch_filters"] = 100_000
+        (run / "config.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"model\.keras: .* found the description of one of \d+ MB, more than"):
+        _ = load_run(run).model
+
+
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_a_damaged_network_is_a_line(run, kind, monkeypatch):
     damage, expected = NETWORKS[kind]

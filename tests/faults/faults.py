@@ -1,0 +1,202 @@
+"""What can happen to a command: signals, full disks, inputs that go away or change, others at the same work."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from tests.faults.bench import COMMANDS, Bench, Done, Running, limited
+
+Fault = Callable[[Bench, str, np.random.Generator], list[Done]]
+
+
+def _at_a_moment(bench: Bench, name: str, rng: np.random.Generator, running: list[Running]) -> None:
+    """Wait until a command starts, or has written some of its files; not longer than it lives."""
+    result, seconds = bench.undisturbed(name)
+    bench_files = bench.work / COMMANDS[name].output
+    early = rng.random() < 0.3
+    files, late = int(rng.integers(0, len(result) + 1)), rng.uniform(0, 0.05)
+    while running[0].process.poll() is None and not _has_begun(running[0]):
+        time.sleep(0.001)  # until then it is all Python's own
+    until = time.monotonic() + rng.uniform(0, 0.5) * seconds
+    while running[0].process.poll() is None:
+        if early and time.monotonic() >= until:
+            break
+        if not early and sum(1 for _ in bench_files.rglob("*")) + bench_files.is_file() >= files:
+            time.sleep(late)
+            break
+        time.sleep(0.001)
+
+
+def _has_begun(running: Running) -> bool:
+    """Whether the command line has begun its work: it then has the process that watches over its messages."""
+    try:
+        return bool(psutil.Process(running.process.pid).children())
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _ends(running: list[Running]) -> list[Done]:
+    return [one.end() for one in running]
+
+
+def _signal(which: signal.Signals) -> Fault:
+    def fault(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
+        running = _start(bench, name)
+        _at_a_moment(bench, name, rng, running)
+        running[int(rng.integers(len(running)))].signal(which)
+        return _ends(running)
+
+    return fault
+
+
+def _start(bench: Bench, name: str, before: Callable[[], None] | None = None) -> list[Running]:
+    bench.undisturbed(name)
+    bench.prepare(COMMANDS[name])
+    return bench.start(COMMANDS[name], before=before)
+
+
+def _full_disk(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
+    """No file may be larger than so many bytes; some of the command's would be."""
+    bench.undisturbed(name)
+    bench.finish(name)
+    output = bench.work / COMMANDS[name].output
+    sizes = sorted({path.stat().st_size for path in [output, *output.rglob("*")] if path.is_file()})
+    limit = int(rng.uniform(0, rng.choice(sizes)))
+    return _ends(_start(bench, name, limited(resource.RLIMIT_FSIZE, limit)))
+
+
+def _few_descriptors(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
+    return _ends(_start(bench, name, limited(resource.RLIMIT_NOFILE, int(rng.integers(8, 48)))))
+
+
+def _closed_stdout(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
+    ends = _ends(_start(bench, name, lambda: os.close(1)))
+    assert all(done.code == 0 for done in ends), ends
+    return ends
+
+
+def _obstacle(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
+    """A file stands where a folder should be made, or a folder where a file should."""
+    command = COMMANDS[name]
+    bench.undisturbed(name)
+    bench.prepare(command)
+    path = bench.work / command.output
+    if path.suffix:
+        path.mkdir()
+    else:
+        path.write_text("in the way")
+    ends = _ends(bench.start(command))
+    assert all(done.code in (1, 2) for done in ends), ends
+    path.rmdir() if path.suffix else path.unlink()
+    return ends
+
+
+def _read_only(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
+    """The folder of the output takes no files."""
+    command = COMMANDS[name]
+    bench.undisturbed(name)
+    bench.prepare(command)
+    path = bench.work / command.output
+    folder = path.parent if path.suffix else path
+    folder.mkdir(exist_ok=True)
+    with _immutable(folder):
+        ends = _ends(bench.start(command))
+    assert all(done.code in (1, 2) for done in ends), ends
+    return ends
+
+
+class _immutable:  # noqa: N801  # reads as a statement
+    """Take the permission to write to a folder, from root too."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> None:
+        if os.getuid():
+            self._folder.chmod(0o555)
+        elif shutil.which("chattr") is None or self._change("+i").returncode:
+            pytest.skip("root may write to any folder, and chattr does not work here")
+
+    def _change(self, how: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(["chattr", how, self._folder], capture_output=True, check=False)
+
+    def __exit__(self, *_: object) -> None:
+        self._change("-i") if os.getuid() == 0 else self._folder.chmod(0o755)
+
+
+def _harm(bench: Bench, name: str, rng: np.random.Generator, how: str) -> None:
+    """Delete, cut or replace one of the inputs."""
+    paths = bench.inputs(COMMANDS[name])
+    if not paths:
+        pytest.skip(f"{name} reads no files")
+    path = paths[int(rng.integers(len(paths)))]
+    if how == "deleted":
+        path.unlink()
+    elif how == "cut":
+        with path.open("rb+") as file:
+            file.truncate(int(rng.integers(path.stat().st_size)))
+    else:
+        others = [other for other in paths if other.suffix == path.suffix and other != path]
+        content = others[int(rng.integers(len(others)))].read_bytes() if others else rng.bytes(path.stat().st_size)
+        beside = path.with_name(f"{path.name}.new")
+        beside.write_bytes(content)
+        beside.replace(path)
+
+
+def _while_running(how: str) -> Fault:
+    def fault(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
+        running = _start(bench, name)
+        _at_a_moment(bench, name, rng, running)
+        try:
+            _harm(bench, name, rng, how)
+        finally:
+            ends = _ends(running)
+        bench.restore_inputs()
+        return ends
+
+    return fault
+
+
+def _between_runs(how: str) -> Fault:
+    def fault(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
+        bench.undisturbed(name)
+        bench.finish(name)
+        _harm(bench, name, rng, how)
+        ends = _ends(bench.start(COMMANDS[name]))
+        bench.restore_inputs()
+        return ends
+
+    return fault
+
+
+def _two_at_once(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
+    running = _start(bench, name)
+    if rng.random() < 0.5:
+        _at_a_moment(bench, name, rng, running)
+    return _ends([*running, *bench.start(COMMANDS[name])])
+
+
+FAULTS: dict[str, Fault] = {
+    "SIGKILL": _signal(signal.SIGKILL),
+    "SIGTERM": _signal(signal.SIGTERM),
+    "SIGINT": _signal(signal.SIGINT),
+    "a full disk": _full_disk,
+    "an obstacle": _obstacle,
+    "a read-only folder": _read_only,
+    "few descriptors": _few_descriptors,
+    "closed stdout": _closed_stdout,
+    "two at once": _two_at_once,
+    **{f"an input {how} while running": _while_running(how) for how in ("deleted", "cut", "replaced")},
+    **{f"an input {how} between runs": _between_runs(how) for how in ("deleted", "cut", "replaced")},
+}
