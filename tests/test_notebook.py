@@ -16,10 +16,11 @@ def test_every_cell_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     matplotlib.use("Agg")
     monkeypatch.setattr("matplotlib.pyplot.show", lambda: matplotlib.pyplot.close("all"))
     cells = [cell for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
-    assert all(cell["outputs"] for cell in cells if "plt.show()" in "".join(cell["source"])[-12:])  # it is kept as run
+    pictures = [output for cell in cells for output in cell["outputs"] if "image/png" in output["data"]]
+    assert len(pictures) == 7  # it is kept as it was run
     names: dict[str, object] = {}
     for number, cell in enumerate(cells):
         source = "".join(cell["source"])
         quick = re.sub(r"epochs=\d+", "epochs=1", source).replace("generate_movies(200,", "generate_movies(20,")
         exec(compile(quick, f"cell {number}", "exec"), names)
-    assert len(cells) > 10
+    assert "trailers" in names
