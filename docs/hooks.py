@@ -21,6 +21,7 @@ OUTSIDE = {  # documents that stand elsewhere, and the pages that they become
     "data/README.md": "formats.md",
     "benchmarks/fights.md": "fights.md",
     "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
     "CHANGELOG.md": "changelog.md",
 }
 PAGES = {**OUTSIDE, "README.md": "index.md"}
