@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -94,6 +94,40 @@ class SampledFrames:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def in_chunks(
+    frames: Iterable[tuple[float, np.ndarray]], length: int
+) -> Iterator[tuple[list[float], np.ndarray, bool]]:
+    """Yield sampled frames a few at a time.
+
+    Parameters
+    ----------
+    frames : iterable of (float, ndarray)
+        As `SampledFrames` gives them.
+    length : int
+        Most frames of a chunk.
+
+    Yields
+    ------
+    times : list of float
+    pixels : ndarray of uint8, shape (n, 3, rows, cols)
+    anew : bool
+        Whether the frames start again from the first with this chunk: what came before is void. No chunk spans that.
+    """
+    times: list[float] = []
+    pixels: list[np.ndarray] = []
+    anew, latest = False, -np.inf
+    for time, frame in frames:
+        again = time <= latest
+        if times and (again or len(times) == length):
+            yield times, np.stack(pixels), anew
+            times, pixels, anew = [], [], False
+        anew, latest = anew or again, time
+        times.append(time)
+        pixels.append(frame)
+    if times:
+        yield times, np.stack(pixels), anew
 
 
 def sampled_frames(

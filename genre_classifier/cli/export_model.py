@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from genre_classifier.cli.output import note, say
-from preprocessing.errors import InputError
+from genre_classifier.exports import require_known
 
 
 @click.command("export-model")
@@ -31,8 +31,7 @@ def command(run: Path, out: Path, formats: str) -> None:
     from genre_classifier.run_folder.run import load_run
 
     wanted = formats.split(",")
-    if unknown := [name for name in wanted if name not in FORMATS]:
-        raise InputError(f"--to: expected one or more of {', '.join(FORMATS)}, found {unknown[0]!r}")
+    require_known(wanted, FORMATS, "--to")
     differences = export_model(load_run(run), out, wanted, on_file=lambda path: say(str(path)))
     for name, difference in differences.items():
         note(f"{name}: scores differ from those of the network by at most {difference:.1g}")

@@ -40,8 +40,7 @@ def command(videos: tuple[Path, ...], out: Path, genres: str | None, timeout: fl
     tasks = plan_tasks(name_videos(videos), out)
     make_folder(out)
     failed = 0
-    sizes = {str(task.video): task.video.stat().st_size if task.video.is_file() else 0 for task in tasks}
-    progress = VideoTime(sizes, "label")
+    progress = VideoTime((task.video for task in tasks), "label")
     try:
         for task in tasks:
             page, key = out / f"{task.folder.name}.html", str(task.video)

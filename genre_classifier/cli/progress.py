@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -28,19 +29,21 @@ _FORMAT = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of video [{e
 
 
 class VideoTime:
-    """A bar over videos named by keys, several of them at once.
+    """A bar over videos, several of them at once.
 
     Parameters
     ----------
-    sizes : mapping of str to int
-        Bytes of each video: how long the ones to come are is guessed from these and the ones before.
+    videos : iterable of Path
+        Their paths as text are their keys. How long the ones to come are is guessed from their bytes and the ones
+        before.
     what : str
         What is done with them.
     """
 
-    def __init__(self, sizes: Mapping[str, int], what: str) -> None:
-        self._sizes, self._what = sizes, what
-        self._waiting = sum(sizes.values())  # bytes
+    def __init__(self, videos: Iterable[Path], what: str) -> None:
+        self._sizes = {str(video): video.stat().st_size if video.is_file() else 0 for video in videos}
+        self._what = what
+        self._waiting = sum(self._sizes.values())  # bytes
         self._past_seconds, self._past_bytes, self._past_frames = 0.0, 0, 0
         self._running: dict[str, tuple[float, float, int]] = {}
         self.bar = progress_bar(1e-9, what, "s", bar_format=_FORMAT)

@@ -94,8 +94,7 @@ def command(
     named = name_videos(videos)
     make_folder(out)
     tasks = plan_tasks(named, out)
-    sizes = {str(task.video): task.video.stat().st_size if task.video.is_file() else 0 for task in tasks}
-    progress = VideoTime(sizes, "tag")
+    progress = VideoTime((task.video for task in tasks), "tag")
 
     def on_done(task: Task, error: InputError | None) -> None:
         progress.finish(str(task.video))

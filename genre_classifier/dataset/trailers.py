@@ -112,7 +112,7 @@ def load_trailers(
     table = labels if isinstance(labels, pd.DataFrame) else read_labels(Path(labels), genres=genres)
     manifest = read_manifest(clips)
     joined = labels_for_trailers(table, manifest, skip_unknown=skip_unknown)
-    done = manifest[manifest["status"] == "ok"]
+    done = ok_rows(manifest)
     sources = {int(i): str(source) for i, source in zip(done["trailer_id"], done["source"], strict=True)}
     trailers = []
     for trailer_id, rows in joined.items():

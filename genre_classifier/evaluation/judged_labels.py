@@ -13,7 +13,7 @@ from genre_classifier.dataset.labels import is_weak, labels_for_trailers, only_c
 from genre_classifier.evaluation.alignment import reference_intervals
 from genre_classifier.tagging.segments import frame_borders, video_end
 from preprocessing.clips import load_times, times_path
-from preprocessing.manifest import known_durations, read_manifest
+from preprocessing.manifest import known_durations, ok_rows, read_manifest
 
 
 def judged_labels(labels: pd.DataFrame, clips: Path, genres: Sequence[str]) -> tuple[pd.DataFrame, dict[str, Span]]:
@@ -45,7 +45,7 @@ def judged_labels(labels: pd.DataFrame, clips: Path, genres: Sequence[str]) -> t
     """
     manifest = read_manifest(clips)
     durations = known_durations(manifest)
-    done = manifest[manifest["status"] == "ok"]
+    done = ok_rows(manifest)
     rates = {str(source): float(fps) for source, fps in zip(done["source"], done["fps"], strict=True) if fps > 0}
     sources = {int(i): str(source) for i, source in zip(done["trailer_id"], done["source"], strict=True)}
     tables: list[pd.DataFrame] = []

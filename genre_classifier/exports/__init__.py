@@ -5,5 +5,19 @@ a module of functions from a tagged video to text, named in `export.FORMATS`. `e
 network of a run.
 """
 
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from preprocessing.errors import InputError
+from preprocessing.files import shown
+
 AUTO = "auto"  # start timecode: what the video's file says
 BASE_URL = "http://localhost:8000"
+
+
+def require_known(names: Iterable[str], known: Collection[str], option: str) -> None:
+    """Refuse formats that an option names and nobody knows (InputError)."""
+    for name in names:
+        if name not in known:
+            raise InputError(f"{option}: expected one or more of {', '.join(known)}, found {shown(name)}")

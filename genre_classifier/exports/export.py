@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from genre_classifier.exports import AUTO, BASE_URL, chapters, editing, elan, iiif, mmif, timecode
+from genre_classifier.exports import AUTO, BASE_URL, chapters, editing, elan, iiif, mmif, require_known, timecode
 from genre_classifier.exports.tagged import TaggedVideo, read_video
 from genre_classifier.tagging.tasks import STAMP
 from preprocessing.errors import InputError
-from preprocessing.files import make_folder, shown, write_atomically
+from preprocessing.files import make_folder, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -78,10 +78,9 @@ def read_formats(text: str, *, option: str, start_timecode: str = AUTO) -> tuple
     return names
 
 
-def _require(names: Iterable[str], start_timecode: str, option: str) -> None:
+def _require(names: Sequence[str], start_timecode: str, option: str) -> None:
+    require_known(names, FORMATS, option)
     for name in names:
-        if name not in FORMATS:
-            raise InputError(f"{option}: expected one or more of {', '.join(FORMATS)}, found {shown(name)}")
         FORMATS[name].require()
         if FORMATS[name].timed and start_timecode == AUTO:
             timecode.media_library()

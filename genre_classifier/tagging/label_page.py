@@ -9,18 +9,17 @@ import numpy as np
 
 from genre_classifier.config import SegmentConfig
 from genre_classifier.dataset.cuts import CutFinder
-from genre_classifier.tagging.result import Tags, Thumbnail
+from genre_classifier.tagging.result import THUMBNAILS, Tags, Thumbnail
 from genre_classifier.tagging.scores import scores_table
 from genre_classifier.tagging.segments import to_segments, video_end
 from genre_classifier.tagging.viewer import viewer_html
 from preprocessing.config import TIMEOUT_SECONDS, ClipConfig
 from preprocessing.files import write_atomically
-from preprocessing.sampled import sampled_frames
+from preprocessing.sampled import in_chunks, sampled_frames
 
 FRAMES = 10_000  # every frame of a trailer, so that edges lie on true frames; of two hours more than one a second
 _SIZE = 64  # rows and columns in which cuts are looked for
-_THUMBNAILS = 64
-_BATCH_FRAMES = 64
+_CHUNK_FRAMES = 64
 
 
 def write_label_page(
@@ -47,7 +46,7 @@ def write_label_page(
     timeout : float
         Seconds without a new frame after which the video is given up.
     on_progress : callable, optional
-        Called after each frame with its time, that of the last one, and how many frames are read.
+        Called now and then with the time of the latest frame, that of the last one, and how many frames are read.
 
     Raises
     ------
@@ -56,23 +55,17 @@ def write_label_page(
     WorkError
         If the page cannot be written.
     """
-    finder, latest, count = CutFinder(), -np.inf, 0
-    waiting: list[np.ndarray] = []
+    finder, count = CutFinder(), 0
     config = ClipConfig(frames=FRAMES, size=_SIZE)
-    with sampled_frames(video, config, timeout=timeout, thumbnails=_THUMBNAILS, exact=False) as frames:
-        for time, frame in frames:
-            if time <= latest:  # the reader has started again
+    with sampled_frames(video, config, timeout=timeout, thumbnails=THUMBNAILS, exact=False) as frames:
+        for read, pixels, anew in in_chunks(frames, _CHUNK_FRAMES):
+            if anew:
                 finder.reset()
-                waiting, count = [], 0
-            latest, count = time, count + 1
-            waiting.append(frame)
-            if len(waiting) == _BATCH_FRAMES:
-                finder.feed(np.stack(waiting))
-                waiting = []
+                count = 0
+            finder.feed(pixels)
+            count += len(read)
             if on_progress:
-                on_progress(time, float(frames.times[-1]), count)
-        if waiting:
-            finder.feed(np.stack(waiting))
+                on_progress(read[-1], float(frames.times[-1]), count)
         times, fields = frames.times, frames.fields
         thumbnails = tuple(Thumbnail(*one) for one in frames.thumbnails)
     duration = video_end(times, float(fields["duration"]))

@@ -18,6 +18,8 @@ import pandas as pd
 
 from genre_classifier.config import SegmentConfig
 
+# Of a video: enough for a picture every second of a minute; half a megabyte in the viewer's page.
+THUMBNAILS = 64
 FEW_GENRES = 8  # rows that a page shows without folding, and colours that are told apart without a pattern
 
 

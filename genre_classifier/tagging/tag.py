@@ -6,7 +6,7 @@ scores of preprocessing it and scoring the clip. Decoding runs ahead in a thread
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,19 +16,15 @@ import numpy as np
 from genre_classifier.config import SCORING_CHUNK, Precision, SegmentConfig
 from genre_classifier.dataset.cuts import CutFinder
 from genre_classifier.network.streaming import ScoreStream, score_clip
-from genre_classifier.tagging.result import Tags, Thumbnail
+from genre_classifier.tagging.result import THUMBNAILS, Tags, Thumbnail
 from genre_classifier.tagging.scores import scores_table
 from genre_classifier.tagging.segments import to_segments, video_end
 from preprocessing.config import TIMEOUT_SECONDS
 from preprocessing.prefetch import Prefetch
-from preprocessing.sampled import SampledFrames, sampled_frames
+from preprocessing.sampled import SampledFrames, in_chunks, sampled_frames
 
 if TYPE_CHECKING:
     from genre_classifier.run_folder.run import Run
-
-
-# Enough for a picture every second of a minute; half a megabyte in the viewer's page.
-THUMBNAILS = 64
 
 
 class ScoredFrame(NamedTuple):
@@ -156,30 +152,14 @@ def _scored(
     run: Run, frames: SampledFrames, chunk: int, precision: Precision, finder: CutFinder | None = None
 ) -> Iterator[ScoredFrame]:
     stream = ScoreStream(run.model, precision=precision, encoder=run.encoder)
-    latest = -np.inf
     # Closing the chunks stops the reading at once, also when whoever takes the rows breaks off.
-    with closing(Prefetch(_chunks(frames, chunk))) as chunks:
-        for times, pixels in chunks:
-            if times[0] <= latest:
+    with closing(Prefetch(in_chunks(frames, chunk))) as chunks:
+        for times, pixels, anew in chunks:
+            if anew:
                 stream.reset()
                 if finder:
                     finder.reset()
-            latest = times[-1]
             if finder:
                 finder.feed(pixels)
             for time, row in zip(times, run.calibrate(stream.feed(pixels)), strict=True):
                 yield ScoredFrame(time, row)
-
-
-def _chunks(frames: Iterable[tuple[float, np.ndarray]], chunk: int) -> Iterator[tuple[list[float], np.ndarray]]:
-    """Yield times and frames, uint8 (n, 3, rows, cols), of up to `chunk` frames at a time; none spans a fresh start."""
-    times: list[float] = []
-    pixels: list[np.ndarray] = []
-    for time, frame in frames:
-        if times and (len(times) == chunk or time <= times[-1]):
-            yield times, np.stack(pixels)
-            times, pixels = [], []
-        times.append(time)
-        pixels.append(frame)
-    if times:
-        yield times, np.stack(pixels)
