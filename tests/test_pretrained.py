@@ -114,3 +114,20 @@ def test_what_cannot_work_is_refused_in_a_line(work, tmp_path, capsys, options, 
     assert expected in message
     assert message.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_is_gone_on_from_brings_its_encoder(work, tmp_path):
+    start = Path(shutil.copytree(work / "run", tmp_path / "start"))
+    config = json.loads((start / "config.json").read_text())
+    config["model"]["encoder"] = str(tmp_path / "gone.keras")  # as on another machine
+    (start / "config.json").write_text(json.dumps(config))
+    command = [
+        "train",
+        str(work / "clips"),
+        str(work / "videos" / "labels.csv"),
+        str(tmp_path / "better"),
+        "--from",
+        str(start),
+    ]
+    assert _run([*command, "--epochs", "1"]) == 0
+    assert load_run(tmp_path / "better").encoder.digest == load_run(start).encoder.digest

@@ -79,20 +79,31 @@ def draw_splits(genres: np.ndarray, groups: Sequence[str], shares: Sequence[floa
     return [split_of_group[group] for group in groups]
 
 
-def keep_splits(trailers: Sequence[Trailer], before: pd.DataFrame) -> dict[int, str]:
+def keep_splits(trailers: Sequence[Trailer], before: pd.DataFrame, where: str) -> dict[int, str]:
     """Return the splits that trailers have in another run: their own there, or that of their group.
 
     Parameters
     ----------
     trailers : sequence of Trailer
     before : DataFrame
-        The rows of that run's `splits.csv`, with sources.
+        The rows of that run's `splits.csv`.
+    where : str
+        The file, for the message.
 
     Returns
     -------
     dict of int to str
         By trailer id; trailers that are new are missing.
+
+    Raises
+    ------
+    InputError
+        If the table knows trailers by their ids alone, which another clips folder may give others.
     """
+    if "source" not in before:
+        raise InputError(
+            f"{where}: expected the column source, by which trailers are known again, found none; add it to the file"
+        )
     of_source = dict(zip(before["source"], before["split"], strict=True))
     groups = before["group"] if "group" in before else pd.Series(None, index=before.index, dtype=object)
     of_group = {

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from preprocessing.errors import InputError, WorkError
-from preprocessing.files import TEMPORARY_SUFFIX, read_document
+from preprocessing.files import TEMPORARY_SUFFIX, read_document, read_text
 from preprocessing.locks import LOCK_NAME, locked
 
 SCHEMA = 1  # of config.json, thresholds.json and card.json
@@ -122,8 +122,8 @@ def _is_run(run: Path) -> bool:
 def is_model_card(path: Path) -> bool:
     """Return whether a `README.md` is the model card of a run, and nobody's own text."""
     try:
-        return CARD_MARK in path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        return CARD_MARK in read_text(path, "a model card")
+    except InputError:
         return False
 
 

@@ -64,12 +64,12 @@ def model_card(run: Run, card: Mapping[str, Any], *, summary: str | None = None)
         counts = card["splits"]
         trailers = f"{counts['train']} trailers; {counts['validation']} chose, {counts['test']} were kept for judging"
         command, package = str(card["command"]), str(card["versions"]["genre-classifier"])
+        started = card["started_from"]["run"] if "started_from" in card else None
     except (KeyError, TypeError) as error:
         raise InputError(f"{run.path / 'card.json'}: expected the card of a run, found none of its {error}") from error
     frames = f"at most {clips.frames} frames" if clips.fps is None else f"{clips.fps:g} frames per second"
     encoder = "" if network.encoder is None else f", behind a frozen image network ({network.encoder})"
-    started = card.get("started_from")
-    before = f"\n- It went on from the weights of `{started['run']}`." if isinstance(started, dict) else ""
+    before = "" if started is None else f"\n- It went on from the weights of `{_plain(str(started))}`."
     return f"""---
 library_name: keras
 pipeline_tag: video-classification

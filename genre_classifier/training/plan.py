@@ -101,11 +101,12 @@ def plan_training(
     """
     stored = read_config(run) if resume else None
     first = load_run(start) if start is not None else None
-    training_config = training_config or (stored[1] if stored else first.training_config if first else TrainingConfig())
-    model_config = model_config or (stored[0] if stored else first.model_config if first else ModelConfig())
+    before = stored[:2] if stored else (first.model_config, first.training_config) if first else None
+    model_config = model_config or (before[0] if before else ModelConfig())
+    training_config = training_config or (before[1] if before else TrainingConfig())
     trailers = load_trailers(clips, labels, genres=model_config.genres, skip_unknown=skip_unknown)
     model_config = dataclasses.replace(model_config, rows=trailers[0].rows, cols=trailers[0].cols)
-    encoder = _encoder(model_config, run if stored else None)
+    encoder = _encoder(model_config, run if stored else start)
     if encoder is not None:
         _refuse_changed_pixels(training_config)
         model_config = dataclasses.replace(
@@ -120,7 +121,8 @@ def plan_training(
     if first:
         stored_sizes = (first.model_config, first.clip_config)
         _refuse_changes(first.path, stored_sizes, (model_config, clip_config), what="start from")
-        kept = splits.keep_splits(trailers, splits.read_splits(first.path / layout.SPLITS))
+        of_first = first.path / layout.SPLITS
+        kept = splits.keep_splits(trailers, splits.read_splits(of_first), str(of_first))
     given = splits_file or (run / layout.SPLITS if resume else None)
     table = splits.read_splits(given) if given else _split(trailers, training_config, kept)
     if first:
@@ -145,12 +147,12 @@ def plan_training(
         f"{frame_multiplications(model_config) / 1e9:.2g} billion multiplications to score, two to three times as many "
         f"to learn from"
     )
-    before = stored[1] if stored else None
-    return Plan(model_config, training_config, clip_config, before, table, parts, digest, encoder, first)
+    resumed = stored[1] if stored else None
+    return Plan(model_config, training_config, clip_config, resumed, table, parts, digest, encoder, first)
 
 
 def _encoder(config: ModelConfig, run: Path | None) -> Encoder | None:
-    """Return the encoder, of the run that is resumed if there is one."""
+    """Return the encoder, of the run that is gone on from if there is one."""
     if config.encoder is None:
         return None
     return build_encoder(config, config.rows, config.cols) if run is None else read_encoder(run / layout.ENCODER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -94,9 +95,15 @@ def test_splits_of_another_run_are_kept_by_source_and_group() -> None:
     before = pd.DataFrame(rows, columns=["trailer_id", "source", "split", "group"])
     # Numbered anew; "b" is gone, its film has another trailer; "e" belongs to "a".
     now = [trailer(2, "a", "pair"), trailer(1, "c"), trailer(0, "d", "film"), trailer(3, "e", "pair"), trailer(4, "f")]
-    kept = keep_splits(now, before)
+    kept = keep_splits(now, before, "splits.csv")
     assert kept == {2: "test", 1: "validation", 0: "train", 3: "test"}
     table = splits_table(now, ["test", "train", "train", "train", "test"])
     with pytest.raises(InputError, match="of runs/a to stay in the split test, found trailer 3 in train"):
         require_kept(table, kept, "runs/a")
     require_kept(splits_table(now, ["test", "train", "train", "test", "train"]), kept, "runs/a")
+
+
+def test_splits_without_sources_cannot_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "splits.csv").write_text("trailer_id,split\n0,train\n")  # as a person may give it
+    with pytest.raises(InputError, match=r"runs/a/splits\.csv: expected the column source"):
+        keep_splits([], read_splits(tmp_path / "splits.csv"), "runs/a/splits.csv")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -60,5 +61,19 @@ def test_a_new_run_takes_the_place_of_the_card_too(run: Path) -> None:
 
 def test_a_card_that_lacks_what_it_should_hold_is_refused(run: Path) -> None:
     (run / layout.CARD).write_text(json.dumps(CARD | {"splits": 3}))
+    with pytest.raises(InputError, match=r"card\.json: expected the card of a run"):
+        write_model_card(run)
+
+
+def test_a_pipe_in_its_place_is_not_waited_for(run: Path) -> None:
+    os.mkfifo(run / "README.md")
+    assert "README.md" in layout.empty_run_folder(run)
+
+
+def test_what_it_quotes_breaks_no_line(run: Path) -> None:
+    (run / layout.CARD).write_text(json.dumps(CARD | {"started_from": {"run": "a`\nb"}}))
+    write_model_card(run)
+    assert "weights of `a'\\nb`.\n" in (run / "README.md").read_text()
+    (run / layout.CARD).write_text(json.dumps(CARD | {"started_from": {}}))
     with pytest.raises(InputError, match=r"card\.json: expected the card of a run"):
         write_model_card(run)
