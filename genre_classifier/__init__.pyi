@@ -4,6 +4,7 @@ from .evaluation.evaluate import evaluate
 from .genres import GENRES
 from .network.model import build_model
 from .presets import PRESETS
+from .run_folder.hub import fetch_run, push_run
 from .run_folder.run import load_run
 from .tagging.tag import tag_trailer
 from .training.train import train
@@ -16,7 +17,9 @@ __all__ = [
     "TrainingConfig",
     "build_model",
     "evaluate",
+    "fetch_run",
     "load_run",
+    "push_run",
     "tag_trailer",
     "train",
 ]

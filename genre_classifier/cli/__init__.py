@@ -23,8 +23,8 @@ from genre_classifier.cli.streams import give_up_stdout, native_messages_aside, 
 from preprocessing.errors import InputError, WorkError
 
 COMMANDS = (
-    "demo", "preprocess", "encode", "train", "tag", "evaluate", "suggest", "export", "export-model", "label", "labels",
-    "synthesize", "squares",
+    "demo", "preprocess", "encode", "train", "tag", "evaluate", "suggest", "export", "export-model",
+    "push-to-hub", "label", "labels", "synthesize", "squares",
 )  # fmt: skip
 
 _STOPPED = "genre-classifier: stopped; what was finished is kept"

@@ -15,17 +15,18 @@ from genre_classifier.cli.config_options import (
     sharing_options,
 )
 from genre_classifier.cli.output import say
+from genre_classifier.cli.run_path import RunPath
 from genre_classifier.config import EvaluationConfig
 
 
 @click.command("evaluate", cls=GroupedCommand)
-@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="[RUN CLIPS] LABELS")
+@click.argument("inputs", nargs=-1, required=True, type=RunPath(), metavar="[RUN CLIPS] LABELS")
 @click.option("--scores", type=click.Path(path_type=Path),
               help="Scores or report folder of an earlier evaluation: no RUN and CLIPS then.")  # fmt: skip
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Report folder.")
 @click.option("--split", type=click.Choice(["train", "validation", "test", "all"]), default="test", show_default=True,
               help="Which of the run's trailers; all: every labelled clip, also those it never saw.")  # fmt: skip
-@click.option("--compare", "other", type=click.Path(path_type=Path),
+@click.option("--compare", "other", type=RunPath(),
               help="Another run, or its scores, on the same trailers.")  # fmt: skip
 @click.option("--tags", type=click.Path(path_type=Path), help="Folder that `tag` wrote, for links to its viewers.")
 @config_options(EvaluationConfig(), only=("draws", "seed"), group="Computation")
@@ -73,8 +74,11 @@ def command(
 
     from genre_classifier.cli.progress import progress_bar
     from genre_classifier.evaluation.steps import Request, run_evaluation
+    from genre_classifier.run_folder.layout import is_fetched
 
     run, clips, labels = (None, None, inputs[0]) if scores else inputs
+    if card and run and is_fetched(run):
+        raise click.UsageError("--card writes into RUN: give a folder of your own, not the copy of one on the hub")
     with progress_bar(0, "scoring", "frame") as bar:
 
         def on_start(frames: int) -> None:

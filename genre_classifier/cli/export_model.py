@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from genre_classifier.cli.output import note, say
+from genre_classifier.cli.run_path import RunPath
 from genre_classifier.exports import require_known
 
 
 @click.command("export-model")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=RunPath())
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--to", "formats", required=True, metavar="FORMATS",
               help="One or more of savedmodel (TensorFlow), onnx, openvino, with commas between.")  # fmt: skip

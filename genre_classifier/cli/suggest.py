@@ -9,13 +9,14 @@ import click
 
 from genre_classifier.cli.config_options import sharing_options, value_option
 from genre_classifier.cli.output import say
+from genre_classifier.cli.run_path import RunPath
 from preprocessing.options import Count, option
 
 _COUNT = Annotated[Count | None, option("How many trailers; none: all that have no label.")]
 
 
 @click.command("suggest")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=RunPath())
 @click.argument("clips", type=click.Path(path_type=Path))
 @click.option("--labels", type=click.Path(path_type=Path),
               help="What is labelled by now; without it, what the run was trained and judged on.")  # fmt: skip

@@ -16,6 +16,7 @@ from genre_classifier.cli.config_options import (
     value_option,
 )
 from genre_classifier.cli.output import note, say
+from genre_classifier.cli.run_path import RunPath
 from genre_classifier.config import ExportConfig, Precision, PrecisionOption, SegmentConfig
 from preprocessing.config import TIMEOUT_SECONDS, Timeout
 from preprocessing.options import Count, option
@@ -27,7 +28,7 @@ _CHUNK = Annotated[
 
 
 @click.command("tag", cls=GroupedCommand)
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=RunPath())
 @click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="VIDEO...")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
 @sharing_options

@@ -18,6 +18,7 @@ from genre_classifier.cli.config_options import (
     value_option,
 )
 from genre_classifier.cli.output import say
+from genre_classifier.cli.run_path import RunPath
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.presets import PRESETS
 from preprocessing.options import Count, option
@@ -53,7 +54,7 @@ class _Command(GroupedCommand):
     help="Go on from the last finished epoch, with the options of the run; --epochs and --patience may change.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the run in the folder if there is one.")
-@click.option("--from", "start", metavar="RUN", type=click.Path(path_type=Path),
+@click.option("--from", "start", metavar="RUN", type=RunPath(),
               help="Go on from the weights of another run, with more labels: its options and splits are kept, and its "
               "test trailers stay test trailers.")  # fmt: skip
 @click.option("--genres", cls=GroupedOption, group="Labels", metavar="NAMES",

@@ -19,6 +19,7 @@ HISTORY, CURVES = "history.csv", "curves.png"
 MODEL_CARD = "README.md"  # ours only with this line in it
 CARD_MARK = "genre-classifier wrote this card, and writes it anew as long as this line is in it"
 CHECKPOINTS, EVENTS = "checkpoints", "tensorboard"  # folders
+HUB = "hf://"  # what the address of a run on the Hugging Face hub begins with
 
 _OWN = re.compile("|".join(map(re.escape, (MODEL, ENCODER, CONFIG, THRESHOLDS, SPLITS, CARD, HISTORY, CURVES))))
 _CHECKPOINT = re.compile(r"epoch_\d+\.(json|keras)")
@@ -51,6 +52,12 @@ def held(run: Path) -> Iterator[None]:
         if made:
             with suppress(OSError):  # not empty
                 run.rmdir()
+
+
+def is_fetched(run: Path) -> bool:
+    """Return whether a run folder is one of the hub's cache, which holds what a repository holds and nothing else."""
+    snapshots = run.absolute().parent
+    return snapshots.name == "snapshots" and snapshots.parent.name.startswith("models--")
 
 
 def require_run(run: Path) -> None:
