@@ -260,10 +260,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path, *, seconds: float = 0.0) -> None:
-    """Remove what `atomic_path` was killed over in a folder, and what was begun at least so many seconds ago."""
+    """Remove what `atomic_path` was killed over in a folder, and what was begun at least so many seconds ago.
+
+    What was begun so many seconds after now was begun before the clock was set back.
+    """
     for path in folder.glob(f".*{TEMPORARY_SUFFIX}*"):
         with suppress(OSError):
-            if path.is_file() and time.time() - path.stat().st_mtime >= seconds:
+            if path.is_file() and abs(time.time() - path.stat().st_mtime) >= seconds:
                 path.unlink()
 
 

@@ -113,7 +113,12 @@ def _run(arguments: list[str]) -> int:
         where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
         note(f"genre-classifier: {where}{error.strerror or error}; --debug shows where")
         return 1
-    except MemoryError as error:
+    except ImportError as error:  # a compiled library that the system, or a limit of memory, does not let in
+        if debug or ".so" not in str(error):
+            raise
+        note(f"genre-classifier: a library could not be loaded: {error}; is it installed, and is there memory for it?")
+        return 1
+    except (MemoryError, SystemError) as error:  # a SystemError: where a library forgot that there may be no memory
         if debug:
             raise
         note(f"genre-classifier: out of memory{f': {error}' if str(error) else ''}; --debug shows where")

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 
 from tests.faults.bench import COMMANDS, Bench, Done, Running, limited
 
+_DAY = 24 * 3600 * 10**9  # nanoseconds
 Fault = Callable[[Bench, str, np.random.Generator], list[Done]]
 
 
@@ -180,6 +182,46 @@ def _between_runs(how: str) -> Fault:
     return fault
 
 
+def _moved_away_for_a_while(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
+    running = _start(bench, name)
+    _at_a_moment(bench, name, rng, running)
+    paths = bench.inputs(COMMANDS[name])
+    if not paths:
+        pytest.skip(f"{name} reads no files")
+    path = paths[int(rng.integers(len(paths)))]
+    away = path.with_name(f"{path.name}.away")
+    path.rename(away)
+    time.sleep(rng.uniform(0, 1))
+    away.rename(path)
+    return _ends(running)
+
+
+def _killed_worker(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
+    """One of the processes that the command started is gone."""
+    running = _start(bench, name)
+    _at_a_moment(bench, name, rng, running)
+    with suppress(psutil.NoSuchProcess):
+        children = psutil.Process(running[0].process.pid).children(recursive=True)
+        if children:
+            children[int(rng.integers(len(children)))].kill()
+    return _ends(running)
+
+
+def _clock_set_back(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
+    """Stopped; and when it is run again, all files are of tomorrow."""
+    ends = _signal(signal.SIGKILL)(bench, name, rng)
+    for path in bench.work.rglob("*"):
+        times = path.stat()
+        os.utime(path, ns=(times.st_atime_ns + _DAY, times.st_mtime_ns + _DAY))
+    return ends
+
+
+def _little_memory(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
+    """So many bytes of addresses: fewer than the libraries take, or fewer than the work."""
+    most = 6e9 if COMMANDS[name].heavy else 1e9
+    return _ends(_start(bench, name, limited(resource.RLIMIT_AS, int(rng.uniform(0.05, 1) * most))))
+
+
 def _two_at_once(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
     running = _start(bench, name)
     if rng.random() < 0.5:
@@ -197,6 +239,10 @@ FAULTS: dict[str, Fault] = {
     "few descriptors": _few_descriptors,
     "closed stdout": _closed_stdout,
     "two at once": _two_at_once,
+    "a killed worker": _killed_worker,
+    "a clock set back": _clock_set_back,
+    "little memory": _little_memory,
+    "an input moved away and back": _moved_away_for_a_while,
     **{f"an input {how} while running": _while_running(how) for how in ("deleted", "cut", "replaced")},
     **{f"an input {how} between runs": _between_runs(how) for how in ("deleted", "cut", "replaced")},
 }
