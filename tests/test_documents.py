@@ -12,6 +12,7 @@ import pytest
 from genre_classifier.cli import COMMANDS, _run, group
 from tests import options_page
 from tests.architecture_page import PAGE, architecture_page
+from tests.messages import ERRORS, messages
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [
@@ -55,6 +56,17 @@ def command_lines(document: Path | None = None) -> list[str]:
 
 def test_the_map_of_the_code_is_that_of_the_code():
     assert PAGE.read_text(encoding="utf-8") == architecture_page(), "python -m tests.architecture_page writes it anew"
+
+
+def test_every_error_says_what_was_expected_or_what_to_do():
+    errors = [message for message in messages() if message.kind in ERRORS and message.words != "stopped"]
+    assert len(errors) > 200
+    says = re.compile(
+        r"expected|must|needs? |could not|cannot|asked|does not fit"  # what was expected
+        r"|(; |: |\()(.* )?(use|give|leave|choose|resume|run again|is a variable|a smaller|no chunk)"  # what to do
+        r"|\{[^}]*(error|reason|failed|busy|message)|: stopped"  # the words of another error, of `busy`, or of Ctrl-C
+    )
+    assert [message for message in errors if not says.search(message.words)] == []
 
 
 def test_the_page_of_options_is_that_of_the_fields():

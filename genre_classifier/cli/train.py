@@ -131,7 +131,7 @@ def command(
     from genre_classifier.training.train import train
 
     if resume and overwrite:
-        raise click.UsageError("--resume and --overwrite exclude each other")
+        raise click.UsageError("--resume goes on and --overwrite begins anew: leave one of them out")
     if resume and start:
         raise click.UsageError("--resume goes on with the run itself: leave --from out")
     before, flag = (run, "--resume") if resume else (start, "--from")

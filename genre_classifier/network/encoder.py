@@ -214,7 +214,7 @@ class Encoder:
             part[: len(real)] = real
             encoded[start : start + BATCH] = np.asarray(self._program(ops.convert_to_tensor(part)))[: len(real)]
         if not np.isfinite(encoded).all():
-            raise InputError("the encoder gives maps that are no finite numbers")
+            raise InputError("expected maps of finite numbers from the encoder, found others; use another encoder")
         return encoded
 
 

@@ -164,7 +164,7 @@ def load_checkpoint(run: Path, *, limit: float | None = None) -> tuple[Any, Stat
         try:
             state = read_state(run, epoch)
             if state.sha256 != digest(weights):
-                raise InputError(f"{weights}: its content does not match its digest")
+                raise InputError(f"{weights}: expected the network of this epoch, by its digest, found another")
             return read_model(weights, limit=limit, compiled=True), state
         except InputError as error:
             logger.warning(f"the checkpoint after epoch {epoch} is damaged, and left out: {error}")

@@ -225,4 +225,6 @@ def _refuse_changes(run: Path, stored: tuple[Any, ...], given: tuple[Any, ...], 
 
 def _refuse_other_data(run: Path, digest: str) -> None:
     if read_card(run)["data_digest"] != digest:
-        raise InputError(f"{run}: expected the clips and labels of the run to resume, found others")
+        raise InputError(
+            f"{run}: expected the clips and labels of the run to resume, found others; train another run on them"
+        )

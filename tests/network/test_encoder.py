@@ -162,7 +162,7 @@ def test_what_is_no_encoder_is_refused(config, tmp_path):
 def test_maps_that_are_no_numbers_are_refused():
     pixels = keras.Input((4, 4, 3))
     broken = keras.Model(pixels, keras.layers.Rescaling(np.nan)(pixels))
-    with pytest.raises(InputError, match="no finite numbers"):
+    with pytest.raises(InputError, match="expected maps of finite numbers"):
         Encoder(broken).encode(np.zeros((1, 3, 4, 4), np.uint8))
 
 
