@@ -13,9 +13,12 @@ from tests.browser import Tab, chromium, opened
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
 
-def take(browser: Any, path: Path, picture: str, keys: tuple[str, ...] = (), fragment: str = "") -> None:
+def take(
+    browser: Any, path: Path, picture: str, keys: tuple[str, ...] = (), *, fragment: str = "", player: bool = True
+) -> None:
     """Open a page, press keys, and keep what is seen."""
-    page = opened(Tab(browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()), path, fragment)
+    tab = Tab(browser.new_context(viewport={"width": 1280, "height": 1000}).new_page())
+    page = opened(tab, path, fragment) if player else tab.open(path, fragment)
     for key in keys:
         page.keyboard.press(key)
     page.wait_for_timeout(500)
@@ -27,6 +30,7 @@ def main(demo: Path) -> None:
     (viewer,) = (demo / "tags").glob("*/viewer.html")
     with chromium() as browser, tempfile.TemporaryDirectory(dir=demo) as pages:
         take(browser, viewer, "viewer.png", fragment="#t=4")
+        take(browser, demo / "report" / "report.html", "report.png", player=False)
         take(browser, viewer, "editor.png", ("e", "n", "c"), fragment="#t=1")
         video = demo / "trailers" / f"{viewer.parent.name}.mp4"
         assert _run(["label", str(video), "--out", pages]) == 0
