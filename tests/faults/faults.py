@@ -208,9 +208,10 @@ def _killed_worker(bench: Bench, name: str, rng: np.random.Generator) -> list[Do
 
 
 def _clock_set_back(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
-    """Stopped; and when it is run again, all files are of tomorrow."""
+    """Stopped; and when it is run again, all that it wrote is of tomorrow."""
     ends = _signal(signal.SIGKILL)(bench, name, rng)
-    for path in bench.work.rglob("*"):
+    output = bench.work / COMMANDS[name].output
+    for path in [*output.rglob("*"), *output.parent.glob(".*")]:
         times = path.stat()
         os.utime(path, ns=(times.st_atime_ns + _DAY, times.st_mtime_ns + _DAY))
     return ends
