@@ -12,6 +12,7 @@ import math
 import os
 import re
 import secrets
+import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -266,8 +267,8 @@ def remove_leftovers(folder: Path, *, seconds: float = 0.0) -> None:
     """
     for path in folder.glob(f".*{TEMPORARY_SUFFIX}*"):
         with suppress(OSError):
-            if path.is_file() and abs(time.time() - path.stat().st_mtime) >= seconds:
-                path.unlink()
+            if abs(time.time() - path.stat().st_mtime) >= seconds:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _target(path: Path) -> Path:

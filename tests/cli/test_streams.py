@@ -97,6 +97,46 @@ def test_ctrl_c_when_all_is_done_changes_nothing(tmp_path):
     assert (done.returncode, done.stderr) == (0, "own words\n")
 
 
+def test_ctrl_c_that_a_library_swallows_is_raised_again(tmp_path):
+    code = """
+    import time
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException:
+        pass
+    time.sleep(60)"""
+    done = run_instead(code.strip(), tmp_path)
+    assert done.returncode == 130
+    assert done.stderr.startswith("own words\ngenre-classifier: stopped; what was finished is kept\n")
+
+
+def test_ctrl_c_leaves_time_to_what_is_done_because_of_it(tmp_path):
+    code = """
+    import contextlib, time
+    def late(what):
+        time.sleep(1.2)
+        print(what, file=sys.stderr)
+    def numbers():
+        try:
+            yield 1
+        finally:
+            late("closed")
+    try:
+        with contextlib.closing(numbers()) as generator:
+            next(generator)
+            os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        late("drawn")
+        raise
+    finally:
+        late("removed")"""
+    done = run_instead(code.strip(), tmp_path)
+    assert done.returncode == 130
+    assert done.stderr.startswith(
+        "own words\nclosed\ndrawn\nremoved\ngenre-classifier: stopped; what was finished is kept"
+    )
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("streams")

@@ -70,6 +70,7 @@ class Command:
     resumable: str = "checkpoints/*.json"
 
 
+_ABANDONED = r"(^|/)\.[\w-]+\.part"  # others may be at work there: what a killed one left stays for an hour
 _NETWORK = (
     "--trunk-filters 2,2 --trunk-pools 2,2 --branch-filters 2 --branch-pool 2 --dense-units 4 --epochs 3 "
     "--test-share 0.2 --validation-share 0.2 --batch-size 2"
@@ -78,7 +79,7 @@ COMMANDS = {
     "preprocess": Command("preprocess videos out --frames 10 --size 16 --jobs 1", "out", "videos/*.mkv"),
     "encode": Command(
         "encode clips --encoder encoder.keras --jobs 1", "clips/encoded", "clips/*.npy encoder.keras", heavy=True,
-        apart=r"/\.\d+-\w+\.part",  # others may be at work there: what a killed one left stays for an hour
+        apart=_ABANDONED,
     ),
     "train": Command(f"train clips labels.csv out {_NETWORK}", "out", "clips/*.npy labels.csv", heavy=True),
     "train by two": Command(
@@ -93,7 +94,9 @@ COMMANDS = {
         "suggest run clips --labels few.csv --out out --jobs 1", "out",
         "clips/*.npy few.csv run/model.keras run/*.json", heavy=True,
     ),
-    "export-model": Command("export-model run out --to onnx", "out", "run/model.keras run/*.json", heavy=True),
+    "export-model": Command(
+        "export-model run out --to onnx", "out", "run/model.keras run/*.json", heavy=True, apart=_ABANDONED
+    ),
     "squares": Command(
         "squares --out out --samples 14 --unseen 6 --frames 6 --size 16 --epochs 2 --filters 2 --batch-size 2", "out",
         "", heavy=True, resumable="config.json",
@@ -264,6 +267,8 @@ def _promised(name: str, content: bytes) -> Any:
         return sorted(constant.raw_data for constant in onnx.load_from_string(content).graph.initializer)
     if name.endswith(".eaf"):
         return re.sub(rb'DATE="[^"]*"', b"", content)
+    if name == "README.md":
+        return re.sub(rb"^genre-classifier train .*$", b"", content, flags=re.M)
     if name == "history.csv":
         return pd.read_csv(io.BytesIO(content)).drop(columns="seconds").to_csv()
     if name == "card.json":
