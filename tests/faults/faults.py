@@ -19,6 +19,7 @@ import pytest
 from tests.faults.bench import COMMANDS, Bench, Done, Running, limited
 
 _DAY = 24 * 3600 * 10**9  # nanoseconds
+_LONGEST_ALONE = 120.0  # seconds, which no command takes here
 Fault = Callable[[Bench, str, np.random.Generator], list[Done]]
 
 
@@ -49,6 +50,16 @@ def _has_begun(running: Running) -> bool:
 
 
 def _ends(running: list[Running]) -> list[Done]:
+    """Wait for all; one that still waits for another, which has ended by then, is stopped as its user would."""
+    late = float("inf")
+    while (ended := [one.process.poll() is not None for one in running]) != [True] * len(running):
+        if any(ended):
+            late = min(late, time.monotonic() + _LONGEST_ALONE)
+        if time.monotonic() > late:
+            for one in running:
+                one.signal(signal.SIGINT)
+            late = float("inf")
+        time.sleep(0.05)
     return [one.end() for one in running]
 
 
