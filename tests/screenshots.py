@@ -1,7 +1,8 @@
-"""The pictures of pages in `docs/images`: `python -m tests.screenshots DEMO`, a folder that `demo` has filled."""
+"""The pictures in `docs/images`: `python -m tests.screenshots DEMO SQUARES`, folders of `demo` and of `squares`."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -25,8 +26,10 @@ def take(
     page.screenshot(path=IMAGES / picture)
 
 
-def main(demo: Path) -> None:
+def main(demo: Path, squares: Path) -> None:
     """Take all pictures."""
+    for name in ("strip", "horizons"):
+        shutil.copyfile(squares / f"{name}.png", IMAGES / f"squares_{name}.png")
     (viewer,) = (demo / "tags").glob("*/viewer.html")
     with chromium() as browser, tempfile.TemporaryDirectory(dir=demo) as pages:
         take(browser, viewer, "viewer.png", fragment="#t=4")
@@ -39,4 +42,4 @@ def main(demo: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:3]))
