@@ -187,7 +187,8 @@ def _trained(
         if _best(rows) == len(rows) - 1:
             save_model(folder / MODEL, model)
         save_checkpoint(folder, model, rows)
-        write_atomically(folder / HISTORY, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+        table = pd.DataFrame(rows).astype({"epoch": int})  # of a checkpoint, all numbers are fractions
+        write_atomically(folder / HISTORY, table.to_csv(index=False, lineterminator="\n"))
 
     seen = config.samples - config.unseen
     noisy, shifted = generate_movies(seen, config.frames, seed=(config.seed, _SEEN), config=config)

@@ -156,6 +156,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
     assert resumed["rollout"]["network"]["mse"] == pytest.approx(metrics["rollout"]["network"]["mse"], rel=1e-4)
     first, second = (pd.read_csv(folder / "history.csv") for folder in (straight, halves))
     assert first["epoch"].tolist() == [1, 2]
+    pd.testing.assert_series_equal(first["epoch"], second["epoch"])  # whole numbers in both
     np.testing.assert_allclose(first[["loss", "val_loss"]], second[["loss", "val_loss"]], rtol=1e-4)
 
     assert json.loads((straight / "metrics.json").read_text())["epoch"] == first["val_loss"].argmin() + 1
