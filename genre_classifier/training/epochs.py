@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +57,10 @@ class EpochKeeper(keras.callbacks.Callback):
         kept: checkpoints.Kept | None,
         started: float,
         genres: Sequence[str],
+        require_same_data: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
+        self._require_same_data = require_same_data
         self.run, self.training, self.validation = run, parts["train"], parts["validation"]
         self.config, self.rows, self.kept = config, rows, kept
         self._started, self._genres = started, genres
@@ -85,6 +87,7 @@ class EpochKeeper(keras.callbacks.Callback):
         if last and self.config.match_prevalence:
             self._match_prevalence()
             scored = score_trailers(self.model, self.validation, self.config)
+        self._require_same_data()
         keeps = history.kept_row(self.rows, self.config.keep) == len(self.rows) - 1
         self.kept = checkpoints.save_checkpoint(
             self.run,

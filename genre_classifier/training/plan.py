@@ -23,7 +23,7 @@ from genre_classifier.run_folder.card import data_digest, read_card
 from genre_classifier.run_folder.run import Run, load_run, read_config
 from preprocessing.clips import CONFIG_NAME, read_clip_config
 from preprocessing.config import ClipConfig
-from preprocessing.errors import InputError
+from preprocessing.errors import InputError, WorkError
 from preprocessing.options import require
 
 logger = logging.getLogger(__name__)
@@ -62,6 +62,27 @@ class Plan:
     digest: str
     encoder: Encoder | None
     start: Run | None
+    trailers: list[Trailer]
+    stamps: list[_Stamp]
+
+    def require_same_data(self) -> None:
+        """Refuse to go on with clips that are not those that were planned with.
+
+        Raises
+        ------
+        WorkError
+            If a clip was replaced, changed or removed.
+        """
+        changed = [
+            trailer.clip
+            for trailer, stamp in zip(self.trailers, self.stamps, strict=True)
+            if _stamp(trailer.clip) != stamp
+        ]
+        if changed and not (all(clip.is_file() for clip in changed) and data_digest(self.trailers) == self.digest):
+            raise WorkError(
+                f"{changed[0]}: expected the clip that the training began with, found another or none; the epoch is "
+                f"not kept. Put it back, and go on with --resume"
+            )
 
     @property
     def fingerprint(self) -> str:
@@ -113,6 +134,7 @@ def plan_training(
             model_config, encoder_channels=encoder.channels, encoder_digest=encoder.digest
         )
     clip_config = _clip_config(clips, trailers)
+    stamps = [_stamp(trailer.clip) for trailer in trailers]  # before the digest: what changes in between is noticed
     digest = data_digest(trailers)
     if stored:
         _refuse_changes(run, stored, (model_config, training_config, clip_config))
@@ -148,7 +170,9 @@ def plan_training(
         f"to learn from"
     )
     resumed = stored[1] if stored else None
-    return Plan(model_config, training_config, clip_config, resumed, table, parts, digest, encoder, first)
+    return Plan(
+        model_config, training_config, clip_config, resumed, table, parts, digest, encoder, first, trailers, stamps
+    )  # fmt: skip
 
 
 def _encoder(config: ModelConfig, run: Path | None) -> Encoder | None:
@@ -221,6 +245,18 @@ def _refuse_changes(run: Path, stored: tuple[Any, ...], given: tuple[Any, ...], 
                     f"{run}: expected the options of the run to {what}, found {name} = {new.to_dict()[name]!r} "
                     f"where it has {value!r}"
                 )
+
+
+_Stamp = tuple[int, int, int] | None
+
+
+def _stamp(path: Path) -> _Stamp:
+    """Return by what a file differs from one that took its place, without reading it."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _refuse_other_data(run: Path, digest: str) -> None:

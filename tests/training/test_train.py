@@ -499,3 +499,24 @@ def test_a_run_goes_on_from_another_with_more_labels(data, finished, tmp_path):
     with pytest.raises(InputError, match=f"stay in the split test, found trailer {judged} in train"):
         train(clips, labels, tmp_path / "y", start=finished, splits_file=tmp_path / "splits.csv")
     assert not (tmp_path / "y").exists()
+
+
+def test_no_epoch_is_kept_of_clips_that_were_replaced_meanwhile(data, finished, tmp_path):
+    clips = Path(shutil.copytree(data[0], tmp_path / "clips"))
+    whole = (clips / "trailer_0.npy").read_bytes()
+
+    class Replace(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            (tmp_path / "new.npy").write_bytes(whole)  # another file with the same content: not another clip
+            (tmp_path / "new.npy").replace(clips / "trailer_0.npy")
+            if epoch == 2:
+                shutil.copy(clips / "trailer_1.npy", clips / "trailer_0.npy")
+
+    run = tmp_path / "run"
+    with pytest.raises(WorkError, match=r"trailer_0\.npy: expected the clip that the training began with"):
+        train(clips, data[1], run, model_config=TINY, training_config=CONFIG, callbacks=[Replace()])
+    assert pd.read_csv(run / layout.HISTORY)["epoch"].tolist() == [1, 2]
+    (clips / "trailer_0.npy").write_bytes(whole)
+    train(clips, data[1], run, resume=True)
+    for found, expected in zip(last_weights(run), last_weights(finished), strict=True):
+        np.testing.assert_array_equal(found, expected)
