@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import click
+import pandas as pd
 import pytest
 
 from genre_classifier.cli import COMMANDS, _run, group
@@ -26,7 +28,7 @@ TUTORIAL = ROOT / "docs" / "tutorial.md"
 SMALLER = {  # what the tutorial's commands are given here beside what they say
     "synthesize": "--trailers 6 --duration 3",
     "preprocess": "--fps 4 --size 16",
-    "train": "--epochs 1 --trunk-filters 2,2 --branch-filters 2 --dense-units 4 --crop-frames 4",
+    "train": "--epochs 1 --trunk-filters 2,2 --branch-filters 2 --dense-units 4 --crop-frames 4 --min-trailers 1",
     "evaluate": "--draws 5",
 }
 
@@ -128,6 +130,56 @@ def test_the_tutorial_runs(tmp_path, monkeypatch):
     named = re.findall(r"`((?:trailers|clips|runs|tags|report)/[^` ]*)`", TUTORIAL.read_text(encoding="utf-8"))
     assert len(named) >= 6
     assert [path for path in named if not Path(path).exists()] == []
+
+
+ELSEWHERE = (  # a cluster, several machines, the hub, a pretrained network: tests of their own
+    "--scheduler", "--workers", "hf://", "push-to-hub", "--encoder", "genre-classifier demo",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory):
+    """Return a folder with what the documents' commands take: trailers, clips, labels, a run and tags."""
+    for module in ("opentimelineio", "mmif", "tf2onnx"):
+        pytest.importorskip(module, reason="some of the commands export")
+    folder = tmp_path_factory.mktemp("workshop")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for line in (
+            "synthesize trailers", "preprocess trailers clips", "train clips trailers/labels.csv runs/mine",
+            "tag runs/mine trailers --out tags",
+        ):  # fmt: skip
+            name, *arguments = line.split()
+            assert _run([name, *arguments, *SMALLER.get(name, "").split()]) == 0, line
+        shutil.copy("trailers/trailer_000.mp4", "new_trailer.mp4")
+        labels = pd.read_csv("trailers/labels.csv")
+        labels.to_csv("labels.csv", index=False)
+        labels[labels["trailer"] > "trailer_001.mp4"].to_csv("labels2.csv", index=False)
+        Path("Downloads").mkdir()
+        labels[labels["trailer"] == "trailer_000.mp4"].to_csv("Downloads/trailer_000.labels.csv", index=False)
+        kinds = ["Comedy|Horror", "Action", "Thriller|War", "Comedy", "Horror", "Musical"]
+        table = pd.DataFrame({"trailer": sorted(set(labels["trailer"])), "genres": kinds})
+        table.to_csv("movielens.csv", index=False)
+    return folder
+
+
+def _matches(word: str) -> list[Path]:
+    return list(Path().glob(word)) if "*" in word else []
+
+
+@pytest.mark.parametrize("document", [path for path in DOCUMENTS if path != TUTORIAL], ids=lambda path: path.name)
+def test_every_command_of_a_document_runs(workshop, tmp_path, monkeypatch, document):
+    lines = [line for line in command_lines(document) if not any(word in line for word in ELSEWHERE)]
+    monkeypatch.chdir(shutil.copytree(workshop, tmp_path / "workshop"))
+    for line in lines:
+        name, *words = shlex.split(line)[1:]
+        if name == "--help" or "--help" in words:
+            continue
+        arguments = [found for word in words for found in (sorted(map(str, _matches(word))) or [word])]
+        smaller = "--epochs 2" if "--resume" in words else SMALLER.get(name, "")
+        if name in ("train", "preprocess") and "--resume" not in words:  # a new one
+            shutil.rmtree(words[{"train": 2, "preprocess": 1}[name]], ignore_errors=True)
+        assert _run([name, *arguments, *smaller.split()]) == 0, line
 
 
 def test_every_block_of_python_runs(tmp_path, monkeypatch):

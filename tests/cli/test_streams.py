@@ -36,6 +36,7 @@ def run_instead(code: str, folder: Path, redirections: str = "") -> subprocess.C
     """Run the program with `code` in place of its commands, which has written `WORDS` to descriptor 2."""
     script = (
         f"import os, signal, sys\nfrom genre_classifier import cli\n"
+        f"signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a shell ignores in the background
         f"def run(arguments):\n    os.write(2, b'{WORDS}')\n    print('own words', file=sys.stderr)\n    {code}\n"
         f"cli._run = run\ncli.main(['labels'])\n"
     )

@@ -26,6 +26,7 @@ SAMPLE = (
     ("preprocess", "an input cut while running", 7),
     ("export", "an input replaced between runs", 8),
 )
+EXTRAS = {"export": ("pympi", "opentimelineio"), "export-model": ("tf2onnx", "onnxruntime")}
 SIGNALS = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
 
 
@@ -43,6 +44,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 @pytest.mark.timeout(900)
 def test_a_disturbed_command_ends_in_order_and_can_be_run_again(bench: Bench, name: str, fault: str, seed: int) -> None:
+    for module in EXTRAS.get(name, ()):
+        pytest.importorskip(module, reason=f"{name} needs an extra")
     rng = np.random.default_rng([seed, *f"{name}/{fault}".encode()])
     for done in FAULTS[fault](bench, name, rng):
         check_end(done, fault)
