@@ -25,6 +25,7 @@ from preprocessing.errors import InputError, WorkError
 TEMPORARY_SUFFIX = ".part"
 # Of a file read into memory: in Python's objects it takes up to forty times its size.
 MOST_BYTES = 64_000_000
+ABANDONED_SECONDS = 3600.0  # what was begun so long ago, and is not done, was killed
 _LONGEST_SHOWN = 60  # characters of a file's content in a message
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISDIR, "a folder"),

@@ -40,6 +40,8 @@ if fit != "stretch" or trim:
 times, capture = [], cv2.VideoCapture(video)
 while capture.grab():
     times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+if len(times) < 2:
+    sys.exit(f"{video}: expected a video of some frames, found {len(times)}")
 if fps:  # what is shown every 1/fps seconds
     ticks, edges = np.arange(0, times[-1] + np.median(np.diff(times)), 1 / fps), np.array(times[1:]) - 1e-6
 else:  # what is nearest to evenly spread times

@@ -22,13 +22,20 @@ from genre_classifier.network.memory import let_go
 from genre_classifier.network.shares import failure, share_out
 from preprocessing.clips import ClipWriter, load_clip, open_array
 from preprocessing.errors import InputError
-from preprocessing.files import atomic_path, file_digest, make_folder, read_json, remove_leftovers, write_atomically
+from preprocessing.files import (
+    ABANDONED_SECONDS,
+    atomic_path,
+    file_digest,
+    make_folder,
+    read_json,
+    remove_leftovers,
+    write_atomically,
+)
 from preprocessing.pool import answers, check_options
 
 FOLDER = "encoded"
 ENCODER_FILE = "encoder.keras"
 _CLIP = "a clip (.npy)"
-OLD_SECONDS = 3600.0  # what was begun so long ago, and is not done, was killed
 _DIGITS = 16  # of the encoder's digest, in a folder's name
 
 
@@ -113,7 +120,7 @@ def encode_clips(
         on_start(sum(len(load_clip(path)) for path in missing))
     if missing:
         make_folder(folder, purpose="encoded clips")
-        remove_leftovers(folder, seconds=OLD_SECONDS)
+        remove_leftovers(folder, seconds=ABANDONED_SECONDS)
         if not (folder / ENCODER_FILE).is_file():
             encoder.save(folder / ENCODER_FILE)
         targets = [folder / path.name for path in missing]

@@ -16,7 +16,14 @@ from genre_classifier.network.single_step import FRAME, NEXT, SCORES, SingleStep
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.run_folder.run import Run
 from preprocessing.errors import InputError, WorkError
-from preprocessing.files import make_folder, not_written, read_document, remove_leftovers, write_atomically
+from preprocessing.files import (
+    ABANDONED_SECONDS,
+    make_folder,
+    not_written,
+    read_document,
+    remove_leftovers,
+    write_atomically,
+)
 
 SCHEMA = 1
 DOCUMENT = "model.json"
@@ -24,7 +31,6 @@ TOLERANCE = 1e-4  # of a score; arithmetic in another order differs by a thousan
 # An encoder's maps are rounded to float16 here, which OpenVINO leaves out.
 ENCODED_TOLERANCE = 1e-3
 _CHECKED_FRAMES = 8
-_ABANDONED_SECONDS = 3600.0  # what is older was left by a process that was killed
 
 
 def export_model(
@@ -64,7 +70,7 @@ def export_model(
     frames = random_frames(_CHECKED_FRAMES, step.frame[1:])
     expected = score_clip(run.model, frames, encoder=run.encoder)
     make_folder(out, purpose="a network")
-    remove_leftovers(out, seconds=_ABANDONED_SECONDS)
+    remove_leftovers(out, seconds=ABANDONED_SECONDS)
     _require_same(out, run.sha256, [file for name, one in FORMATS.items() if name not in chosen for file in one.files])
     tolerance = TOLERANCE if run.encoder is None else ENCODED_TOLERANCE
     differences = {}
