@@ -21,7 +21,7 @@ def heard() -> Iterator[None]:
 
     Handled means that an `except` or a `finally` is at work because of it: that takes as long as it needs.
     """
-    if not hasattr(signal, "setitimer") or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    if not hasattr(signal, "SIGALRM") or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield  # on Windows; or who started us decided otherwise
         return
     alarm = signal.signal(signal.SIGALRM, _again)

@@ -29,6 +29,7 @@ for name in ("fork", "forkpty", "killpg", "mkfifo", "pread", "pwrite", "O_DIRECT
     delattr(os, name)
 for name in ("pthread_sigmask", "sigwait", "SIGALRM", "SIGHUP", "SIGSTOP"):
     delattr(signal, name)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as a terminal starts it, whoever runs the tests
 """
 IMPORTS = """
 import importlib, os, pkgutil, sys
