@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from preprocessing.config import TIMEOUT_SECONDS, ClipConfig
+from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.pipeline import preprocess_directory, preprocess_trailer
 from preprocessing.pool import Pool
 from preprocessing.readers import READER, job
@@ -80,7 +80,7 @@ def time_file(video: Path, config: ClipConfig, every: int, repeats: int, folder:
 
     def running_reader() -> None:
         staged.with_suffix(".json").unlink(missing_ok=True)  # or it would find its work done
-        pool.run(job(video, config, clip=staged), TIMEOUT_SECONDS)
+        pool.run(job(video, config, VideoLimits(), clip=staged))
 
     ways: dict[str, Callable[[], object]] = {
         "ours": running_reader,

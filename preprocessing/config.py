@@ -10,12 +10,6 @@ from preprocessing.options import Count, Options, Positive, option
 
 Fit = Literal["stretch", "letterbox", "crop"]
 
-# A reader that brings no new frame for so long is given up. Slow disks and 8K pictures stay well below it.
-TIMEOUT_SECONDS = 60.0
-Timeout = Annotated[
-    float,
-    option("A video that brings no new frame for so long is given up.", unit="seconds", gt=0, le=1_000_000),
-]
 # Each job is a process: more of them is a slip.
 Jobs = Annotated[
     Annotated[int, Field(ge=1, le=1000)] | None,
@@ -56,6 +50,34 @@ class ClipConfig(Options):
         option("How a frame that is not square becomes square: stretched, padded with black, or cut at its centre."),
     ] = "stretch"
     trim_bars: Annotated[bool, option("Remove constant black bars before fitting.")] = False
+
+
+_LIMITS = "Limits of a video"
+
+
+class VideoLimits(Options):
+    """What a video may cost, whoever made it: beyond that it is given up, or refused. What is read does not change."""
+
+    timeout: Annotated[
+        float,
+        option(
+            "A video that brings no new frame for so long is given up.", unit="seconds", group=_LIMITS, gt=0,
+            le=1_000_000,
+        ),
+    ] = 60.0  # slow disks and 8K pictures stay well below it  # fmt: skip
+    max_video_pixels: Annotated[
+        int,
+        # OpenCV's decoders refuse pictures of more than 2^28 by themselves.
+        option("A video of larger pictures, rows x columns, is refused.", unit="pixels", group=_LIMITS, ge=1, le=2**28),
+    ] = 8192 * 8192  # twice 8K cinema; such a picture takes a gigabyte while it is decoded
+    max_video_frames: Annotated[
+        int,
+        option("A video of more frames is refused.", unit="frames", group=_LIMITS, ge=1, le=100_000_000),
+    ] = 5_000_000  # a day at 50 frames per second; the times of so many take a gigabyte
+    max_video_seconds: Annotated[
+        float,
+        option("A longer video is refused.", unit="seconds", group=_LIMITS, gt=0, le=10_000_000),
+    ] = 86_400.0
 
 
 class CopyConfig(Options):

@@ -12,13 +12,13 @@ import mmap
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from preprocessing.config import ClipConfig, CopyConfig
+from preprocessing.config import ClipConfig, CopyConfig, VideoLimits
 from preprocessing.errors import InputError
 from preprocessing.fitting import Box, fit_frame, fit_whole, picture_box
 from preprocessing.prefetch import Prefetch
@@ -88,6 +88,19 @@ class _Packets:
     times: np.ndarray  # seconds as reported, sorted: they come in the order of decoding
 
 
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    """A video that is read, once or several times."""
+
+    path: Path
+    limits: VideoLimits
+    packets: _Packets
+    alive: Callable[[], None]  # called at each frame
+
+    def open(self, threads: int) -> AbstractContextManager[Video]:
+        return open_video(self.path, self.limits, threads=threads)
+
+
 class _DamageError(Exception):
     """The video is damaged, which asks for a decoder of one thread."""
 
@@ -97,29 +110,29 @@ class _Reading:
 
     Parameters
     ----------
-    packets : _Packets
-        Of the same video: only their number tells the end from a broken packet.
+    source : _Source
+        The number of its packets alone tells the end from a broken one.
     threads : int
         Of the decoder.
     stop_at_damage : bool
         Raise `_DamageError` at the first sign of it.
     """
 
-    def __init__(self, packets: _Packets, *, threads: int, stop_at_damage: bool) -> None:
+    def __init__(self, source: _Source, *, threads: int, stop_at_damage: bool) -> None:
         self.threads = threads
         self.times: list[float] = []
         self.places: list[int] = []  # of each frame, among frames and broken packets
         self.skipped = 0
-        self._packets = packets
+        self._packets, self._alive = source.packets, source.alive
         self._stop_at_damage = stop_at_damage
 
-    def frames(self, video: Video, alive: Callable[[], None]) -> Iterator[int]:
+    def frames(self, video: Video) -> Iterator[int]:
         """Grab frame after frame, and yield the index of each, until all packets are used up."""
         messages = os.fstat(2).st_size  # the decoder's; a reader process keeps them
         failed = 0  # grabs since the last frame: at broken packets, or at the end
         while True:
             time = video.grab()
-            alive()
+            self._alive()
             if time is None:
                 failed += 1
                 left = self._packets.count - len(self.times) - self.skipped
@@ -154,7 +167,9 @@ class _Plan:
         return cls(*clock, pick_frames(clock[0], config))
 
 
-def decode(path: Path, config: ClipConfig, sink: Sink, *, exact: bool, alive: Callable[[], None]) -> Decoded:
+def decode(
+    path: Path, config: ClipConfig, limits: VideoLimits, sink: Sink, *, exact: bool, alive: Callable[[], None]
+) -> Decoded:
     """Deliver the frames of a video's clip to `sink`.
 
     Broken packets are skipped. A video that shows damage is decoded again by one thread: several hide it behind
@@ -166,6 +181,8 @@ def decode(path: Path, config: ClipConfig, sink: Sink, *, exact: bool, alive: Ca
         A regular file.
     config : ClipConfig
         Which frames, and of what size.
+    limits : VideoLimits
+        Of its pictures, frames and seconds.
     sink : Sink
         Takes the frames; `begin` may come several times unless `exact`.
     exact : bool
@@ -179,14 +196,16 @@ def decode(path: Path, config: ClipConfig, sink: Sink, *, exact: bool, alive: Ca
         With the reason alone.
     """
     exact = exact or config.trim_bars  # the bars must be sought in the same frames either way
-    packets = _read_packets(path, alive)
+    source = _look_at(path, limits, alive)
     try:
-        return _decode(path, config, sink, packets, exact=exact, threads=DECODER_THREADS, alive=alive)
+        return _decode(source, config, sink, exact=exact, threads=DECODER_THREADS)
     except _DamageError:
-        return _decode(path, config, sink, packets, exact=exact, threads=1, alive=alive)
+        return _decode(source, config, sink, exact=exact, threads=1)
 
 
-def decode_copy(path: Path, config: CopyConfig, sink: CopySink, *, alive: Callable[[], None]) -> None:
+def decode_copy(
+    path: Path, config: CopyConfig, limits: VideoLimits, sink: CopySink, *, alive: Callable[[], None]
+) -> None:
     """Deliver every picture of a video at a constant rate to `sink`, decoding it twice; see `decode`.
 
     Raises
@@ -194,19 +213,19 @@ def decode_copy(path: Path, config: CopyConfig, sink: CopySink, *, alive: Callab
     InputError
         With the reason alone.
     """
-    packets = _read_packets(path, alive)
+    source = _look_at(path, limits, alive)
     threads = DECODER_THREADS
     try:
-        _, (times, _) = _all_times(path, packets, threads, alive)
+        _, (times, _) = _all_times(source, threads)
     except _DamageError:
         threads = 1
-        _, (times, _) = _all_times(path, packets, threads, alive)
+        _, (times, _) = _all_times(source, threads)
     fps = min(max(1 / frame_duration(times, None), LOWEST_COPY_FPS), config.most_fps)
     picks, ticks = pick_steadily(times, fps)
     sink.begin(float(times[0]), fps)
-    reading = _Reading(packets, threads=threads, stop_at_damage=False)
+    reading = _Reading(source, threads=threads, stop_at_damage=False)
     shown = iter(ticks.tolist())
-    with closing(_pictures(path, picks, reading, alive)) as pictures:
+    with closing(_pictures(source, picks, reading)) as pictures:
         for image, pixel_aspect in pictures:
             rows = {"fewest_rows": config.fewest_rows, "most_rows": config.most_rows}
             sink.add(fit_whole(image, pixel_aspect=pixel_aspect, **rows), next(shown))
@@ -214,31 +233,28 @@ def decode_copy(path: Path, config: CopyConfig, sink: CopySink, *, alive: Callab
         raise InputError(CHANGED)
 
 
-def _decode(
-    path: Path, config: ClipConfig, sink: Sink, packets: _Packets, *, exact: bool, threads: int,
-    alive: Callable[[], None],
-) -> Decoded:  # fmt: skip
+def _decode(source: _Source, config: ClipConfig, sink: Sink, *, exact: bool, threads: int) -> Decoded:
     if exact:
-        declared, clock = _all_times(path, packets, threads, alive)
+        declared, clock = _all_times(source, threads)
     else:
-        with open_video(path) as video:
+        with source.open(threads) as video:
             declared = video.declared
-        clock = true_times(packets.times, declared.fps or 0.0)
+        clock = true_times(source.packets.times, declared.fps or 0.0)
     plan = _Plan.of(clock, config)
     while True:
         box = None
         if config.trim_bars:
-            box = _find_bars(path, plan, _Reading(packets, threads=threads, stop_at_damage=False), alive)
+            box = _find_bars(source, plan, threads)
         sink.begin(plan.times[plan.picks])
-        reading = _Reading(packets, threads=threads, stop_at_damage=threads > 1 and not exact)
+        reading = _Reading(source, threads=threads, stop_at_damage=threads > 1 and not exact)
         delivered = 0
-        with closing(_pictures(path, plan.picks, reading, alive)) as pictures:
+        with closing(_pictures(source, plan.picks, reading)) as pictures:
             for image, pixel_aspect in pictures:
                 sink.add(fit_frame(image, config, pixel_aspect=pixel_aspect, box=box), image, pixel_aspect)
                 delivered += 1
         if not reading.times:
-            raise InputError(_nothing_decoded(packets, declared))
-        found = _Plan.of(reading.clock(declared), config)
+            raise InputError(_nothing_decoded(source.packets, declared))
+        found = _Plan.of(_checked_clock(reading, declared, source.limits), config)
         if np.array_equal(found.picks, plan.picks[:delivered]):
             break
         if exact or np.array_equal(found.times, plan.times):
@@ -255,10 +271,18 @@ def _decode(
     )
 
 
-def _read_packets(path: Path, alive: Callable[[], None]) -> _Packets:
+def _look_at(path: Path, limits: VideoLimits, alive: Callable[[], None]) -> _Source:
+    """Go through a video's packets; refuse too many, and as many of their usual spacing as make it too long."""
+    packets = _read_packets(path, limits, alive)
+    if len(packets.times) > 1:
+        _check_duration(len(packets.times) * frame_duration(packets.times, None), limits)
+    return _Source(path, limits, packets, alive)
+
+
+def _read_packets(path: Path, limits: VideoLimits, alive: Callable[[], None]) -> _Packets:
     times: list[float] = []
     count = failed = 0
-    with open_video(path, packets=True) as video:
+    with open_video(path, limits, packets=True) as video:
         while failed < PACKET_ATTEMPTS:
             time = video.grab()
             alive()
@@ -268,33 +292,44 @@ def _read_packets(path: Path, alive: Callable[[], None]) -> _Packets:
             times.append(time)
             count += failed + 1
             failed = 0
+            if count > limits.max_video_frames:
+                most = f"{limits.max_video_frames} frames (--max-video-frames)"
+                raise InputError(f"expected a video of at most {most}, found more")
     return _Packets(count, np.sort(times))
 
 
-def _all_times(
-    path: Path, packets: _Packets, threads: int, alive: Callable[[], None]
-) -> tuple[Declared, tuple[np.ndarray, Timing]]:
+def _check_duration(seconds: float, limits: VideoLimits) -> None:
+    if seconds > limits.max_video_seconds:
+        most = f"{limits.max_video_seconds:g} seconds (--max-video-seconds)"
+        raise InputError(f"expected a video of at most {most}, found {seconds:g}")
+
+
+def _checked_clock(reading: _Reading, declared: Declared, limits: VideoLimits) -> tuple[np.ndarray, Timing]:
+    times, timing = reading.clock(declared)
+    _check_duration(float(times[-1] - times[0]), limits)
+    return times, timing
+
+
+def _all_times(source: _Source, threads: int) -> tuple[Declared, tuple[np.ndarray, Timing]]:
     """Decode all frames for their true times."""
-    reading = _Reading(packets, threads=threads, stop_at_damage=threads > 1)
-    with open_video(path, threads=threads) as video:
+    reading = _Reading(source, threads=threads, stop_at_damage=threads > 1)
+    with source.open(threads) as video:
         declared = video.declared
-        for _ in reading.frames(video, alive):
+        for _ in reading.frames(video):
             pass
     if not reading.times:
-        raise InputError(_nothing_decoded(packets, declared))
-    return declared, reading.clock(declared)
+        raise InputError(_nothing_decoded(source.packets, declared))
+    return declared, _checked_clock(reading, declared, source.limits)
 
 
-def _pictures(
-    path: Path, picks: np.ndarray, reading: _Reading, alive: Callable[[], None]
-) -> Prefetch[tuple[np.ndarray, float]]:
+def _pictures(source: _Source, picks: np.ndarray, reading: _Reading) -> Prefetch[tuple[np.ndarray, float]]:
     """Decode on a thread; give the picked pictures and the shape of their pixels."""
 
     def decoded() -> Iterator[tuple[np.ndarray, float]]:
         wanted = iter(picks.tolist())
         pick = next(wanted, -1)
-        with open_video(path, threads=reading.threads) as video:
-            for index in reading.frames(video, alive):
+        with source.open(reading.threads) as video:
+            for index in reading.frames(video):
                 if index == pick:
                     yield _checked_picture(video), video.pixel_aspect
                     pick = next(wanted, -1)
@@ -302,10 +337,11 @@ def _pictures(
     return Prefetch(decoded(), ahead=QUEUE_FRAMES)
 
 
-def _find_bars(path: Path, plan: _Plan, reading: _Reading, alive: Callable[[], None]) -> Box | None:
+def _find_bars(source: _Source, plan: _Plan, threads: int) -> Box | None:
+    reading = _Reading(source, threads=threads, stop_at_damage=False)
     some = plan.picks[np.unique(np.linspace(0, len(plan.picks) - 1, BAR_FRAMES).astype(int))] if len(plan.picks) else []
     brightest: np.ndarray | None = None
-    with closing(_pictures(path, np.asarray(some, dtype=np.intp), reading, alive)) as pictures:
+    with closing(_pictures(source, np.asarray(some, dtype=np.intp), reading)) as pictures:
         for image, _ in pictures:
             if brightest is not None and brightest.shape != image.shape:
                 return None  # the size changes on the way, and with it where the bars would be

@@ -26,7 +26,7 @@ from preprocessing.clips import (
     times_path,
     write_clip_config,
 )
-from preprocessing.config import TIMEOUT_SECONDS, ClipConfig
+from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.errors import InputError, WorkError
 from preprocessing.locks import locked
 from preprocessing.manifest import MANIFEST_NAME, manifest_table, read_manifest, source_name, write_manifest
@@ -48,7 +48,7 @@ def preprocess_trailer(
     *,
     trailer_id: int = 0,
     config: ClipConfig | None = None,
-    timeout: float = TIMEOUT_SECONDS,
+    limits: VideoLimits | None = None,
 ) -> Row:
     """Turn one video into `trailer_<id>.npy` and `times_<id>.npy` in the folder `clips`, without a manifest.
 
@@ -64,12 +64,12 @@ def preprocess_trailer(
     WorkError
         If the clip cannot be written.
     """
-    video, clips, config = Path(video), Path(clips), config or ClipConfig()
+    video, clips, config, limits = Path(video), Path(clips), config or ClipConfig(), limits or VideoLimits()
     with _locked(clips):
         staged = staged_path(clips, f"trailer {trailer_id}")
         pool = Pool(READER)
         try:
-            answer = pool.run(job(video, config, clip=staged), timeout)
+            answer = pool.run(job(video, config, limits, clip=staged), limits.timeout)
             if "failed" in answer:
                 raise InputError(f"{video}: {answer['failed']}")
             take_staged(staged, clips, trailer_id)
@@ -86,7 +86,7 @@ def preprocess_directory(
     config: ClipConfig | None = None,
     jobs: int | None = None,
     scheduler: str | None = None,
-    timeout: float = TIMEOUT_SECONDS,
+    limits: VideoLimits | None = None,
     on_progress: Callable[[Row, bool], None] | None = None,
 ) -> pd.DataFrame:
     """Turn a folder of videos into a folder of clips with a manifest.
@@ -105,8 +105,8 @@ def preprocess_directory(
         Videos at once; by default one per core. The Dask cluster decides where there is one.
     scheduler : str, optional
         Address of a Dask scheduler, `tcp://host:port`; its workers must see both folders under the same names.
-    timeout : float
-        Seconds without a new frame after which a video is given up.
+    limits : VideoLimits, optional
+        What a video may cost.
     on_progress : callable, optional
         Gets each source's row as it becomes known, in the order of the manifest, and whether its clip is a new one.
 
@@ -122,17 +122,17 @@ def preprocess_directory(
     WorkError
         If the work had to stop: a full disk, a lost cluster.
     """
-    trailers, clips, config = Path(trailers), Path(clips), config or ClipConfig()
-    check_options(jobs=jobs, scheduler=scheduler, timeout=timeout)
+    trailers, clips, config, limits = Path(trailers), Path(clips), config or ClipConfig(), limits or VideoLimits()
+    check_options(jobs=jobs, scheduler=scheduler)
     videos = find_videos(trailers)
     with _locked(clips):
         folder = _Folder(clips, config)
         staged = {folder.staged(source_name(video)) for video in videos}
         remove_staged(clips, keep=staged)
         write_clip_config(clips, config)
-        tasks = [folder.task(trailers, video) for video in videos]
+        tasks = [folder.task(trailers, video, limits) for video in videos]
         try:
-            with answers(READER, tasks, jobs=jobs, scheduler=scheduler, timeout=timeout) as results:
+            with answers(READER, tasks, jobs=jobs, scheduler=scheduler, timeout=limits.timeout) as results:
                 for video, answer in zip(videos, results, strict=True):
                     row = folder.settle(source_name(video), answer)
                     if on_progress is not None:
@@ -185,13 +185,14 @@ class _Folder:
             raise InputError(f"{clips}: its clips were made with {changed}; use the same options or another folder")
         return {row["source"]: {str(name): value for name, value in row.items()} for row in rows}
 
-    def task(self, trailers: Path, video: Path) -> dict[str, Any]:
+    def task(self, trailers: Path, video: Path, limits: VideoLimits) -> dict[str, Any]:
         """Return the reader's job for one video."""
         source = source_name(video)
         row = self._rows.get(source)
         known = row["sha256"] if row is not None and self._has_clip(row) else None
         # Readers may run elsewhere, with another working folder.
-        return job((trailers / video).absolute(), self._config, clip=self.staged(source).absolute(), known=known)
+        clip = self.staged(source).absolute()
+        return job((trailers / video).absolute(), self._config, limits, clip=clip, known=known)
 
     def staged(self, source: str) -> Path:
         """Return where the clip of a source waits for its id: elsewhere for other options."""

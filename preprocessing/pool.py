@@ -15,7 +15,7 @@ from typing import Any
 import joblib
 
 from preprocessing.child import Child, CrashError, Program
-from preprocessing.config import TIMEOUT_SECONDS, Jobs, Timeout
+from preprocessing.config import Jobs
 from preprocessing.errors import InputError, WorkError
 from preprocessing.extras import require_extra
 from preprocessing.options import Value
@@ -128,16 +128,15 @@ def shared_pool(program: Program) -> Pool:
         return _SHARED[program]
 
 
-def check_options(*, jobs: int | None, scheduler: str | None, timeout: float = TIMEOUT_SECONDS) -> None:
+def check_options(*, jobs: int | None, scheduler: str | None) -> None:
     """Refuse options that `answers` cannot work with, before anything is written.
 
     Raises
     ------
     InputError
-        If the number of jobs, the address or the timeout is none.
+        If the number of jobs or the address is none.
     """
     Value(Jobs).check(jobs, "jobs")
-    Value(Timeout).check(float(timeout), "timeout")
     if scheduler is not None and not _ADDRESS.fullmatch(scheduler):
         raise InputError(f"scheduler must be an address such as tcp://host:8786, got {scheduler!r}")
 
@@ -160,8 +159,10 @@ def answers(
         What the child processes run.
     tasks : sequence of dict
         As the program takes them.
-    jobs, scheduler, timeout
+    jobs, scheduler
         As `check_options` takes them.
+    timeout : float
+        Seconds without a new frame after which a job is given up.
     on_alive : callable, optional
         Gets the number of a task and what its child says of its progress, in any thread. A cluster's children are not
         heard before they are done.

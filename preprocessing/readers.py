@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 from preprocessing.child import Program
-from preprocessing.config import ClipConfig, CopyConfig
+from preprocessing.config import ClipConfig, CopyConfig, VideoLimits
 
 # A video may lie behind any number of audio packets.
 READER = Program("preprocessing.worker", "reader", environment=(("OPENCV_FFMPEG_READ_ATTEMPTS", str(10**9)),))
@@ -16,6 +15,7 @@ READER = Program("preprocessing.worker", "reader", environment=(("OPENCV_FFMPEG_
 def job(
     video: Path,
     config: ClipConfig,
+    limits: VideoLimits,
     *,
     clip: Path | None = None,
     known: str | None = None,
@@ -30,6 +30,8 @@ def job(
         What to read.
     config : ClipConfig
         Which frames, and of what size.
+    limits : VideoLimits
+        What it may cost; that it brings a frame in time is for whoever asks.
     clip : Path, optional
         Where the clip goes; without one the frames are streamed back.
     known : str, optional
@@ -43,6 +45,7 @@ def job(
         "video": str(video),
         "copy": None,
         "config": config.to_dict(),
+        "limits": limits.to_dict(),
         "clip": clip and str(clip),
         "known": known,
         "thumbnails": thumbnails,
@@ -50,6 +53,6 @@ def job(
     }
 
 
-def copy_job(video: Path, config: CopyConfig) -> dict[str, Any]:
+def copy_job(video: Path, config: CopyConfig, limits: VideoLimits) -> dict[str, Any]:
     """Return a job for a reader process that streams the pictures of a copy of the video."""
-    return {"video": str(video), "copy": dataclasses.asdict(config)}
+    return {"video": str(video), "copy": config.to_dict(), "limits": limits.to_dict()}

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from preprocessing.child import Child
-from preprocessing.config import TIMEOUT_SECONDS, ClipConfig
+from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.errors import InputError
 from preprocessing.readers import READER, job
 
@@ -35,18 +35,18 @@ class SampledFrames:
         path: Path | str,
         config: ClipConfig,
         *,
-        timeout: float = TIMEOUT_SECONDS,
+        limits: VideoLimits | None = None,
         thumbnails: int = 0,
         exact: bool = True,
     ) -> None:
-        self._path = Path(path)
+        self._path, limits = Path(path), limits or VideoLimits()
         self._shape = (3, config.size, config.size)
         self.fields: dict[str, Any] = {}
         self._thumbnails: list[tuple[int, np.ndarray]] = []
         self._reader = Child(READER)
         try:
-            self._reader.ask(job(self._path, config, thumbnails=thumbnails, exact=exact))
-            self._answers = self._reader.answers(timeout)
+            self._reader.ask(job(self._path, config, limits, thumbnails=thumbnails, exact=exact))
+            self._answers = self._reader.answers(limits.timeout)
             self.times = np.array(self._next()["times"], dtype=np.float64)
         except BaseException:
             self.close()
@@ -134,7 +134,7 @@ def sampled_frames(
     path: Path | str,
     config: ClipConfig,
     *,
-    timeout: float = TIMEOUT_SECONDS,
+    limits: VideoLimits | None = None,
     thumbnails: int = 0,
     exact: bool = True,
 ) -> SampledFrames:
@@ -146,8 +146,8 @@ def sampled_frames(
         The video.
     config : ClipConfig
         Which frames, and of what size.
-    timeout : float
-        Seconds without a new frame after which the video is given up.
+    limits : VideoLimits, optional
+        What it may cost.
     thumbnails : int
         How many small pictures to gather on the way, in the video's own proportions.
     exact : bool
@@ -158,4 +158,4 @@ def sampled_frames(
     InputError
         If the video cannot be read; also while iterating.
     """
-    return SampledFrames(path, config, timeout=timeout, thumbnails=thumbnails, exact=exact)
+    return SampledFrames(path, config, limits=limits, thumbnails=thumbnails, exact=exact)

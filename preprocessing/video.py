@@ -18,14 +18,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from preprocessing.config import VideoLimits
 from preprocessing.errors import InputError, WorkError
 from preprocessing.files import atomic_path, special_file, why
 from preprocessing.sampled import SampledFrames, sampled_frames
 
 __all__ = ["SampledFrames", "Video", "check_file", "open_video", "sampled_frames", "write_video"]
 
-# 8192 x 8192: twice 8K cinema. Decoding a larger picture would take more memory than a worker may have.
-MOST_PIXELS = 8192 * 8192
 # One number everywhere: a damaged stream decodes differently with another number of threads.
 DECODER_THREADS = 2
 # From a packet that its filter refuses the reader comes back as from the end; at the end so many tries cost nothing.
@@ -143,7 +142,9 @@ class Video:
 
 
 @contextmanager
-def open_video(path: Path, *, packets: bool = False, threads: int = DECODER_THREADS) -> Iterator[Video]:
+def open_video(
+    path: Path, limits: VideoLimits | None = None, *, packets: bool = False, threads: int = DECODER_THREADS
+) -> Iterator[Video]:
     """Open a video with FFmpeg's decoders; with `packets`, `grab` steps through its packets without decoding them.
 
     Where a packet is broken, `grab` returns None as at the end; going on grabbing goes on behind it.
@@ -151,7 +152,7 @@ def open_video(path: Path, *, packets: bool = False, threads: int = DECODER_THRE
     Raises
     ------
     InputError
-        With the reason alone, if no decoder opens it.
+        With the reason alone, if no decoder opens it, or its pictures are larger than `limits` allow.
     """
     with _openable_name(path) as name:
         capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
@@ -160,9 +161,12 @@ def open_video(path: Path, *, packets: bool = False, threads: int = DECODER_THRE
             _refuse_shortage()
             raise InputError("expected a video, found a file that no decoder opens")
         video = Video(capture)
-        if video.declared.width * video.declared.height > MOST_PIXELS:
-            size = f"{video.declared.width} x {video.declared.height}"
-            raise InputError(f"expected pictures of at most {MOST_PIXELS} pixels, found {size}")
+        rows, cols = video.declared.height, video.declared.width
+        most_pixels = (limits or VideoLimits()).max_video_pixels
+        # Pictures that grow on the way come in the size of the first, and FFmpeg decodes none above 2^28 pixels.
+        if rows * cols > most_pixels:
+            most = f"{most_pixels} pixels (--max-video-pixels)"
+            raise InputError(f"expected pictures of at most {most}, found {cols} x {rows}")
         if packets:
             capture.set(cv2.CAP_PROP_FORMAT, -1)
         yield video

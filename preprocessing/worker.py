@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from preprocessing.clips import ClipWriter
-from preprocessing.config import ClipConfig, CopyConfig
+from preprocessing.config import ClipConfig, CopyConfig, VideoLimits
 from preprocessing.decoding import decode, decode_copy
 from preprocessing.errors import InputError, WorkError
 from preprocessing.files import not_written, read_json, why
@@ -43,16 +43,16 @@ def _answer(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
 
 
 def _work(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
-    path = Path(job["video"])
+    path, limits = Path(job["video"]), VideoLimits.from_dict(job["limits"])
     if job["copy"] is not None:
         check_file(path)
-        decode_copy(path, CopyConfig(**job["copy"]), _CopySink(answers), alive=answers.alive)
+        decode_copy(path, CopyConfig.from_dict(job["copy"]), limits, _CopySink(answers), alive=answers.alive)
         return {"done": {}}
     config = ClipConfig.from_dict(job["config"])
     check_file(path)
     if job["clip"] is None:
         stream = _StreamSink(answers, job["thumbnails"])
-        decoded = decode(path, config, stream, exact=job["exact"], alive=answers.alive)
+        decoded = decode(path, config, limits, stream, exact=job["exact"], alive=answers.alive)
         return {"done": decoded.fields(), "final_times": decoded.times.tolist()}
     before = path.stat()
     sha256 = _digest(path, answers.alive)
@@ -65,7 +65,7 @@ def _work(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
         return {"done": earlier}
     clip = _ClipSink(Path(job["clip"]), config.size)
     try:
-        decoded = decode(path, config, clip, exact=False, alive=answers.alive)
+        decoded = decode(path, config, limits, clip, exact=False, alive=answers.alive)
         after = path.stat()
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             answers.say({"facts": {}})  # of bytes that nobody will see again

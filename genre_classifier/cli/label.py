@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from genre_classifier.cli.config_options import value_option
+from genre_classifier.cli.config_options import GroupedCommand, config_options, given
 from genre_classifier.cli.output import note, say
-from preprocessing.config import TIMEOUT_SECONDS, Timeout
+from preprocessing.config import VideoLimits
 
 
-@click.command("label")
+@click.command("label", cls=GroupedCommand)
 @click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="VIDEO...")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the pages.")
 @click.option("--genres", metavar="NAMES",
               help="That can be marked, with commas between.  [default: the article's six]")  # fmt: skip
-@value_option("--timeout", Timeout, default=TIMEOUT_SECONDS)
-def command(videos: tuple[Path, ...], out: Path, genres: str | None, timeout: float) -> int:
+@config_options(VideoLimits())
+def command(videos: tuple[Path, ...], out: Path, genres: str | None, **options: Any) -> int:
     """Write a page for each video, or each in a folder, on which its genres are marked by hand.
 
     The pages need no server, and keep what is marked until it is saved as a label file; `labels` joins those files. A
@@ -36,6 +37,7 @@ def command(videos: tuple[Path, ...], out: Path, genres: str | None, timeout: fl
     from preprocessing.files import make_folder
     from preprocessing.sources import name_videos
 
+    limits = VideoLimits(**given(options, VideoLimits))
     named = genre_list(genres) if genres else GENRES
     tasks = plan_tasks(name_videos(videos), out)
     make_folder(out)
@@ -50,7 +52,7 @@ def command(videos: tuple[Path, ...], out: Path, genres: str | None, timeout: fl
                 progress.step(key, now, end, frames)
 
             try:
-                write_label_page(page, task.video, task.source, genres=named, timeout=timeout, on_progress=step)
+                write_label_page(page, task.video, task.source, genres=named, limits=limits, on_progress=step)
             except InputError as error:
                 failed += 1
                 with progress.bar.external_write_mode():

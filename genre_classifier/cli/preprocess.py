@@ -7,25 +7,24 @@ from typing import Any
 
 import click
 
-from genre_classifier.cli.config_options import config_options, given, sharing_options, value_option
+from genre_classifier.cli.config_options import GroupedCommand, config_options, given, sharing_options
 from genre_classifier.cli.output import note, say
 from genre_classifier.cli.progress import progress_bar
-from preprocessing.config import TIMEOUT_SECONDS, ClipConfig, Timeout
+from preprocessing.config import ClipConfig, VideoLimits
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("trailers", type=click.Path(path_type=Path))
 @click.argument("clips", type=click.Path(path_type=Path))
 @config_options(ClipConfig())
 @sharing_options
-@value_option("--timeout", Timeout, default=TIMEOUT_SECONDS)
+@config_options(VideoLimits())
 @click.option("--strict", is_flag=True, help="Exit with 1 when any video could not be read.")
 def command(
     trailers: Path,
     clips: Path,
     jobs: int | None,
     scheduler: str | None,
-    timeout: float,
     strict: bool,
     **options: Any,
 ) -> int:
@@ -40,7 +39,7 @@ def command(
     from preprocessing.pipeline import preprocess_directory
     from preprocessing.sources import find_videos
 
-    config = ClipConfig(**given(options, ClipConfig))
+    config, limits = ClipConfig(**given(options, ClipConfig)), VideoLimits(**given(options, VideoLimits))
     total = len(find_videos(trailers))
     failed = kept = lossy = decoded = 0
     with progress_bar(total, "preprocess", "video") as bar:
@@ -59,7 +58,7 @@ def command(
             bar.update()
 
         preprocess_directory(
-            trailers, clips, config=config, jobs=jobs, scheduler=scheduler, timeout=timeout, on_progress=show
+            trailers, clips, config=config, jobs=jobs, scheduler=scheduler, limits=limits, on_progress=show
         )
     say(f"{clips}: {total - failed} of {total} videos ready, {failed} failed")
     if kept:

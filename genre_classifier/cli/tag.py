@@ -18,7 +18,7 @@ from genre_classifier.cli.config_options import (
 from genre_classifier.cli.output import note, say
 from genre_classifier.cli.run_path import RunPath
 from genre_classifier.config import ExportConfig, Precision, PrecisionOption, SegmentConfig
-from preprocessing.config import TIMEOUT_SECONDS, Timeout
+from preprocessing.config import VideoLimits
 from preprocessing.options import Count, option
 
 _CHUNK = Annotated[
@@ -32,7 +32,6 @@ _CHUNK = Annotated[
 @click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="VIDEO...")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
 @sharing_options
-@value_option("--timeout", Timeout, default=TIMEOUT_SECONDS)
 @click.option("--strict", is_flag=True, help="Exit with 1 if any video could not be read.")
 @click.option("--overlay", cls=GroupedOption, group="Further files", is_flag=True,
               help="Also write overlay.mp4, a copy with the scores drawn on each frame.")  # fmt: skip
@@ -49,6 +48,7 @@ _CHUNK = Annotated[
 })  # fmt: skip
 @value_option("--chunk", _CHUNK, default=None)
 @value_option("--precision", PrecisionOption, default="float32")
+@config_options(VideoLimits())
 def command(
     run: Path,
     videos: tuple[Path, ...],
@@ -63,7 +63,6 @@ def command(
     also: str | None,
     chunk: int | None,
     precision: Precision,
-    timeout: float,
     **options: Any,
 ) -> int:
     """Tag videos, or folders of them: which genre each shows when.
@@ -78,7 +77,7 @@ def command(
       genre-classifier tag runs/mine trailers/ --out tags/ --also eaf,otio
       genre-classifier tag runs/mine trailers/ --out tags/ --scheduler tcp://host:8786
     """
-    rules = SegmentConfig(**given(options, SegmentConfig))
+    rules, limits = SegmentConfig(**given(options, SegmentConfig)), VideoLimits(**given(options, VideoLimits))
 
     from genre_classifier.cli.progress import VideoTime
     from genre_classifier.exports.export import export_tags, read_formats
@@ -107,7 +106,7 @@ def command(
 
     try:
         failures = tag_videos(
-            loaded, tasks, precision=precision, timeout=timeout, segment_config=rules, jobs=jobs, scheduler=scheduler,
+            loaded, tasks, precision=precision, limits=limits, segment_config=rules, jobs=jobs, scheduler=scheduler,
             extras=Extras(overlay, embed, label_studio, label_studio_prefix),
             on_start=lambda task: progress.start(task.source),
             on_progress=lambda task, now, end, frames: progress.step(str(task.video), now, end, frames),

@@ -16,7 +16,7 @@ from genre_classifier.network.shares import failure, share_out
 from genre_classifier.run_folder.layout import ENCODER
 from genre_classifier.tagging.tasks import Extras, Settings, Task, is_done, make_stamp
 from preprocessing.child import Program
-from preprocessing.config import TIMEOUT_SECONDS
+from preprocessing.config import VideoLimits
 from preprocessing.errors import InputError
 from preprocessing.pool import answers, check_options
 
@@ -33,7 +33,7 @@ def tag_videos(
     *,
     chunk: int = SCORING_CHUNK,
     precision: Precision = "float32",
-    timeout: float = TIMEOUT_SECONDS,
+    limits: VideoLimits | None = None,
     segment_config: SegmentConfig | None = None,
     extras: Extras | None = None,
     jobs: int | None = 1,
@@ -46,7 +46,7 @@ def tag_videos(
 
     Parameters
     ----------
-    run, chunk, precision, timeout, segment_config
+    run, chunk, precision, limits, segment_config
         See `genre_classifier.tagging.tag.tag_trailer`.
     tasks : iterable of Task
         See `genre_classifier.tagging.tasks.plan_tasks`.
@@ -78,8 +78,10 @@ def tag_videos(
     WorkError
         If a file cannot be written, or the cluster does not answer.
     """
-    check_options(jobs=jobs, scheduler=scheduler, timeout=timeout)
-    settings = Settings(chunk, precision, timeout, segment_config or SegmentConfig(), extras or Extras())
+    check_options(jobs=jobs, scheduler=scheduler)
+    settings = Settings(
+        chunk, precision, limits or VideoLimits(), segment_config or SegmentConfig(), extras or Extras()
+    )
     made_with = settings.made_with(run.path)
     stamps: list[dict[str, Any] | InputError | None] = []  # None: done already
     tasks = list(tasks)

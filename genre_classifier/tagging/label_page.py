@@ -13,7 +13,7 @@ from genre_classifier.tagging.result import THUMBNAILS, Tags, Thumbnail
 from genre_classifier.tagging.scores import scores_table
 from genre_classifier.tagging.segments import to_segments, video_end
 from genre_classifier.tagging.viewer import viewer_html
-from preprocessing.config import TIMEOUT_SECONDS, ClipConfig
+from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.files import write_atomically
 from preprocessing.sampled import in_chunks, sampled_frames
 
@@ -28,7 +28,7 @@ def write_label_page(
     source: str,
     *,
     genres: Sequence[str],
-    timeout: float = TIMEOUT_SECONDS,
+    limits: VideoLimits | None = None,
     on_progress: Callable[[float, float, int], None] | None = None,
 ) -> None:
     """Read a video and write its page.
@@ -43,8 +43,8 @@ def write_label_page(
         What label tables call it.
     genres : sequence of str
         That it can be labelled with.
-    timeout : float
-        Seconds without a new frame after which the video is given up.
+    limits : VideoLimits, optional
+        What the video may cost.
     on_progress : callable, optional
         Called now and then with the time of the latest frame, that of the last one, and how many frames are read.
 
@@ -57,7 +57,7 @@ def write_label_page(
     """
     finder, count = CutFinder(), 0
     config = ClipConfig(frames=FRAMES, size=_SIZE)
-    with sampled_frames(video, config, timeout=timeout, thumbnails=THUMBNAILS, exact=False) as frames:
+    with sampled_frames(video, config, limits=limits, thumbnails=THUMBNAILS, exact=False) as frames:
         for read, pixels, anew in in_chunks(frames, _CHUNK_FRAMES):
             if anew:
                 finder.reset()

@@ -12,7 +12,7 @@ from genre_classifier.genres import genre_looks
 from genre_classifier.tagging.result import FEW_GENRES, Tags
 from genre_classifier.tagging.segments import frame_borders
 from genre_classifier.tagging.video_copies import Pictures, steady_pictures
-from preprocessing.config import TIMEOUT_SECONDS, CopyConfig
+from preprocessing.config import CopyConfig, VideoLimits
 from preprocessing.video import write_video
 
 # Text is unreadable on smaller frames: those are enlarged.
@@ -21,15 +21,15 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE, _GREY = (255, 255, 255), (165, 165, 165)
 
 
-def write_overlay(path: Path, tags: Tags, *, timeout: float = TIMEOUT_SECONDS) -> None:
+def write_overlay(path: Path, tags: Tags, *, limits: VideoLimits | None = None) -> None:
     """Write the copy, at a constant frame rate and in the video's own size. Atomic.
 
     Parameters
     ----------
     path : Path
     tags : Tags
-    timeout : float
-        Seconds without a new frame after which the video is given up.
+    limits : VideoLimits, optional
+        What the video may cost.
 
     Raises
     ------
@@ -38,7 +38,8 @@ def write_overlay(path: Path, tags: Tags, *, timeout: float = TIMEOUT_SECONDS) -
     WorkError
         If the copy cannot be written.
     """
-    with steady_pictures(tags.video, CopyConfig(fewest_rows=_FEWEST_ROWS), timeout=timeout) as (fps, pictures):
+    config = CopyConfig(fewest_rows=_FEWEST_ROWS)
+    with steady_pictures(tags.video, config, limits=limits) as (fps, pictures):
         write_video(path, _drawn(tags, pictures), fps)
 
 

@@ -19,7 +19,7 @@ from genre_classifier.network.streaming import ScoreStream, score_clip
 from genre_classifier.tagging.result import THUMBNAILS, Tags, Thumbnail
 from genre_classifier.tagging.scores import scores_table
 from genre_classifier.tagging.segments import to_segments, video_end
-from preprocessing.config import TIMEOUT_SECONDS
+from preprocessing.config import VideoLimits
 from preprocessing.prefetch import Prefetch
 from preprocessing.sampled import SampledFrames, in_chunks, sampled_frames
 
@@ -64,7 +64,7 @@ def iter_scores(
     *,
     chunk: int = SCORING_CHUNK,
     precision: Precision = "float32",
-    timeout: float = TIMEOUT_SECONDS,
+    limits: VideoLimits | None = None,
 ) -> Iterator[ScoredFrame]:
     """Yield the scores of a video while it is decoded, a chunk at a time.
 
@@ -74,8 +74,8 @@ def iter_scores(
         See `score_frames`.
     video : Path or str
         The file.
-    timeout : float
-        Seconds without a new frame after which the video is given up.
+    limits : VideoLimits, optional
+        What the video may cost.
 
     Yields
     ------
@@ -86,7 +86,7 @@ def iter_scores(
     InputError
         If the video cannot be read; the words are those of preprocessing.
     """
-    with sampled_frames(video, run.clip_config, timeout=timeout) as frames:
+    with sampled_frames(video, run.clip_config, limits=limits) as frames:
         yield from _scored(run, frames, chunk, precision)
 
 
@@ -96,7 +96,7 @@ def tag_trailer(
     *,
     chunk: int = SCORING_CHUNK,
     precision: Precision = "float32",
-    timeout: float = TIMEOUT_SECONDS,
+    limits: VideoLimits | None = None,
     segment_config: SegmentConfig | None = None,
     on_progress: Callable[[float, float], None] | None = None,
 ) -> Tags:
@@ -110,8 +110,8 @@ def tag_trailer(
         See `score_frames`.
     video : Path or str
         The file, of any length: memory stays constant.
-    timeout : float
-        Seconds without a new frame after which the video is given up.
+    limits : VideoLimits, optional
+        What the video may cost.
     segment_config : SegmentConfig, optional
         How scores become segments.
     on_progress : callable, optional
@@ -126,7 +126,7 @@ def tag_trailer(
     InputError
         If the video cannot be read; the words are those of preprocessing.
     """
-    with sampled_frames(video, run.clip_config, timeout=timeout, thumbnails=THUMBNAILS, exact=False) as frames:
+    with sampled_frames(video, run.clip_config, limits=limits, thumbnails=THUMBNAILS, exact=False) as frames:
         rows: list[ScoredFrame] = []
         finder = CutFinder()
         for row in _scored(run, frames, chunk, precision, finder):

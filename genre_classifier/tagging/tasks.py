@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from genre_classifier.config import ExportConfig, Precision, SegmentConfig
 from genre_classifier.run_folder.run import run_digest
+from preprocessing.config import VideoLimits
 from preprocessing.errors import InputError
 from preprocessing.files import read_json
 from preprocessing.video import check_file
@@ -83,7 +84,7 @@ class Settings:
 
     Attributes
     ----------
-    chunk, precision, timeout, segments
+    chunk, precision, limits, segments
         See `genre_classifier.tagging.tag.tag_trailer`.
     extras : Extras
         What is written beside the usual files.
@@ -91,18 +92,21 @@ class Settings:
 
     chunk: int
     precision: Precision
-    timeout: float
+    limits: VideoLimits
     segments: SegmentConfig
     extras: Extras
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold."""
-        return dataclasses.asdict(self) | {"segments": self.segments.to_dict()}
+        return dataclasses.asdict(self) | {"segments": self.segments.to_dict(), "limits": self.limits.to_dict()}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """Rebuild from `to_dict`."""
-        parts = {"segments": SegmentConfig.from_dict(fields["segments"]), "extras": Extras(**fields["extras"])}
+        parts = {
+            "limits": VideoLimits.from_dict(fields["limits"]), "segments": SegmentConfig.from_dict(fields["segments"]),
+            "extras": Extras(**fields["extras"]),
+        }  # fmt: skip
         return cls(**{**fields, **parts})
 
     def made_with(self, run: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from preprocessing.child import Child
-from preprocessing.config import TIMEOUT_SECONDS, CopyConfig
+from preprocessing.config import CopyConfig, VideoLimits
 from preprocessing.errors import InputError
 from preprocessing.readers import READER, copy_job
 from preprocessing.video import write_video
@@ -21,7 +21,7 @@ Pictures = Iterator[tuple[float, np.ndarray]]
 
 @contextmanager
 def steady_pictures(
-    video: Path, config: CopyConfig | None = None, *, timeout: float = TIMEOUT_SECONDS
+    video: Path, config: CopyConfig | None = None, *, limits: VideoLimits | None = None
 ) -> Iterator[tuple[float, Pictures]]:
     """Give a rate in frames per second, and the picture shown at each of its ticks; a reader process decodes.
 
@@ -30,8 +30,8 @@ def steady_pictures(
     video : Path
     config : CopyConfig, optional
         Rate and size.
-    timeout : float
-        Seconds without a new frame after which the video is given up.
+    limits : VideoLimits, optional
+        What the video may cost.
 
     Yields
     ------
@@ -44,10 +44,11 @@ def steady_pictures(
     InputError
         If the video cannot be read; also while iterating.
     """
+    limits = limits or VideoLimits()
     reader = Child(READER)
     try:
-        reader.ask(copy_job(video, config or CopyConfig()))
-        answers = _named(video, reader.answers(timeout))
+        reader.ask(copy_job(video, config or CopyConfig(), limits))
+        answers = _named(video, reader.answers(limits.timeout))
         clock = next(answers)
         yield clock["fps"], _pictures(answers, clock["start"], clock["fps"])
     finally:
@@ -76,14 +77,14 @@ EMBEDDED_ROWS = 240
 EMBEDDED_FPS = 25.0
 
 
-def embedded_copy(video: Path, *, timeout: float = TIMEOUT_SECONDS) -> bytes:
+def embedded_copy(video: Path, *, limits: VideoLimits | None = None) -> bytes:
     """Return the copy as a WebM file with VP8, which every browser plays.
 
     Parameters
     ----------
     video : Path
-    timeout : float
-        Seconds without a new frame after which the video is given up.
+    limits : VideoLimits, optional
+        What the video may cost.
 
     Raises
     ------
@@ -93,7 +94,7 @@ def embedded_copy(video: Path, *, timeout: float = TIMEOUT_SECONDS) -> bytes:
         If the copy cannot be written.
     """
     config = CopyConfig(most_fps=EMBEDDED_FPS, most_rows=EMBEDDED_ROWS)
-    with steady_pictures(video, config, timeout=timeout) as (fps, pictures), tempfile.TemporaryDirectory() as folder:
+    with steady_pictures(video, config, limits=limits) as (fps, pictures), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "copy.webm"
         write_video(path, (picture for _, picture in pictures), fps)
         return path.read_bytes()

@@ -11,11 +11,10 @@ from genre_classifier.tagging.result import Tags
 from genre_classifier.tagging.scores import write_scores
 from genre_classifier.tagging.segment_files import activitynet, label_studio, webvtt, write_segments
 from genre_classifier.tagging.tag import tag_trailer
-from genre_classifier.tagging.tasks import LABEL_STUDIO, OVERLAY, STAMP, Extras, Settings, Task
+from genre_classifier.tagging.tasks import LABEL_STUDIO, OVERLAY, STAMP, Settings, Task
 from genre_classifier.tagging.timeline import write_timeline
 from genre_classifier.tagging.video_copies import embedded_copy
 from genre_classifier.tagging.viewer import viewer_html
-from preprocessing.config import TIMEOUT_SECONDS
 from preprocessing.files import make_folder, remove_leftovers, write_atomically
 
 if TYPE_CHECKING:
@@ -58,17 +57,15 @@ def tag_video(
             on_progress(now, end, frames)
 
     tags = tag_trailer(
-        run, task.video, chunk=settings.chunk, precision=settings.precision, timeout=settings.timeout,
+        run, task.video, chunk=settings.chunk, precision=settings.precision, limits=settings.limits,
         segment_config=settings.segments, on_progress=count,
     )  # fmt: skip
-    write_tags(task, tags, stamp, settings.extras, timeout=settings.timeout)
+    write_tags(task, tags, stamp, settings)
 
 
-def write_tags(
-    task: Task, tags: Tags, stamp: dict[str, Any], extras: Extras, *, timeout: float = TIMEOUT_SECONDS
-) -> None:
+def write_tags(task: Task, tags: Tags, stamp: dict[str, Any], settings: Settings) -> None:
     """Write all files of one video, `tags.json` last."""
-    folder = task.folder
+    folder, extras, limits = task.folder, settings.extras, settings.limits
     make_folder(folder)
     for stale in (STAMP, OVERLAY, LABEL_STUDIO):
         (folder / stale).unlink(missing_ok=True)
@@ -84,8 +81,8 @@ def write_tags(
         write_atomically(folder / LABEL_STUDIO, text)
     write_timeline(folder / "timeline.png", tags)
     if extras.overlay:
-        write_overlay(folder / OVERLAY, tags, timeout=timeout)
-    copy = embedded_copy(tags.video, timeout=timeout) if extras.embed else None
+        write_overlay(folder / OVERLAY, tags, limits=limits)
+    copy = embedded_copy(tags.video, limits=limits) if extras.embed else None
     write_atomically(folder / "viewer.html", viewer_html(tags, folder, trailer=task.source, embedded=copy))
     facts = {
         "duration": tags.duration, "frames": len(tags.scores), "segments_found": len(tags.segments),

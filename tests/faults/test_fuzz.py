@@ -31,7 +31,7 @@ from genre_classifier.tagging.scores import read_scores, scores_table, write_sco
 from genre_classifier.tagging.summary import read_summary, write_index
 from preprocessing import preprocess_directory
 from preprocessing.clips import load_clip, load_times, read_clip_config, write_clip_config
-from preprocessing.config import ClipConfig
+from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.errors import InputError, WorkError
 from preprocessing.manifest import read_manifest
 from tests.exports.tags import tagged
@@ -287,7 +287,7 @@ def test_a_damaged_video_is_a_clip_or_a_row_that_says_why(
         (folder / f"{seed:06}{suffix}").write_bytes(damaged)
     tables = []
     for out in ("first", "second"):
-        table = preprocess_directory(folder, tmp_path / out, config=CLIPS, jobs=1, timeout=20)
+        table = preprocess_directory(folder, tmp_path / out, config=CLIPS, jobs=1, limits=VideoLimits(timeout=20))
         assert len(table) == count
         assert set(table["status"]) == {"ok", "failed"}
         for row in table.to_dict("records"):

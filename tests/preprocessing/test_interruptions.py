@@ -20,7 +20,7 @@ import pytest
 from preprocessing import preprocess_directory
 from preprocessing.child import Child
 from preprocessing.clips import clip_path
-from preprocessing.config import ClipConfig
+from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.errors import InputError, WorkError
 from preprocessing.manifest import read_manifest
 from preprocessing.readers import READER
@@ -115,7 +115,9 @@ def test_a_crash_costs_only_the_file_it_was_on(long_video: Path, tmp_path: Path)
 def test_a_reader_that_hangs_is_given_up(long_video: Path, tmp_path: Path) -> None:
     clips = tmp_path / "clips"
     with when_reading(clips, lambda: signal_reader(signal.SIGSTOP)):
-        manifest = preprocess_directory(long_video.parent, clips, config=CONFIG, jobs=1, timeout=2).set_index("source")
+        manifest = preprocess_directory(
+            long_video.parent, clips, config=CONFIG, jobs=1, limits=VideoLimits(timeout=2)
+        ).set_index("source")
     assert "no new frame for 2 seconds" in manifest.loc["cc.mkv", "error"]
     assert (manifest["status"] == "ok").sum() == 3
     assert not reader_processes()

@@ -11,7 +11,7 @@ import pytest
 
 from preprocessing import load_clip, preprocess_directory, preprocess_trailer
 from preprocessing.clips import clip_path, load_times, read_clip_config, times_path
-from preprocessing.config import ClipConfig
+from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.errors import InputError, WorkError
 from preprocessing.manifest import ok_rows, read_manifest
 from tests.folders import CONFIG, contents, make_trailers
@@ -92,21 +92,21 @@ def test_a_video_that_cannot_be_read_again_keeps_its_clip_and_its_id(
     (trailers / "c.mkv").symlink_to(stored)
     preprocess_directory(trailers, clips, config=CONFIG)
     before = contents(clips)
-    timeout = 60.0
+    limits = VideoLimits()
     with monkeypatch.context() as patch:
         if trouble in ("away", "a folder now"):
             stored.rename(hidden)
             if trouble == "a folder now":
                 stored.mkdir()
         elif trouble == "too slow":
-            timeout = 1e-6
+            limits = VideoLimits(timeout=1e-6)
         elif trouble == "the reader dies":
             patch.setattr("preprocessing.child.sys.executable", "/bin/false")
         elif os.geteuid() == 0:
             pytest.skip("root may read everything")
         else:
             stored.chmod(0)
-        manifest = preprocess_directory(trailers, clips, config=CONFIG, timeout=timeout).set_index("source")
+        manifest = preprocess_directory(trailers, clips, config=CONFIG, limits=limits).set_index("source")
     row = manifest.loc["c.mkv"]
     assert (row["status"], row["trailer_id"], row["frames"]) == ("ok", 1, 12)
     assert row["error"]

@@ -11,7 +11,7 @@ import pytest
 
 from genre_classifier.tagging.overlay import write_overlay
 from genre_classifier.tagging.video_copies import EMBEDDED_ROWS, embedded_copy, steady_pictures
-from preprocessing.config import CopyConfig
+from preprocessing.config import CopyConfig, VideoLimits
 from preprocessing.errors import InputError
 from preprocessing.fitting import fit_whole
 from tests.media import damage, flat_frames, reader_processes, write_media
@@ -95,9 +95,9 @@ def test_a_reader_that_dies_or_hangs_costs_one_copy(
     monkeypatch.setattr("preprocessing.child.sys.executable", str(stuck))
     tags = example_tags(write_media(tmp_path / "film.mkv", flat_frames(20)))
     with pytest.raises(InputError, match=rf"film\.mkv: {words}"):
-        write_overlay(tmp_path / "overlay.mp4", tags, timeout=1)
+        write_overlay(tmp_path / "overlay.mp4", tags, limits=VideoLimits(timeout=1))
     with pytest.raises(InputError, match=rf"film\.mkv: {words}"):
-        embedded_copy(tags.video, timeout=1)
+        embedded_copy(tags.video, limits=VideoLimits(timeout=1))
     assert not (tmp_path / "overlay.mp4").exists()
 
 
