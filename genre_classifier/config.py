@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field
 
 from genre_classifier.genres import GENRES, check_genres
+from preprocessing.files import MOST_BYTES
 from preprocessing.options import Count, NotNegative, Options, Positive, Seconds, Seed, Share, option, require
 
 Precision = Literal["float32", "bfloat16"]
@@ -37,6 +38,13 @@ _augmentation = partial(option, group="Augmentation")
 _splits = partial(option, group="Splits")
 _segments = partial(option, group="Segments")
 
+MAX_LABEL_MB = MOST_BYTES / 1e6
+MaxLabelMb = Annotated[
+    float,
+    _labels(
+        "A larger label file is refused; read, it takes up to forty times as much memory.", unit="MB", gt=0, le=100_000
+    ),
+]
 SCORING_CHUNK = 8  # frames scored at once
 PrecisionOption = Annotated[Precision, _computation("Of the convolutions; state and gates stay in float32.")]
 

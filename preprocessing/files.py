@@ -45,7 +45,7 @@ def shown(value: Any) -> str:
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def read_text(path: Path, expected: str, *, most_bytes: int = MOST_BYTES) -> str:
+def read_text(path: Path, expected: str, *, most_bytes: int = MOST_BYTES, raised_by: str = "") -> str:
     """Read a regular file of UTF-8 text; a byte order mark is dropped.
 
     Parameters
@@ -55,6 +55,8 @@ def read_text(path: Path, expected: str, *, most_bytes: int = MOST_BYTES) -> str
         For the message: what the file should be ("a manifest").
     most_bytes : int
         A larger file is refused unread.
+    raised_by : str
+        For the message: the option that allows larger ones, if there is one.
 
     Raises
     ------
@@ -78,7 +80,8 @@ def read_text(path: Path, expected: str, *, most_bytes: int = MOST_BYTES) -> str
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         refuse(why(error))
     if size > most_bytes:
-        refuse(f"{size / 1e6:.1f} MB; at most {most_bytes / 1e6:g} MB are read")
+        allowed = f"{most_bytes / 1e6:g} MB are read{raised_by and f' ({raised_by})'}"
+        refuse(f"{size / 1e6:.1f} MB; at most {allowed}")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -103,7 +106,11 @@ def read_json(path: Path, expected: str, *, most_bytes: int = MOST_BYTES) -> Any
     InputError
         As `read_text`; and if it is no JSON, holds numbers or strings that are none, or is nested too deeply.
     """
-    text = read_text(path, expected, most_bytes=most_bytes)
+    return parse_json(path, read_text(path, expected, most_bytes=most_bytes), expected)
+
+
+def parse_json(path: Path, text: str, expected: str) -> Any:
+    """Return what the text of a JSON file holds; path and `expected` are for the message: see `read_json`."""
     try:
         document = json.loads(text, parse_constant=_no_number, parse_float=finite, parse_int=whole)
         if re.search(r"\\u[dD][89a-fA-F]", text):  # maybe half of a surrogate pair

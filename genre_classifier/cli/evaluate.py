@@ -13,10 +13,11 @@ from genre_classifier.cli.config_options import (
     config_options,
     given,
     sharing_options,
+    value_option,
 )
 from genre_classifier.cli.output import say
 from genre_classifier.cli.run_path import RunPath
-from genre_classifier.config import EvaluationConfig
+from genre_classifier.config import MAX_LABEL_MB, EvaluationConfig, MaxLabelMb
 
 
 @click.command("evaluate", cls=GroupedCommand)
@@ -29,6 +30,7 @@ from genre_classifier.config import EvaluationConfig
 @click.option("--compare", "other", type=RunPath(),
               help="Another run, or its scores, on the same trailers.")  # fmt: skip
 @click.option("--tags", type=click.Path(path_type=Path), help="Folder that `tag` wrote, for links to its viewers.")
+@value_option("--max-label-mb", MaxLabelMb, default=MAX_LABEL_MB, group="")
 @config_options(EvaluationConfig(), only=("draws", "seed"), group="Computation")
 @click.option(
     "--rescore",
@@ -47,6 +49,7 @@ def command(
     other: Path | None,
     tags: Path | None,
     rescore: bool,
+    max_label_mb: float,
     card: bool,
     jobs: int | None,
     scheduler: str | None,
@@ -85,7 +88,18 @@ def command(
             bar.reset(total=frames)
 
         report, sentences = run_evaluation(
-            Request(run, clips, labels, out, scores=scores, split=split, other=other, tags=tags, rescore=rescore),
+            Request(
+                run,
+                clips,
+                labels,
+                out,
+                scores=scores,
+                split=split,
+                other=other,
+                tags=tags,
+                rescore=rescore,
+                max_label_mb=max_label_mb,
+            ),
             config=EvaluationConfig(**given(options, EvaluationConfig)),
             jobs=jobs,
             scheduler=scheduler,

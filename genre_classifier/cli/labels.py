@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from genre_classifier.cli.config_options import config_options, given, is_given
+from genre_classifier.cli.config_options import config_options, given, is_given, value_option
 from genre_classifier.cli.output import say
-from genre_classifier.config import ExportConfig
+from genre_classifier.config import MAX_LABEL_MB, ExportConfig, MaxLabelMb
 
 FORMATS = ("labels", "wide", "activitynet", "labelstudio", "dcase")
 
@@ -28,6 +28,7 @@ FORMATS = ("labels", "wide", "activitynet", "labelstudio", "dcase")
               "[default: the article's six]")  # fmt: skip
 @click.option("--genre-map", type=click.Path(path_type=Path), help="A table name,genre that adds to the known names.")
 @click.option("--unmapped-as-other", is_flag=True, help="Known names that stand for none of the genres become other.")
+@value_option("--max-label-mb", MaxLabelMb, default=MAX_LABEL_MB, group="")
 def command(
     sources: tuple[Path, ...],
     target: Path,
@@ -36,6 +37,7 @@ def command(
     genres: str | None,
     genre_map: Path | None,
     unmapped_as_other: bool,
+    max_label_mb: float,
     **options: Any,
 ) -> None:
     """Convert the label table IN to OUT, or join several into one; their formats are found out.
@@ -57,14 +59,16 @@ def command(
     from genre_classifier.genres import GENRE_MAP, GENRES, genre_list
 
     if genres == "auto":
-        named = tuple(dict.fromkeys(name for source in sources for name in common_genres(source)))
+        named = tuple(dict.fromkeys(name for source in sources for name in common_genres(source, max_mb=max_label_mb)))
     else:
         named = genre_list(genres) if genres else GENRES
     config = ExportConfig(**given(options, ExportConfig))
     known = read_genre_map(genre_map, named) if genre_map else GENRE_MAP
     fps = config.label_studio_fps if is_given("label_studio_fps") else None
-    rules: dict[str, Any] = {"genres": named, "genre_map": known, "unmapped_as_other": unmapped_as_other}
-    tables = [(source, read_labels(source, **rules, fps=fps)) for source in sources]
+    rules: dict[str, Any] = {
+        "genres": named, "genre_map": known, "unmapped_as_other": unmapped_as_other, "fps": fps, "max_mb": max_label_mb
+    }  # fmt: skip
+    tables = [(source, read_labels(source, **rules)) for source in sources]
     table = merge_labels(tables)
     spans = None
     if clips is not None:

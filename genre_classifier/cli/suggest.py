@@ -10,6 +10,7 @@ import click
 from genre_classifier.cli.config_options import sharing_options, value_option
 from genre_classifier.cli.output import say
 from genre_classifier.cli.run_path import RunPath
+from genre_classifier.config import MAX_LABEL_MB, MaxLabelMb
 from preprocessing.options import Count, option
 
 _COUNT = Annotated[Count | None, option("How many trailers; none: all that have no label.")]
@@ -23,6 +24,7 @@ _COUNT = Annotated[Count | None, option("How many trailers; none: all that have 
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
 @click.option("--tags", type=click.Path(path_type=Path), help="Folder that `tag` wrote, for links to its viewers.")
 @value_option("--count", _COUNT, default=None)
+@value_option("--max-label-mb", MaxLabelMb, default=MAX_LABEL_MB, group="")
 @sharing_options
 def command(
     run: Path,
@@ -31,6 +33,7 @@ def command(
     out: Path,
     tags: Path | None,
     count: int | None,
+    max_label_mb: float,
     jobs: int | None,
     scheduler: str | None,
 ) -> None:
@@ -53,8 +56,8 @@ def command(
             bar.reset(total=frames)
 
         suggest(
-            run, clips, out, labels=labels, tags=tags, count=count, jobs=jobs, scheduler=scheduler,
-            on_start=on_start, on_frames=bar.update,
+            run, clips, out, labels=labels, max_label_mb=max_label_mb, tags=tags, count=count, jobs=jobs,
+            scheduler=scheduler, on_start=on_start, on_frames=bar.update,
         )  # fmt: skip
     for name in (TABLE, PAGE):
         say(str(out / name))

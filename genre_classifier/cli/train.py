@@ -19,7 +19,7 @@ from genre_classifier.cli.config_options import (
 )
 from genre_classifier.cli.output import say
 from genre_classifier.cli.run_path import RunPath
-from genre_classifier.config import ModelConfig, TrainingConfig
+from genre_classifier.config import MAX_LABEL_MB, MaxLabelMb, ModelConfig, TrainingConfig
 from genre_classifier.presets import PRESETS
 from preprocessing.options import Count, option
 
@@ -71,6 +71,7 @@ class _Command(GroupedCommand):
               help="Known names that stand for none of the genres become other.")  # fmt: skip
 @click.option("--skip-unknown", cls=GroupedOption, group="Labels", is_flag=True,
               help="Count labels of unknown trailers instead of refusing them.")  # fmt: skip
+@value_option("--max-label-mb", MaxLabelMb, default=MAX_LABEL_MB)
 @click.option("--splits", "splits_file", cls=GroupedOption, group="Splits", type=click.Path(path_type=Path),
               help="A splits.csv to use, not draw, splits.")  # fmt: skip
 @click.option("--workers", cls=GroupedOption, group="Several machines", metavar="HOST:PORT,...",
@@ -94,6 +95,7 @@ def command(
     genre_map: Path | None,
     unmapped_as_other: bool,
     skip_unknown: bool,
+    max_label_mb: float,
     resume: bool,
     overwrite: bool,
     start: Path | None,
@@ -146,7 +148,8 @@ def command(
         base = PRESETS[preset]
         model_config, training_config = base.model, base.training
     if genres:
-        own = common_genres(labels, min_trailers=min_trailers) if genres == "auto" else genre_list(genres)
+        auto = genres == "auto"
+        own = common_genres(labels, min_trailers=min_trailers, max_mb=max_label_mb) if auto else genre_list(genres)
         model_config = dataclasses.replace(model_config, genres=own)
     model_config = dataclasses.replace(model_config, **given(options, ModelConfig))
     training_config = dataclasses.replace(training_config, **given(options, TrainingConfig))
@@ -155,6 +158,7 @@ def command(
         genres=model_config.genres,
         genre_map=read_genre_map(genre_map, model_config.genres) if genre_map else GENRE_MAP,
         unmapped_as_other=unmapped_as_other,
+        max_mb=max_label_mb,
     )
     with TrainingProgress(training_config.epochs) as progress:
         trained = train(

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from genre_classifier.config import ExportConfig
+from genre_classifier.config import MAX_LABEL_MB, ExportConfig
 from genre_classifier.dataset.label_elan import read_elan
 from genre_classifier.dataset.label_json import (
     activitynet_json,
@@ -52,7 +52,7 @@ WRITERS: dict[str, Callable[[pd.DataFrame, Spans | None, ExportConfig], str]] = 
 }
 
 
-def read_table(path: Path, *, fps: float | None = None) -> pd.DataFrame:
+def read_table(path: Path, *, fps: float | None = None, max_mb: float = MAX_LABEL_MB) -> pd.DataFrame:
     """Read any of the formats.
 
     Parameters
@@ -60,16 +60,18 @@ def read_table(path: Path, *, fps: float | None = None) -> pd.DataFrame:
     path : Path
     fps : float, optional
         Frames per second of Label Studio's tasks that do not say theirs; unless given, what it assumes is logged.
+    max_mb : float
+        Megabytes; a larger file is refused unread.
 
     Raises
     ------
     InputError
         If the file cannot be read or is of no known format, or a field has the wrong type; names the file and row.
     """
-    text = read_text(path, EXPECTED)
+    text = read_text(path, EXPECTED, most_bytes=int(max_mb * 1e6), raised_by="--max-label-mb")
     first = text.lstrip("\ufeff \t\r\n")[:1]
     if first in ("{", "["):
-        rows = list(read_documents(path, fps=fps))
+        rows = list(read_documents(path, text, fps=fps))
     else:
         rows = list(read_elan(path) if first == "<" else read_delimited(path, text))
     table = pd.DataFrame([(*row, *[None] * (len(COLUMNS) - len(row))) for row in rows], columns=list(COLUMNS))

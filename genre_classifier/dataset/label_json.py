@@ -25,22 +25,25 @@ from genre_classifier.dataset.label_rows import (
 )
 from genre_classifier.genres import GENRES
 from preprocessing.errors import InputError
-from preprocessing.files import read_json, shown
+from preprocessing.files import parse_json, shown
 
 logger = logging.getLogger(__name__)
 
 
-def read_documents(path: Path, *, fps: float | None) -> Iterator[Row]:
+def read_documents(path: Path, text: str, *, fps: float | None) -> Iterator[Row]:
     """Read a list of Label Studio tasks, or ActivityNet's object of annotations or results.
 
     Parameters
     ----------
     path : Path
+        For messages.
+    text : str
+        What the file holds.
     fps : float or None
         Frames per second of Label Studio's tasks that do not say theirs; None: what Label Studio assumes, which is
         logged.
     """
-    document = read_json(path, EXPECTED)
+    document = parse_json(path, text, EXPECTED)
     if isinstance(document, list):
         yield from _read_label_studio(path, document, fps)
     elif "database" in document or "results" in document:

@@ -24,7 +24,7 @@ from urllib.parse import unquote
 import numpy as np
 import pandas as pd
 
-from genre_classifier.config import ExportConfig
+from genre_classifier.config import MAX_LABEL_MB, ExportConfig
 from genre_classifier.dataset import label_formats
 from genre_classifier.genres import GENRE_MAP, GENRES, OTHER, canonical_genre, check_genres, genre_name
 from preprocessing.errors import InputError
@@ -44,6 +44,7 @@ def read_labels(
     genre_map: Mapping[str, str | None] = GENRE_MAP,
     unmapped_as_other: bool = False,
     fps: float | None = None,
+    max_mb: float = MAX_LABEL_MB,
 ) -> pd.DataFrame:
     """Read a label table in any of the known formats, found out from the file's name and content.
 
@@ -60,6 +61,8 @@ def read_labels(
         Such names become `other` instead, which must be one of the genres.
     fps : float, optional
         Frames per second of Label Studio's tasks that do not say theirs; unless given, what it assumes is logged.
+    max_mb : float
+        Megabytes; a larger file is refused unread.
 
     Returns
     -------
@@ -72,7 +75,7 @@ def read_labels(
         Naming the file and row: an unknown genre, a text where seconds belong, an end that is not after its start, a
         trailer with both intervals and weak labels, a file of no known format.
     """
-    raw = label_formats.read_table(path, fps=fps)
+    raw = label_formats.read_table(path, fps=fps, max_mb=max_mb)
     if unmapped_as_other and OTHER not in genres:
         raise InputError(f"expected `{OTHER}` among the genres to take others as, found {_listed(genres)}")
     found, unmapped, unknown = [], Counter[str](), dict[str, str]()
@@ -140,7 +143,7 @@ def only_checked(labels: pd.DataFrame) -> pd.DataFrame:
     return labels[labels["checked"]].drop(columns="checked")
 
 
-def common_genres(path: Path, *, min_trailers: int = 1) -> tuple[str, ...]:
+def common_genres(path: Path, *, min_trailers: int = 1, max_mb: float = MAX_LABEL_MB) -> tuple[str, ...]:
     """Return the genres of a label table, by their own names, that enough trailers show.
 
     Parameters
@@ -149,6 +152,8 @@ def common_genres(path: Path, *, min_trailers: int = 1) -> tuple[str, ...]:
         In any format of `read_labels`.
     min_trailers : int
         Fewest trailers that show a genre.
+    max_mb : float
+        Megabytes; a larger file is refused unread.
 
     Returns
     -------
@@ -161,7 +166,7 @@ def common_genres(path: Path, *, min_trailers: int = 1) -> tuple[str, ...]:
         If the file cannot be read, or no genre, or more than a run can have, is shown by enough trailers.
     """
     # Names do not depend on the rate.
-    raw = label_formats.read_table(path, fps=ExportConfig.label_studio_fps)
+    raw = label_formats.read_table(path, fps=ExportConfig.label_studio_fps, max_mb=max_mb)
     trailers = raw.groupby(raw["genre"].map(genre_name))["trailer"].nunique()
     genres: list[str] = []
     rare: list[str] = []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from genre_classifier.config import EvaluationConfig
+from genre_classifier.config import MAX_LABEL_MB, EvaluationConfig
 from genre_classifier.dataset.labels import labels_for_trailers, only_checked, read_labels
 from genre_classifier.evaluation import comparison, sentences
 from genre_classifier.evaluation.document import About
@@ -57,6 +57,8 @@ class Request:
         Folder that `tag` wrote.
     rescore : bool
         Score even if the scores in `out` are up to date.
+    max_label_mb : float
+        Megabytes; larger labels are refused unread.
     """
 
     run: Path | None
@@ -68,6 +70,7 @@ class Request:
     other: Path | None = None
     tags: Path | None = None
     rescore: bool = False
+    max_label_mb: float = MAX_LABEL_MB
 
 
 def run_evaluation(
@@ -105,7 +108,7 @@ def run_evaluation(
         stored = find_score_folder(request.other) is not None
         other = read_score_folder(request.other) if stored else _run(request.other, request.clips)
         comparison.shared_genres(first.genres, other.genres)  # if there are none, it is said before scoring
-    labels = _labels(request.labels, first.genres, known=(other or first).genres)
+    labels = _labels(request, first.genres, known=(other or first).genres)
     make_folder(request.out)  # not after the scoring of all trailers
 
     def score(run: Run, trailers: Sequence[Trailer], name: str, only: Sequence[Trailer] | None = None) -> ScoreFolder:
@@ -142,7 +145,7 @@ def run_evaluation(
         if not isinstance(other, ScoreFolder):
             own = trailers
             if other.genres != first.genres:
-                own = _trailers(request, _labels(request.labels, other.genres, known=first.genres), other.genres)
+                own = _trailers(request, _labels(request, other.genres, known=first.genres), other.genres)
             other = score(other, own, _OTHER_FOLDER, [one for one in trailers if one.source in folder.scores])
         evaluation, compared = _compare(folder, evaluation, other, labels, config)
         if set(folder.genres) != set(other.genres):
@@ -183,10 +186,11 @@ def _run(path: Path | None, clips: Path | None) -> Run:
     return load_run(path)
 
 
-def _labels(path: Path, genres: Sequence[str], *, known: Sequence[str]) -> pd.DataFrame:
+def _labels(request: Request, genres: Sequence[str], *, known: Sequence[str]) -> pd.DataFrame:
     """Read labels of these genres; names that are known otherwise are left out, not refused."""
     names = (name for genre in known for name in (genre, genre.replace("-", " ")))
-    return only_checked(read_labels(path, genres=genres, genre_map=dict.fromkeys(names) | GENRE_MAP))
+    genre_map = dict.fromkeys(names) | GENRE_MAP
+    return only_checked(read_labels(request.labels, genres=genres, genre_map=genre_map, max_mb=request.max_label_mb))
 
 
 def _trailers(request: Request, labels: pd.DataFrame, genres: Sequence[str]) -> list[Trailer]:

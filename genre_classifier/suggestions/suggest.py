@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from genre_classifier.config import MAX_LABEL_MB
 from genre_classifier.dataset.frame_features import colour_histograms, movement
 from genre_classifier.dataset.label_formats import read_table
 from genre_classifier.dataset.labels import labels_for_trailers
@@ -43,6 +44,7 @@ def suggest(
     out: Path,
     *,
     labels: Path | None = None,
+    max_label_mb: float = MAX_LABEL_MB,
     tags: Path | None = None,
     count: int | None = None,
     jobs: int | None = 1,
@@ -63,6 +65,8 @@ def suggest(
     labels : Path, optional
         What is labelled, in any format of `genre_classifier.dataset.labels.read_labels`, whatever its genres; if not
         given, what the run's `splits.csv` names.
+    max_label_mb : float
+        Megabytes; a larger file of labels is refused unread.
     tags : Path, optional
         Folder that `tag` wrote, for links to its viewers.
     count : int, optional
@@ -86,7 +90,7 @@ def suggest(
     trailers = load_unlabelled(clips, genres=run.genres)
     split_of = split_of_trailers(run, trailers)
     seen = {trailer_id for trailer_id, split in split_of.items() if split is not None}
-    known = seen if labels is None else _labelled(labels, clips)
+    known = seen if labels is None else _labelled(labels, clips, max_label_mb)
     waiting = [trailer for trailer in trailers if trailer.trailer_id not in known]
     labelled = [trailer for trailer in trailers if trailer.trailer_id in known]
     if not waiting:
@@ -115,9 +119,10 @@ def suggest(
     return table
 
 
-def _labelled(labels: Path, clips: Path) -> set[int]:
+def _labelled(labels: Path, clips: Path, max_mb: float) -> set[int]:
     """Return the ids of the trailers that a label file names, whatever genres it gives them."""
-    return set(labels_for_trailers(read_table(labels), read_manifest(clips), skip_unknown=True, quiet=True))
+    table = read_table(labels, max_mb=max_mb)
+    return set(labels_for_trailers(table, read_manifest(clips), skip_unknown=True, quiet=True))
 
 
 def _ranked(

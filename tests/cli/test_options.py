@@ -215,3 +215,15 @@ def test_what_is_no_file_and_no_folder_is_refused_everywhere(attempt, tmp_path, 
         assert Path("fifo").is_fifo()
     left = {path.name for path in tmp_path.iterdir()} - before
     assert left <= {"out"}
+
+
+@pytest.mark.parametrize("line", ["labels labels.csv out.csv", "labels labels.csv out.csv --genres auto",
+                                  "train clips labels.csv out", "evaluate run clips labels.csv --out out"])  # fmt: skip
+def test_the_largest_label_file_is_an_option_wherever_one_is_read(attempt, tmp_path, capsys, line):
+    size = (tmp_path / "labels.csv").stat().st_size
+    assert cli._run([*line.split(), f"--max-label-mb={(size - 1) / 1e6}"]) == 2
+    error = capsys.readouterr().err
+    assert "labels.csv: expected a label table" in error
+    assert "(--max-label-mb)" in error
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out.csv").exists()

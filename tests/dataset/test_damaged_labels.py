@@ -154,6 +154,10 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
         InputError, match=rf"labels\.csv: expected a label table.*200.0 MB.*at most {MOST_BYTES // 10**6}"
     ):
         read_labels(path)
+    with pytest.raises(InputError, match=r"200\.0 MB; at most 199\.5 MB are read \(--max-label-mb\)"):
+        read_labels(path, max_mb=199.5)
+    with pytest.raises(InputError, match="a NUL"):  # it was read
+        read_labels(path, max_mb=200)
 
 
 @pytest.mark.parametrize(

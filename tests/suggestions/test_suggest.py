@@ -96,6 +96,8 @@ def test_labels_take_the_place_of_the_splits_and_nothing_is_scored_twice(folder,
     assert set(table["trailer_id"]) == {0, 1, 3, 4, 5, 6}
     with pytest.raises(InputError, match=r"labels\.csv.*--labels"):
         suggest(folder / "run", folder / "clips", out, labels=labels_of(labels, *NAMES))
+    with pytest.raises(InputError, match=r"at most 1e-05 MB are read \(--max-label-mb\)"):
+        suggest(folder / "run", folder / "clips", out, labels=labels_of(labels, NAMES[2]), max_label_mb=1e-5)
 
 
 def test_without_a_labelled_clip_the_first_has_no_distance(folder, tmp_path, caplog):
