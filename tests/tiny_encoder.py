@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 SIZE, CHANNELS = 20, 6  # of its frames, and of its maps, 5 x 5
@@ -22,4 +23,17 @@ def write_encoder(path: Path, *, seed: int = 1) -> Path:
         ]
     )
     network.save(path)
+    return path
+
+
+def write_huge(path: Path) -> Path:
+    """Write the same network to a file that gives its last layer ten billion filters, of which it holds none."""
+    write_encoder(path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    last = f'"filters": {CHANNELS}'.encode()
+    members["config.json"] = members["config.json"].replace(last, b'"filters": 10000000000')
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
     return path

@@ -32,7 +32,7 @@ from genre_classifier.moving_squares.predictor import (
 from genre_classifier.network.memory import BASE_BYTES, FLOAT, available_bytes
 from genre_classifier.run_folder.checkpoints import load_checkpoint, save_checkpoint
 from genre_classifier.run_folder.layout import CONFIG, HISTORY, MODEL
-from genre_classifier.run_folder.model_file import save_model
+from genre_classifier.run_folder.model_file import read_model, save_model
 from preprocessing.errors import InputError, WorkError
 from preprocessing.files import make_folder, read_json, shown, write_atomically
 
@@ -193,7 +193,7 @@ def _trained(
     seen = config.samples - config.unseen
     noisy, shifted = generate_movies(seen, config.frames, seed=(config.seed, _SEEN), config=config)
     rows = train_predictor(model, noisy, shifted, config=config, history=rows, on_step=on_step, on_epoch=keep)
-    return keras.saving.load_model(folder / MODEL), rows
+    return read_model(folder / MODEL), rows
 
 
 def _best(rows: list[HistoryRow]) -> int:

@@ -24,6 +24,7 @@ from keras import ops
 
 from genre_classifier.config import EncoderConfig
 from genre_classifier.network.backend import Tensor, program
+from genre_classifier.network.keras_file import load_network
 from genre_classifier.network.layers import PACKAGE
 from genre_classifier.network.memory import BASE_BYTES, FLOAT
 from preprocessing.errors import InputError
@@ -273,11 +274,7 @@ def _read(path: str) -> tuple[keras.Model, str]:
         raise InputError(f"{path}: {expected}, found {found}")
     if not zipfile.is_zipfile(path):  # of which Keras would say that it is not there
         raise InputError(f"{path}: {expected}, found no such archive, or half of one")
-    try:
-        network = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # zipfile, json, h5py and Keras each have errors of their own for damage
-        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-        raise InputError(f"{path}: {expected}, found: {shown(reason)}") from error
+    network = load_network(Path(path), expected)
     shapes = getattr(network, "input_shape", None)
     if not isinstance(shapes, tuple) or len(shapes) != 4 or shapes[-1] != 3 or None in shapes[1:]:
         raise InputError(f"{path}: {expected} that takes (rows, cols, 3), found one that takes {shapes}")

@@ -24,6 +24,9 @@ from preprocessing.errors import InputError, WorkError
 # x86-64, oneDNN on): `train` and scoring of the article's network peaked at this much more than the rest of the sum.
 BASE_BYTES = 1.1e9
 FLOAT = 4
+# Of an unpacked `.keras` file: weights, the optimizer's two moments, and a margin; beside them biases and scales, the
+# description of the layers and the overhead of HDF5, for the largest networks that are of use.
+_FILE_COPIES, _FILE_OVERHEAD = 4, 64e6
 GROUP = 12  # chunks between stored states: see genre_classifier.network.training_step
 # Whole maps of the first layer that are alive beside those that are kept: of the gates, and of gradients.
 SCORING_COPIES, TRAINING_COPIES = 3.0, 10.0
@@ -75,6 +78,11 @@ def weight_bytes(config: ModelConfig) -> float:
     total = sum(config.kernel_size**2 * (one.inputs + one.filters) * 4 * one.filters for one in shared)
     total += config.kernel_size**2 * (branches.inputs + config.branch_filters) * 4 * branches.filters
     return (total + _dense_weights(config) + _reduction_weights(config)) * FLOAT
+
+
+def file_bytes(weights: float) -> float:
+    """Return how large a network's unpacked `.keras` file can be at most, given the bytes of its weights."""
+    return _FILE_COPIES * weights + _FILE_OVERHEAD
 
 
 def frame_multiplications(config: ModelConfig) -> float:

@@ -145,13 +145,13 @@ def read_state(run: Path, epoch: int) -> State:
     return state
 
 
-def load_checkpoint(run: Path, *, limit: float | None = None) -> tuple[Any, State] | None:
+def load_checkpoint(run: Path, *, limit: float = math.inf) -> tuple[Any, State] | None:
     """Load the newest good checkpoint.
 
     Parameters
     ----------
     run : Path
-    limit : float, optional
+    limit : float
         See `genre_classifier.run_folder.model_file.read_model`.
 
     Returns

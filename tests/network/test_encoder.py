@@ -14,7 +14,7 @@ from genre_classifier.config import EncoderConfig
 from genre_classifier.network.encoder import BATCH, Encoder, build_encoder, cell_weights, read_encoder
 from preprocessing.errors import InputError
 from tests.network.test_model import clip_of
-from tests.tiny_encoder import CHANNELS, SIZE, write_encoder
+from tests.tiny_encoder import CHANNELS, SIZE, write_encoder, write_huge
 
 FRAMES = clip_of(BATCH + 3, SIZE, SIZE)
 
@@ -157,6 +157,33 @@ def test_what_is_no_encoder_is_refused(config, tmp_path):
         assert "\n" not in str(raised.value)
     with pytest.raises(InputError, match="expected an encoder of this package"):
         read_encoder(tmp_path / "flat.keras")
+
+
+def test_a_network_that_is_huge_in_a_small_file_is_refused_before_it_is_made(config, tmp_path, monkeypatch):
+    monkeypatch.setattr("keras.saving.load_model", lambda *_, **__: pytest.fail("it was made"))
+    huge = write_huge(tmp_path / "huge.keras")
+    assert huge.stat().st_size < 100_000
+    expected = r"huge\.keras: .* found the description of one of 1480000 MB, more than there is room for \(\d+ MB are"
+    with pytest.raises(InputError, match=expected):
+        read_encoder(huge)
+    with pytest.raises(InputError, match=expected):
+        build_encoder(dataclasses.replace(config, encoder=str(huge)), SIZE, SIZE)
+    with keras.StatelessScope():
+        pass  # at whose end Keras makes what was put off anywhere before
+
+
+def test_any_network_may_be_an_encoder_whatever_its_layers_and_however_it_was_saved(config, tmp_path):
+    pixels = keras.Input((SIZE, SIZE, 3))
+    normal = keras.layers.Normalization(mean=[1.0, 2, 3], variance=[1.0, 2, 3])
+    maps = keras.layers.Dropout(0.5)(keras.layers.RandomFlip()(normal(pixels)))
+    inside = keras.Sequential(
+        [keras.layers.SpectralNormalization(keras.layers.Conv2D(4, 3)), keras.layers.GroupNormalization(2)]
+    )
+    network = keras.Model(pixels, inside(maps))
+    network.compile("adam", "mse")
+    network.optimizer.build(network.trainable_variables)
+    network.save(tmp_path / "own.keras")
+    assert build_encoder(dataclasses.replace(config, encoder=str(tmp_path / "own.keras")), SIZE, SIZE).channels == 4
 
 
 def test_maps_that_are_no_numbers_are_refused():

@@ -27,6 +27,7 @@ from preprocessing.clips import write_clip_config
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError, WorkError
 from tests.notes import logged
+from tests.tiny_encoder import write_huge
 from tests.tiny_run import make_run
 from tests.trailers import TINY
 
@@ -276,6 +277,13 @@ def test_a_network_too_large_is_refused_before_it_is_made(run, both, monkeypatch
         document["model"]["branch_filters"] = 100_000
         (run / "config.json").write_text(json.dumps(document))
     with pytest.raises(InputError, match=r"model\.keras: .* found the description of one of \d+ MB, more than"):
+        _ = load_run(run).model
+
+
+def test_a_large_network_of_another_kind_is_refused_before_it_is_made(run, monkeypatch):
+    monkeypatch.setattr("keras.saving.load_model", lambda *_, **__: pytest.fail("it was made"))
+    write_huge(run / "model.keras")
+    with pytest.raises(InputError, match=r"model\.keras: .* found the description of one of 1480000 MB, more than"):
         _ = load_run(run).model
 
 
