@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -26,7 +26,7 @@ from genre_classifier.config import EncoderConfig
 from genre_classifier.network.backend import Tensor, program
 from genre_classifier.network.keras_file import load_network
 from genre_classifier.network.layers import PACKAGE
-from genre_classifier.network.memory import BASE_BYTES, FLOAT
+from genre_classifier.network.memory import BASE_BYTES, FLOAT, available_bytes
 from preprocessing.errors import InputError
 from preprocessing.files import atomic_path, shown
 
@@ -142,8 +142,27 @@ class Encoder:
     @property
     def bytes_needed(self) -> float:
         """Return about how much memory a process takes that encodes with it."""
+        return BASE_BYTES + FLOAT * 2 * self.network.count_params() + self._maps_bytes
+
+    @property
+    def _maps_bytes(self) -> float:
         largest = max(math.prod(shape[1:]) for shape in _output_shapes(self.network))
-        return BASE_BYTES + FLOAT * (2 * self.network.count_params() + COPIES * BATCH * largest)
+        return FLOAT * COPIES * BATCH * largest
+
+    def require_room(self, name: str) -> Self:
+        """Return it; refuse one whose maps take more memory than there is, which few weights can make.
+
+        Raises
+        ------
+        InputError
+            With the name.
+        """
+        if (needed := self._maps_bytes) > (free := available_bytes()):
+            raise InputError(
+                f"{name}: expected an image network that fits into memory, found one whose maps take "
+                f"{needed / 1e6:.0f} MB ({free / 1e6:.0f} MB are free)"
+            )
+        return self
 
     def save(self, path: Path) -> None:
         """Write it to a `.keras` file, whole or not at all; see `read_encoder`."""
@@ -232,7 +251,7 @@ def build_encoder(config: EncoderConfig, rows: int, cols: int) -> Encoder:
     Raises
     ------
     InputError
-        If there is no such network or layer, its weights cannot be had, or it is no image network.
+        If there is no such network or layer, its weights cannot be had, it is no image network, or too large.
     """
     name = str(config.encoder)
     network, wanted = _read(name) if name.endswith(".keras") else _of_applications(name)
@@ -256,7 +275,7 @@ def build_encoder(config: EncoderConfig, rows: int, cols: int) -> Encoder:
     if config.motion_size:
         grey = GreyCells(config.encoder_cells, config.motion_size, name="grey")(pixels)
         encoded = keras.layers.Concatenate(name="encoded")([encoded, grey])
-    return Encoder(keras.Model(pixels, encoded, name="encoder"))
+    return Encoder(keras.Model(pixels, encoded, name="encoder")).require_room(name)
 
 
 def read_encoder(path: Path) -> Encoder:
@@ -264,7 +283,7 @@ def read_encoder(path: Path) -> Encoder:
     network, _ = _read(str(path))
     if not any(isinstance(layer, CellMeans) for layer in network.layers):
         raise InputError(f"{path}: expected an encoder of this package, found another image network")
-    return Encoder(network)
+    return Encoder(network).require_room(str(path))
 
 
 def _read(path: str) -> tuple[keras.Model, str]:

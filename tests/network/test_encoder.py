@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genre_classifier.config import EncoderConfig
-from genre_classifier.network.encoder import BATCH, Encoder, build_encoder, cell_weights, read_encoder
+from genre_classifier.network.encoder import BATCH, CellMeans, Encoder, build_encoder, cell_weights, read_encoder
 from preprocessing.errors import InputError
 from tests.network.test_model import clip_of
 from tests.tiny_encoder import CHANNELS, SIZE, write_encoder, write_huge
@@ -170,6 +170,17 @@ def test_a_network_that_is_huge_in_a_small_file_is_refused_before_it_is_made(con
         build_encoder(dataclasses.replace(config, encoder=str(huge)), SIZE, SIZE)
     with keras.StatelessScope():
         pass  # at whose end Keras makes what was put off anywhere before
+
+
+def test_a_network_whose_maps_are_huge_is_refused_before_they_are_made(config, tmp_path):
+    small = keras.Sequential([keras.Input((SIZE, SIZE, 3)), keras.layers.UpSampling2D(100_000)])
+    small.save(tmp_path / "maps.keras")
+    with pytest.raises(InputError, match=r"maps\.keras: .* fits into memory, found one whose maps take 1536000000 MB"):
+        build_encoder(dataclasses.replace(config, encoder=str(tmp_path / "maps.keras")), SIZE, SIZE)
+    deep = keras.Sequential([keras.Input((SIZE, SIZE, 3)), keras.layers.UpSampling2D(100_000), CellMeans(2)])
+    deep.save(tmp_path / "deep.keras")
+    with pytest.raises(InputError, match=r"deep\.keras: .* fits into memory"):
+        read_encoder(tmp_path / "deep.keras")
 
 
 def test_any_network_may_be_an_encoder_whatever_its_layers_and_however_it_was_saved(config, tmp_path):
