@@ -9,10 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import re
-import sys
-import zipfile
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +20,7 @@ from keras import ops
 
 from genre_classifier.config import EncoderConfig
 from genre_classifier.network.backend import Tensor, program
-from genre_classifier.network.keras_file import load_network
+from genre_classifier.network.image_networks import application_network, read_image_network, scaling_weights
 from genre_classifier.network.layers import PACKAGE
 from genre_classifier.network.memory import BASE_BYTES, FLOAT, available_bytes
 from preprocessing.errors import InputError
@@ -254,7 +250,7 @@ def build_encoder(config: EncoderConfig, rows: int, cols: int) -> Encoder:
         If there is no such network or layer, its weights cannot be had, it is no image network, or too large.
     """
     name = str(config.encoder)
-    network, wanted = _read(name) if name.endswith(".keras") else _of_applications(name)
+    network, wanted = (read_image_network(Path(name)), "none") if name.endswith(".keras") else application_network(name)
     scaling = wanted if config.encoder_scaling == "auto" else config.encoder_scaling
     maps = _maps_of(network, name, config.encoder_layer)
     if min(maps.shape[1:3]) < config.encoder_cells:
@@ -270,7 +266,7 @@ def build_encoder(config: EncoderConfig, rows: int, cols: int) -> Encoder:
     if scaling != "none":
         scale = keras.layers.Conv2D(3, 1, name="scale")
         scaled = scale(scaled)
-        scale.set_weights(_affine(scaling))
+        scale.set_weights(scaling_weights(scaling))
     encoded = CellMeans(config.encoder_cells, name="cells")(body(scaled))
     if config.motion_size:
         grey = GreyCells(config.encoder_cells, config.motion_size, name="grey")(pixels)
@@ -280,69 +276,10 @@ def build_encoder(config: EncoderConfig, rows: int, cols: int) -> Encoder:
 
 def read_encoder(path: Path) -> Encoder:
     """Read what `Encoder.save` wrote; InputError if it is no encoder."""
-    network, _ = _read(str(path))
+    network = read_image_network(path)
     if not any(isinstance(layer, CellMeans) for layer in network.layers):
         raise InputError(f"{path}: expected an encoder of this package, found another image network")
     return Encoder(network).require_room(str(path))
-
-
-def _read(path: str) -> tuple[keras.Model, str]:
-    expected = "expected an image network (.keras)"
-    if not Path(path).is_file():
-        found = "a folder" if Path(path).is_dir() else "no such file"
-        raise InputError(f"{path}: {expected}, found {found}")
-    if not zipfile.is_zipfile(path):  # of which Keras would say that it is not there
-        raise InputError(f"{path}: {expected}, found no such archive, or half of one")
-    network = load_network(Path(path), expected)
-    shapes = getattr(network, "input_shape", None)
-    if not isinstance(shapes, tuple) or len(shapes) != 4 or shapes[-1] != 3 or None in shapes[1:]:
-        raise InputError(f"{path}: {expected} that takes (rows, cols, 3), found one that takes {shapes}")
-    return network, "none"
-
-
-def _of_applications(name: str) -> tuple[keras.Model, str]:
-    build = getattr(keras.applications, name, None)
-    known = sorted(word for word in dir(keras.applications) if word[0].isupper())
-    if not (callable(build) and name in known):
-        raise InputError(
-            f"encoder {shown(name)}: expected a .keras file, or a name of keras.applications ({', '.join(known)})"
-        )
-    try:
-        network = build(include_top=False, weights="imagenet", input_shape=_usual_size(build))
-    except Exception as error:  # of the network, the server, or the file that came: keras has no kind of its own
-        url = next(iter(re.findall(r"https?://\S+", str(error))), "")
-        home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))  # where keras.utils.get_file keeps files
-        file = url.rstrip(":.,").rsplit("/", 1)[-1] or "its weights"
-        raise InputError(
-            f"encoder {name}: its weights could not be had from {url.rstrip(':.,') or shown(str(error))}; put {file} "
-            f"into {home / 'models'}, or name a .keras file"
-        ) from error
-    return network, _mode_of(build)
-
-
-def _usual_size(build: Callable[..., Any]) -> tuple[int, int, int]:
-    """Return the size that a network of keras.applications was trained on: that of its architecture with its top."""
-    shape = build(weights=None).input_shape
-    return int(shape[1]), int(shape[2]), 3
-
-
-def _mode_of(build: Any) -> str:
-    """Return how a network of keras.applications scales pixels, by what its module does to a black and a red one."""
-    prepare = sys.modules[build.__module__].preprocess_input
-    black, red = prepare(np.array([[[[0.0, 0, 0], [255.0, 0, 0]]]], np.float32))[0, 0]
-    if np.allclose([black, red], [[0, 0, 0], [255, 0, 0]]):
-        return "none"
-    if np.allclose([black, red], [[-1, -1, -1], [1, -1, -1]]):
-        return "tf"
-    return "torch" if red[0] > black[0] else "caffe"
-
-
-def _affine(scaling: str) -> list[np.ndarray]:
-    """Return kernel and bias of the 1x1 convolution that scales RGB pixels as `keras.applications` does in a mode."""
-    points = np.concatenate([np.zeros((1, 3)), np.eye(3)]).astype(np.float32)
-    scaled = keras.applications.imagenet_utils.preprocess_input(points.reshape(1, 1, 4, 3).copy(), mode=scaling)
-    bias, *rows = np.asarray(scaled).reshape(4, 3)
-    return [np.stack([row - bias for row in rows])[None, None], bias]
 
 
 def _maps_of(network: keras.Model, name: str, layer: str | None) -> Tensor:
