@@ -245,16 +245,21 @@ SOURCES = {
     "f.mpg": ("mpeg1video", "yuv420p"),
     "g.webm": ("libvpx-vp9", "yuv420p"),
 }
+GROWING = {"h.ts": ("mpeg2video", "yuv420p"), "i.mjpeg": ("mjpeg", "yuvj420p"), "j.h264": ("libx264", "yuv420p")}
 
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Return the bytes of a small undamaged video in each container and codec."""
+    """Return the bytes of a small undamaged video in each container and codec, some with pictures that change size."""
     folder = tmp_path_factory.mktemp("undamaged")
-    frames = np.random.default_rng(0).integers(0, 256, (24, 12, 16, 3), dtype=np.uint8).repeat(4, 1).repeat(4, 2)
-    return {
-        name: write_media(folder / name, frames, codec=codec, pix_fmt=pix_fmt).read_bytes()
-        for name, (codec, pix_fmt) in SOURCES.items()
+    cells = np.random.default_rng(0).integers(0, 256, (24, 12, 16, 3), dtype=np.uint8)
+
+    def video(name: str, codec: str, pix_fmt: str, scale: int) -> bytes:
+        frames = cells.repeat(scale, 1).repeat(scale, 2)
+        return write_media(folder / name, frames, codec=codec, pix_fmt=pix_fmt).read_bytes()
+
+    return {name: video(name, *how, 4) for name, how in SOURCES.items()} | {
+        name: b"".join(video(name, *how, scale) for scale in (4, 10, 2)) for name, how in GROWING.items()
     }
 
 
