@@ -28,11 +28,16 @@ def write_encoder(path: Path, *, seed: int = 1) -> Path:
 
 def write_huge(path: Path) -> Path:
     """Write the same network to a file that gives its last layer ten billion filters, of which it holds none."""
+    return write_other(path, f'"filters": {CHANNELS}', '"filters": 10000000000')
+
+
+def write_other(path: Path, words: str, others: str) -> Path:
+    """Write the same network to a file that describes it in other words."""
     write_encoder(path)
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    last = f'"filters": {CHANNELS}'.encode()
-    members["config.json"] = members["config.json"].replace(last, b'"filters": 10000000000')
+    assert words.encode() in members["config.json"]
+    members["config.json"] = members["config.json"].replace(words.encode(), others.encode())
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)

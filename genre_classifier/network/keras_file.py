@@ -57,7 +57,7 @@ def load_network(path: Path, expected: str, *, most_bytes: float = math.inf, com
     # zipfile, zlib, json, h5py and Keras each have errors of their own for damage; nothing else runs here.
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), "")[:_LONGEST_REASON] or type(error).__name__
-        raise InputError(f"{path}: {expected}, found: {reason}") from error
+        raise InputError(f"{path}: {expected}, found: {reason!r}") from error  # it may quote what the file holds
 
 
 def _check_room(path: Path, expected: str, described: float, most_bytes: float) -> None:

@@ -14,7 +14,7 @@ from genre_classifier.config import EncoderConfig
 from genre_classifier.network.encoder import BATCH, CellMeans, Encoder, build_encoder, cell_weights, read_encoder
 from preprocessing.errors import InputError
 from tests.network.test_model import clip_of
-from tests.tiny_encoder import CHANNELS, SIZE, write_encoder, write_huge
+from tests.tiny_encoder import CHANNELS, SIZE, write_encoder, write_huge, write_other
 
 FRAMES = clip_of(BATCH + 3, SIZE, SIZE)
 
@@ -170,6 +170,13 @@ def test_a_network_that_is_huge_in_a_small_file_is_refused_before_it_is_made(con
         build_encoder(dataclasses.replace(config, encoder=str(huge)), SIZE, SIZE)
     with keras.StatelessScope():
         pass  # at whose end Keras makes what was put off anywhere before
+
+
+def test_a_damaged_network_is_a_line_that_can_be_printed_whatever_keras_says(tmp_path):
+    path = write_other(tmp_path / "other.keras", '"class_name": "Conv2D"', r'"class_name": "Conv\ud800\u001b[0m"')
+    with pytest.raises(InputError, match=r"other\.keras: expected an image network") as raised:
+        read_encoder(path)
+    assert str(raised.value).isprintable()
 
 
 def test_a_network_whose_maps_are_huge_is_refused_before_they_are_made(config, tmp_path):
