@@ -63,8 +63,12 @@ def load_network(path: Path, expected: str, *, most_bytes: float = math.inf, com
 def _check_room(path: Path, expected: str, described: float, most_bytes: float) -> None:
     free = available_bytes()
     if described > min(free, most_bytes):
-        more = f"than there is room for ({free / 1e6:.0f} MB are free)" if described > free else "than it may have here"
-        raise InputError(f"{path}: {expected}, found the description of one of {described / 1e6:.0f} MB, more {more}")
+        room = "the config.json of its run says"
+        if described > free:
+            room = f"there is room for ({free / 1e6:.0f} MB are free)"
+        raise InputError(
+            f"{path}: {expected}, found the description of one of {described / 1e6:.0f} MB, more than {room}"
+        )
 
 
 def _described_bytes(archive: zipfile.ZipFile) -> float:
