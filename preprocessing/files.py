@@ -15,7 +15,7 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -186,6 +186,31 @@ def special_file(path: Path) -> str | None:
 def why(error: Exception) -> str:
     """Return why the operating system, or Python, refused something: lower case, for the end of a message."""
     return (getattr(error, "strerror", None) or str(error)).lower()
+
+
+def file_facts(path: Path) -> dict[str, int]:
+    """Return what tells at a glance that a file is still the same: its bytes, and when it was modified, in ns."""
+    status = path.stat()
+    return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+
+
+def require_unchanged(path: Path, facts: Mapping[str, int], *, doing: str) -> None:
+    """Refuse, with InputError, what was made of a file that is no longer what it was when work on it began.
+
+    Parameters
+    ----------
+    path : Path
+    facts : mapping
+        What `file_facts` said before.
+    doing : str
+        For the message: what was done with it ("scored").
+    """
+    try:
+        same = file_facts(path) == facts
+    except OSError:
+        same = False
+    if not same:
+        raise InputError(f"{path}: it changed while it was {doing}; run again when it is complete")
 
 
 def file_digest(path: Path, expected: str) -> str:

@@ -26,9 +26,11 @@ from preprocessing.files import (
     ABANDONED_SECONDS,
     atomic_path,
     file_digest,
+    file_facts,
     make_folder,
     read_json,
     remove_leftovers,
+    require_unchanged,
     write_atomically,
 )
 from preprocessing.pool import answers, check_options
@@ -166,6 +168,7 @@ def encode_clip(clip: Path, target: Path, encoder: Encoder) -> int:
     WorkError
         If it cannot be written.
     """
+    facts = file_facts(clip)
     pixels = load_clip(clip)
     stamp = target.with_suffix(".json")
     with atomic_path(target) as temporary:
@@ -182,6 +185,7 @@ def encode_clip(clip: Path, target: Path, encoder: Encoder) -> int:
             writer.finish()
         finally:
             writer.close()
+        require_unchanged(clip, facts, doing="encoded")
         stamp.unlink(missing_ok=True)  # of an older clip
     write_stamp(clip, target)
     return len(pixels)
@@ -189,7 +193,7 @@ def encode_clip(clip: Path, target: Path, encoder: Encoder) -> int:
 
 def write_stamp(clip: Path, target: Path, *, sha256: str | None = None) -> None:
     """Say beside an encoded clip what it was made from; the clip's digest is computed if it is not known."""
-    facts = _facts(clip) | {"sha256": sha256 or file_digest(clip, _CLIP)}
+    facts = file_facts(clip) | {"sha256": sha256 or file_digest(clip, _CLIP)}
     write_atomically(target.with_suffix(".json"), json.dumps({"clip": facts}) + "\n")
 
 
@@ -201,16 +205,10 @@ def _is_whole(clip: Path, target: Path, encoder: Encoder) -> bool:
         maps = open_array(target, "an encoded clip (.npy)")
         if maps.shape != shape or maps.dtype != np.float16:
             return False
-        same = all(stamp[name] == value for name, value in _facts(clip).items())
+        same = all(stamp[name] == value for name, value in file_facts(clip).items())
         if same or stamp["sha256"] != file_digest(clip, _CLIP):
             return same
     except (InputError, KeyError, TypeError):
         return False
     write_stamp(clip, target, sha256=stamp["sha256"])
     return True  # the same clip, copied or touched
-
-
-def _facts(clip: Path) -> dict[str, int]:
-    """Return what tells at a glance that a file is still the same."""
-    status = clip.stat()
-    return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns}

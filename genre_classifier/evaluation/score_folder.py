@@ -13,7 +13,8 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,15 @@ class ScoringUnderWay:
         """Return where to write the scores of a trailer, so that they are kept."""
         (self._folder / baseline).mkdir(parents=True, exist_ok=True)
         return self._folder / baseline / _file(trailer_id)
+
+    @contextmanager
+    def discarded_if_refused(self) -> Iterator[None]:
+        """Remove what is unfinished if an InputError comes: some of it is about other clips than were to be scored."""
+        try:
+            yield
+        except InputError:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
 
     def finish(self, folder: ScoreFolder) -> None:
         """Write the whole folder, and remove what was unfinished, here or in an earlier scoring."""

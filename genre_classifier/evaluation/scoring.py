@@ -32,6 +32,7 @@ from genre_classifier.run_folder.run import Run
 from genre_classifier.tagging.scores import scores_table, write_scores
 from preprocessing.clips import load_clip, read_clip_config
 from preprocessing.errors import InputError
+from preprocessing.files import file_facts, require_unchanged
 from preprocessing.manifest import known_durations, read_manifest
 from preprocessing.pool import check_options
 
@@ -109,7 +110,8 @@ def score_run(
     _check_size(run, wanted)
     _note_other_preprocessing(run, clips)
     training = [trailer for trailer in trailers if splits[trailer.trailer_id] == "train"]
-    fingerprint = _fingerprint(run, wanted, training, config.seed)
+    facts = {trailer.clip: file_facts(trailer.clip) for trailer in (*wanted, *training)}
+    fingerprint = _fingerprint(run, wanted, training, facts, config.seed)
     durations = known_durations(read_manifest(clips))
     kept = None if again else _whole(out, fingerprint, run.genres)
     names = [*baselines.FEATURES, *[baselines.ENCODER_ALONE] * (run.encoder is not None)] if training else []
@@ -137,7 +139,9 @@ def score_run(
     if before := len(wanted) - len(missing):
         logger.info(f"{before} of {len(wanted)} trailers were scored before and are not scored again")
     places = [under_way.place(trailer.trailer_id) for trailer in missing]
-    for frames in score_clips(run, missing, places, jobs=jobs, scheduler=scheduler):
+    for trailer, frames in zip(missing, score_clips(run, missing, places, jobs=jobs, scheduler=scheduler), strict=True):
+        with under_way.discarded_if_refused():
+            require_unchanged(trailer.clip, facts[trailer.clip], doing="scored")
         if on_frames:
             on_frames(frames)
     scores = {trailer.source: under_way.read(trailer.trailer_id) for trailer in wanted}
@@ -158,6 +162,9 @@ def score_run(
             name: _baseline_scores(name, training, wanted, run.genres, config.seed, under_way) for name in names
         },
     )
+    with under_way.discarded_if_refused():
+        for clip, known in facts.items():
+            require_unchanged(clip, known, doing="scored")
     under_way.finish(folder)
     return folder
 
@@ -221,12 +228,14 @@ def _note_other_preprocessing(run: Run, clips: Path) -> None:
         logger.warning(f"{clips}: made otherwise than the clips of the run {run.path}: {'; '.join(differ)}")
 
 
-def _fingerprint(run: Run, wanted: Sequence[Trailer], training: Sequence[Trailer], seed: int) -> str:
+def _fingerprint(
+    run: Run, wanted: Sequence[Trailer], training: Sequence[Trailer], facts: dict[Path, dict[str, int]], seed: int
+) -> str:
     digest = hashlib.sha256((run.path / MODEL).read_bytes())
     for group in (wanted, training):
         for trailer in group:
-            stat = trailer.clip.stat()
-            digest.update(f"{trailer.trailer_id}|{trailer.source}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
+            known = "|".join(map(str, facts[trailer.clip].values()))
+            digest.update(f"{trailer.trailer_id}|{trailer.source}|{known}\n".encode())
         digest.update(b"--")
     for trailer in training:  # the baselines learn from the labels
         digest.update(np.packbits(trailer.targets > 0).tobytes())

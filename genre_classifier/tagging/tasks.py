@@ -14,7 +14,7 @@ from genre_classifier.config import ExportConfig, Precision, SegmentConfig
 from genre_classifier.run_folder.run import run_digest
 from preprocessing.config import VideoLimits
 from preprocessing.errors import InputError
-from preprocessing.files import read_json
+from preprocessing.files import file_facts, read_json, require_unchanged
 from preprocessing.video import check_file
 
 STAMP = "tags.json"
@@ -151,12 +151,16 @@ def make_stamp(task: Task, made_with: dict[str, Any]) -> dict[str, Any]:
         check_file(task.video)
     except InputError as error:
         raise InputError(f"{task.video}: {error}") from error
-    status = task.video.stat()
     path = os.path.abspath(task.video)  # noqa: PTH100 - as in plan_tasks
     return {
-        "schema": SCHEMA, "source": task.source, "video": _text(path), "bytes": status.st_size,
-        "modified_ns": status.st_mtime_ns, "made_with": made_with,
+        "schema": SCHEMA, "source": task.source, "video": _text(path), **file_facts(task.video),
+        "made_with": made_with,
     }  # fmt: skip
+
+
+def require_same_video(task: Task, stamp: dict[str, Any]) -> None:
+    """Refuse, with InputError, a video that has changed since its stamp was made: it is not what was read."""
+    require_unchanged(task.video, {key: stamp[key] for key in ("bytes", "modified_ns")}, doing="tagged")
 
 
 def is_done(folder: Path, stamp: dict[str, Any]) -> bool:

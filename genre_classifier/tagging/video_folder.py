@@ -11,7 +11,7 @@ from genre_classifier.tagging.result import Tags
 from genre_classifier.tagging.scores import write_scores
 from genre_classifier.tagging.segment_files import activitynet, label_studio, webvtt, write_segments
 from genre_classifier.tagging.tag import tag_trailer
-from genre_classifier.tagging.tasks import LABEL_STUDIO, OVERLAY, STAMP, Settings, Task
+from genre_classifier.tagging.tasks import LABEL_STUDIO, OVERLAY, STAMP, Settings, Task, require_same_video
 from genre_classifier.tagging.timeline import write_timeline
 from genre_classifier.tagging.video_copies import embedded_copy
 from genre_classifier.tagging.viewer import viewer_html
@@ -60,6 +60,7 @@ def tag_video(
         run, task.video, chunk=settings.chunk, precision=settings.precision, limits=settings.limits,
         segment_config=settings.segments, on_progress=count,
     )  # fmt: skip
+    require_same_video(task, stamp)
     write_tags(task, tags, stamp, settings)
 
 
@@ -88,4 +89,5 @@ def write_tags(task: Task, tags: Tags, stamp: dict[str, Any], settings: Settings
         "duration": tags.duration, "frames": len(tags.scores), "segments_found": len(tags.segments),
         "shares": tags.shares(), "fps": tags.fps, "size": tags.size, "cuts": tags.cuts,
     }  # fmt: skip
+    require_same_video(task, stamp)  # which copies have read, too
     write_atomically(folder / STAMP, json.dumps(stamp | facts, indent=1, ensure_ascii=False) + "\n")

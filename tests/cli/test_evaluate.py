@@ -1,5 +1,6 @@
 """The command `evaluate`: scoring, stored scores, comparison, and what it refuses."""
 
+import dataclasses
 import json
 import os
 import re
@@ -336,6 +337,32 @@ def test_an_interrupted_scoring_goes_on_where_it_stopped(tmp_path, monkeypatch):
     evaluate_into(out)
     assert scored == everything
     assert {path.name for path in (out / "scores").iterdir() if path.is_dir()} == set(read_score_folder(out).baselines)
+
+
+def test_scores_of_a_clip_that_was_replaced_meanwhile_are_not_kept(tmp_path, monkeypatch):
+    clips = make_clips(tmp_path)
+    make_run(tmp_path / "run", [(0, "train"), (1, "train")])
+    request = Request(tmp_path / "run", clips, tmp_path / "labels.csv", tmp_path / "out", split="all")
+    content, times = (clips / "trailer_2.npy").read_bytes(), (clips / "trailer_2.npy").stat()
+
+    def put(content: bytes, nanoseconds: int) -> None:
+        (clips / "other.npy").write_bytes(content)
+        os.utime(clips / "other.npy", ns=(nanoseconds, nanoseconds))
+        (clips / "other.npy").replace(clips / "trailer_2.npy")
+
+    def score(model, clip):
+        put(content[:-1000] + bytes(1000), times.st_mtime_ns + 1)
+        return score_clip(model, clip)
+
+    monkeypatch.setattr(clip_scores, "score_clip", score)
+    with pytest.raises(InputError, match=r"trailer_2\.npy: it changed while it was scored; run again"):
+        run_evaluation(request, config=EvaluationConfig(draws=5))
+    monkeypatch.undo()
+    put(content, times.st_mtime_ns)
+    run_evaluation(request, config=EvaluationConfig(draws=5))
+    again = dataclasses.replace(request, out=tmp_path / "undisturbed")
+    run_evaluation(again, config=EvaluationConfig(draws=5))
+    assert contents(tmp_path / "out" / "scores") == contents(tmp_path / "undisturbed" / "scores")
 
 
 def test_scores_that_lack_a_baseline_get_it_without_the_model(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ import pytest
 
 from genre_classifier.config import Augmentation, EncoderConfig
 from genre_classifier.dataset.augmentation import Change
-from genre_classifier.dataset.encoded import encode_clips, encode_trailers, encoded_folder
+from genre_classifier.dataset.encoded import encode_clip, encode_clips, encode_trailers, encoded_folder
 from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.network.encoder import build_encoder
@@ -92,6 +92,26 @@ def test_what_is_damaged_or_of_another_clip_is_done_again(clips, encoder):
     second, done = encoded(clips, encoder)
     assert sorted(done) == sorted(LENGTHS)
     assert [one == other for one, other in zip(first, second, strict=True)] == [True, False, True]
+
+
+def test_what_a_clip_held_that_was_replaced_meanwhile_is_not_kept(clips, encoder, monkeypatch):
+    clip = clips / "trailer_1.npy"
+    other = np.load(clip) // 2
+    usual = encoder.encode
+
+    def replaced(frames):
+        np.save(clips / "other.npy", other)
+        (clips / "other.npy").replace(clip)
+        return usual(frames)
+
+    monkeypatch.setattr(encoder, "encode", replaced)
+    folder = encoded_folder(clips, encoder)
+    folder.mkdir(parents=True)
+    with pytest.raises(InputError, match=r"trailer_1\.npy: it changed while it was encoded; run again"):
+        encode_clip(clip, folder / clip.name, encoder)
+    monkeypatch.undo()
+    encoded(clips, encoder)
+    np.testing.assert_array_equal(np.load(folder / clip.name), encoder.encode(other))
 
 
 def test_a_clip_that_was_only_touched_is_not_done_again(clips, encoder):

@@ -58,9 +58,12 @@ def test_a_disturbed_command_ends_in_order_and_can_be_run_again(bench: Bench, na
 
 def check_end(done: Done, fault: str) -> None:
     """Success, or a line that says why; after a signal, the process may be gone."""
-    assert "Traceback" not in done.stderr, done.stderr
+    # With so little memory Python itself may break down where none of our code is at work to say it in a line.
+    pythons_own = fault == "little memory" and "genre_classifier" not in done.stderr
+    assert "Traceback" not in done.stderr or pythons_own, done.stderr
     stopped = fault.startswith("SIG") or fault == "a clock set back"
     if done.code and not (stopped and done.code in SIGNALS):
         assert done.code in (1, 2, 130), done
         assert "did not end well" not in done.stderr, done.stderr
-        assert any(line.startswith(("genre-classifier: ", "Error: ")) for line in done.stderr.splitlines()), done
+        told = any(line.startswith(("genre-classifier: ", "Error: ")) for line in done.stderr.splitlines())
+        assert told or (pythons_own and "Traceback" in done.stderr), done

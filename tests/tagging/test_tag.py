@@ -15,7 +15,10 @@ from genre_classifier.genres import GENRES
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.run_folder.run import Run, load_run
 from genre_classifier.tagging import tag as tagging
+from genre_classifier.tagging.folder import tag_videos
+from genre_classifier.tagging.scores import read_scores
 from genre_classifier.tagging.tag import iter_scores, score_frames, tag_trailer
+from genre_classifier.tagging.tasks import STAMP, Extras, plan_tasks
 from preprocessing import load_clip, preprocess_directory, preprocess_trailer
 from preprocessing.clips import clip_path, load_times, times_path
 from preprocessing.config import ClipConfig
@@ -182,6 +185,32 @@ class Counter:
                 yield number
         finally:
             self.closed = True
+
+
+@pytest.mark.parametrize("moment", ["before it is read", "while it is read", "while it is copied"])
+def test_a_video_that_is_replaced_meanwhile_is_not_taken_for_the_one_before(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    video = write_media(tmp_path / "film.mkv", flat_frames(8))
+    [task] = plan_tasks([(video, "film.mkv")], tmp_path / "tags")
+
+    def replace(*_: object, **__: object) -> None:
+        write_media(video, flat_frames(12, seed=1))
+
+    if moment == "while it is copied":
+        monkeypatch.setattr("genre_classifier.tagging.video_folder.write_overlay", replace)
+    on_start, on_progress = (replace, None) if moment == "before it is read" else (None, replace)
+    failures = tag_videos(
+        run, [task], extras=Extras(overlay=True), on_start=on_start,
+        on_progress=on_progress if moment == "while it is read" else None,
+    )  # fmt: skip
+    assert [reason for _, reason in failures] == [
+        f"{video}: it changed while it was tagged; run again when it is complete"
+    ]
+    assert not (task.folder / STAMP).exists()
+    monkeypatch.undo()
+    assert tag_videos(run, [task], extras=Extras(overlay=True)) == []
+    assert len(read_scores(task.folder / "scores.csv")) == 12
 
 
 def test_prefetch_keeps_order_and_stays_a_little_ahead() -> None:
