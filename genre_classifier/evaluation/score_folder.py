@@ -11,10 +11,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +24,12 @@ from genre_classifier.evaluation.glossary import BASELINES
 from genre_classifier.genres import check_genres
 from genre_classifier.metrics.calibration import no_calibration
 from genre_classifier.tagging.scores import read_scores, write_scores
-from preprocessing.errors import InputError, WorkError
+from preprocessing.errors import InputError
 from preprocessing.files import read_document, shown, write_atomically
 
 SCHEMA = 1
 SCORES_FILE = "evaluation.json"
 FOLDER = "scores"  # inside a report folder
-_UNFINISHED = "unfinished_"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,70 +127,8 @@ class ScoreFolder:
         )
 
 
-class ScoringUnderWay:
-    """Tables of a scoring that is not done yet, each kept as soon as it is there, so that none is ever lost.
-
-    Parameters
-    ----------
-    out : Path
-        The scores folder that is to be.
-    fingerprint : str
-        Of all that scores depend on: tables of another fingerprint are not taken.
-    genres : sequence of str
-        Names of the scores: tables with others are not taken.
-    again : bool
-        Begin anew, whatever is there.
-    """
-
-    def __init__(self, out: Path, fingerprint: str, genres: Sequence[str], *, again: bool = False) -> None:
-        self._out, self._genres = out, list(genres)
-        self._folder = out / f"{_UNFINISHED}{fingerprint[:16]}"
-        if again:
-            shutil.rmtree(self._folder, ignore_errors=True)
-        # A whole folder may lack what a later version adds.
-        whole = not again and read_fingerprint(out) == fingerprint
-        self._places = (self._folder, *[out] * whole)
-
-    def find(self, trailer_id: int, *, baseline: str = "") -> pd.DataFrame | None:
-        """Return the scores of a trailer by the model, or by a baseline; None where there are none."""
-        for place in self._places:
-            try:
-                table = read_scores(place / baseline / _file(trailer_id))
-            except InputError:
-                continue  # missing, or damaged by what interrupted it
-            if list(table.columns) == self._genres:
-                return table
-        return None
-
-    def read(self, trailer_id: int) -> pd.DataFrame:
-        """Return the scores of a trailer by the model, which were found or written before."""
-        table = self.find(trailer_id)
-        if table is None:
-            raise WorkError(f"{self.place(trailer_id)}: gone, or damaged, since it was written; run again")
-        return table
-
-    def place(self, trailer_id: int, *, baseline: str = "") -> Path:
-        """Return where to write the scores of a trailer, so that they are kept."""
-        (self._folder / baseline).mkdir(parents=True, exist_ok=True)
-        return self._folder / baseline / _file(trailer_id)
-
-    @contextmanager
-    def discarded_if_refused(self) -> Iterator[None]:
-        """Remove what is unfinished if an InputError comes: some of it is about other clips than were to be scored."""
-        try:
-            yield
-        except InputError:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            raise
-
-    def finish(self, folder: ScoreFolder) -> None:
-        """Write the whole folder, and remove what was unfinished, here or in an earlier scoring."""
-        write_score_folder(self._out, folder)
-        for leftover in self._out.glob(f"{_UNFINISHED}*"):
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _file(trailer_id: int | None) -> str:
+def score_file(trailer_id: int | None) -> str:
+    """Return the name of the table of a trailer's scores."""
     return f"scores_{trailer_id}.csv"
 
 
@@ -203,7 +138,7 @@ def write_score_folder(path: Path, folder: ScoreFolder) -> None:
     for name, tables in {"": folder.scores, **folder.baselines}.items():
         (path / name).mkdir(parents=True, exist_ok=True)
         for trailer in folder.trailers:
-            write_scores(path / name / _file(trailer.trailer_id), tables[trailer.source])
+            write_scores(path / name / score_file(trailer.trailer_id), tables[trailer.source])
     write_index(path, folder)
 
 
@@ -260,7 +195,7 @@ def read_score_folder(path: Path) -> ScoreFolder:
     genres = tuple(values["threshold"])
 
     def tables(baseline: str = "") -> dict[str, pd.DataFrame]:
-        files = {trailer.source: found / baseline / _file(trailer.trailer_id) for trailer in trailers}
+        files = {trailer.source: found / baseline / score_file(trailer.trailer_id) for trailer in trailers}
         return _read_tables(files, genres)
 
     return ScoreFolder(

@@ -22,11 +22,11 @@ from genre_classifier.evaluation.clip_scores import score_clips
 from genre_classifier.evaluation.score_folder import (
     ScoredTrailer,
     ScoreFolder,
-    ScoringUnderWay,
     read_fingerprint,
     read_score_folder,
     write_index,
 )
+from genre_classifier.evaluation.under_way import ScoringUnderWay
 from genre_classifier.run_folder.layout import MODEL, SPLITS
 from genre_classifier.run_folder.run import Run
 from genre_classifier.tagging.scores import scores_table, write_scores
