@@ -22,7 +22,7 @@ from preprocessing.clips import ClipWriter
 from preprocessing.config import ClipConfig, CopyConfig, VideoLimits
 from preprocessing.decoding import decode, decode_copy
 from preprocessing.errors import InputError, WorkError
-from preprocessing.files import not_written, read_json, why
+from preprocessing.files import file_facts, not_written, read_json, why
 from preprocessing.fitting import thumbnail
 from preprocessing.serving import Answers, serve
 from preprocessing.video import MEMORY, check_file
@@ -54,11 +54,11 @@ def _work(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
         stream = _StreamSink(answers, job["thumbnails"])
         decoded = decode(path, config, limits, stream, exact=job["exact"], alive=answers.alive)
         return {"done": decoded.fields(), "final_times": decoded.times.tolist()}
-    before = path.stat()
+    before = file_facts(path)
     sha256 = _digest(path, answers.alive)
     if sha256 == job["known"]:
         return {"unchanged": True}
-    facts = {"sha256": sha256, "bytes": before.st_size}
+    facts = {"sha256": sha256, "bytes": before["bytes"]}
     answers.say({"facts": facts})
     staged = Path(job["clip"]).with_suffix(".json")
     if (earlier := _finished_earlier(staged, sha256)) is not None:
@@ -66,8 +66,7 @@ def _work(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
     clip = _ClipSink(Path(job["clip"]), config.size)
     try:
         decoded = decode(path, config, limits, clip, exact=False, alive=answers.alive)
-        after = path.stat()
-        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        if file_facts(path) != before:
             answers.say({"facts": {}})  # of bytes that nobody will see again
             raise InputError("it changed while it was read; run again when it is complete")
         fields = {**facts, "rows": config.size, "cols": config.size, **decoded.fields()}
