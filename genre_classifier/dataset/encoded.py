@@ -185,9 +185,10 @@ def encode_clip(clip: Path, target: Path, encoder: Encoder) -> int:
             writer.finish()
         finally:
             writer.close()
+        sha256 = file_digest(clip, _CLIP)  # before the check, which vouches for it too
         require_unchanged(clip, facts, doing="encoded")
         stamp.unlink(missing_ok=True)  # of an older clip
-    write_stamp(clip, target)
+    write_stamp(clip, target, sha256=sha256)
     return len(pixels)
 
 
