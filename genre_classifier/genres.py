@@ -50,6 +50,11 @@ def genre_name(text: str) -> str:
     return "-".join(text.lower().split())
 
 
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """Return names for a message, with commas between; of very many the first ones and how many more there are."""
+    return ", ".join(map(str, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def genre_list(text: str) -> tuple[str, ...]:
     """Read names with commas between; InputError if no run can have these genres."""
     genres = tuple(genre_name(part) for part in text.split(",") if part.strip())

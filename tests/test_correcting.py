@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from genre_classifier.cli import _run
-from genre_classifier.dataset.labels import frame_targets, is_checked, read_labels
+from genre_classifier.dataset.labels import read_labels
+from genre_classifier.dataset.trailer_labels import frame_targets, is_checked
 from genre_classifier.genres import GENRES
 from genre_classifier.metrics.frames import average_precision
 from genre_classifier.tagging.scores import read_scores

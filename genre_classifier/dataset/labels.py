@@ -9,32 +9,28 @@ never both. Intervals of one genre of a trailer neither overlap nor touch: those
 A trailer with intervals that is not checked has labels inside them alone: training leaves its other frames out, and
 nothing is judged by it. Without the column all are checked: what lies outside their intervals is `other`.
 
-`read_labels` and `write_labels` know five formats: see `genre_classifier.dataset.label_formats`.
+`read_labels` and `write_labels` know five formats: see `genre_classifier.dataset.label_formats`. What a table says of
+single trailers and their frames: `genre_classifier.dataset.trailer_labels`.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
 
 from genre_classifier.config import MAX_LABEL_MB, ExportConfig
 from genre_classifier.dataset import label_formats
-from genre_classifier.genres import GENRE_MAP, GENRES, OTHER, canonical_genre, check_genres, genre_name
+from genre_classifier.genres import GENRE_MAP, GENRES, OTHER, canonical_genre, check_genres, genre_name, listed
 from preprocessing.errors import InputError
 from preprocessing.files import shown
 from preprocessing.tables import read_table
 
 logger = logging.getLogger(__name__)
-
-# Label Studio puts eight digits of a digest before the name of an uploaded file.
-_UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 
 
 def read_labels(
@@ -77,7 +73,7 @@ def read_labels(
     """
     raw = label_formats.read_table(path, fps=fps, max_mb=max_mb)
     if unmapped_as_other and OTHER not in genres:
-        raise InputError(f"expected `{OTHER}` among the genres to take others as, found {_listed(genres)}")
+        raise InputError(f"expected `{OTHER}` among the genres to take others as, found {listed(genres)}")
     found, unmapped, unknown = [], Counter[str](), dict[str, str]()
     for where, name in zip(raw["where"], raw["genre"], strict=True):
         genre = None
@@ -92,15 +88,15 @@ def read_labels(
     of_article = tuple(genres) == GENRES
     if unknown and (of_article or not any(found)):
         (name, where), more = next(iter(unknown.items())), len(unknown) - 1
-        others = f" (and {more} more: {_listed([shown(name) for name in list(unknown)[1:]])})" if more else ""
+        others = f" (and {more} more: {listed([shown(name) for name in list(unknown)[1:]])})" if more else ""
         raise InputError(
-            f"{path}, {where}: expected a genre ({_listed(genres)}, or a MovieLens or IMDb name), found {shown(name)}"
+            f"{path}, {where}: expected a genre ({listed(genres)}, or a MovieLens or IMDb name), found {shown(name)}"
             f"{others}; --genres names the genres of a run, --genre-map adds other names for them"
         )
     if unmapped:
         counts = ", ".join(f"{name} ({count})" for name, count in unmapped.most_common())
         what = "taken as other" if unmapped_as_other else "left out"
-        outside = "the six" if of_article else f"{_listed(genres)} (--genres)"
+        outside = "the six" if of_article else f"{listed(genres)} (--genres)"
         logger.warning(f"{path}: genres outside {outside}, {what}: {counts}")
     labels = raw.assign(genre=np.array(found, dtype=object)).loc[[genre is not None for genre in found]]
     _check_intervals(path, labels)
@@ -126,21 +122,6 @@ def _read_checked(path: Path, labels: pd.DataFrame) -> pd.Series:
             f"{path}: expected one value of checked for each trailer, found both for {shown(several.idxmax())}"
         )
     return (said == "yes") | labels["start"].isna()
-
-
-def is_checked(trailer_labels: pd.DataFrame) -> bool:
-    """Return whether one trailer's labels say something about all of its frames."""
-    return "checked" not in trailer_labels or bool(trailer_labels["checked"].all())
-
-
-def only_checked(labels: pd.DataFrame) -> pd.DataFrame:
-    """Return the labels of trailers that are checked, which alone can judge scores; how many are not is logged."""
-    if "checked" not in labels:
-        return labels
-    unchecked = labels.loc[~labels["checked"], "trailer"].nunique()
-    if unchecked:
-        logger.warning(f"{unchecked} trailers are not checked, so that nothing can be judged by them: left out")
-    return labels[labels["checked"]].drop(columns="checked")
 
 
 def common_genres(path: Path, *, min_trailers: int = 1, max_mb: float = MAX_LABEL_MB) -> tuple[str, ...]:
@@ -187,10 +168,6 @@ def common_genres(path: Path, *, min_trailers: int = 1, max_mb: float = MAX_LABE
     return tuple(genres)
 
 
-def _listed(names: Sequence[str], most: int = 10) -> str:
-    return ", ".join(map(str, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
 def join_intervals(labels: pd.DataFrame) -> pd.DataFrame:
     """Return a label table in which intervals of one genre that overlap or touch are one; the order stays."""
     labels = labels.reset_index(drop=True)
@@ -216,7 +193,7 @@ def read_genre_map(path: Path, genres: Sequence[str] = GENRES) -> dict[str, str 
     for row, (name, genre) in enumerate(zip(table["name"], table["genre"], strict=True), start=2):
         genre = genre_name(genre)
         if genre and genre not in genres:
-            raise InputError(f"{path}, row {row}: expected one of {_listed(genres)} or nothing, found {shown(genre)}")
+            raise InputError(f"{path}, row {row}: expected one of {listed(genres)} or nothing, found {shown(genre)}")
         overrides[name.strip().lower()] = genre or None
     return {**GENRE_MAP, **overrides}
 
@@ -276,149 +253,3 @@ def _check_intervals(path: Path, labels: pd.DataFrame) -> None:
         groups = labels.groupby("trailer")["group"].nunique()
         if (groups > 1).any():
             raise InputError(f"{path}: expected one group for each trailer, found several for {shown(groups.idxmax())}")
-
-
-def own_group(trailer_id: int) -> str:
-    """Return the name of the group of a trailer that is in no other."""
-    return f"trailer {trailer_id}"
-
-
-def is_weak(trailer_labels: pd.DataFrame) -> bool:
-    """Return whether one trailer's labels are about the whole trailer."""
-    return bool(trailer_labels["start"].isna().all())
-
-
-def frame_targets(trailer_labels: pd.DataFrame, times: np.ndarray, genres: Sequence[str] = GENRES) -> np.ndarray:
-    """Turn one trailer's labels into targets per frame.
-
-    Parameters
-    ----------
-    trailer_labels : DataFrame
-        The rows of one trailer.
-    times : ndarray of float, shape (frames,)
-        Seconds of the clip's frames.
-    genres : sequence of str
-        Of the columns.
-
-    Returns
-    -------
-    ndarray of float32, shape (frames, genres)
-        1 where the genre applies. Weak labels apply to every frame. A frame at time t is inside an interval when
-        start <= t < end; with intervals, a frame outside all of them is `other`, where that is one of the genres.
-
-    Raises
-    ------
-    InputError
-        If the labels name another genre.
-    """
-    genres = list(genres)
-    if unknown := sorted(set(trailer_labels["genre"]) - set(genres)):
-        raise InputError(f"labels: expected the genres {_listed(genres)}, found {shown(unknown[0])}; see --genres")
-    targets = np.zeros((len(times), len(genres)), dtype=np.float32)
-    columns = trailer_labels["genre"].map(genres.index).to_numpy(dtype=np.intp)
-    if is_weak(trailer_labels):
-        targets[:, columns] = 1
-        return targets
-    intervals = trailer_labels[["start", "end"]].to_numpy(dtype=np.float64)
-    for (start, end), column in zip(intervals, columns, strict=True):
-        targets[(times >= start) & (times < end), column] = 1
-    if OTHER in genres:
-        targets[targets.sum(axis=1) == 0, genres.index(OTHER)] = 1
-    return targets
-
-
-def labelled_frames(trailer_labels: pd.DataFrame, times: np.ndarray) -> np.ndarray:
-    """Return which frames of a trailer its labels are about: all, or those inside intervals where it is not checked.
-
-    Parameters
-    ----------
-    trailer_labels, times
-        As for `frame_targets`.
-
-    Returns
-    -------
-    ndarray of bool, shape (frames,)
-    """
-    if is_checked(trailer_labels):
-        return np.ones(len(times), dtype=bool)
-    known = np.zeros(len(times), dtype=bool)
-    for start, end in trailer_labels[["start", "end"]].to_numpy(dtype=np.float64):
-        known |= (times >= start) & (times < end)
-    return known
-
-
-def labels_for_trailers(
-    labels: pd.DataFrame,
-    manifest: pd.DataFrame,
-    *,
-    skip_unknown: bool = False,
-    quiet: bool = False,
-) -> dict[int, pd.DataFrame]:
-    """Join a label table with a clips folder.
-
-    Parameters
-    ----------
-    labels : DataFrame
-        A label table; `trailer` is a manifest source or a trailer id (a source wins), or the name that Label Studio
-        gave an uploaded file: a digest before it, signs escaped as in an address.
-    manifest : DataFrame
-        As `preprocessing.manifest.read_manifest` gives it.
-    skip_unknown : bool
-        Count labels of trailers that the manifest does not know instead of refusing them.
-    quiet : bool
-        Log nothing about labels without clips and clips without labels.
-
-    Returns
-    -------
-    dict
-        From trailer id to that trailer's rows, in the order of ids.
-
-    Raises
-    ------
-    InputError
-        For a trailer that the manifest does not know, for one that is named both by its source and by its id, or when
-        no label has a clip.
-    """
-    done = manifest[manifest["status"] == "ok"]
-    by_source = {str(source): int(i) for source, i in zip(done["source"], done["trailer_id"], strict=True)}
-    by_id = {str(i): i for i in by_source.values()}
-    failed = set(manifest.loc[manifest["status"] != "ok", "source"].astype(str))
-    known = {name: _known_name(str(name), by_source.keys() | failed) for name in labels["trailer"].unique()}
-    names = {name: by_source.get(source, by_id.get(source)) for name, source in known.items()}
-    without_clip = [name for name, trailer_id in names.items() if trailer_id is None]
-    unknown = [name for name in without_clip if known[name] not in failed]
-    if unknown and not skip_unknown:
-        example = next(iter(by_source), "none")
-        raise InputError(
-            f"labels name the trailer {shown(unknown[0])} (and {len(unknown) - 1} more) that the manifest of the clips "
-            f"does not know; expected a source such as {example!r} or an id; correct it, or skip such rows "
-            "(--skip-unknown)"
-        )
-    joined: dict[int, pd.DataFrame] = {}
-    for name, rows in labels.groupby("trailer", sort=False):
-        trailer_id = names[name]
-        if trailer_id is None:
-            continue
-        if trailer_id in joined:
-            twice = f"as {shown(joined[trailer_id]['trailer'].iloc[0])} and as {shown(name)}"
-            raise InputError(f"labels name the trailer {trailer_id} twice, {twice}; give its labels under one name")
-        joined[trailer_id] = rows
-    if not joined:
-        raise InputError(
-            f"no label has a clip: {len(names)} labelled trailers, {len(done)} clips, none in common; the column "
-            "`trailer` must hold manifest sources or ids"
-        )
-    if not quiet:
-        if without_clip:
-            logger.warning(
-                f"{len(without_clip)} labelled trailers have no clip and are left out, such as {without_clip[0]!r}"
-            )
-        if unlabelled := sorted(set(by_id.values()) - set(joined)):
-            logger.warning(f"{len(unlabelled)} clips have no label and are left out, such as trailer {unlabelled[0]}")
-    return dict(sorted(joined.items()))
-
-
-def _known_name(name: str, sources: Set[str]) -> str:
-    """Return the source that a name stands for: itself, unless only what Label Studio made of it is unknown."""
-    plain = _UPLOADED.sub("", name)
-    return next((one for one in (name, unquote(name), plain, unquote(plain)) if one in sources), name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from genre_classifier.dataset.labels import own_group
+from genre_classifier.dataset.trailer_labels import own_group
 from preprocessing.errors import InputError
 from preprocessing.files import shown, write_atomically
 from preprocessing.tables import read_numbers, read_table

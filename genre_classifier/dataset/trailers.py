@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from genre_classifier.dataset.labels import (
+from genre_classifier.dataset.labels import read_labels
+from genre_classifier.dataset.trailer_labels import (
     frame_targets,
     is_weak,
     labelled_frames,
     labels_for_trailers,
     own_group,
-    read_labels,
 )
 from genre_classifier.genres import GENRES
 from preprocessing.clips import clip_path, load_clip, load_times, open_array, times_path
@@ -39,7 +39,7 @@ class Trailer:
     targets : ndarray of float32, shape (frames, genres)
         1 where a genre applies; weak labels apply to every frame.
     labelled : ndarray of bool, shape (frames,)
-        False for frames of which nothing is known: see `genre_classifier.dataset.labels.labelled_frames`.
+        False for frames of which nothing is known: see `genre_classifier.dataset.trailer_labels.labelled_frames`.
     weak : bool
         Whether the labels are about the whole trailer.
     group : str
@@ -96,7 +96,7 @@ def load_trailers(
     genres : sequence of str
         Of the targets, in their order.
     skip_unknown
-        As for `genre_classifier.dataset.labels.labels_for_trailers`.
+        As for `genre_classifier.dataset.trailer_labels.labels_for_trailers`.
 
     Returns
     -------

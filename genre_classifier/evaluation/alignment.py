@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import SegmentConfig
-from genre_classifier.dataset.labels import frame_targets, is_weak
+from genre_classifier.dataset.trailer_labels import frame_targets, is_weak
 from genre_classifier.genres import OTHER
 from genre_classifier.metrics.calibration import DEFAULT_THRESHOLD, apply_temperature
 from genre_classifier.metrics.events import Events

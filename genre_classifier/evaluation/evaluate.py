@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import EvaluationConfig, SegmentConfig
-from genre_classifier.dataset.labels import only_checked
+from genre_classifier.dataset.trailer_labels import only_checked
 from genre_classifier.evaluation import bootstrap, failures, glossary, resampling
 from genre_classifier.evaluation.alignment import Aligned, align, genres_of
 from genre_classifier.evaluation.baselines import trailer_average

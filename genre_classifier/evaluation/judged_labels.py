@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.dataset.label_formats import Span
-from genre_classifier.dataset.labels import is_weak, labels_for_trailers, only_checked
+from genre_classifier.dataset.trailer_labels import is_weak, labels_for_trailers, only_checked
 from genre_classifier.evaluation.alignment import reference_intervals
 from genre_classifier.tagging.segments import frame_borders, video_end
 from preprocessing.clips import load_times, times_path

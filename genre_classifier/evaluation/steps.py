@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import MAX_LABEL_MB, EvaluationConfig
-from genre_classifier.dataset.labels import labels_for_trailers, only_checked, read_labels
+from genre_classifier.dataset.labels import read_labels
+from genre_classifier.dataset.trailer_labels import labels_for_trailers, only_checked
 from genre_classifier.evaluation import comparison, sentences
 from genre_classifier.evaluation.document import About
 from genre_classifier.evaluation.evaluate import Evaluation, evaluate

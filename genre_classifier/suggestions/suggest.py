@@ -12,7 +12,7 @@ import pandas as pd
 from genre_classifier.config import MAX_LABEL_MB
 from genre_classifier.dataset.frame_features import colour_histograms, movement
 from genre_classifier.dataset.label_formats import read_table
-from genre_classifier.dataset.labels import labels_for_trailers
+from genre_classifier.dataset.trailer_labels import labels_for_trailers
 from genre_classifier.dataset.trailers import Trailer, load_unlabelled
 from genre_classifier.evaluation.score_folder import FOLDER
 from genre_classifier.evaluation.scoring import score_run, split_of_trailers

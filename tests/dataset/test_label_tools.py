@@ -15,7 +15,8 @@ import pytest
 from genre_classifier.cli import _run
 from genre_classifier.config import ExportConfig
 from genre_classifier.dataset.label_formats import Span
-from genre_classifier.dataset.labels import frame_targets, is_weak, labels_for_trailers, read_labels, write_labels
+from genre_classifier.dataset.labels import read_labels, write_labels
+from genre_classifier.dataset.trailer_labels import frame_targets, is_weak, labels_for_trailers
 from genre_classifier.evaluation.judged_labels import judged_labels
 from genre_classifier.genres import GENRES
 from preprocessing.errors import InputError

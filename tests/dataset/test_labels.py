@@ -8,15 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genre_classifier.dataset.labels import (
+from genre_classifier.dataset.labels import read_genre_map, read_labels, write_labels
+from genre_classifier.dataset.trailer_labels import (
     frame_targets,
     is_weak,
     labelled_frames,
     labels_for_trailers,
     only_checked,
-    read_genre_map,
-    read_labels,
-    write_labels,
 )
 from genre_classifier.genres import GENRES
 from preprocessing.errors import InputError

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre_classifier.dataset.labels import own_group
 from genre_classifier.dataset.splits import (
     SPLIT_NAMES,
     check_leakage,
@@ -23,6 +22,7 @@ from genre_classifier.dataset.splits import (
     splits_table,
     write_splits,
 )
+from genre_classifier.dataset.trailer_labels import own_group
 from preprocessing.errors import InputError
 
 SHARES = (0.6, 0.2, 0.2)

@@ -8,8 +8,9 @@ import itertools
 import numpy as np
 import pytest
 
-from genre_classifier.dataset.labels import frame_targets, read_labels
+from genre_classifier.dataset.labels import read_labels
 from genre_classifier.dataset.synthetic import SyntheticConfig, draw_trailer, plan_shots, shot_labels, synthesize
+from genre_classifier.dataset.trailer_labels import frame_targets
 from genre_classifier.evaluation import baselines
 from genre_classifier.genres import GENRES
 from preprocessing.errors import InputError

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from genre_classifier.cli import _run
-from genre_classifier.dataset.labels import is_checked, read_labels
+from genre_classifier.dataset.labels import read_labels
+from genre_classifier.dataset.trailer_labels import is_checked
 from genre_classifier.genres import GENRES
 from genre_classifier.tagging.result import Tags
 from genre_classifier.tagging.segments import frame_borders

@@ -1,0 +1,181 @@
+"""What a label table says of single trailers: which clip each belongs to, and what holds of which frame."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence, Set
+from urllib.parse import unquote
+
+import numpy as np
+import pandas as pd
+
+from genre_classifier.genres import GENRES, OTHER, listed
+from preprocessing.errors import InputError
+from preprocessing.files import shown
+
+logger = logging.getLogger(__name__)
+
+# Label Studio puts eight digits of a digest before the name of an uploaded file.
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-")
+
+
+def is_weak(trailer_labels: pd.DataFrame) -> bool:
+    """Return whether one trailer's labels are about the whole trailer."""
+    return bool(trailer_labels["start"].isna().all())
+
+
+def is_checked(trailer_labels: pd.DataFrame) -> bool:
+    """Return whether one trailer's labels say something about all of its frames."""
+    return "checked" not in trailer_labels or bool(trailer_labels["checked"].all())
+
+
+def only_checked(labels: pd.DataFrame) -> pd.DataFrame:
+    """Return the labels of trailers that are checked, which alone can judge scores; how many are not is logged."""
+    if "checked" not in labels:
+        return labels
+    unchecked = labels.loc[~labels["checked"], "trailer"].nunique()
+    if unchecked:
+        logger.warning(f"{unchecked} trailers are not checked, so that nothing can be judged by them: left out")
+    return labels[labels["checked"]].drop(columns="checked")
+
+
+def own_group(trailer_id: int) -> str:
+    """Return the name of the group of a trailer that is in no other."""
+    return f"trailer {trailer_id}"
+
+
+def labels_for_trailers(
+    labels: pd.DataFrame,
+    manifest: pd.DataFrame,
+    *,
+    skip_unknown: bool = False,
+    quiet: bool = False,
+) -> dict[int, pd.DataFrame]:
+    """Join a label table with a clips folder.
+
+    Parameters
+    ----------
+    labels : DataFrame
+        A label table; `trailer` is a manifest source or a trailer id (a source wins), or the name that Label Studio
+        gave an uploaded file: a digest before it, signs escaped as in an address.
+    manifest : DataFrame
+        As `preprocessing.manifest.read_manifest` gives it.
+    skip_unknown : bool
+        Count labels of trailers that the manifest does not know instead of refusing them.
+    quiet : bool
+        Log nothing about labels without clips and clips without labels.
+
+    Returns
+    -------
+    dict
+        From trailer id to that trailer's rows, in the order of ids.
+
+    Raises
+    ------
+    InputError
+        For a trailer that the manifest does not know, for one that is named both by its source and by its id, or when
+        no label has a clip.
+    """
+    done = manifest[manifest["status"] == "ok"]
+    by_source = {str(source): int(i) for source, i in zip(done["source"], done["trailer_id"], strict=True)}
+    by_id = {str(i): i for i in by_source.values()}
+    failed = set(manifest.loc[manifest["status"] != "ok", "source"].astype(str))
+    known = {name: _known_name(str(name), by_source.keys() | failed) for name in labels["trailer"].unique()}
+    names = {name: by_source.get(source, by_id.get(source)) for name, source in known.items()}
+    without_clip = [name for name, trailer_id in names.items() if trailer_id is None]
+    unknown = [name for name in without_clip if known[name] not in failed]
+    if unknown and not skip_unknown:
+        example = next(iter(by_source), "none")
+        raise InputError(
+            f"labels name the trailer {shown(unknown[0])} (and {len(unknown) - 1} more) that the manifest of the clips "
+            f"does not know; expected a source such as {example!r} or an id; correct it, or skip such rows "
+            "(--skip-unknown)"
+        )
+    joined: dict[int, pd.DataFrame] = {}
+    for name, rows in labels.groupby("trailer", sort=False):
+        trailer_id = names[name]
+        if trailer_id is None:
+            continue
+        if trailer_id in joined:
+            twice = f"as {shown(joined[trailer_id]['trailer'].iloc[0])} and as {shown(name)}"
+            raise InputError(f"labels name the trailer {trailer_id} twice, {twice}; give its labels under one name")
+        joined[trailer_id] = rows
+    if not joined:
+        raise InputError(
+            f"no label has a clip: {len(names)} labelled trailers, {len(done)} clips, none in common; the column "
+            "`trailer` must hold manifest sources or ids"
+        )
+    if not quiet:
+        if without_clip:
+            logger.warning(
+                f"{len(without_clip)} labelled trailers have no clip and are left out, such as {without_clip[0]!r}"
+            )
+        if unlabelled := sorted(set(by_id.values()) - set(joined)):
+            logger.warning(f"{len(unlabelled)} clips have no label and are left out, such as trailer {unlabelled[0]}")
+    return dict(sorted(joined.items()))
+
+
+def _known_name(name: str, sources: Set[str]) -> str:
+    """Return the source that a name stands for: itself, unless only what Label Studio made of it is unknown."""
+    plain = _UPLOADED.sub("", name)
+    return next((one for one in (name, unquote(name), plain, unquote(plain)) if one in sources), name)
+
+
+def frame_targets(trailer_labels: pd.DataFrame, times: np.ndarray, genres: Sequence[str] = GENRES) -> np.ndarray:
+    """Turn one trailer's labels into targets per frame.
+
+    Parameters
+    ----------
+    trailer_labels : DataFrame
+        The rows of one trailer.
+    times : ndarray of float, shape (frames,)
+        Seconds of the clip's frames.
+    genres : sequence of str
+        Of the columns.
+
+    Returns
+    -------
+    ndarray of float32, shape (frames, genres)
+        1 where the genre applies. Weak labels apply to every frame. A frame at time t is inside an interval when
+        start <= t < end; with intervals, a frame outside all of them is `other`, where that is one of the genres.
+
+    Raises
+    ------
+    InputError
+        If the labels name another genre.
+    """
+    genres = list(genres)
+    if unknown := sorted(set(trailer_labels["genre"]) - set(genres)):
+        raise InputError(f"labels: expected the genres {listed(genres)}, found {shown(unknown[0])}; see --genres")
+    targets = np.zeros((len(times), len(genres)), dtype=np.float32)
+    columns = trailer_labels["genre"].map(genres.index).to_numpy(dtype=np.intp)
+    if is_weak(trailer_labels):
+        targets[:, columns] = 1
+        return targets
+    intervals = trailer_labels[["start", "end"]].to_numpy(dtype=np.float64)
+    for (start, end), column in zip(intervals, columns, strict=True):
+        targets[(times >= start) & (times < end), column] = 1
+    if OTHER in genres:
+        targets[targets.sum(axis=1) == 0, genres.index(OTHER)] = 1
+    return targets
+
+
+def labelled_frames(trailer_labels: pd.DataFrame, times: np.ndarray) -> np.ndarray:
+    """Return which frames of a trailer its labels are about: all, or those inside intervals where it is not checked.
+
+    Parameters
+    ----------
+    trailer_labels, times
+        As for `frame_targets`.
+
+    Returns
+    -------
+    ndarray of bool, shape (frames,)
+    """
+    if is_checked(trailer_labels):
+        return np.ones(len(times), dtype=bool)
+    known = np.zeros(len(times), dtype=bool)
+    for start, end in trailer_labels[["start", "end"]].to_numpy(dtype=np.float64):
+        known |= (times >= start) & (times < end)
+    return known
