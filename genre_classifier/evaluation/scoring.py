@@ -32,7 +32,7 @@ from genre_classifier.run_folder.run import Run
 from genre_classifier.tagging.scores import scores_table, write_scores
 from preprocessing.clips import load_clip, read_clip_config
 from preprocessing.errors import InputError
-from preprocessing.files import file_facts, require_unchanged
+from preprocessing.files import file_facts
 from preprocessing.manifest import known_durations, read_manifest
 from preprocessing.pool import check_options
 
@@ -140,8 +140,7 @@ def score_run(
         logger.info(f"{before} of {len(wanted)} trailers were scored before and are not scored again")
     places = [under_way.place(trailer.trailer_id) for trailer in missing]
     for trailer, frames in zip(missing, score_clips(run, missing, places, jobs=jobs, scheduler=scheduler), strict=True):
-        with under_way.discarded_if_refused():
-            require_unchanged(trailer.clip, facts[trailer.clip], doing="scored")
+        under_way.require_unchanged({trailer.clip: facts[trailer.clip]})
         if on_frames:
             on_frames(frames)
     scores = {trailer.source: under_way.read(trailer.trailer_id) for trailer in wanted}
@@ -162,9 +161,7 @@ def score_run(
             name: _baseline_scores(name, training, wanted, run.genres, config.seed, under_way) for name in names
         },
     )
-    with under_way.discarded_if_refused():
-        for clip, known in facts.items():
-            require_unchanged(clip, known, doing="scored")
+    under_way.require_unchanged(facts)
     under_way.finish(folder)
     return folder
 

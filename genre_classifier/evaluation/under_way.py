@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +11,7 @@ import pandas as pd
 from genre_classifier.evaluation.score_folder import ScoreFolder, read_fingerprint, score_file, write_score_folder
 from genre_classifier.tagging.scores import read_scores
 from preprocessing.errors import InputError, WorkError
+from preprocessing.files import require_unchanged
 
 _UNFINISHED = "unfinished_"
 
@@ -63,11 +63,11 @@ class ScoringUnderWay:
         (self._folder / baseline).mkdir(parents=True, exist_ok=True)
         return self._folder / baseline / score_file(trailer_id)
 
-    @contextmanager
-    def discarded_if_refused(self) -> Iterator[None]:
-        """Remove what is unfinished if an InputError comes: some of it is about other clips than were to be scored."""
+    def require_unchanged(self, known: Mapping[Path, Mapping[str, int]]) -> None:
+        """Refuse (InputError) clips that are not what `file_facts` said; what is unfinished is of them, and goes."""
         try:
-            yield
+            for clip, facts in known.items():
+                require_unchanged(clip, facts, doing="scored")
         except InputError:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise

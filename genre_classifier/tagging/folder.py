@@ -5,10 +5,11 @@ A video is done when its `tags.json` is there, written last: a later command goe
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genre_classifier.config import SCORING_CHUNK, Precision, SegmentConfig
 from genre_classifier.network.memory import encoder_bytes, scoring_bytes
@@ -25,6 +26,17 @@ if TYPE_CHECKING:
 
 OnStart = Callable[[Task], None]
 OnProgress = Callable[[Task, float, float, int], None]
+Outcome = InputError | None  # what became of a video: None, or why it could not be read
+
+
+class _Work(NamedTuple):
+    """Videos to tag, each with its stamp, and how."""
+
+    run: Run
+    waiting: Sequence[tuple[Task, dict[str, Any]]]
+    settings: Settings
+    on_start: OnStart
+    on_progress: OnProgress
 
 
 def tag_videos(
@@ -40,7 +52,7 @@ def tag_videos(
     scheduler: str | None = None,
     on_start: OnStart | None = None,
     on_progress: OnProgress | None = None,
-    on_done: Callable[[Task, InputError | None], None] | None = None,
+    on_done: Callable[[Task, Outcome], None] | None = None,
 ) -> list[tuple[str, str]]:
     """Tag every video that is not done yet, and write its files. They do not depend on how many work, and where.
 
@@ -105,7 +117,7 @@ def tag_videos(
                 on_progress(task, now, end, frames)
 
     failures: list[tuple[str, str]] = []
-    with _outcomes(run, waiting, settings, jobs, scheduler, start, progress) as outcomes:
+    with _outcomes(_Work(run, waiting, settings, start, progress), jobs, scheduler) as outcomes:
         for task, found in zip(tasks, stamps, strict=True):
             outcome = next(outcomes) if isinstance(found, dict) else found
             if outcome is not None:
@@ -117,83 +129,58 @@ def tag_videos(
 
 
 @contextmanager
-def _outcomes(
-    run: Run,
-    waiting: Sequence[tuple[Task, dict[str, Any]]],
-    settings: Settings,
-    jobs: int | None,
-    scheduler: str | None,
-    on_start: OnStart,
-    on_progress: OnProgress,
-) -> Iterator[Iterator[InputError | None]]:
-    """Give an iterator over what became of each video: None, or why it could not be read."""
-    needed = scoring_bytes(run.model_config, settings.chunk, precision=settings.precision)
-    if run.model_config.encoder is not None:
-        needed += encoder_bytes(run.model_config, (run.path / ENCODER).stat().st_size)
+def _outcomes(work: _Work, jobs: int | None, scheduler: str | None) -> Iterator[Iterator[Outcome]]:
+    """Give an iterator over what became of each video."""
+    config = work.run.model_config
+    needed = scoring_bytes(config, work.settings.chunk, precision=work.settings.precision)
+    if config.encoder is not None:
+        needed += encoder_bytes(config, (work.run.path / ENCODER).stat().st_size)
     jobs, program = share_out(
-        "genre_classifier.tagging.tagging_worker", "tagger", tasks=len(waiting), jobs=jobs, scheduler=scheduler,
+        "genre_classifier.tagging.tagging_worker", "tagger", tasks=len(work.waiting), jobs=jobs, scheduler=scheduler,
         needed_bytes=needed,
     )  # fmt: skip
     if jobs == 1 and scheduler is None:
-        yield _tagged_here(run, waiting, settings, on_start, on_progress)
+        yield _tagged_here(work)
     else:
-        with _tagged_elsewhere(run, waiting, settings, program, jobs, scheduler, on_start, on_progress) as outcomes:
+        with _tagged_elsewhere(work, program, jobs, scheduler) as outcomes:
             yield outcomes
 
 
-def _tagged_here(
-    run: Run,
-    waiting: Sequence[tuple[Task, dict[str, Any]]],
-    settings: Settings,
-    on_start: OnStart,
-    on_progress: OnProgress,
-) -> Iterator[InputError | None]:
+def _tagged_here(work: _Work) -> Iterator[Outcome]:
     from genre_classifier.tagging.video_folder import tag_video  # TensorFlow, which is of no use where children work
 
-    for index, (task, stamp) in enumerate(waiting):
+    for index, (task, stamp) in enumerate(work.waiting):
         if index == 0:
-            _ = run.model, run.encoder  # here, since a model that cannot be loaded is no fault of a video
-        on_start(task)
-
-        def progress(now: float, end: float, frames: int, task: Task = task) -> None:
-            on_progress(task, now, end, frames)
-
+            _ = work.run.model, work.run.encoder  # here, since a model that cannot be loaded is no fault of a video
+        work.on_start(task)
         try:
-            tag_video(run, task, stamp, settings, on_progress=progress)
+            tag_video(work.run, task, stamp, work.settings, on_progress=functools.partial(work.on_progress, task))
             yield None
         except InputError as error:
             yield error
 
 
 @contextmanager
-def _tagged_elsewhere(
-    run: Run,
-    waiting: Sequence[tuple[Task, dict[str, Any]]],
-    settings: Settings,
-    program: Program,
-    jobs: int,
-    scheduler: str | None,
-    on_start: OnStart,
-    on_progress: OnProgress,
-) -> Iterator[Iterator[InputError | None]]:
+def _tagged_elsewhere(work: _Work, program: Program, jobs: int, scheduler: str | None) -> Iterator[Iterator[Outcome]]:
     # Children may run elsewhere, with another working folder.
     shared = {
-        "run": str(run.path.absolute()), "run_digest": waiting[0][1]["made_with"]["run"], "settings": settings.to_dict()
+        "run": str(work.run.path.absolute()), "run_digest": work.waiting[0][1]["made_with"]["run"],
+        "settings": work.settings.to_dict(),
     }  # fmt: skip
     questions = [
         shared | {"video": str(task.video.absolute()), "source": task.source, "folder": str(task.folder.absolute()),
                   "stamp": stamp}
-        for task, stamp in waiting
+        for task, stamp in work.waiting
     ]  # fmt: skip
     begun: set[int] = set()
 
     def alive(index: int, answer: dict[str, Any]) -> None:
-        task = waiting[index][0]
+        task = work.waiting[index][0]
         if index not in begun:
             begun.add(index)
-            on_start(task)
+            work.on_start(task)
         if "end" in answer:
-            on_progress(task, answer["now"], answer["end"], answer["frames"])
+            work.on_progress(task, answer["now"], answer["end"], answer["frames"])
 
     with answers(program, questions, jobs=jobs, scheduler=scheduler, on_alive=alive) as results:
-        yield (failure(task.video, answer) for (task, _), answer in zip(waiting, results, strict=True))
+        yield (failure(task.video, answer) for (task, _), answer in zip(work.waiting, results, strict=True))
