@@ -67,7 +67,7 @@ def read_scores(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: expected {expected}, found no table ({reason})") from error
     genres = [name for name in table.columns if name not in ("frame", "time")]
     if "time" not in table.columns or not genres:
-        raise InputError(f"{path}: expected {expected}, found columns {', '.join(map(shown, table.columns))}")
+        raise InputError(f"{path}: expected {expected}, found {shown(','.join(table.columns))}")
     try:
         check_genres(genres)
     except InputError as error:

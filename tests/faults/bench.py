@@ -230,6 +230,11 @@ class Bench:
             shutil.copytree(self.work, self._results / name)
         return self._undisturbed[name]
 
+    def outputs_undisturbed(self, name: str) -> list[Path]:
+        """Return the files that an undisturbed run left."""
+        output = self._results / name / COMMANDS[name].output
+        return [path for path in [output, *output.rglob("*")] if path.is_file()]
+
     def finish(self, name: str) -> None:
         """Put in place what an undisturbed run leaves, its inputs included."""
         shutil.rmtree(self.work, ignore_errors=True)

@@ -8,8 +8,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +87,43 @@ def _full_disk(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
     sizes = sorted({path.stat().st_size for path in [output, *output.rglob("*")] if path.is_file()})
     limit = int(rng.uniform(0, rng.choice(sizes)))
     return _ends(_start(bench, name, limited(resource.RLIMIT_FSIZE, limit)))
+
+
+def _full_filesystem(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
+    """A file system of its own, with room for the inputs and for some of the output."""
+    bench.undisturbed(name)
+    bench.prepare(COMMANDS[name])
+    needed = sum(-(-path.stat().st_size // 4096) * 4096 for path in bench.outputs_undisturbed(name))
+    saved = bench.work.with_name("saved")
+    with _small_filesystem(bench.work) as leave_room:
+        bench.restore_inputs()
+        leave_room(int(rng.uniform(0, 1) * needed) // 4096 * 4096)
+        ends = _ends(bench.start(COMMANDS[name]))
+        shutil.copytree(bench.work, saved)
+    shutil.rmtree(bench.work)
+    saved.rename(bench.work)
+    return ends
+
+
+@contextmanager
+def _small_filesystem(folder: Path) -> Iterator[Callable[[int], None]]:
+    """Mount one over a folder; what is called with a number of bytes leaves that much room in it."""
+    mount = ["mount", "-t", "tmpfs", "none", folder]
+    if (
+        os.getuid()
+        or shutil.which("mount") is None
+        or subprocess.run(mount, capture_output=True, check=False).returncode
+    ):
+        pytest.skip("only root can mount a file system, and not everywhere")
+
+    def leave_room(size: int) -> None:
+        most = shutil.disk_usage(folder).used + size
+        subprocess.run(["mount", "-o", f"remount,size={most}", folder], check=True)
+
+    try:
+        yield leave_room
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
 
 
 def _few_descriptors(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
@@ -246,6 +283,7 @@ FAULTS: dict[str, Fault] = {
     "SIGTERM": _signal(signal.SIGTERM),
     "SIGINT": _signal(signal.SIGINT),
     "a full disk": _full_disk,
+    "a full file system": _full_filesystem,
     "an obstacle": _obstacle,
     "a read-only folder": _read_only,
     "few descriptors": _few_descriptors,

@@ -214,6 +214,7 @@ FOUND = {
     "a column without a name, twice": ("manifest", b"trailer_id,source,status,frames,,\n0,a,ok,1,,\n"),
     "a row of scores with too many cells": ("scores", b"frame,time,comedy\n0,0,0\n1,1,0,0\n"),
     "a long name for a genre of scores": ("scores", b"frame,time," + b"9" * 5000 + b"\n0,0,0\n"),
+    "very many columns, none of them the time": ("scores", b"frame" + b"," * 100 + b"\n"),
     "an unknown genre with a control character": ("wide labels", b"trailer,genres\n0,terroi|\x1ahriller\n"),
     "a tab behind a quote": ("ActivityNet", b'filename\tevent_labels\n"a"b\taction\n'),
     "an option with a long name": ("options of clips", b'{"' + b"9" * 5000 + b'": 1}'),
