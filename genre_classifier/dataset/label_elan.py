@@ -42,4 +42,4 @@ def read_elan(path: Path) -> Iterator[Row]:
     trailer = read_name(path, "the linked video", unquote(urlsplit(links[0]).path).rsplit("/", 1)[-1])
     for tier, start, end, value in spans:
         genre = value if tier.lower() in NAMED_BY_VALUES else tier
-        yield f"tier {tier}, at {start / 1000:g} s", trailer, start / 1000, end / 1000, genre, None
+        yield f"tier {shown(tier)}, at {start / 1000:g} s", trailer, start / 1000, end / 1000, genre, None

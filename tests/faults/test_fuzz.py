@@ -231,6 +231,15 @@ def test_what_was_found_stays_a_line(whole: Path, tmp_path: Path, case: str) -> 
     check_message(str(refused.value), base, case)
 
 
+def test_a_tier_of_elan_with_a_control_character_is_a_line(whole: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pympi", reason="pip install 'genre-classifier[export]'")
+    path = tmp_path / "film.eaf"
+    path.write_bytes((whole / "elan" / "film.eaf").read_bytes().replace(b"comedy", b"come\x7fdy"))
+    with pytest.raises(InputError, match=r"tier 'come\\x7fdy', at 0 s: expected a genre") as refused:
+        read_labels(path)
+    check_message(str(refused.value), tmp_path, "film.eaf")
+
+
 def check_message(message: str, base: Path, where: str) -> None:
     assert str(base) in message, where
     assert message.isprintable(), where
