@@ -21,7 +21,7 @@ from genre_classifier.run_folder.checkpoints import find_kept
 from genre_classifier.run_folder.layout import CONFIG, ENCODER, MODEL, SCHEMA, THRESHOLDS
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError
-from preprocessing.files import read_document, write_atomically
+from preprocessing.files import read_document, shown, write_atomically
 
 if TYPE_CHECKING:
     from genre_classifier.network.encoder import Encoder
@@ -212,7 +212,7 @@ def read_config(path: Path) -> tuple[ModelConfig, TrainingConfig, ClipConfig]:
         return ModelConfig.from_dict(parts[0]), TrainingConfig.from_dict(parts[1]), ClipConfig.from_dict(parts[2])
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{path / CONFIG}: expected model, training and preprocessing options, found {error!r}"
+            f"{path / CONFIG}: expected model, training and preprocessing options, found {shown(error)}"
         ) from error
     except InputError as error:
         raise InputError(f"{path / CONFIG}: {error}; was the run made by another version?") from error
@@ -258,7 +258,7 @@ def read_thresholds(path: Path, expected: Sequence[str]) -> tuple[Calibration, s
         )
         of = document.get("model_sha256")
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: expected a threshold and a temperature per genre, found {error!r}") from error
+        raise InputError(f"{path}: expected a threshold and a temperature per genre, found {shown(error)}") from error
     for genre in expected:
         threshold, temperature = calibration.thresholds[genre], calibration.temperatures[genre]
         if not 0 <= threshold <= 1:

@@ -217,6 +217,10 @@ FOUND = {
     "very many columns, none of them the time": ("scores", b"frame" + b"," * 100 + b"\n"),
     "an unknown genre with a control character": ("wide labels", b"trailer,genres\n0,terroi|\x1ahriller\n"),
     "a tab behind a quote": ("ActivityNet", b'filename\tevent_labels\n"a"b\taction\n'),
+    "a long name for a genre of thresholds": (
+        "state of a training",
+        b'{"history": [], "kept": {"thresholds": {"' + b"9" * 5000 + b'": 1}, "temperatures": {}}}',
+    ),
     "an option with a long name": ("options of clips", b'{"' + b"9" * 5000 + b'": 1}'),
 }
 
