@@ -1,5 +1,17 @@
-"""`python -m genre_classifier` is the command line."""
+"""The command line as a program: `genre-classifier`, or `python -m genre_classifier`."""
 
-from genre_classifier.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line and exit the process; Ctrl-C ends it in a line, while it is still imported too."""
+    try:
+        from genre_classifier.cli import main as run
+    except KeyboardInterrupt:
+        print("genre-classifier: stopped", file=sys.stderr)
+        sys.exit(130)
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -29,7 +29,7 @@ def _at_a_moment(bench: Bench, name: str, rng: np.random.Generator, running: lis
     bench_files = bench.work / COMMANDS[name].output
     early = rng.random() < 0.3
     files, late = int(rng.integers(0, len(result) + 1)), rng.uniform(0, 0.05)
-    while running[0].process.poll() is None and not _has_begun(running[0]):
+    while running[0].process.poll() is None and not all(map(_has_begun, running)):
         time.sleep(0.001)  # until then it is all Python's own
     until = time.monotonic() + rng.uniform(0, 0.5) * seconds
     while running[0].process.poll() is None:
@@ -185,8 +185,8 @@ class _immutable:  # noqa: N801  # reads as a statement
         self._change("-i") if os.getuid() == 0 else self._folder.chmod(0o755)
 
 
-def _harm(bench: Bench, name: str, rng: np.random.Generator, how: str) -> None:
-    """Delete, cut or replace one of the inputs."""
+def _harm(bench: Bench, name: str, rng: np.random.Generator, how: str) -> Path:
+    """Delete, cut or replace one of the inputs; return which."""
     paths = bench.inputs(COMMANDS[name])
     if not paths:
         pytest.skip(f"{name} reads no files")
@@ -202,6 +202,15 @@ def _harm(bench: Bench, name: str, rng: np.random.Generator, how: str) -> None:
         beside = path.with_name(f"{path.name}.new")
         beside.write_bytes(content)
         beside.replace(path)
+    return path
+
+
+def _forget_unseen(bench: Bench, name: str, path: Path) -> None:
+    """Begin anew where a video was gone when its folder was listed: it comes as a new one then, with the next id."""
+    output = bench.work / COMMANDS[name].output
+    manifest = output / "manifest.csv"
+    if manifest.is_file() and path.name not in manifest.read_text():
+        shutil.rmtree(output)
 
 
 def _while_running(how: str) -> Fault:
@@ -209,10 +218,11 @@ def _while_running(how: str) -> Fault:
         running = _start(bench, name)
         _at_a_moment(bench, name, rng, running)
         try:
-            _harm(bench, name, rng, how)
+            harmed = _harm(bench, name, rng, how)
         finally:
             ends = _ends(running)
         bench.restore_inputs()
+        _forget_unseen(bench, name, harmed)
         return ends
 
     return fault
@@ -241,7 +251,9 @@ def _moved_away_for_a_while(bench: Bench, name: str, rng: np.random.Generator) -
     path.rename(away)
     time.sleep(rng.uniform(0, 1))
     away.rename(path)
-    return _ends(running)
+    ends = _ends(running)
+    _forget_unseen(bench, name, path)
+    return ends
 
 
 def _killed_worker(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
