@@ -25,11 +25,19 @@ def heard() -> Iterator[None]:
         yield  # on Windows; or who started us decided otherwise
         return
     alarm = signal.signal(signal.SIGALRM, _again)
+    unraisable = sys.unraisablehook
+
+    def quiet(found: sys.UnraisableHookArgs) -> None:
+        if not issubclass(found.exc_type, KeyboardInterrupt):  # which is raised again
+            unraisable(found)
+
+    sys.unraisablehook = quiet
     signal.signal(signal.SIGINT, _interrupt)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = unraisable
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGALRM, alarm)
 

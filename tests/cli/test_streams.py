@@ -111,6 +111,19 @@ def test_ctrl_c_that_a_library_swallows_is_raised_again(tmp_path):
     assert done.stderr.startswith("own words\ngenre-classifier: stopped; what was finished is kept\n")
 
 
+def test_ctrl_c_while_an_object_goes_away_is_raised_again_without_a_traceback(tmp_path):
+    code = """
+    import time
+    class Gone:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGINT)
+    Gone()
+    time.sleep(60)"""
+    done = run_instead(code.strip(), tmp_path)
+    assert done.returncode == 130
+    assert done.stderr.startswith("own words\ngenre-classifier: stopped; what was finished is kept\n")
+
+
 def test_ctrl_c_leaves_time_to_what_is_done_because_of_it(tmp_path):
     code = """
     import contextlib, time
