@@ -23,6 +23,8 @@ from typing import Any, NoReturn
 from preprocessing.errors import InputError, WorkError
 
 TEMPORARY_SUFFIX = ".part"
+# What `atomic_path` calls a file, and `tempfile` a folder, that is not done yet; version 0.1.0 put the name in front.
+TEMPORARY_NAME = re.compile(rf"\.(\d+-[0-9a-f]{{8}}|[a-z0-9_]{{8}}|.+\.\d+){re.escape(TEMPORARY_SUFFIX)}(\..*)?")
 # Of a file read into memory: in Python's objects it takes up to forty times its size.
 MOST_BYTES = 64_000_000
 ABANDONED_SECONDS = 3600.0  # what was begun so long ago, and is not done, was killed
@@ -240,6 +242,8 @@ def file_digest(path: Path, expected: str) -> str:
 def make_folder(folder: Path, *, purpose: str = "") -> None:
     """Make a folder for output, and those around it; one that is there already will do.
 
+    What was begun in it an hour ago or more, and killed, is removed.
+
     Parameters
     ----------
     folder : Path
@@ -259,6 +263,7 @@ def make_folder(folder: Path, *, purpose: str = "") -> None:
         raise InputError(f"{folder}: expected {expected}, found {found}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{folder}: expected {expected}, found one without permission to write")
+    remove_leftovers(folder, seconds=ABANDONED_SECONDS)
 
 
 def not_written(path: Path, error: OSError) -> WorkError:
@@ -294,13 +299,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path, *, seconds: float = 0.0) -> None:
-    """Remove what `atomic_path` was killed over in a folder, and what was begun at least so many seconds ago.
+    """Remove what is called `TEMPORARY_NAME` in a folder, and was begun at least so many seconds ago.
 
     What was begun so many seconds after now was begun before the clock was set back.
     """
     for path in folder.glob(f".*{TEMPORARY_SUFFIX}*"):
         with suppress(OSError):
-            if abs(time.time() - path.stat().st_mtime) >= seconds:
+            if TEMPORARY_NAME.fullmatch(path.name) and abs(time.time() - path.stat().st_mtime) >= seconds:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

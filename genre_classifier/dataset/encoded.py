@@ -23,13 +23,11 @@ from genre_classifier.network.shares import failure, share_out
 from preprocessing.clips import ClipWriter, load_clip, open_array
 from preprocessing.errors import InputError
 from preprocessing.files import (
-    ABANDONED_SECONDS,
     atomic_path,
     file_digest,
     file_facts,
     make_folder,
     read_json,
-    remove_leftovers,
     require_unchanged,
     write_atomically,
 )
@@ -122,7 +120,6 @@ def encode_clips(
         on_start(sum(len(load_clip(path)) for path in missing))
     if missing:
         make_folder(folder, purpose="encoded clips")
-        remove_leftovers(folder, seconds=ABANDONED_SECONDS)
         if not (folder / ENCODER_FILE).is_file():
             encoder.save(folder / ENCODER_FILE)
         targets = [folder / path.name for path in missing]

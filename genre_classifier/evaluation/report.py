@@ -24,7 +24,7 @@ from genre_classifier.evaluation.plots import FAINT, INK, LEAST_BIN_FRAMES, MODE
 from genre_classifier.genres import genre_looks
 from genre_classifier.pages import data_url, render
 from genre_classifier.tagging.result import clock
-from preprocessing.files import write_atomically
+from preprocessing.files import make_folder, write_atomically
 
 REPORT, METRICS_FILE, PER_GENRE, SUMMARY, PLOTS = (
     "report.html",
@@ -99,7 +99,7 @@ def write_report(
         Of `report.html`, written last.
     """
     plots = report_plots(evaluation)
-    (out / PLOTS).mkdir(parents=True, exist_ok=True)
+    make_folder(out / PLOTS)
     for name, markup in plots.items():
         write_atomically(out / PLOTS / f"{name}.svg", markup)
     write_atomically(out / METRICS_FILE, document.metrics_json(evaluation, about, comparison))

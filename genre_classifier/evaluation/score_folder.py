@@ -25,7 +25,7 @@ from genre_classifier.genres import check_genres
 from genre_classifier.metrics.calibration import no_calibration
 from genre_classifier.tagging.scores import read_scores, write_scores
 from preprocessing.errors import InputError
-from preprocessing.files import read_document, shown, write_atomically
+from preprocessing.files import make_folder, read_document, shown, write_atomically
 
 SCHEMA = 1
 SCORES_FILE = "evaluation.json"
@@ -136,7 +136,7 @@ def write_score_folder(path: Path, folder: ScoreFolder) -> None:
     """Write every table, then `evaluation.json`, so that a folder with it is whole."""
     (path / SCORES_FILE).unlink(missing_ok=True)
     for name, tables in {"": folder.scores, **folder.baselines}.items():
-        (path / name).mkdir(parents=True, exist_ok=True)
+        make_folder(path / name)
         for trailer in folder.trailers:
             write_scores(path / name / score_file(trailer.trailer_id), tables[trailer.source])
     write_index(path, folder)

@@ -17,11 +17,9 @@ from genre_classifier.network.streaming import score_clip
 from genre_classifier.run_folder.run import Run
 from preprocessing.errors import InputError, WorkError
 from preprocessing.files import (
-    ABANDONED_SECONDS,
     make_folder,
     not_written,
     read_document,
-    remove_leftovers,
     write_atomically,
 )
 
@@ -70,7 +68,6 @@ def export_model(
     frames = random_frames(_CHECKED_FRAMES, step.frame[1:])
     expected = score_clip(run.model, frames, encoder=run.encoder)
     make_folder(out, purpose="a network")
-    remove_leftovers(out, seconds=ABANDONED_SECONDS)
     _require_same(out, run.sha256, [file for name, one in FORMATS.items() if name not in chosen for file in one.files])
     tolerance = TOLERANCE if run.encoder is None else ENCODED_TOLERANCE
     differences = {}

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from preprocessing.errors import InputError, WorkError
-from preprocessing.files import TEMPORARY_SUFFIX, read_document, read_text
+from preprocessing.files import TEMPORARY_NAME, read_document, read_text
 from preprocessing.locks import LOCK_NAME, locked
 
 SCHEMA = 1  # of config.json, thresholds.json and card.json
@@ -23,8 +23,6 @@ HUB = "hf://"  # what the address of a run on the Hugging Face hub begins with
 
 _OWN = re.compile("|".join(map(re.escape, (MODEL, ENCODER, CONFIG, THRESHOLDS, SPLITS, CARD, HISTORY, CURVES))))
 _CHECKPOINT = re.compile(r"epoch_\d+\.(json|keras)")
-# As `preprocessing.files.atomic_path` calls them; version 0.1.0 put the name in front.
-_TEMPORARY = re.compile(rf"\.(\d+-[0-9a-f]{{8}}|.+\.\d+){re.escape(TEMPORARY_SUFFIX)}(\..*)?")
 
 
 def network_path(run: Path, epoch: int) -> Path:
@@ -76,7 +74,7 @@ def require_free(run: Path, *, overwrite: bool) -> None:
     InputError
         If it holds a run and `overwrite` is not set, or holds something else.
     """
-    if all(path.name == LOCK_NAME or _TEMPORARY.fullmatch(path.name) for path in run.iterdir()):
+    if all(path.name == LOCK_NAME or TEMPORARY_NAME.fullmatch(path.name) for path in run.iterdir()):
         return
     is_run = _is_run(run)
     if overwrite and not is_run:
@@ -113,7 +111,7 @@ def empty_run_folder(run: Path) -> list[str]:
 def clean(run: Path) -> None:
     """Remove what killed trainings left half-written."""
     for path in _own_files(run):
-        if _TEMPORARY.fullmatch(path.name):
+        if TEMPORARY_NAME.fullmatch(path.name):
             with suppress(OSError):
                 path.unlink()
 
@@ -140,7 +138,7 @@ def _own_files(run: Path) -> list[Path]:
         path
         for folder, name in ((run, _OWN), (run / CHECKPOINTS, _CHECKPOINT))
         for path in (folder.iterdir() if folder.is_dir() else ())
-        if name.fullmatch(path.name) or _TEMPORARY.fullmatch(path.name)
+        if name.fullmatch(path.name) or TEMPORARY_NAME.fullmatch(path.name)
     ]
     found += (run / EVENTS).rglob("events.out.tfevents.*")
     if is_model_card(run / MODEL_CARD):

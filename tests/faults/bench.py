@@ -85,24 +85,27 @@ COMMANDS = {
     "train by two": Command(
         f"train clips labels.csv out {_NETWORK}", "out", "clips/*.npy labels.csv", heavy=True, processes=2
     ),
-    "tag": Command("tag run videos --out out --jobs 1", "out", "videos/*.mkv run/model.keras run/*.json", heavy=True),
+    "tag": Command(
+        "tag run videos --out out --jobs 1", "out", "videos/*.mkv run/model.keras run/*.json", heavy=True,
+        apart=_ABANDONED,
+    ),
     "evaluate": Command(
         "evaluate run clips labels.csv --out out --split all --draws 20 --jobs 1", "out",
-        "clips/*.npy labels.csv run/model.keras run/*.json", heavy=True,
+        "clips/*.npy labels.csv run/model.keras run/*.json", heavy=True, apart=_ABANDONED,
     ),
     "suggest": Command(
         "suggest run clips --labels few.csv --out out --jobs 1", "out",
-        "clips/*.npy few.csv run/model.keras run/*.json", heavy=True,
+        "clips/*.npy few.csv run/model.keras run/*.json", heavy=True, apart=_ABANDONED,
     ),
     "export-model": Command(
         "export-model run out --to onnx", "out", "run/model.keras run/*.json", heavy=True, apart=_ABANDONED
     ),
     "squares": Command(
         "squares --out out --samples 14 --unseen 6 --frames 6 --size 16 --epochs 2 --filters 2 --batch-size 2", "out",
-        "", heavy=True, resumable="config.json",
+        "", heavy=True, resumable="config.json", apart=_ABANDONED,
     ),
-    "export": Command("export tags out --to eaf,chapters,otio", "out", "tags/*/*"),
-    "label": Command("label videos --out out", "out", "videos/*.mkv"),
+    "export": Command("export tags out --to eaf,chapters,otio", "out", "tags/*/*", apart=_ABANDONED),
+    "label": Command("label videos --out out", "out", "videos/*.mkv", apart=_ABANDONED),
     "labels": Command("labels labels.csv weak.csv out.json", "out.json", "labels.csv weak.csv"),
     "synthesize": Command("synthesize out --trailers 3 --duration 3 --seed 1", "out", ""),
 }  # fmt: skip

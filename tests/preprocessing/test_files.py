@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from preprocessing import files
 from preprocessing.errors import InputError, WorkError
-from preprocessing.files import atomic_path, read_document, read_json, read_text, shown, write_atomically
+from preprocessing.files import atomic_path, make_folder, read_document, read_json, read_text, shown, write_atomically
 from preprocessing.tables import read_numbers, read_table
 
 
@@ -300,6 +301,21 @@ def test_a_symbolic_link_is_written_through(tmp_path):
     assert (tmp_path / "dangling").is_symlink()
     assert (tmp_path / "other" / "made.csv").read_text() == "made"
     assert len(list((tmp_path / "other").iterdir())) == 2
+
+
+def test_what_was_killed_an_hour_ago_goes_and_what_is_anybody_elses_stays(tmp_path):
+    with atomic_path(tmp_path / "report.html") as temporary:
+        begun = [temporary.name, ".scores.csv.123.part", ".a_folder.part"]  # version 0.1.0 called it so; of tempfile
+        others = [".notes.part", ".partners", "report.html.part"]
+        for name in (*begun, *others):
+            (tmp_path / name).mkdir() if "folder" in name else (tmp_path / name).touch()
+        make_folder(tmp_path)
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*begun, *others])  # may be at work
+        for name in (*begun, *others):
+            os.utime(tmp_path / name, (time.time() - 3601,) * 2)
+        make_folder(tmp_path)
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
+        temporary.touch()
 
 
 @pytest.mark.timeout(20)
