@@ -19,7 +19,7 @@ import numpy as np
 
 from preprocessing.config import ClipConfig
 from preprocessing.errors import InputError
-from preprocessing.files import MOST_BYTES, TEMPORARY_SUFFIX, not_written, read_json, shown, why, write_atomically
+from preprocessing.files import MOST_BYTES, not_written, read_json, remove_leftovers, shown, why, write_atomically
 
 CONFIG_NAME = "preprocessing.json"
 STAGED_PREFIX = ".staged-"  # a finished clip that waits for its id
@@ -194,7 +194,7 @@ def take_staged(staged: Path, clips: Path, trailer_id: int) -> None:
 def remove_staged(clips: Path, *, keep: set[Path]) -> None:
     """Remove what interrupted runs left, except the staged clips in `keep`."""
     stems = {path.stem for path in keep}
-    for pattern in (f"{STAGED_PREFIX}*", f".*{TEMPORARY_SUFFIX}", f".*{TEMPORARY_SUFFIX}.*"):
-        for path in clips.glob(pattern):
-            if path.stem not in stems:
-                path.unlink(missing_ok=True)
+    for path in clips.glob(f"{STAGED_PREFIX}*"):
+        if path.stem not in stems:
+            path.unlink(missing_ok=True)
+    remove_leftovers(clips)

@@ -1,8 +1,8 @@
 """The command line: one file per command, thin over the Python functions.
 
-The only place that prints, and the only one that turns errors into exit codes: 0 done, 1 the work failed (or some
-inputs did, under `--strict`), 2 wrong arguments or unreadable input. Each command's file imports what is heavy inside
-its function, so that `--help` stays instant.
+With `__main__`, the only place that prints, and the only one that turns errors into exit codes: 0 done, 1 the work
+failed (or some inputs did, under `--strict`), 2 wrong arguments or unreadable input. Each command's file imports what
+is heavy inside its function, so that `--help` stays instant.
 """
 
 from __future__ import annotations

@@ -16,12 +16,7 @@ from genre_classifier.network.single_step import FRAME, NEXT, SCORES, SingleStep
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.run_folder.run import Run
 from preprocessing.errors import InputError, WorkError
-from preprocessing.files import (
-    make_folder,
-    not_written,
-    read_document,
-    write_atomically,
-)
+from preprocessing.files import make_folder, not_written, read_document, write_atomically
 
 SCHEMA = 1
 DOCUMENT = "model.json"
