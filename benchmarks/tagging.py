@@ -58,13 +58,13 @@ def measure_speed(path: Path, video: Path, rounds: int) -> dict[str, float]:
     """Time the three sides in turn."""
     from genre_classifier.run_folder.run import load_run
     from genre_classifier.tagging.tag import score_frames, tag_trailer
-    from preprocessing.sampled import sampled_frames
+    from preprocessing.reader_client import SampledFrames
 
     run = load_run(path)
-    with sampled_frames(video, run.clip_config) as stream:
+    with SampledFrames(video, run.clip_config) as stream:
         clip = np.stack([frame for _, frame in stream])
     sides: dict[str, Callable[[], object]] = {
-        "decode": lambda: sum(1 for _ in sampled_frames(video, run.clip_config, exact=False)),
+        "decode": lambda: sum(1 for _ in SampledFrames(video, run.clip_config, exact=False)),
         "score": lambda: score_frames(run, clip),
         "tag": lambda: tag_trailer(run, video),
     }

@@ -1,13 +1,23 @@
-"""Reader processes (`preprocessing.reader_process`): what runs, and what they are asked."""
+"""The frames of a video, decoded by a reader process (`preprocessing.reader_process`), in constant memory.
+
+`SampledFrames` gives those that make its clip, `steady_pictures` those of a copy at a constant rate.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
+import numpy as np
+
+from preprocessing.base.errors import InputError
 from preprocessing.config import ClipConfig, CopyConfig, VideoLimits
-from preprocessing.processes.child import Program
+from preprocessing.processes.child import Child, Program
 
+Pictures = Iterator[tuple[float, np.ndarray]]
 # A video may lie behind any number of audio packets.
 READER = Program("preprocessing.reader_process", "reader", environment=(("OPENCV_FFMPEG_READ_ATTEMPTS", str(10**9)),))
 
@@ -56,3 +66,191 @@ def job(
 def copy_job(video: Path, config: CopyConfig, limits: VideoLimits) -> dict[str, Any]:
     """Return a job for a reader process that streams the pictures of a copy of the video."""
     return {"video": str(video), "copy": config.to_dict(), "limits": limits.to_dict()}
+
+
+class SampledFrames:
+    """Exactly the frames and bytes that preprocessing puts in the clip of a video.
+
+    Iterate, once, over `(time, frame)`: seconds, and uint8 `(3, size, size)`, RGB.
+
+    A reader process decodes ahead while the frames are used; its pipe holds a few of them. If `exact`, it decodes the
+    video once to learn the true times, and once more for the frames; else it trusts the packets, which is right for
+    nearly every video, and where it was not, the frames start again from the first: time goes back.
+
+    Parameters
+    ----------
+    path : path
+        The video.
+    config : ClipConfig
+        Which frames, and of what size.
+    limits : VideoLimits, optional
+        What it may cost.
+    thumbnails : int
+        How many small pictures to gather on the way, in the video's own proportions.
+    exact : bool
+        False saves decoding the video twice, for whoever can start again when time goes back.
+
+    Raises
+    ------
+    InputError
+        If the video cannot be read; also while iterating.
+
+    Attributes
+    ----------
+    times : ndarray of float64, shape (frames,)
+        Seconds of all frames to come, strictly increasing; unless `exact`, final once all frames were taken.
+    fields : dict
+        The manifest's fields of this video; complete once all frames were taken.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        config: ClipConfig,
+        *,
+        limits: VideoLimits | None = None,
+        thumbnails: int = 0,
+        exact: bool = True,
+    ) -> None:
+        self._path, limits = Path(path), limits or VideoLimits()
+        self._shape = (3, config.size, config.size)
+        self.fields: dict[str, Any] = {}
+        self._thumbnails: list[tuple[int, np.ndarray]] = []
+        self._reader = Child(READER)
+        try:
+            self._reader.ask(job(self._path, config, limits, thumbnails=thumbnails, exact=exact))
+            self._answers = self._reader.answers(limits.timeout)
+            self.times = np.array(self._next()["times"], dtype=np.float64)
+        except BaseException:
+            self.close()
+            raise
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __iter__(self) -> Iterator[tuple[float, np.ndarray]]:
+        index = 0
+        while "done" not in (answer := self._next()):
+            if "times" in answer:  # the first ones were wrong
+                self.times = np.array(answer["times"], dtype=np.float64)
+                self._thumbnails.clear()
+                index = 0
+            elif "thumbnail" in answer:
+                picture = np.frombuffer(answer["bytes"], np.uint8).reshape(answer["thumbnail"])
+                self._thumbnails.append((index, picture))
+            else:
+                yield float(self.times[index]), np.frombuffer(answer["bytes"], np.uint8).reshape(self._shape)
+                index += 1
+        self.times = np.array(answer["final_times"], dtype=np.float64)
+        self.fields = answer["done"]
+        self.close()
+
+    @property
+    def thumbnails(self) -> list[tuple[float, np.ndarray]]:
+        """Return time and small picture, uint8 (rows, cols, 3) RGB, of evenly spread frames among those taken."""
+        return [(float(self.times[index]), picture) for index, picture in self._thumbnails]
+
+    def _next(self) -> dict[str, Any]:
+        try:
+            return next(self._answers)
+        except InputError as error:
+            raise InputError(f"{self._path}: {error}") from None
+
+    def close(self) -> None:
+        """Let go of the video."""
+        self._reader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def in_chunks(
+    frames: Iterable[tuple[float, np.ndarray]], length: int
+) -> Iterator[tuple[list[float], np.ndarray, bool]]:
+    """Yield sampled frames a few at a time.
+
+    Parameters
+    ----------
+    frames : iterable of (float, ndarray)
+        As `SampledFrames` gives them.
+    length : int
+        Most frames of a chunk.
+
+    Yields
+    ------
+    times : list of float
+    pixels : ndarray of uint8, shape (n, 3, rows, cols)
+    anew : bool
+        Whether the frames start again from the first with this chunk: what came before is void. No chunk spans that.
+    """
+    times: list[float] = []
+    pixels: list[np.ndarray] = []
+    anew, latest = False, -np.inf
+    for time, frame in frames:
+        again = time <= latest
+        if times and (again or len(times) == length):
+            yield times, np.stack(pixels), anew
+            times, pixels, anew = [], [], False
+        anew, latest = anew or again, time
+        times.append(time)
+        pixels.append(frame)
+    if times:
+        yield times, np.stack(pixels), anew
+
+
+@contextmanager
+def steady_pictures(
+    video: Path, config: CopyConfig | None = None, *, limits: VideoLimits | None = None
+) -> Iterator[tuple[float, Pictures]]:
+    """Give a rate in frames per second, and the picture shown at each of its ticks; a reader process decodes.
+
+    Parameters
+    ----------
+    video : Path
+    config : CopyConfig, optional
+        Rate and size.
+    limits : VideoLimits, optional
+        What the video may cost.
+
+    Yields
+    ------
+    fps : float
+    pictures : iterator of (float, ndarray)
+        Seconds from the start of the video, and uint8 RGB of shape (rows, cols, 3); rows and cols are even.
+
+    Raises
+    ------
+    InputError
+        If the video cannot be read; also while iterating.
+    """
+    limits = limits or VideoLimits()
+    reader = Child(READER)
+    try:
+        reader.ask(copy_job(video, config or CopyConfig(), limits))
+        answers = _named(video, reader.answers(limits.timeout))
+        clock = next(answers)
+        yield clock["fps"], _pictures(answers, clock["start"], clock["fps"])
+    finally:
+        reader.close()
+
+
+def _named(video: Path, answers: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    try:
+        yield from answers
+    except InputError as error:
+        raise InputError(f"{video}: {error}") from None
+
+
+def _pictures(answers: Iterator[dict[str, Any]], start: float, fps: float) -> Pictures:
+    tick = 0
+    for answer in answers:
+        if "frame" in answer:
+            picture = np.frombuffer(answer["bytes"], np.uint8).reshape(answer["shape"])
+            for _ in range(answer["ticks"]):
+                yield start + tick / fps, picture
+                tick += 1

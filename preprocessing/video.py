@@ -1,7 +1,7 @@
 """Reading and writing videos: the only user of `cv2.VideoCapture` and `cv2.VideoWriter`.
 
 Everything a file declares (count, rate, duration) is recorded and never trusted, and there is no seeking: frames are
-counted while they are decoded. `sampled_frames`, which the rest of the project reads videos with, is also found here.
+counted while they are decoded. The rest of the project reads videos with `preprocessing.reader_client`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,6 @@ import numpy as np
 from preprocessing.base.errors import InputError, WorkError
 from preprocessing.base.files import atomic_path, special_file, why
 from preprocessing.config import VideoLimits
-from preprocessing.sampled import SampledFrames, sampled_frames
-
-__all__ = ["SampledFrames", "Video", "check_file", "open_video", "sampled_frames", "write_video"]
 
 # One number everywhere: a damaged stream decodes differently with another number of threads.
 DECODER_THREADS = 2

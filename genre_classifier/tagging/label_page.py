@@ -15,7 +15,7 @@ from genre_classifier.tagging.tags import THUMBNAILS, Tags, Thumbnail
 from genre_classifier.tagging.viewer import viewer_html
 from preprocessing.base.files import write_atomically
 from preprocessing.config import ClipConfig, VideoLimits
-from preprocessing.sampled import in_chunks, sampled_frames
+from preprocessing.reader_client import SampledFrames, in_chunks
 
 FRAMES = 10_000  # every frame of a trailer, so that edges lie on true frames; of two hours more than one a second
 _SIZE = 64  # rows and columns in which cuts are looked for
@@ -57,7 +57,7 @@ def write_label_page(
     """
     finder, count = CutFinder(), 0
     config = ClipConfig(frames=FRAMES, size=_SIZE)
-    with sampled_frames(video, config, limits=limits, thumbnails=THUMBNAILS, exact=False) as frames:
+    with SampledFrames(video, config, limits=limits, thumbnails=THUMBNAILS, exact=False) as frames:
         for read, pixels, anew in in_chunks(frames, _CHUNK_FRAMES):
             if anew:
                 finder.reset()

@@ -11,8 +11,8 @@ import numpy as np
 from genre_classifier.genres import genre_looks
 from genre_classifier.tagging.segments import frame_borders
 from genre_classifier.tagging.tags import FEW_GENRES, Tags
-from genre_classifier.tagging.video_copies import Pictures, steady_pictures
 from preprocessing.config import CopyConfig, VideoLimits
+from preprocessing.reader_client import Pictures, steady_pictures
 from preprocessing.video import write_video
 
 # Text is unreadable on smaller frames: those are enlarged.

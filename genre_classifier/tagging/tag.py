@@ -21,7 +21,7 @@ from genre_classifier.tagging.segments import to_segments, video_end
 from genre_classifier.tagging.tags import THUMBNAILS, Tags, Thumbnail
 from preprocessing.config import VideoLimits
 from preprocessing.processes.prefetch import Prefetch
-from preprocessing.sampled import SampledFrames, in_chunks, sampled_frames
+from preprocessing.reader_client import SampledFrames, in_chunks
 
 if TYPE_CHECKING:
     from genre_classifier.run_folder.run import Run
@@ -86,7 +86,7 @@ def iter_scores(
     InputError
         If the video cannot be read; the words are those of preprocessing.
     """
-    with sampled_frames(video, run.clip_config, limits=limits) as frames:
+    with SampledFrames(video, run.clip_config, limits=limits) as frames:
         yield from _scored(run, frames, chunk, precision)
 
 
@@ -126,7 +126,7 @@ def tag_trailer(
     InputError
         If the video cannot be read; the words are those of preprocessing.
     """
-    with sampled_frames(video, run.clip_config, limits=limits, thumbnails=THUMBNAILS, exact=False) as frames:
+    with SampledFrames(video, run.clip_config, limits=limits, thumbnails=THUMBNAILS, exact=False) as frames:
         rows: list[ScoredFrame] = []
         finder = CutFinder()
         for row in _scored(run, frames, chunk, precision, finder):

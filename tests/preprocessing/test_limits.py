@@ -11,7 +11,7 @@ from preprocessing import preprocess_directory
 from preprocessing.base.errors import InputError
 from preprocessing.config import ClipConfig, CopyConfig, VideoLimits
 from preprocessing.decoding import decode, decode_copy
-from preprocessing.video import sampled_frames
+from preprocessing.reader_client import SampledFrames
 from tests.support.media import flat_frames, read, write_media
 
 EXACTLY = VideoLimits(max_video_pixels=64 * 48, max_video_frames=12, max_video_seconds=12 / 25)
@@ -70,7 +70,7 @@ def test_a_folder_says_so_and_takes_the_video_when_it_may(video: Path, tmp_path:
 
 
 def test_what_is_exactly_allowed_is_read(video: Path) -> None:
-    with sampled_frames(video, ClipConfig(size=8), limits=EXACTLY) as frames:
+    with SampledFrames(video, ClipConfig(size=8), limits=EXACTLY) as frames:
         assert len(list(frames)) == 12
 
 
@@ -81,7 +81,7 @@ def test_a_pause_of_half_a_day_is_found_where_the_usual_spacing_hides_it(tmp_pat
     limits = VideoLimits(max_video_seconds=HALF_A_DAY - 1)
     with (
         pytest.raises(InputError, match=r"at most 43199 seconds .* found 43200"),
-        sampled_frames(video, ClipConfig(size=8), limits=limits) as frames,
+        SampledFrames(video, ClipConfig(size=8), limits=limits) as frames,
     ):
         list(frames)
     with pytest.raises(InputError, match=r"at most 43199 seconds"):  # its copy would have half a million pictures

@@ -14,7 +14,8 @@ from preprocessing import load_clip, preprocess_trailer
 from preprocessing.base.errors import InputError, WorkError
 from preprocessing.clips import clip_path, load_times, times_path
 from preprocessing.config import ClipConfig
-from preprocessing.video import sampled_frames, write_video
+from preprocessing.reader_client import SampledFrames
+from preprocessing.video import write_video
 from tests.support.media import decode_media, flat_frames, read, reader_processes, write_media
 
 
@@ -211,7 +212,7 @@ def test_memory_stays_small_however_long_the_video(tmp_path: Path) -> None:
         np.random.default_rng(0).integers(0, 255, (1, 360, 640, 3), dtype=np.uint8), (1000, 360, 640, 3)
     )
     path = write_media(tmp_path / "v.avi", source, codec="mjpeg", pix_fmt="yuvj420p")
-    with sampled_frames(path, ClipConfig(frames=1000, size=400)) as frames:
+    with SampledFrames(path, ClipConfig(frames=1000, size=400)) as frames:
         (reader,) = reader_processes()
         most = max(reader.memory_info().rss for _ in zip(range(999), frames, strict=False))
     assert len(frames) == 1000

@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 
 from preprocessing.config import ClipConfig
-from preprocessing.video import sampled_frames
+from preprocessing.reader_client import SampledFrames
 
 TIME_BASE = Fraction(1, 90_000)
 ALL_FRAMES = ClipConfig(frames=1000, size=32)
@@ -102,6 +102,6 @@ def reader_processes() -> list[psutil.Process]:
 
 def read(path: Path, config: ClipConfig = ALL_FRAMES) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """Return times, frames and manifest fields."""
-    with sampled_frames(path, config) as frames:
+    with SampledFrames(path, config) as frames:
         pairs = list(frames)
     return np.array([time for time, _ in pairs]), np.stack([frame for _, frame in pairs]), frames.fields

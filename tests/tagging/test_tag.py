@@ -248,7 +248,7 @@ def test_times_that_packets_tell_wrongly(run: Run, tmp_path: Path, monkeypatch: 
     """Where the reader starts again, what was scored before is forgotten."""
     video = write_media(tmp_path / "film.mkv", flat_frames(50, seed=4))
     expected = tag_trailer(run, video)
-    begun = tagging.sampled_frames(video, run.clip_config)
+    begun = tagging.SampledFrames(video, run.clip_config)
     frames = list(begun)
 
     class Again:
@@ -267,7 +267,7 @@ def test_times_that_packets_tell_wrongly(run: Run, tmp_path: Path, monkeypatch: 
             yield from frames[:1]
             yield from frames
 
-    monkeypatch.setattr(tagging, "sampled_frames", lambda *_, **__: Again())
+    monkeypatch.setattr(tagging, "SampledFrames", lambda *_, **__: Again())
     found = tag_trailer(run, video, chunk=4)
     np.testing.assert_allclose(found.scores.to_numpy(), expected.scores.to_numpy(), atol=1e-6)
     assert found.scores.index.tolist() == expected.scores.index.tolist()

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from genre_classifier.tagging.overlay import write_overlay
-from genre_classifier.tagging.video_copies import EMBEDDED_ROWS, embedded_copy, steady_pictures
+from genre_classifier.tagging.video_copies import EMBEDDED_ROWS, embedded_copy
 from preprocessing.base.errors import InputError
 from preprocessing.config import CopyConfig, VideoLimits
 from preprocessing.fitting import fit_whole
+from preprocessing.reader_client import steady_pictures
 from tests.support.media import damage, flat_frames, reader_processes, write_media
 from tests.support.tag_examples import example_tags
 
