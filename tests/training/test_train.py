@@ -192,7 +192,7 @@ def test_two_trainings_in_one_folder_are_refused(finished, data, tmp_path):
     run = tmp_path / "busy"
     shutil.copytree(finished, run)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    with layout.held(run):
+    with layout.run_lock(run):
         for how in ({"resume": True}, {"overwrite": True}, {}):
             with pytest.raises(InputError, match="another training works in this run folder"):
                 train(*data, run, model_config=TINY, training_config=CONFIG, **how)
