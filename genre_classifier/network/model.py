@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from genre_classifier.config import Bptt, ModelConfig, Precision
@@ -34,6 +35,7 @@ from genre_classifier.network.layers import PACKAGE, ConvLSTM2D, FrameFeatures, 
 from genre_classifier.network.losses import TrailerLoss
 from genre_classifier.network.map_frames import JoinMaps, MapFrames
 from genre_classifier.network.peers import Peers
+from genre_classifier.network.senses import Column, Senses
 from genre_classifier.network.training_step import TrainingStep, measure_loss, move_statistics, split_scores
 from preprocessing.base.errors import InputError
 
@@ -61,7 +63,8 @@ def output_names(genres: Sequence[str]) -> list[str]:
     """Return what the network calls its outputs: the genres, or `genre_<n>` where a layer cannot be called so."""
     # TensorFlow's letters, and none of the other layers' names.
     usable = re.compile(
-        r"(?!(frames|prepare|(trunk|genre)_\d.*)$)(?!.*_(convlstm|pool|features|dense_\d+)$)[a-z0-9][a-z0-9_.-]*"
+        r"(?!(frames|prepare|senses|(trunk|genre)_\d.*)$)(?!.*_(convlstm|pool|features|path|logit|dense_\d+)$)"
+        r"[a-z0-9][a-z0-9_.-]*"
     )
     return [genre if usable.fullmatch(genre) else f"genre_{number}" for number, genre in enumerate(genres, start=1)]
 
@@ -112,6 +115,7 @@ class GenreModel(keras.Model):
     """
 
     def __init__(self, config: ModelConfig, *, name: str = "genres", trainable: bool = True) -> None:
+        apart = config.linear_paths or config.exclusive  # then scores are made of logits of several senses, or genres
         # === Layers ===
         # In this order: Keras draws the seed of a layer's first weights when it makes the layer.
         convlstm = functools.partial(
@@ -124,7 +128,7 @@ class GenreModel(keras.Model):
         )
         prepare = (
             Frames(config.inputs, name="prepare")
-            if config.encoder is None
+            if not config.maps_in_trunk
             else MapFrames(config.reduced_channels, config.grey_channels, config.encoder_dropout, name="prepare")
         )
         trunk = [
@@ -147,11 +151,14 @@ class GenreModel(keras.Model):
                         keras.layers.Dense(units, activation="relu", name=f"{output}_dense_{number}")
                         for number, units in enumerate(config.dense_units, 1)
                     ),
-                    keras.layers.Dense(1, activation="sigmoid", name=output),
+                    keras.layers.Dense(1, name=f"{output}_logit")
+                    if apart
+                    else keras.layers.Dense(1, activation="sigmoid", name=output),
                 ],
             )
             for output in output_names(config.genres)
         ]
+        senses = Senses.of(config) if apart else None
 
         # === Functional model ===
         # float32 takes uint8 and padded int16 batches alike; a chunk at a time is cast, never a whole clip.
@@ -162,12 +169,19 @@ class GenreModel(keras.Model):
         if joined:
             maps = JoinMaps(name="join")(maps, *joined)
         scores = [branch.score(branch.pool(branch.convlstm(maps))) for branch in branches]
-        super().__init__(inputs=pixels, outputs=scores, name=name, trainable=trainable)
+        inputs: Any = pixels
+        if senses is not None:
+            if config.features:
+                shapes = config.features.items()
+                inputs = {"frames": pixels} | {one: keras.Input((None, size), name=one) for one, size in shapes}
+            found = senses.scores(keras.layers.Concatenate(name="logits")(scores), inputs)
+            scores = [Column(number, name=output)(found) for number, output in enumerate(output_names(config.genres))]
+        super().__init__(inputs=inputs, outputs=scores, name=name, trainable=trainable)
 
         # === Config ===
         self.config = config
         # Kept only now: the order of the weights, and of the optimizer's in a file, is that of the functional model.
-        self.prepare, self.trunk, self.branches = prepare, trunk, branches
+        self.prepare, self.trunk, self.branches, self.senses = prepare, trunk, branches, senses
         # On a CPU, XLA for a whole step is several times slower than its parts compiled one by one.
         self.supports_jit = not TENSORFLOW
         self._programs: dict[str, Callable[..., Any]] = {}
@@ -263,6 +277,7 @@ class GenreModel(keras.Model):
             forward.fuse_cells(cells),
             self.branches[0].pool.windows,
             [branch.score for branch in self.branches],
+            None if self.senses is None else functools.partial(self.senses.finish, training=training),
         )
 
     def score_chunk(
@@ -297,11 +312,11 @@ class GenreModel(keras.Model):
                 return scores, states
 
             self._programs[precision] = program(score, self.variables)
-        return self._programs[precision](ops.convert_to_tensor(pixels), states)
+        return self._programs[precision](keras.tree.map_structure(ops.convert_to_tensor, pixels), states)
 
     def require_size(self, pixels: Tensor) -> None:
         """Refuse frames of another size than the network's (InputError)."""
-        expected, found = self.input_shape[2:], tuple(pixels.shape[2:])
+        expected, found = self.config.frame_shape, tuple(forward.frames_of(pixels).shape[2:])
         if found != expected:
             shapes = ("x".join(map(str, shape)) for shape in (expected, found))
             raise InputError(
@@ -311,6 +326,10 @@ class GenreModel(keras.Model):
 
     def lower_logits(self, offsets: Mapping[str, float]) -> None:
         """Take a number off the logit of a genre's every score, for good: its output bias moves."""
+        if self.senses is not None:
+            lower = self.senses.mean.offset
+            lower.assign(lower + np.array([offsets.get(genre, 0.0) for genre in self.config.genres], np.float32))
+            return
         branches = dict(zip(self.config.genres, self.branches, strict=True))
         for genre, offset in offsets.items():
             bias = branches[genre].head[-1].bias
@@ -372,8 +391,11 @@ class GenreModel(keras.Model):
         self._peers.spread(self.metrics_variables)
 
     def _draw(self) -> None:
+        step = int(self.optimizer.iterations)
         if isinstance(self.prepare, MapFrames):
-            self.prepare.draw(self.seed, int(self.optimizer.iterations))
+            self.prepare.draw(self.seed, step)
+        if self.senses is not None:
+            self.senses.mean.draw(self.seed, step)
 
     def stateless_call(
         self, trainable: Any, others: Any, *args: Any, return_losses: bool = False, **options: Any
@@ -390,7 +412,7 @@ class GenreModel(keras.Model):
             scores, moments = run_in_chunks(
                 self.weights_for_run(self.precision, training=True),
                 pixels,
-                self.initial_states(pixels.shape[0]),
+                self.initial_states(forward.frames_of(pixels).shape[0]),
                 chunk=self.chunk,
                 truncated=self.bptt == "truncated",
             )
@@ -414,7 +436,7 @@ class GenreModel(keras.Model):
 
     def _score_batch(self, pixels: Tensor) -> Tensor:
         self.require_size(pixels)
-        states = self.initial_states(ops.shape(pixels)[0])
+        states = self.initial_states(ops.shape(forward.frames_of(pixels))[0])
         return forward.step_through(self.weights_for_run(self.precision), pixels, states)[0]
 
 
