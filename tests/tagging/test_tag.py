@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
+from genre_classifier.config import TagConfig
 from genre_classifier.genres import GENRES
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.run_folder.run import Run, load_run
@@ -18,7 +19,7 @@ from genre_classifier.tagging import tag as tagging
 from genre_classifier.tagging.folder import tag_videos
 from genre_classifier.tagging.scores import read_scores
 from genre_classifier.tagging.tag import iter_scores, score_frames, tag_trailer
-from genre_classifier.tagging.tasks import STAMP, Extras, plan_tasks
+from genre_classifier.tagging.tasks import STAMP, plan_tasks
 from preprocessing import load_clip, preprocess_directory, preprocess_trailer
 from preprocessing.base.errors import InputError
 from preprocessing.clips import clip_path, load_times, times_path
@@ -198,12 +199,12 @@ def test_a_video_that_is_replaced_meanwhile_is_not_taken_for_the_one_before(
         write_media(video, flat_frames(12, seed=1))
 
     if moment == "while it is copied":
-        monkeypatch.setattr("genre_classifier.tagging.video_folder.write_overlay", replace)
+        monkeypatch.setattr("genre_classifier.tagging.folder.write_overlay", replace)
     on_start, on_progress = (replace, None) if moment == "before it is read" else (None, replace)
     failures = tag_videos(
         run,
         [task],
-        extras=Extras(overlay=True),
+        config=TagConfig(overlay=True),
         on_start=on_start,
         on_progress=on_progress if moment == "while it is read" else None,
     )
@@ -212,7 +213,7 @@ def test_a_video_that_is_replaced_meanwhile_is_not_taken_for_the_one_before(
     ]
     assert not (task.folder / STAMP).exists()
     monkeypatch.undo()
-    assert tag_videos(run, [task], extras=Extras(overlay=True)) == []
+    assert tag_videos(run, [task], config=TagConfig(overlay=True)) == []
     assert len(read_scores(task.folder / "scores.csv")) == 12
 
 
