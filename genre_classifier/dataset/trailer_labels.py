@@ -89,8 +89,8 @@ def labels_for_trailers(
         example = next(iter(by_source), "none")
         raise InputError(
             f"labels name the trailer {abbreviated_repr(unknown[0])} (and {len(unknown) - 1} more) that the manifest "
-            f"of the clips does not know; expected a source such as {example!r} or an id; correct it, or skip such rows "
-            "(--skip-unknown)"
+            f"of the clips does not know; expected a source such as {example!r} or an id; correct it, or skip "
+            "such rows (--skip-unknown)"
         )
     joined: dict[int, pd.DataFrame] = {}
     for name, rows in labels.groupby("trailer", sort=False):

@@ -195,7 +195,7 @@ def _calibration(path: Path, sha256: str, genres: Sequence[str]) -> Calibration:
     found = path / THRESHOLDS
     missing = not os.path.lexists(found)
     calibration, of = (no_calibration(genres), None) if missing else read_thresholds(found, genres)
-    if of == sha256 or (of is None and not missing):  # None: by hand, or by version 0.1.0
+    if of == sha256 or (of is None and not missing):  # None: by hand
         return calibration
     if kept := find_kept(path, sha256):
         return kept.calibration

@@ -18,7 +18,7 @@ from genre_classifier.run_folder.run import Run, load_run
 from genre_classifier.tagging import tag as tagging
 from genre_classifier.tagging.folder import tag_videos
 from genre_classifier.tagging.scores import read_scores
-from genre_classifier.tagging.tag import iter_scores, score_frames, tag_trailer
+from genre_classifier.tagging.tag import score_frames, tag_trailer
 from genre_classifier.tagging.tasks import STAMP, plan_tasks
 from preprocessing import load_clip, preprocess_directory, preprocess_trailer
 from preprocessing.base.errors import InputError
@@ -70,18 +70,20 @@ def test_tagging_equals_preprocessing_and_scoring(run: Run, video: Path, tmp_pat
 
 
 @pytest.mark.parametrize("chunk", [1, 40, 1000])
-def test_rows_come_while_decoding_and_do_not_depend_on_the_chunk(run: Run, video: Path, chunk: int) -> None:
-    rows = list(iter_scores(run, video, chunk=chunk))
-    whole = tag_trailer(run, video).scores
-    assert [row.time for row in rows] == whole.index.tolist()
-    np.testing.assert_allclose([row.scores for row in rows], whole.to_numpy(), atol=1e-5)
+def test_scores_do_not_depend_on_the_chunk(run: Run, video: Path, chunk: int) -> None:
+    found, whole = tag_trailer(run, video, chunk=chunk).scores, tag_trailer(run, video).scores
+    assert found.index.tolist() == whole.index.tolist()
+    np.testing.assert_allclose(found.to_numpy(), whole.to_numpy(), atol=1e-5)
 
 
 def test_breaking_off_ends_the_reader(run: Run, video: Path) -> None:
     before = set(psutil.Process().children(recursive=True))
-    rows = iter_scores(run, video, chunk=2)
-    next(rows)
-    rows.close()  # type: ignore[attr-defined]
+
+    def stop(now: float, end: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tag_trailer(run, video, chunk=2, on_progress=stop)
     assert set(psutil.Process().children(recursive=True)) <= before
 
 
