@@ -1,6 +1,6 @@
 """The exported network beside this package's: milliseconds per frame on the same frames, in turn.
 
-    python -m benchmarks.exported [--size 112] [--frames 50] [--rounds 7] [--to savedmodel,onnx,openvino]
+    python -m benchmarks.exported [--size 112] [--frames 50] [--rounds 7] [--to savedmodel,onnx]
 
 The article's network with fresh weights. The table shows medians over the rounds, and the ratio of each to this
 package, which scores all frames in one call; others are asked for one frame after the other.

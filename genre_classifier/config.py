@@ -7,9 +7,8 @@ Only the moving-squares companion has its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -38,6 +37,7 @@ _labels = partial(option, group="Labels")
 _augmentation = partial(option, group="Augmentation")
 _splits = partial(option, group="Splits")
 _segments = partial(option, group="Segments")
+_files = partial(option, group="Further files")
 
 MAX_LABEL_MB = MOST_BYTES / 1e6
 MaxLabelMb = Annotated[
@@ -243,11 +243,6 @@ class ModelConfig(EncoderConfig):
             + ("" if not self.maps_in_trunk else "; --preset pretrained has a network that fits"),
         )
 
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Rebuild from `to_dict`; what was written before there was `pool_padding` is "valid"."""
-        return super().from_dict({"pool_padding": "valid", **fields})
-
 
 class Augmentation(Options):
     """How far clips are changed at random."""
@@ -424,19 +419,19 @@ class SegmentConfig(Options):
 LABEL_STUDIO_RATES = (1, 480)
 
 
+_PREFIX = (
+    "What comes before a trailer's name in the address from which Label Studio plays it: this serves the files below "
+    "its LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT."
+)
+
+
 class ExportConfig(Options):
     """What files for other programs say beside labels and segments."""
 
     subset: Annotated[
         str, option("ActivityNet's subset of the trailers in a file of labels; its evaluator takes this unless told.")
     ] = "validation"
-    label_studio_prefix: Annotated[
-        str,
-        option(
-            "What comes before a trailer's name in the address from which Label Studio plays it: this serves the files "
-            "below its LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT."
-        ),
-    ] = "/data/local-files/?d="
+    label_studio_prefix: Annotated[str, option(_PREFIX)] = "/data/local-files/?d="
     label_studio_fps: Annotated[
         float,
         option(
@@ -447,6 +442,19 @@ class ExportConfig(Options):
             le=LABEL_STUDIO_RATES[1],
         ),
     ] = 24.0
+
+
+class TagConfig(Options):
+    """How videos are tagged, and what is written beside the files that every video gets."""
+
+    overlay: Annotated[bool, _files("Also write overlay.mp4, a copy with the scores drawn on each frame.")] = False
+    embed: Annotated[bool, _files("Put a small copy of the video inside viewer.html.")] = False
+    label_studio: Annotated[bool, _files("Also write label_studio.json, predictions to correct there.")] = False
+    label_studio_prefix: Annotated[str, _files(_PREFIX)] = ExportConfig.label_studio_prefix
+    chunk: Annotated[
+        int, _computation("Scored at once: memory, not scores, depends on it.", unit="frames", ge=1, le=1_000_000)
+    ] = SCORING_CHUNK
+    precision: PrecisionOption = "float32"
 
 
 class SyntheticConfig(Options):

@@ -19,7 +19,7 @@ from genre_classifier.exports import require_known
     "formats",
     required=True,
     metavar="FORMATS",
-    help="One or more of savedmodel (TensorFlow), onnx, openvino, with commas between.",
+    help="One or more of savedmodel (TensorFlow), onnx, with commas between.",
 )
 def command(run: Path, out: Path, formats: str) -> None:
     """Write the network of the run RUN into the folder OUT: one step per frame, its state going in and coming out.
@@ -30,7 +30,7 @@ def command(run: Path, out: Path, formats: str) -> None:
     \b
     Example:
       genre-classifier export-model runs/mine model/ --to onnx
-      genre-classifier export-model runs/mine model/ --to savedmodel,onnx,openvino
+      genre-classifier export-model runs/mine model/ --to savedmodel,onnx
     """
     from genre_classifier.run_folder.export_model import export_model
     from genre_classifier.run_folder.model_formats import MODEL_FORMATS

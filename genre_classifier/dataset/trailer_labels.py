@@ -88,9 +88,9 @@ def labels_for_trailers(
     if unknown and not skip_unknown:
         example = next(iter(by_source), "none")
         raise InputError(
-            f"labels name the trailer {abbreviated_repr(unknown[0])} (and {len(unknown) - 1} more) that the manifest of "
-            f"the clips does not know; expected a source such as {example!r} or an id; correct it, or skip such rows "
-            "(--skip-unknown)"
+            f"labels name the trailer {abbreviated_repr(unknown[0])} (and {len(unknown) - 1} more) that the manifest "
+            f"of the clips does not know; expected a source such as {example!r} or an id; correct it, or skip "
+            "such rows (--skip-unknown)"
         )
     joined: dict[int, pd.DataFrame] = {}
     for name, rows in labels.groupby("trailer", sort=False):

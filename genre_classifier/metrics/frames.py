@@ -89,17 +89,3 @@ def best_f1(y_true: np.ndarray, y_score: np.ndarray) -> tuple[float, float]:
     best = int(np.argmax(values))
     below = thresholds[best - 1] if best else thresholds[best]
     return float(values[best]), float((thresholds[best] + below) / 2)
-
-
-def confusion(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Count true positives, false positives and false negatives over the first axis.
-
-    Parameters
-    ----------
-    y_true, y_pred : ndarray of bool, shape (frames, ...)
-
-    Returns
-    -------
-    tp, fp, fn : ndarray of int, shape (...)
-    """
-    return (y_true & y_pred).sum(axis=0), (~y_true & y_pred).sum(axis=0), (y_true & ~y_pred).sum(axis=0)

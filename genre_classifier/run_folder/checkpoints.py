@@ -59,7 +59,7 @@ class State:
     rows : list of dict
         The history, one row per finished epoch.
     kept : Kept or None
-        None where the run keeps no network by this way: the squares, and runs of version 0.1.0.
+        None where the run keeps no network by this way: the squares.
     """
 
     sha256: str

@@ -21,8 +21,7 @@ from preprocessing.base.files import make_folder, not_written, read_document, wr
 EXPORTED_SCHEMA = 1
 DOCUMENT = "model.json"
 TOLERANCE = 1e-4  # of a score; arithmetic in another order differs by a thousandth of it
-# An encoder's maps are rounded to float16 here, which OpenVINO leaves out.
-ENCODED_TOLERANCE = 1e-3
+ENCODED_TOLERANCE = 1e-3  # with an encoder, whose maps are rounded to float16
 _CHECKED_FRAMES = 8
 
 
@@ -40,7 +39,7 @@ def export_model(
     out : Path
         The folder; made when it is missing, and files of the same names are replaced.
     formats : sequence of str
-        Of `model_formats.FORMATS`.
+        Of `model_formats.MODEL_FORMATS`.
     on_file : callable, optional
         Told each file, or folder, that was written.
 
@@ -77,7 +76,7 @@ def export_model(
                     found = run_step(one.read(folder), step, frames)
                 except (MemoryError, OSError):
                     raise
-                except Exception as error:  # of three libraries, each with kinds of its own
+                except Exception as error:  # of several libraries, each with kinds of its own
                     reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
                     raise WorkError(f"{out}: the network could not be written as {name}: {reason}") from error
                 differences[name] = _require_agreement(found, expected, tolerance, f"{out}: {name}")
@@ -127,7 +126,7 @@ def run_step(run: Runner, step: ExportedStep, frames: np.ndarray) -> np.ndarray:
     ----------
     run : callable
         The step, as a format is read back.
-    step : SingleStep
+    step : ExportedStep
     frames : ndarray of uint8, shape (n, 3, rows, cols)
 
     Returns

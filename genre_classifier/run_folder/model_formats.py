@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,32 +118,7 @@ def _read_onnx(folder: Path) -> Runner:
     return lambda inputs: dict(zip(names, session.run(None, dict(inputs)), strict=True))
 
 
-# === OpenVINO ===
-
-
-def _require_openvino() -> Any:
-    return require_extra("openvino", "openvino", extra="openvino", needed_by="--to openvino")
-
-
-def _write_openvino(step: ExportedStep, folder: Path) -> None:
-    library = _require_openvino()
-    with tempfile.TemporaryDirectory(dir=folder) as passing:
-        _write_savedmodel(step, Path(passing))
-        # Not `convert_model`, which reports its use to its makers.
-        model = library.Core().read_model(str(Path(passing) / "savedmodel"))
-        library.save_model(model, str(folder / "model.xml"), compress_to_fp16=False)
-
-
-def _read_openvino(folder: Path) -> Runner:
-    library = _require_openvino()
-    # Left to itself, it rounds to bfloat16 on processors that multiply it.
-    options = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = library.Core().compile_model(str(folder / "model.xml"), "CPU", options)
-    return lambda inputs: {output.get_any_name(): value.copy() for output, value in compiled(dict(inputs)).items()}
-
-
 MODEL_FORMATS = {
     "savedmodel": ModelFormat(lambda: None, _write_savedmodel, _read_savedmodel, ("savedmodel",)),
     "onnx": ModelFormat(_require_onnx, _write_onnx, _read_onnx, ("model.onnx",)),
-    "openvino": ModelFormat(_require_openvino, _write_openvino, _read_openvino, ("model.xml", "model.bin")),
 }

@@ -22,6 +22,7 @@ from genre_classifier.run_folder.layout import CONFIG, ENCODER, MODEL, RUN_SCHEM
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr, read_document, write_atomically
 from preprocessing.config import ClipConfig
+from preprocessing.processes.sharing import setting_up
 
 if TYPE_CHECKING:
     from genre_classifier.network.encoder import Encoder
@@ -53,6 +54,16 @@ class Run:
     thresholds: dict[str, float]
     temperatures: dict[str, float]
     sha256: str
+
+    def load(self, *, encoder: bool = True) -> None:
+        """Load the network, and with `encoder` its encoder if it has one, now and not at their first use.
+
+        Raises
+        ------
+        InputError
+            See `model` and `encoder`.
+        """
+        _ = self.model, encoder and self.encoder
 
     @property
     def genres(self) -> tuple[str, ...]:
@@ -143,23 +154,26 @@ def run_digest(path: Path) -> str:
 
 
 @functools.lru_cache(maxsize=1)
-def run_of_process(path: str, digest: str) -> Run:
-    """Return the run that a child process works with, its network loaded; it is kept for the next task.
+def run_of_process(path: str, digest: str, *, encoder: bool) -> Run:
+    """Return the run that a child process works with, loaded; it is kept for the next task.
 
     Parameters
     ----------
     path : str
     digest : str
         What `run_digest` gave where the task was made: a run that is another by now is not used.
+    encoder : bool
+        Whether the process needs the run's encoder, too.
 
     Raises
     ------
-    InputError
+    SetupError
         If it cannot be loaded, or is another one by now.
     """
-    run = load_run(path)
-    _ = run.model
-    _check_same(run.path, run_digest(run.path), digest)
+    with setting_up():
+        run = load_run(path)
+        run.load(encoder=encoder)
+        _check_same(run.path, run_digest(run.path), digest)
     return run
 
 
@@ -181,7 +195,7 @@ def _calibration(path: Path, sha256: str, genres: Sequence[str]) -> Calibration:
     found = path / THRESHOLDS
     missing = not os.path.lexists(found)
     calibration, of = (no_calibration(genres), None) if missing else read_thresholds(found, genres)
-    if of == sha256 or (of is None and not missing):  # None: by hand, or by version 0.1.0
+    if of == sha256 or (of is None and not missing):  # None: by hand
         return calibration
     if kept := find_kept(path, sha256):
         return kept.calibration

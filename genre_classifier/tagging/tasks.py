@@ -6,15 +6,14 @@ import dataclasses
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from genre_classifier.config import ExportConfig, Precision, SegmentConfig
+from genre_classifier.config import SegmentConfig, TagConfig
 from genre_classifier.run_folder.run import run_digest
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import file_facts, read_json, require_unchanged
-from preprocessing.config import VideoLimits
 from preprocessing.video import check_file
 
 STAMP = "tags.json"
@@ -48,73 +47,12 @@ class Task:
     folder: Path
 
 
-@dataclasses.dataclass(frozen=True)
-class Extras:
-    """What is written beside the files that every video gets.
-
-    Attributes
-    ----------
-    overlay : bool
-        `overlay.mp4`: a copy of the video with the scores drawn on each frame.
-    embed : bool
-        A small copy of the video inside `viewer.html`, so that the page can be sent alone.
-    label_studio : bool
-        `label_studio.json`: the segments as predictions for a person to correct.
-    label_studio_prefix : str
-        What is put before the video's name there: see `ExportConfig`.
-    """
-
-    overlay: bool = False
-    embed: bool = False
-    label_studio: bool = False
-    label_studio_prefix: str = ExportConfig.label_studio_prefix
-
-    def stamp(self) -> dict[str, Any]:
-        """Return what a finished video's stamp says: no prefix where none other than the usual one was written."""
-        usual = not self.label_studio or self.label_studio_prefix == ExportConfig.label_studio_prefix
-        return {
-            name: value
-            for name, value in dataclasses.asdict(self).items()
-            if not (usual and name == "label_studio_prefix")
-        }
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """How videos are tagged, beside the run.
-
-    Attributes
-    ----------
-    chunk, precision, limits, segments
-        See `genre_classifier.tagging.tag.tag_trailer`.
-    extras : Extras
-        What is written beside the usual files.
-    """
-
-    chunk: int
-    precision: Precision
-    limits: VideoLimits
-    segments: SegmentConfig
-    extras: Extras
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
-        return dataclasses.asdict(self) | {"segments": self.segments.to_dict(), "limits": self.limits.to_dict()}
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Rebuild from `to_dict`."""
-        parts = {
-            "limits": VideoLimits.from_dict(fields["limits"]),
-            "segments": SegmentConfig.from_dict(fields["segments"]),
-            "extras": Extras(**fields["extras"]),
-        }
-        return cls(**{**fields, **parts})
-
-    def made_with(self, run: Path) -> dict[str, Any]:
-        """Return all that a video's files depend on beside the video."""
-        how = {"run": run_digest(run), "precision": self.precision, "segments": self.segments.to_dict()}
-        return how | self.extras.stamp()
+def made_with(run: Path, config: TagConfig, segments: SegmentConfig) -> dict[str, Any]:
+    """Return all that a video's files depend on beside the video: no prefix where none other than the usual is used."""
+    extras = {"overlay": config.overlay, "embed": config.embed, "label_studio": config.label_studio}
+    if config.label_studio and config.label_studio_prefix != TagConfig.label_studio_prefix:
+        extras["label_studio_prefix"] = config.label_studio_prefix
+    return {"run": run_digest(run), "precision": config.precision, "segments": segments.to_dict(), **extras}
 
 
 def plan_tasks(videos: Iterable[tuple[Path, str]], out: Path) -> list[Task]:

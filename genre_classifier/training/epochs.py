@@ -158,23 +158,17 @@ def recover(
     config: TrainingConfig,
     genres: Sequence[str],
 ) -> checkpoints.Kept:
-    """Return the network that a resumed run keeps, of which there is a file.
-
-    Version 0.1.0 did not record it: its thresholds may be another epoch's, so they are fitted again.
-    """
+    """Return the network that a resumed run keeps, of which there is a file."""
     if kept := state.kept:
         places = (run / MODEL, network_path(run, kept.epoch))
         if any(path.is_file() and model_file.digest(path) == kept.sha256 for path in places):
             return kept
-    epoch, sha256 = len(state.rows), state.sha256
+    epoch = len(state.rows)
     best = history.kept_row(state.rows, config.keep) + 1
-    if not state.kept and best < epoch and (run / MODEL).is_file():
-        epoch, sha256 = best, model_file.digest(run / MODEL)
-        model = model_file.read_model(run / MODEL)
-    elif epoch != best:
+    if epoch != best:
         logger.warning(
             f"{run}: the network of epoch {best}, which was kept, is gone; that of epoch {epoch} takes its place"
         )
-    kept = checkpoints.Kept(epoch, sha256, calibrate(score_trailers(model, validation, config), genres))
+    kept = checkpoints.Kept(epoch, state.sha256, calibrate(score_trailers(model, validation, config), genres))
     checkpoints.write_state(run, dataclasses.replace(state, kept=kept))
     return kept

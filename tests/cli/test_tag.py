@@ -219,7 +219,7 @@ def test_a_full_disk_ends_the_work(
 
     out = tmp_path / "tags"
     with monkeypatch.context() as patch:
-        patch.setattr("genre_classifier.tagging.video_folder.write_timeline", full)
+        patch.setattr("genre_classifier.tagging.folder.write_timeline", full)
         assert tag(run, trailers, "--out", out) == 1
     assert "No space left" in capfd.readouterr().err
     assert not list(out.glob("*/tags.json"))

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ import pytest
 from genre_classifier.cli import _run
 from genre_classifier.config import EncoderConfig, ModelConfig, TrainingConfig
 from genre_classifier.network.encoder import Encoder
+from genre_classifier.network.exported_step import exported_step
 from genre_classifier.run_folder import model_formats
-from genre_classifier.run_folder.export_model import export_model
+from genre_classifier.run_folder.export_model import export_model, random_frames, run_step
 from genre_classifier.run_folder.run import Run, load_run, write_config
 from genre_classifier.tagging.tag import score_frames, tag_trailer
 from preprocessing.base.errors import InputError
@@ -28,7 +30,7 @@ from tests.support.tiny_encoder import write_encoder
 from tests.support.tiny_run import SIZE, make_run
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "tag_with_onnx.py"
-MODULES = {"onnx": ("tf2onnx", "onnxruntime"), "openvino": ("openvino",)}
+MODULES = {"onnx": ("tf2onnx", "onnxruntime")}
 
 
 def require(name: str) -> None:
@@ -173,7 +175,7 @@ def test_what_cannot_be_exported_is_said(path: Path, tmp_path: Path, monkeypatch
         assert error.count("\n") == 1, error
         return error
 
-    assert "expected one or more of savedmodel, onnx, openvino, found 'tflite'" in refused(path, "onnx,tflite")
+    assert "expected one or more of savedmodel, onnx, found 'tflite'" in refused(path, "onnx,tflite")
     assert _run(["export-model", str(path), str(tmp_path / "out"), "--to", "savedmodel"]) == 0
     capsys.readouterr()
     require("onnx")
@@ -182,9 +184,23 @@ def test_what_cannot_be_exported_is_said(path: Path, tmp_path: Path, monkeypatch
     run = load_run(path)
     with pytest.raises(InputError, match="export-model RUN OUT --to onnx"):
         run.model.export(tmp_path / "whole.onnx", format="onnx")
-    for name, module in (("onnx", "tf2onnx"), ("onnx", "onnxruntime"), ("openvino", "openvino")):
+    for name, module in (("onnx", "tf2onnx"), ("onnx", "onnxruntime")):
         monkeypatch.setitem(sys.modules, module, None)
         assert f"pip install 'genre-classifier[{name}]'" in refused(path, name)
+
+
+def test_openvino_reads_the_onnx_file(exported: tuple[Run, Path]) -> None:
+    openvino = pytest.importorskip("openvino")
+    run, folder = exported
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(str(folder / "model.onnx"), "CPU", options)
+    frames = random_frames(8, (3, SIZE, SIZE))
+
+    def step(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {output.get_any_name(): value.copy() for output, value in compiled(dict(inputs)).items()}
+
+    found = run_step(step, exported_step(run.model), frames)
+    np.testing.assert_allclose(run.calibrate(found), score_frames(run, frames), atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -401,7 +401,7 @@ def test_a_run_whose_network_and_preprocessing_differ_is_refused(run):
 
 def test_thresholds_of_another_network_are_refused_unless_a_person_says_so(run):
     calibration, of = read_thresholds(run / "thresholds.json", GENRES)
-    assert of is None  # by hand, or by version 0.1.0
+    assert of is None  # by hand
     write_thresholds(run / "thresholds.json", *calibration, model_sha256="0" * 64)
     with pytest.raises(InputError, match=r"expected the thresholds of model.keras beside it, found those of another"):
         load_run(run)
