@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import warnings
 from contextlib import suppress
@@ -30,6 +31,8 @@ from preprocessing.base.files import (
 from preprocessing.config import ClipConfig
 
 CONFIG_NAME = "preprocessing.json"
+_OPTIONS = "the options of the clips (a JSON object)"
+_TRAILERS = "trailers"  # in that file: the folder of the videos
 STAGED_PREFIX = ".staged-"  # a finished clip that waits for its id
 CLIP_NAME = re.compile(r"trailer_(\d+)\.npy")
 
@@ -148,9 +151,20 @@ class ClipWriter:
             self._file.close()
 
 
-def write_clip_config(clips_dir: Path, config: ClipConfig) -> None:
-    """Write the options of a clips folder to its `preprocessing.json`."""
-    write_atomically(Path(clips_dir) / CONFIG_NAME, json.dumps(config.to_dict(), indent=2) + "\n")
+def write_clip_config(clips_dir: Path, config: ClipConfig, *, trailers: Path | None = None) -> None:
+    """Write the options of a clips folder, and where its videos are, to its `preprocessing.json`."""
+    fields = config.to_dict()
+    if trailers is not None:  # as seen from the clips: both may move together
+        fields[_TRAILERS] = Path(os.path.relpath(trailers, clips_dir)).as_posix()
+    write_atomically(Path(clips_dir) / CONFIG_NAME, json.dumps(fields, indent=2) + "\n")
+
+
+def trailers_folder(clips_dir: Path) -> Path | None:
+    """Return where the videos of a clips folder were when they were last read; None where nothing says so."""
+    path = Path(clips_dir) / CONFIG_NAME
+    fields = read_json(path, _OPTIONS) if path.exists() else None
+    found = fields.get(_TRAILERS) if isinstance(fields, dict) else None
+    return Path(clips_dir) / found if isinstance(found, str) else None
 
 
 def read_clip_config(clips_dir: Path) -> ClipConfig | None:
@@ -166,14 +180,14 @@ def read_clip_config(clips_dir: Path) -> ClipConfig | None:
     InputError
         If the file is there but cannot be used.
     """
-    path, expected = Path(clips_dir) / CONFIG_NAME, "the options of the clips (a JSON object)"
+    path, expected = Path(clips_dir) / CONFIG_NAME, _OPTIONS
     if not path.exists():
         return None
     fields = read_json(path, expected)
     if not isinstance(fields, dict):
         raise InputError(f"{path}: expected {expected}, found {abbreviated_repr(fields)}")
     try:
-        return ClipConfig.from_dict(fields)
+        return ClipConfig.from_dict({name: value for name, value in fields.items() if name != _TRAILERS})
     except (InputError, TypeError) as error:
         raise InputError(f"{path}: expected {expected}, found: {error}") from error
 

@@ -129,7 +129,7 @@ def preprocess_directory(
         folder = _Folder(clips, config)
         staged = {folder.staged(source_name(video)) for video in videos}
         remove_staged(clips, keep=staged)
-        write_clip_config(clips, config)
+        write_clip_config(clips, config, trailers=trailers)
         tasks = [folder.task(trailers, video, limits) for video in videos]
         try:
             with answers(READER, tasks, jobs=jobs, scheduler=scheduler, timeout=limits.timeout) as results:

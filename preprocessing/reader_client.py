@@ -97,6 +97,8 @@ class SampledFrames:
 
     Attributes
     ----------
+    path, limits
+        As given.
     times : ndarray of float64, shape (frames,)
         Seconds of all frames to come, strictly increasing; unless `exact`, final once all frames were taken.
     fields : dict
@@ -112,14 +114,14 @@ class SampledFrames:
         thumbnails: int = 0,
         exact: bool = True,
     ) -> None:
-        self._path, limits = Path(path), limits or VideoLimits()
+        self.path, self.limits = Path(path), limits or VideoLimits()
         self._shape = (3, config.size, config.size)
         self.fields: dict[str, Any] = {}
         self._thumbnails: list[tuple[int, np.ndarray]] = []
         self._reader = Child(READER)
         try:
-            self._reader.ask(job(self._path, config, limits, thumbnails=thumbnails, exact=exact))
-            self._answers = self._reader.answers(limits.timeout)
+            self._reader.ask(job(self.path, config, self.limits, thumbnails=thumbnails, exact=exact))
+            self._answers = self._reader.answers(self.limits.timeout)
             self.times = np.array(self._next()["times"], dtype=np.float64)
         except BaseException:
             self.close()
@@ -154,7 +156,7 @@ class SampledFrames:
         try:
             return next(self._answers)
         except InputError as error:
-            raise InputError(f"{self._path}: {error}") from None
+            raise InputError(f"{self.path}: {error}") from None
 
     def close(self) -> None:
         """Let go of the video."""

@@ -131,6 +131,7 @@ def score_run(
             [*wanted, *training],
             clips,
             run.encoder,
+            looks_per_second=run.model_config.encoder_fps,
             jobs=jobs,
             scheduler=scheduler,
             on_start=on_start,

@@ -235,15 +235,19 @@ class Encoder:
         return encoded
 
 
-def build_encoder(config: EncoderConfig, rows: int, cols: int) -> Encoder:
+OWN_SIZE = 224  # of frames, where a network takes any
+
+
+def build_encoder(config: EncoderConfig, rows: int | None = None, cols: int | None = None) -> Encoder:
     """Build the encoder for frames of a size, with its weights.
 
     Parameters
     ----------
     config : EncoderConfig
         Names it.
-    rows, cols : int
-        Of the frames; they are resized to what the network takes, where that is fixed.
+    rows, cols : int, optional
+        Of the frames; they are resized to what the network takes, where that is fixed. By default frames come at the
+        network's own size, square.
 
     Raises
     ------
@@ -260,6 +264,8 @@ def build_encoder(config: EncoderConfig, rows: int, cols: int) -> Encoder:
             f"(encoder_cells), found {maps.shape[1]}x{maps.shape[2]}"
         )
     body = keras.Model(network.inputs, maps, name="body")
+    if rows is None or cols is None:
+        rows = cols = max(body.input_shape[1] or OWN_SIZE, body.input_shape[2] or OWN_SIZE)
     pixels = keras.Input((rows, cols, 3), name="frames")
     scaled = pixels
     if tuple(body.input_shape[1:3]) != (rows, cols):

@@ -293,8 +293,10 @@ class Senses:
             paths[PICTURES] = SensePath(
                 genres, (width, width), config.encoder_components, units=config.path_units, name=f"{PICTURES}_path"
             )
-        options = {"dropout": config.sense_dropout, "exclusive": config.exclusive}
-        return cls(paths, SenseMean(max(1, len(paths)), genres, **options, name="senses"))
+        mean = SenseMean(
+            max(1, len(paths)), genres, dropout=config.sense_dropout, exclusive=config.exclusive, name="senses"
+        )
+        return cls(paths, mean)
 
     def scores(self, logits: Tensor, inputs: Any) -> Tensor:
         """Return the scores of whole clips from the logits of their branches; see `finish`."""

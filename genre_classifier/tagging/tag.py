@@ -15,6 +15,8 @@ import numpy as np
 
 from genre_classifier.config import SCORING_CHUNK, Precision, SegmentConfig
 from genre_classifier.dataset.cuts import CutFinder
+from genre_classifier.dataset.looks import HeldLooks, read_looks
+from genre_classifier.network.senses import PICTURES
 from genre_classifier.network.streaming import ScoreStream, score_clip
 from genre_classifier.tagging.scores import scores_table
 from genre_classifier.tagging.segments import to_segments, video_end
@@ -119,7 +121,10 @@ def tag_trailer(
 def _scored(
     run: Run, frames: SampledFrames, chunk: int, precision: Precision, finder: CutFinder | None = None
 ) -> Iterator[ScoredFrame]:
-    stream = ScoreStream(run.model, precision=precision, encoder=run.encoder)
+    looks = run.model_config.encoder_fps
+    stream = ScoreStream(run.model, precision=precision, encoder=run.encoder if looks is None else None)
+    # Few numbers beside the frames: they are all there before the first frame is scored.
+    seen = None if looks is None else read_looks(frames.path, run.encoder, looks, limits=frames.limits)
     # Closing the chunks stops the reading at once, also when whoever takes the rows breaks off.
     with closing(Prefetch(in_chunks(frames, chunk))) as chunks:
         for times, pixels, anew in chunks:
@@ -129,5 +134,6 @@ def _scored(
                     finder.reset()
             if finder:
                 finder.feed(pixels)
-            for time, row in zip(times, run.calibrate(stream.feed(pixels)), strict=True):
+            inputs = pixels if seen is None else {"frames": pixels, PICTURES: HeldLooks(*seen, times)[:]}
+            for time, row in zip(times, run.calibrate(stream.feed(inputs)), strict=True):
                 yield ScoredFrame(time, row)

@@ -16,6 +16,7 @@ import numpy as np
 
 from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.network.backend import TENSORFLOW
+from genre_classifier.network.forward import frames_of
 from genre_classifier.network.model import GenreModel
 from genre_classifier.network.peers import Peers
 from preprocessing.processes.prefetch import Prefetch
@@ -91,5 +92,5 @@ def _batches(model: GenreModel, sequence: TrailerSequence) -> Iterator[tuple[Any
     for index in range(len(sequence)):
         frames, targets, weights = sequence.batch(index)
         # JAX wants a clip as a whole on its device; what is computed from it comes in chunks.
-        chunked = TENSORFLOW and model.chunk is not None and model.chunk < frames.shape[1]
-        yield frames if chunked else np.asarray(frames), targets, weights
+        chunked = TENSORFLOW and model.chunk is not None and model.chunk < frames_of(frames).shape[1]
+        yield frames if chunked else keras.tree.map_structure(np.asarray, frames), targets, weights

@@ -129,7 +129,8 @@ def plan_training(
     model_config = dataclasses.replace(model_config, rows=trailers[0].rows, cols=trailers[0].cols)
     encoder = _encoder(model_config, run if stored else start)
     if encoder is not None:
-        _refuse_changed_pixels(training_config)
+        if model_config.maps_in_trunk:
+            _refuse_changed_pixels(training_config)
         model_config = dataclasses.replace(
             model_config, encoder_channels=encoder.channels, encoder_digest=encoder.digest
         )
@@ -179,7 +180,9 @@ def _encoder(config: ModelConfig, run: Path | None) -> Encoder | None:
     """Return the encoder, of the run that is gone on from if there is one."""
     if config.encoder is None:
         return None
-    return build_encoder(config, config.rows, config.cols) if run is None else read_encoder(run / layout.ENCODER)
+    if run is not None:
+        return read_encoder(run / layout.ENCODER)
+    return build_encoder(config, config.rows, config.cols) if config.maps_in_trunk else build_encoder(config)
 
 
 def _refuse_changed_pixels(config: TrainingConfig) -> None:

@@ -31,6 +31,7 @@ from genre_classifier.training.epochs import EpochKeeper, TensorBoard, learning_
 from genre_classifier.training.loop import fit_epochs
 from genre_classifier.training.plan import Plan, plan_training
 from genre_classifier.training.reduction import start_from_components
+from genre_classifier.training.regression import start_from_regression
 from preprocessing.base.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -141,6 +142,8 @@ def train(
             compile_model(model, config)
             if plan.start is not None:
                 model.set_weights(plan.start.model.get_weights())
+            elif plan.model_config.linear_paths and first:
+                start_from_regression(model, parts["train"])
             elif plan.encoder is not None and first:
                 start_from_components(model, parts["train"])
         model.configure(chunk=config.chunk, bptt=config.bptt, precision=config.precision, seed=config.seed, peers=peers)
@@ -192,7 +195,14 @@ def _encoded(
     needed = [*plan.parts["train"], *plan.parts["validation"]]
     if peers.rank:  # the first process encodes
         peers.total(0)
-    done = encode_trailers(needed, clips, plan.encoder, on_start=on_start, on_frames=on_frames)
+    done = encode_trailers(
+        needed,
+        clips,
+        plan.encoder,
+        looks_per_second=plan.model_config.encoder_fps,
+        on_start=on_start,
+        on_frames=on_frames,
+    )
     if not peers.rank:
         peers.total(0)
     border = len(plan.parts["train"])
