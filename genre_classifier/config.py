@@ -23,6 +23,7 @@ Weak = Literal["pool", "mean", "broadcast"]
 Keep = Literal["best", "last"]
 Head = Literal["flat", "pooled"]
 PoolPadding = Literal["same", "valid"]
+Exclusive = Literal["auto", "yes", "no"]
 Scaling = Literal["auto", "none", "tf", "torch", "caffe"]
 Inputs = Literal["rgb", "difference", "rgb+difference", "motion"]
 
@@ -180,9 +181,12 @@ class ModelConfig(EncoderConfig):
         Share, _senses("Share of the training steps that leave a sense out; one is always kept.")
     ] = 0.0
     exclusive: Annotated[
-        bool,
-        _network("Whether every frame shows exactly one genre: a softmax over the genres takes the sigmoids' place."),
-    ] = False
+        Exclusive,
+        _network(
+            "Whether a trailer shows exactly one genre: a softmax over the genres then takes the place of a sigmoid for "
+            "each. auto: yes where every labelled trailer does."
+        ),
+    ] = "no"
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:

@@ -30,7 +30,7 @@ from genre_classifier.network import forward
 from genre_classifier.network.backend import TENSORFLOW, Tensor, program, require_precision
 from genre_classifier.network.jax_chunks import run_in_chunks
 from genre_classifier.network.layers import PACKAGE, ConvLSTM2D, FrameFeatures, FrameNormalization, FramePooling, Frames
-from genre_classifier.network.losses import TrailerLoss
+from genre_classifier.network.losses import TrailerLoss, exclusive_crossentropy
 from genre_classifier.network.map_frames import JoinMaps, MapFrames
 from genre_classifier.network.peers import Peers
 from genre_classifier.network.senses import Column, Senses
@@ -113,7 +113,9 @@ class GenreModel(keras.Model):
     """
 
     def __init__(self, config: ModelConfig, *, name: str = "genres", trainable: bool = True) -> None:
-        apart = config.linear_paths or config.exclusive  # then scores are made of logits of several senses, or genres
+        apart = (
+            config.linear_paths or config.exclusive == "yes"
+        )  # then scores are made of logits of several senses, or genres
         # === Layers ===
         # In this order: Keras draws the seed of a layer's first weights when it makes the layer.
         convlstm = functools.partial(
@@ -347,6 +349,16 @@ class GenreModel(keras.Model):
             )
         named = keras.Model(self.inputs, dict(zip(self.output_names, self.outputs, strict=True)))
         named.export(filepath, format, **options)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Tensor:
+        """Return the loss of whole clips: that of `compile`, or of genres that exclude each other."""
+        if self.config.exclusive != "yes":
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        loss = next((loss for loss in keras.tree.flatten(self.loss) if isinstance(loss, TrailerLoss)), TrailerLoss())
+        smoothing = loss.label_smoothing
+        return exclusive_crossentropy(list(y), list(y_pred), list(sample_weight or []), label_smoothing=smoothing)
 
     # What Keras calls. On TensorFlow and JAX it runs the programs of `forward`, elsewhere the functional model.
 

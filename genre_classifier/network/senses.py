@@ -294,7 +294,7 @@ class Senses:
                 genres, (width, width), config.encoder_components, units=config.path_units, name=f"{PICTURES}_path"
             )
         mean = SenseMean(
-            max(1, len(paths)), genres, dropout=config.sense_dropout, exclusive=config.exclusive, name="senses"
+            max(1, len(paths)), genres, dropout=config.sense_dropout, exclusive=config.exclusive == "yes", name="senses"
         )
         return cls(paths, mean)
 

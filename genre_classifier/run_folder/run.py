@@ -83,7 +83,7 @@ class Run:
         path = self.path / MODEL
         model = model_file.read_model(path, limit=model_file.most_bytes(self.model_config))
         _check_same(path, model_file.digest(path), self.sha256)
-        expected, found = self.model_config.frame_shape, tuple(model.input_shape[-3:])
+        expected, found = self.model_config.frame_shape, model.config.frame_shape
         if found != expected:
             raise InputError(
                 f"{path}: expected a network for frames of {_by(expected)}, as {CONFIG} beside it says, found "

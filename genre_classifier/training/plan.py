@@ -127,6 +127,9 @@ def plan_training(
     training_config = training_config or (before[1] if before else TrainingConfig())
     trailers = load_trailers(clips, labels, genres=model_config.genres, skip_unknown=skip_unknown)
     model_config = dataclasses.replace(model_config, rows=trailers[0].rows, cols=trailers[0].cols)
+    if model_config.exclusive == "auto":
+        one = all((trailer.targets[trailer.labelled].sum(axis=1) == 1).all() for trailer in trailers)
+        model_config = dataclasses.replace(model_config, exclusive="yes" if one else "no")
     encoder = _encoder(model_config, run if stored else start)
     if encoder is not None:
         if model_config.maps_in_trunk:

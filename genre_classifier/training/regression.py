@@ -51,7 +51,7 @@ def start_from_regression(model: GenreModel, trailers: Sequence[Trailer]) -> Non
         means = np.concatenate(
             [_means(path, one, trailer, sets) for one, trailer, sets in zip(features, trailers, targets, strict=True)]
         )
-        kernel, bias, strength = fit_regression(means, y_true, groups, exclusive=model.config.exclusive)
+        kernel, bias, strength = fit_regression(means, y_true, groups, exclusive=model.config.exclusive == "yes")
         path.linear_kernel.assign(kernel)
         path.linear_bias.assign(bias)
         logger.info(f"regression on {sense}: {means.shape[1]} components of {len(means)} samples, C = {strength:g}")
