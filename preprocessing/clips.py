@@ -62,7 +62,7 @@ def load_times(path: Path | str) -> np.ndarray:
     Returns
     -------
     ndarray of float64, shape (frames,)
-        Seconds from the start of the video, strictly increasing.
+        Seconds since the start of the container, strictly increasing.
 
     Raises
     ------

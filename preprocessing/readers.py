@@ -6,10 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from preprocessing.child import Program
-from preprocessing.config import ClipConfig, CopyConfig, VideoLimits
+from preprocessing.config import FILM_FORMATS, ClipConfig, CopyConfig, VideoLimits
 
-# A video may lie behind any number of audio packets.
-READER = Program("preprocessing.worker", "reader", environment=(("OPENCV_FFMPEG_READ_ATTEMPTS", str(10**9)),))
+READER = Program(
+    "preprocessing.worker",
+    "reader",
+    environment=(
+        # A video may lie behind any number of audio packets.
+        ("OPENCV_FFMPEG_READ_ATTEMPTS", str(10**9)),
+        ("OPENCV_FFMPEG_CAPTURE_OPTIONS", f"protocol_whitelist;file|format_whitelist;{','.join(FILM_FORMATS)}"),
+    ),
+)
 
 
 def job(
@@ -51,6 +58,11 @@ def job(
         "thumbnails": thumbnails,
         "exact": exact,
     }
+
+
+def container_job(video: Path) -> dict[str, Any]:
+    """Return a job for a reader process that tells what a file says of itself (`preprocessing.container`)."""
+    return {"video": str(video), "container": True}
 
 
 def copy_job(video: Path, config: CopyConfig, limits: VideoLimits) -> dict[str, Any]:

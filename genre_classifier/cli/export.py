@@ -37,7 +37,7 @@ def command(tags: Path, out: Path, formats: str, fps: float | None, start_timeco
     """
     from genre_classifier.exports.export import export_tags, read_formats
 
-    wanted = read_formats(formats, option="--to", start_timecode=start_timecode)
+    wanted = read_formats(formats, option="--to")
     export_tags(
         tags, out, wanted, fps=fps, start_timecode=start_timecode, base_url=base_url,
         on_file=lambda path: say(str(path)),

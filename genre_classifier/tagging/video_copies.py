@@ -50,7 +50,7 @@ def steady_pictures(
         reader.ask(copy_job(video, config or CopyConfig(), limits))
         answers = _named(video, reader.answers(limits.timeout))
         clock = next(answers)
-        yield clock["fps"], _pictures(answers, clock["start"], clock["fps"])
+        yield clock["fps"], _pictures(answers, clock["fps"])
     finally:
         reader.close()
 
@@ -62,13 +62,13 @@ def _named(video: Path, answers: Iterator[dict[str, Any]]) -> Iterator[dict[str,
         raise InputError(f"{video}: {error}") from None
 
 
-def _pictures(answers: Iterator[dict[str, Any]], start: float, fps: float) -> Pictures:
+def _pictures(answers: Iterator[dict[str, Any]], fps: float) -> Pictures:
     tick = 0
     for answer in answers:
         if "frame" in answer:
             picture = np.frombuffer(answer["bytes"], np.uint8).reshape(answer["shape"])
             for _ in range(answer["ticks"]):
-                yield start + tick / fps, picture
+                yield tick / fps, picture
                 tick += 1
 
 
