@@ -12,12 +12,11 @@ Fit = Literal["stretch", "letterbox", "crop"]
 
 # FFmpeg's names of what is opened: formats that hold a film themselves. Lists of other files (ffconcat, HLS, DASH,
 # SDP) and patterns of picture names are none: with them a video would be made of files that nobody gave.
-FILM_FORMATS = tuple(
-    (
-        "mov matroska avi asf flv live_flv ogg mxf gxf lxf nut rm wtv nsv pva swf gif apng dv ivf obu av1 yuv4mpegpipe "
-        "mpeg mpegts mpegvideo m4v mjpeg h261 h263 h264 hevc vvc vc1 cavsvideo dirac dnxhd"
-    ).split()
+_FORMATS = (
+    "mov matroska avi asf flv live_flv ogg mxf gxf lxf nut rm wtv nsv pva swf gif apng dv ivf obu av1 yuv4mpegpipe",
+    "mpeg mpegts mpegvideo m4v mjpeg h261 h263 h264 hevc vvc vc1 cavsvideo dirac dnxhd",
 )
+FILM_FORMATS = tuple(name for line in _FORMATS for name in line.split())
 
 # Each job is a process: more of them is a slip.
 Jobs = Annotated[
