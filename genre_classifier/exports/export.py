@@ -45,6 +45,7 @@ def _edl(video: TaggedVideo, place: Place) -> Iterator[tuple[str, str]]:
 
 def _chapters(video: TaggedVideo, place: Place) -> Iterator[tuple[str, str]]:
     yield "ffmetadata", chapters.ffmetadata(video)
+    yield "chapters.xml", chapters.matroska_xml(video)
     yield "chapters.vtt", chapters.webvtt_chapters(video)
 
 
