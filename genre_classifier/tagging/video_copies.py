@@ -37,7 +37,7 @@ def steady_pictures(
     ------
     fps : float
     pictures : iterator of (float, ndarray)
-        Seconds from the start of the video, and uint8 RGB of shape (rows, cols, 3); rows and cols are even.
+        Seconds since the start of the container, and uint8 RGB of shape (rows, cols, 3); rows and cols are even.
 
     Raises
     ------
