@@ -58,8 +58,7 @@ def read_container(path: Path) -> Container | None:
 
 
 def _start(container: av.container.InputContainer) -> float:
-    video = next(iter(container.streams.video), None)
-    pictures = video and _stream_start(video)
+    pictures = _stream_start(container.streams.video[0]) if container.streams.video else None
     if pictures is None or container.start_time is None:
         return 0.0
     begin = container.start_time * _TICK
