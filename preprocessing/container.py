@@ -11,8 +11,8 @@ from pathlib import Path
 
 import av
 
+from preprocessing.base.errors import InputError
 from preprocessing.config import FILM_FORMATS
-from preprocessing.errors import InputError
 from preprocessing.video import openable_name
 
 # FFmpeg rounds where a container begins to this.

@@ -12,10 +12,10 @@ from typing import NamedTuple
 from genre_classifier.exports import AUTO, BASE_URL, chapters, editing, elan, iiif, mmif, require_known, timecode
 from genre_classifier.exports.tagged import TaggedVideo, read_video
 from genre_classifier.tagging.tasks import STAMP
-from preprocessing.errors import InputError
-from preprocessing.files import make_folder, write_atomically
-from preprocessing.pool import Pool
-from preprocessing.readers import READER
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import make_folder, write_atomically
+from preprocessing.processes.pool import Pool
+from preprocessing.reader_client import READER
 
 logger = logging.getLogger(__name__)
 

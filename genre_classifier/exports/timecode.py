@@ -8,11 +8,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from preprocessing.base.errors import InputError
+from preprocessing.base.extras import require_extra
 from preprocessing.config import VideoLimits
-from preprocessing.errors import InputError
-from preprocessing.extras import require_extra
-from preprocessing.pool import Pool
-from preprocessing.readers import container_job
+from preprocessing.processes.pool import Pool
+from preprocessing.reader_client import container_job
 
 logger = logging.getLogger(__name__)
 

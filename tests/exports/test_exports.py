@@ -26,9 +26,9 @@ from genre_classifier.exports.chapters import chapters
 from genre_classifier.exports.export import FORMATS
 from genre_classifier.exports.tagged import TaggedVideo, read_video
 from genre_classifier.genres import GENRES
-from preprocessing.errors import InputError
-from tests.exports.tags import SEGMENTS, exported, tagged
-from tests.media import flat_frames, write_media
+from preprocessing.base.errors import InputError
+from tests.support.media import flat_frames, write_media
+from tests.support.tags_folder import SEGMENTS, exported, tagged
 
 
 @pytest.fixture
@@ -110,9 +110,13 @@ def test_ffmpeg_reads_the_chapters(tags: Path, tmp_path: Path) -> None:
     with av.open(str(files["film one.ffmetadata"]), format="ffmetadata") as container:
         found = [(float(one["start"] * one["time_base"]), one["metadata"]["title"]) for one in container.chapters()]
     assert found == [
-        (0.0, "comedy"), (2.002, "action"), (4.5, "comedy + action"), (6.0, "comedy"), (7.25, "no genre"),
+        (0.0, "comedy"),
+        (2.002, "action"),
+        (4.5, "comedy + action"),
+        (6.0, "comedy"),
+        (7.25, "no genre"),
         (10.01, "musical"),
-    ]  # fmt: skip
+    ]
     document = ElementTree.fromstring(files["film one.chapters.xml"].read_bytes())
     atoms = [[atom.findtext(f".//{name}") for name in ("ChapterTimeStart", "ChapterString")] for atom in document[0]]
     assert atoms[:2] == [["00:00:00.000000000", "comedy"], ["00:00:02.002000000", "action"]]

@@ -14,14 +14,19 @@ from hypothesis import strategies as st
 from genre_classifier.exports.tagged import RATES, exact_rate, frame_at
 from genre_classifier.exports.timecode import start_frame
 from genre_classifier.tagging.segment_files import write_segments
-from tests.exports.tags import SEGMENTS, exported, tagged
+from tests.support.tags_folder import SEGMENTS, exported, tagged
 
 
 def test_rates_are_exact() -> None:
     known = {
-        23.976: Fraction(24000, 1001), 23.98: Fraction(24000, 1001), 24.0: Fraction(24), 25.0: Fraction(25),
-        29.97: Fraction(30000, 1001), 59.94: Fraction(60000, 1001), 12.5: Fraction(25, 2),
-    }  # fmt: skip
+        23.976: Fraction(24000, 1001),
+        23.98: Fraction(24000, 1001),
+        24.0: Fraction(24),
+        25.0: Fraction(25),
+        29.97: Fraction(30000, 1001),
+        59.94: Fraction(60000, 1001),
+        12.5: Fraction(25, 2),
+    }
     assert {fps: exact_rate(fps) for fps in known} == known
 
 
@@ -159,7 +164,7 @@ def test_a_file_that_crashes_its_reader_is_counted_from_zero(
     crashing = tmp_path / "reader"
     crashing.write_text("#!/bin/sh\nkill -SEGV $$")
     crashing.chmod(0o700)
-    monkeypatch.setattr("preprocessing.child.sys.executable", str(crashing))
+    monkeypatch.setattr("preprocessing.processes.child.sys.executable", str(crashing))
     video = media(tmp_path / "a.mkv", Fraction(25), "01:00:00:00")
     exported(tagged(tmp_path / "tags", video=str(video), fps=25.0), tmp_path / "out", "--to", "otio")
     assert f"{video}: cannot be read for its start timecode; counted from zero" in capsys.readouterr().err

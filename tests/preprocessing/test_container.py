@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from preprocessing import preprocess_directory
-from preprocessing.child import Child
+from preprocessing.base.errors import InputError
 from preprocessing.clips import load_times, times_path
 from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.container import read_container
-from preprocessing.errors import InputError
 from preprocessing.manifest import read_manifest
-from preprocessing.readers import READER, container_job
+from preprocessing.processes.child import Child
+from preprocessing.reader_client import READER, container_job
 from preprocessing.video import open_video, sampled_frames
-from tests.media import decode_media, flat_frames, read, write_late_pictures, write_media
+from tests.support.media import decode_media, flat_frames, read, write_late_pictures, write_media
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mkv", ".webm", ".ts", ".mov"])
