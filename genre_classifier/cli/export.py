@@ -48,7 +48,7 @@ def command(tags: Path, out: Path, formats: str, fps: float | None, start_timeco
     """
     from genre_classifier.exports.export import export_tags, read_formats
 
-    wanted = read_formats(formats, option="--to", start_timecode=start_timecode)
+    wanted = read_formats(formats, option="--to")
     export_tags(
         tags,
         out,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence, Set
+import unicodedata
+from collections.abc import Mapping, Sequence, Set
 from urllib.parse import unquote
 
 import numpy as np
@@ -87,6 +88,7 @@ def labels_for_trailers(
     unknown = [name for name in without_clip if known[name] not in failed]
     if unknown and not skip_unknown:
         example = next(iter(by_source), "none")
+        _refuse_other_signs(unknown, by_source)
         raise InputError(
             f"labels name the trailer {abbreviated_repr(unknown[0])} (and {len(unknown) - 1} more) that the manifest of "
             f"the clips does not know; expected a source such as {example!r} or an id; correct it, or skip such rows "
@@ -120,6 +122,18 @@ def _known_name(name: str, sources: Set[str]) -> str:
     """Return the source that a name stands for: itself, unless only what Label Studio made of it is unknown."""
     plain = _UPLOADED.sub("", name)
     return next((one for one in (name, unquote(name), plain, unquote(plain)) if one in sources), name)
+
+
+def _refuse_other_signs(names: Sequence[str], sources: Mapping[str, int]) -> None:
+    """Say so (InputError) where a name looks like a source and is written with other signs."""
+    alike = {unicodedata.normalize("NFC", source): source for source in sources}
+    for name in names:
+        if source := alike.get(unicodedata.normalize("NFC", name)):
+            raise InputError(
+                f"labels name the trailer {abbreviated_repr(name)} with other signs than the manifest of the clips does: letters "
+                "with accents are one sign in the one and two in the other (Unicode NFC, NFD); write the name as the "
+                f"file has it, or give the id {sources[source]}"
+            )
 
 
 def frame_targets(trailer_labels: pd.DataFrame, times: np.ndarray, genres: Sequence[str] = GENRES) -> np.ndarray:

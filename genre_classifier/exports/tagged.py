@@ -41,7 +41,7 @@ class TaggedVideo:
     folder : Path
         Of its tags.
     duration : float
-        Seconds.
+        The second at which the video ends.
     segments : DataFrame
         Columns start, end (seconds), genre, score.
     genres : tuple of str
@@ -50,6 +50,8 @@ class TaggedVideo:
         Frames per second; None where nobody knows.
     size : tuple of int or None
         Width and height in pixels.
+    start : float
+        The second at which the first frame is shown: seconds count from the start of the container.
     start_timecode : str
         Of the first frame; `;` before the frames counts drop-frame.
     """
@@ -62,7 +64,17 @@ class TaggedVideo:
     genres: tuple[str, ...]
     rate: Fraction | None
     size: tuple[int, int] | None
+    start: float = 0.0
     start_timecode: str = "00:00:00:00"
+
+    @property
+    def frames(self) -> int:
+        """Return how many frames it has at its rate."""
+        return max(1, self.frame_at(self.duration))
+
+    def frame_at(self, seconds: float) -> int:
+        """Return the number of the frame that begins nearest to a time; the first frame is 0."""
+        return max(0, frame_at(seconds - self.start, require_rate(self)))
 
     @property
     def mimetype(self) -> str:
@@ -96,6 +108,7 @@ def read_video(folder: Path, *, fps: float | None = None) -> TaggedVideo:
         tuple(stamp["shares"]),
         exact_rate(known) if known else None,
         (size[0], size[1]) if size else None,
+        float(stamp.get("start", 0.0)),  # where it is missing, times count from the first frame
     )
 
 

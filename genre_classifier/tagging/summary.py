@@ -146,6 +146,7 @@ def _read_stamp(path: Path) -> dict[str, Any]:
     checks = {
         "source": isinstance(stamp.get("source"), str),
         "duration": number(stamp.get("duration")),
+        "start": number(stamp.get("start", 0)),
         "frames": number(stamp.get("frames"), whole=True),
         "segments_found": number(stamp.get("segments_found"), whole=True),
         "shares": all(number(share, most=1) for share in shares.values()),

@@ -144,7 +144,17 @@ def tag_trailer(
     size = (int(fields["width"]), int(fields["height"]))
     cuts = tuple(map(float, finder.cuts(scores.index.to_numpy())))
     return Tags(
-        Path(video), duration, scores, segments, dict(run.thresholds), config, thumbnails, fields["fps"], size, cuts
+        Path(video),
+        duration,
+        scores,
+        segments,
+        dict(run.thresholds),
+        config,
+        thumbnails,
+        fields["fps"],
+        size,
+        cuts,
+        float(fields["start"]),
     )
 
 

@@ -98,6 +98,7 @@ def write_tags(task: Task, tags: Tags, stamp: dict[str, Any], settings: Settings
         "fps": tags.fps,
         "size": tags.size,
         "cuts": tags.cuts,
+        "start": tags.start,
     }
     require_same_video(task, stamp)  # which copies have read, too
     write_atomically(folder / STAMP, json.dumps(stamp | facts, indent=1, ensure_ascii=False) + "\n")

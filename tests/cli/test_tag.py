@@ -86,11 +86,11 @@ def test_exports_come_with_the_tags(run: Path, trailers: Path, tmp_path: Path, c
     out = tmp_path / "tags"
     shutil.copy(trailers / "a.mkv", trailers / "exports.mkv")
     assert tag(run, trailers, "--out", out, "--min-segment", 0.1, "--also", "eaf,chapters") == 0
-    ends = ("eaf", "ffmetadata", "chapters.vtt")
+    ends = ("eaf", "ffmetadata", "chapters.xml", "chapters.vtt")
     expected = [f"{name}.{end}" for name in ("_exports", "a", "b") for end in ends]
     assert sorted(path.name for path in (out / "exports").iterdir()) == sorted(expected)
     printed = capsys.readouterr().out.splitlines()
-    assert printed[-10:] == [str(out / "index.html"), *(str(out / "exports" / name) for name in expected)]
+    assert printed[-13:] == [str(out / "index.html"), *(str(out / "exports" / name) for name in expected)]
     assert _run(["export", str(out), str(tmp_path / "again"), "--to", "chapters"]) == 0
     for path in (tmp_path / "again").iterdir():
         assert path.read_bytes() == (out / "exports" / path.name).read_bytes()

@@ -5,8 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import av
 import click
@@ -24,6 +27,7 @@ from genre_classifier.exports.export import TAGS_FORMATS
 from genre_classifier.exports.tagged import TaggedVideo, read_video
 from genre_classifier.genres import GENRES
 from preprocessing.base.errors import InputError
+from tests.support.media import flat_frames, write_media
 from tests.support.tags_folder import SEGMENTS, exported, tagged
 
 
@@ -113,9 +117,29 @@ def test_ffmpeg_reads_the_chapters(tags: Path, tmp_path: Path) -> None:
         (7.25, "no genre"),
         (10.01, "musical"),
     ]
+    document = ElementTree.fromstring(files["film one.chapters.xml"].read_bytes())
+    atoms = [[atom.findtext(f".//{name}") for name in ("ChapterTimeStart", "ChapterString")] for atom in document[0]]
+    assert atoms[:2] == [["00:00:00.000000000", "comedy"], ["00:00:02.002000000", "action"]]
     cues = (tmp_path / "out" / "film one.chapters.vtt").read_text().split("\n\n")
     assert cues[0] == "WEBVTT"
     assert cues[3] == "00:00:04.500 --> 00:00:06.000\ncomedy + action"
+
+
+@pytest.mark.skipif(shutil.which("mkvmerge") is None, reason="needs mkvtoolnix")
+def test_mkvtoolnix_takes_the_chapters(tags: Path, tmp_path: Path) -> None:
+    chapters_file = exported(tags, tmp_path / "out", "--to", "chapters")["film one.chapters.xml"]
+    video = write_media(tmp_path / "film.mkv", flat_frames(320))
+    merged = tmp_path / "merged.mkv"
+    command = ["mkvmerge", "-q", "-o", str(merged), "--chapters", str(chapters_file), str(video)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    with av.open(str(merged)) as container:
+        found = [
+            (float(one["start"] * one["time_base"]), float(one["end"] * one["time_base"]), one["metadata"]["title"])
+            for one in container.chapters()
+        ]
+    expected = [(one.start / 1000, one.end / 1000, one.title) for one in chapters(read_video(tags / "film one"))]
+    assert found == expected
 
 
 def test_what_is_missing_is_said(tags: Path, tmp_path: Path, capsys, monkeypatch) -> None:
@@ -185,7 +209,12 @@ def test_a_folder_may_be_called_anything(tmp_path: Path, monkeypatch: pytest.Mon
     tags = tagged(tmp_path / "tags", "50% #1?")
     monkeypatch.chdir(tags / "50% #1?")
     files = exported(Path(), tmp_path / "out", "--to", "iiif,chapters")
-    assert sorted(files) == ["50% #1?.chapters.vtt", "50% #1?.ffmetadata", "50% #1?.manifest.json"]
+    assert sorted(files) == [
+        "50% #1?.chapters.vtt",
+        "50% #1?.chapters.xml",
+        "50% #1?.ffmetadata",
+        "50% #1?.manifest.json",
+    ]
     document = json.loads(files["50% #1?.manifest.json"].read_text())
     assert document["id"] == "http://localhost:8000/50%25%20%231%3F.manifest.json"
     video = document["items"][0]["items"][0]["items"][0]["body"]
@@ -196,7 +225,7 @@ def test_a_folder_may_be_called_anything(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_damaged_video_is_left_out(tags: Path, tmp_path: Path, capsys) -> None:
     (tagged(tags, "other") / "other" / "tags.json").write_text("{")
     files = exported(tags, tmp_path / "out", "--to", "chapters")
-    assert sorted(files) == ["film one.chapters.vtt", "film one.ffmetadata"]
+    assert sorted(files) == ["film one.chapters.vtt", "film one.chapters.xml", "film one.ffmetadata"]
     assert "left out" in capsys.readouterr().err
 
 

@@ -9,6 +9,7 @@ import dataclasses
 import importlib.util
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ from preprocessing.base.errors import InputError, WorkError
 from preprocessing.clips import load_clip, load_times, read_clip_config, write_clip_config
 from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.manifest import read_manifest
+from preprocessing.processes.pool import Pool
+from preprocessing.reader_client import READER
 from tests.faults.mutations import mutate, mutate_member
 from tests.support.folders import contents
 from tests.support.media import flat_frames, write_media
@@ -287,10 +290,11 @@ def damaged_video(videos: dict[str, bytes], seed: int) -> tuple[str, bytes]:
 def test_a_damaged_video_has_a_start_timecode_or_none(
     videos: dict[str, bytes], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    for seed in range(request.config.getoption("--fuzz") or VIDEOS):
-        suffix, damaged = damaged_video(videos, seed)
-        (tmp_path / f"v{suffix}").write_bytes(damaged)
-        assert start_timecode(tmp_path / f"v{suffix}", Fraction(25)), seed
+    with closing(Pool(READER)) as readers:
+        for seed in range(request.config.getoption("--fuzz") or VIDEOS):
+            suffix, damaged = damaged_video(videos, seed)
+            (tmp_path / f"v{suffix}").write_bytes(damaged)
+            assert start_timecode(tmp_path / f"v{suffix}", Fraction(25), readers), seed
 
 
 @pytest.mark.timeout(3600)
