@@ -91,7 +91,8 @@ def read_labels(
         others = f" (and {more} more: {listed([abbreviated_repr(name) for name in list(unknown)[1:]])})" if more else ""
         raise InputError(
             f"{path}, {where}: expected a genre ({listed(genres)}, or a MovieLens or IMDb name), found "
-            f"{abbreviated_repr(name)}{others}; --genres names the genres of a run, --genre-map adds other names for them"
+            f"{abbreviated_repr(name)}{others}; --genres names the genres of a run, --genre-map adds other names "
+            f"for them"
         )
     if unmapped:
         counts = ", ".join(f"{name} ({count})" for name, count in unmapped.most_common())

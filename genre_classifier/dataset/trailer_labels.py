@@ -90,8 +90,8 @@ def labels_for_trailers(
         example = next(iter(by_source), "none")
         _refuse_other_signs(unknown, by_source)
         raise InputError(
-            f"labels name the trailer {abbreviated_repr(unknown[0])} (and {len(unknown) - 1} more) that the manifest of "
-            f"the clips does not know; expected a source such as {example!r} or an id; correct it, or skip such rows "
+            f"labels name the trailer {abbreviated_repr(unknown[0])} (and {len(unknown) - 1} more) that the manifest "
+            f"of the clips does not know; expected a source such as {example!r} or an id; correct it, or skip such rows "
             "(--skip-unknown)"
         )
     joined: dict[int, pd.DataFrame] = {}
@@ -130,8 +130,8 @@ def _refuse_other_signs(names: Sequence[str], sources: Mapping[str, int]) -> Non
     for name in names:
         if source := alike.get(unicodedata.normalize("NFC", name)):
             raise InputError(
-                f"labels name the trailer {abbreviated_repr(name)} with other signs than the manifest of the clips does: letters "
-                "with accents are one sign in the one and two in the other (Unicode NFC, NFD); write the name as the "
+                f"labels name the trailer {abbreviated_repr(name)} with other signs than the manifest of the clips does: "
+                "letters with accents are one sign in the one and two in the other (Unicode NFC, NFD); write the name as the "
                 f"file has it, or give the id {sources[source]}"
             )
 
