@@ -18,10 +18,10 @@ import numpy as np
 
 from benchmarks.tagging import make_run
 from genre_classifier.config import ModelConfig
-from genre_classifier.exports.export_model import export_model, random_frames, run_step
-from genre_classifier.exports.model_formats import FORMATS
 from genre_classifier.network.single_step import single_step
 from genre_classifier.network.streaming import ScoreStream
+from genre_classifier.run_folder.export_model import export_model, random_frames, run_step
+from genre_classifier.run_folder.model_formats import FORMATS
 from genre_classifier.run_folder.run import load_run
 from preprocessing.config import ClipConfig
 

@@ -34,9 +34,9 @@ from genre_classifier.evaluation.bootstrap import Estimate, draw_weights, estima
 from genre_classifier.genres import GENRES
 from genre_classifier.presets import PRESETS
 from preprocessing import load_clip, preprocess_directory
+from preprocessing.base.files import write_atomically
 from preprocessing.clips import clip_path, load_times, times_path
 from preprocessing.config import ClipConfig
-from preprocessing.files import write_atomically
 from preprocessing.manifest import read_manifest
 
 if TYPE_CHECKING:

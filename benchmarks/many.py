@@ -38,17 +38,21 @@ def make_folder(out: Path, videos: int, segments: int) -> None:
         rows = [f"{start!r},{start + 4.0!r},{genre},0.75" for start, genre in zip(starts.tolist(), genres, strict=True)]
         (folder / "segments.csv").write_text("\n".join(["start,end,genre,score", *rows]) + "\n")
         facts = {
-            "schema": 1, "source": f"trailer_{number:05d}.mp4", "video": f"/videos/trailer_{number:05d}.mp4",
-            "duration": DURATION, "frames": 1000, "segments_found": segments,
+            "schema": 1,
+            "source": f"trailer_{number:05d}.mp4",
+            "video": f"/videos/trailer_{number:05d}.mp4",
+            "duration": DURATION,
+            "frames": 1000,
+            "segments_found": segments,
             "shares": dict(zip(GENRES, rng.dirichlet(np.ones(len(GENRES))).tolist(), strict=True)),
-        }  # fmt: skip
+        }
         (folder / STAMP).write_text(json.dumps(facts))
 
 
 def measure_page(page_file: Path) -> dict[str, float]:
     """Open the page; return seconds until its rows stand there, and those of a sort and of a filter."""
     try:
-        from tests.browser import chromium
+        from tests.support.browser import chromium
 
         with chromium() as browser:
             page = browser.new_page()

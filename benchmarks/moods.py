@@ -35,8 +35,8 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.fights import train_preset
 from genre_classifier.presets import PRESETS
+from preprocessing.base.files import write_atomically
 from preprocessing.clips import clip_path, times_path
-from preprocessing.files import write_atomically
 
 FOLDS = 5
 GREY = 16  # rows and columns of the grey pictures that are there

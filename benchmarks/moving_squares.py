@@ -18,7 +18,7 @@ import numpy as np
 
 from genre_classifier.moving_squares.config import SquaresConfig
 from genre_classifier.moving_squares.movies import Squares, draw_squares, render_movies
-from tests.plain_squares import plain_movies
+from tests.support.plain_squares import plain_movies
 
 
 def seconds(draw: Callable[[Squares, int], object], squares: Squares, size: int) -> float:

@@ -213,9 +213,14 @@ def measure_train_command(frames: int, size: int) -> dict[str, Any]:
         seconds, peak = run_and_measure(command)
     estimate = training_bytes(ModelConfig(rows=size, cols=size), frames, chunk=FULL_CHUNK)
     return {
-        "task": "train command", "side": "float32", "frames": frames, "size": size, "seconds": seconds,
-        "peak_gb": peak / 1e9, "estimate_gb": estimate / 1e9,
-    }  # fmt: skip
+        "task": "train command",
+        "side": "float32",
+        "frames": frames,
+        "size": size,
+        "seconds": seconds,
+        "peak_gb": peak / 1e9,
+        "estimate_gb": estimate / 1e9,
+    }
 
 
 def measure_one(task: str, side: str, frames: int, size: int) -> dict[str, Any]:
@@ -238,9 +243,14 @@ def measure_one(task: str, side: str, frames: int, size: int) -> dict[str, Any]:
             estimate = scoring_bytes(config, SCORING_CHUNK, precision=side)
     seconds = time.perf_counter() - wall
     return {
-        "task": task, "side": side, "frames": frames, "size": size, "seconds": seconds, "peak_gb": peak_bytes() / 1e9,
+        "task": task,
+        "side": side,
+        "frames": frames,
+        "size": size,
+        "seconds": seconds,
+        "peak_gb": peak_bytes() / 1e9,
         "estimate_gb": None if estimate is None else estimate / 1e9,
-    }  # fmt: skip
+    }
 
 
 def _speed_line(row: dict[str, Any]) -> str:

@@ -22,8 +22,8 @@ import numpy as np
 
 from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.pipeline import preprocess_directory, preprocess_trailer
-from preprocessing.pool import Pool
-from preprocessing.readers import READER, job
+from preprocessing.processes.pool import Pool
+from preprocessing.reader_client import READER, job
 from preprocessing.sources import find_videos
 from preprocessing.video import open_video, write_video
 

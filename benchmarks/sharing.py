@@ -65,13 +65,15 @@ def main() -> None:
             clips = ClipConfig(frames=frames, size=size)
             make_run(work / f"run_{size}", ModelConfig(rows=size, cols=size), clips)
             commands[f"tag, {size} x {size}"] = (
-                ["tag", str(work / f"run_{size}"), videos, "--out", str(work / "tags")], work / "tags",
-            )  # fmt: skip
+                ["tag", str(work / f"run_{size}"), videos, "--out", str(work / "tags")],
+                work / "tags",
+            )
         if options.encoder:
             run_all(["preprocess", videos, str(work / "clips"), "--fps", "12", "--size", "224"])
             commands["encode, 224 x 224"] = (
-                ["encode", str(work / "clips"), "--encoder", options.encoder], work / "clips" / "encoded",
-            )  # fmt: skip
+                ["encode", str(work / "clips"), "--encoder", options.encoder],
+                work / "clips" / "encoded",
+            )
         print(f"{'':<20}{'jobs':>6}{'seconds':>9}{'per hour':>10}{'peak GB':>9}")
         for name, (command, made) in commands.items():
             taken: dict[int, list[tuple[float, float]]] = {1: [], options.jobs: []}

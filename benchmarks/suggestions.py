@@ -25,11 +25,11 @@ from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset.labels import read_labels, write_labels
 from genre_classifier.dataset.synthetic import SyntheticConfig, synthesize
 from genre_classifier.dataset.trailers import load_trailers
+from genre_classifier.evaluation.suggestions.suggest import suggest
 from genre_classifier.genres import GENRES
 from genre_classifier.metrics.frames import average_precision
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.run_folder.run import load_run
-from genre_classifier.suggestions.suggest import suggest
 from genre_classifier.training.train import train
 from preprocessing import preprocess_directory
 from preprocessing.clips import load_clip
@@ -45,14 +45,24 @@ LABELLED = (8, 16, 24)
 TRAILERS = SyntheticConfig(duration=4.0)
 CLIPS = ClipConfig(frames=32, size=32, fps=8)
 NETWORK = ModelConfig(
-    trunk_filters=(8, 8), trunk_pools=(2, 2), branch_filters=4, dense_units=(16,), head="pooled",
-    inputs="rgb+difference", norm_momentum=0.9,
-)  # fmt: skip
+    trunk_filters=(8, 8),
+    trunk_pools=(2, 2),
+    branch_filters=4,
+    dense_units=(16,),
+    head="pooled",
+    inputs="rgb+difference",
+    norm_momentum=0.9,
+)
 STEPS = 100
 TRAINING = TrainingConfig(
-    batch_size=4, learning_rate=3e-3, schedule="cosine", patience=None, keep="last", validation_share=0.0,
+    batch_size=4,
+    learning_rate=3e-3,
+    schedule="cosine",
+    patience=None,
+    keep="last",
+    validation_share=0.0,
     test_share=0.0,
-)  # fmt: skip
+)
 
 
 def make_clips(out: Path, parts: dict[str, tuple[int, tuple[str, ...]]], seed: int) -> tuple[Path, pd.DataFrame]:

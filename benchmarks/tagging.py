@@ -28,9 +28,13 @@ from preprocessing.config import ClipConfig
 
 # The demo's network on its small frames; the article's network on the others.
 DEMO = {
-    "trunk_filters": (8, 8), "trunk_pools": (2, 2), "branch_filters": 4, "dense_units": (16,), "head": "pooled",
+    "trunk_filters": (8, 8),
+    "trunk_pools": (2, 2),
+    "branch_filters": 4,
+    "dense_units": (16,),
+    "head": "pooled",
     "inputs": "rgb+difference",
-}  # fmt: skip
+}
 # And how many frames of the video: a whole trailer, or what a few minutes allow.
 NETWORKS = {
     "demo, 32": (ModelConfig(rows=32, cols=32, **DEMO), 1000),

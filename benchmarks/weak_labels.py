@@ -34,13 +34,23 @@ from preprocessing.config import ClipConfig
 TRAILERS = SyntheticConfig(trailers=90, duration=5.0)
 CLIPS = ClipConfig(frames=60, size=32, fps=8)
 NETWORK = ModelConfig(
-    trunk_filters=(8, 8), trunk_pools=(2, 2), branch_filters=4, dense_units=(16,), head="pooled",
-    inputs="rgb+difference", norm_momentum=0.9,
-)  # fmt: skip
+    trunk_filters=(8, 8),
+    trunk_pools=(2, 2),
+    branch_filters=4,
+    dense_units=(16,),
+    head="pooled",
+    inputs="rgb+difference",
+    norm_momentum=0.9,
+)
 TRAINING = TrainingConfig(
-    epochs=30, batch_size=4, learning_rate=3e-3, schedule="cosine", patience=None, validation_share=0.1,
+    epochs=30,
+    batch_size=4,
+    learning_rate=3e-3,
+    schedule="cosine",
+    patience=None,
+    validation_share=0.1,
     test_share=0.25,
-)  # fmt: skip
+)
 
 
 def frame_precision(out: Path, seed: int, weak: str) -> np.ndarray:

@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field
 
 from genre_classifier.genres import GENRES, check_genres
-from preprocessing.files import MOST_BYTES
-from preprocessing.options import Count, NotNegative, Options, Positive, Seconds, Seed, Share, option, require
+from preprocessing.base.files import MOST_BYTES
+from preprocessing.base.options import Count, NotNegative, Options, Positive, Seconds, Seed, Share, option, require
 
 Precision = Literal["float32", "bfloat16"]
 Bptt = Literal["truncated", "full"]

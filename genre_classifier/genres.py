@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from preprocessing.errors import InputError
-from preprocessing.files import shown
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import shown
 
 GENRES: tuple[str, ...] = ("comedy", "action", "terror", "thriller", "musical", "other")
 OTHER = "other"  # in a trailer with intervals, what lies outside all of them
@@ -37,12 +37,30 @@ GENRE_MAP: dict[str, str | None] = {
     "romantic comedy": "comedy",
     **dict.fromkeys(
         (
-            "adult", "animation", "biography", "children", "children's", "documentary", "drama", "family", "fantasy",
-            "game-show", "history", "imax", "news", "reality-tv", "romance", "sci-fi", "short", "sport", "talk-show",
-            "(no genres listed)", "\\n",
+            "adult",
+            "animation",
+            "biography",
+            "children",
+            "children's",
+            "documentary",
+            "drama",
+            "family",
+            "fantasy",
+            "game-show",
+            "history",
+            "imax",
+            "news",
+            "reality-tv",
+            "romance",
+            "sci-fi",
+            "short",
+            "sport",
+            "talk-show",
+            "(no genres listed)",
+            "\\n",
         )
     ),
-}  # fmt: skip
+}
 
 
 def genre_name(text: str) -> str:

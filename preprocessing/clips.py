@@ -17,9 +17,9 @@ from typing import BinaryIO
 
 import numpy as np
 
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import MOST_BYTES, not_written, read_json, remove_leftovers, shown, why, write_atomically
 from preprocessing.config import ClipConfig
-from preprocessing.errors import InputError
-from preprocessing.files import MOST_BYTES, not_written, read_json, remove_leftovers, shown, why, write_atomically
 
 CONFIG_NAME = "preprocessing.json"
 STAGED_PREFIX = ".staged-"  # a finished clip that waits for its id

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from preprocessing.options import Count, Options, Positive, option
+from preprocessing.base.options import Count, Options, Positive, option
 
 Fit = Literal["stretch", "letterbox", "crop"]
 
@@ -61,10 +61,13 @@ class VideoLimits(Options):
     timeout: Annotated[
         float,
         option(
-            "A video that brings no new frame for so long is given up.", unit="seconds", group=_LIMITS, gt=0,
+            "A video that brings no new frame for so long is given up.",
+            unit="seconds",
+            group=_LIMITS,
+            gt=0,
             le=1_000_000,
         ),
-    ] = 60.0  # slow disks and 8K pictures stay well below it  # fmt: skip
+    ] = 60.0  # slow disks and 8K pictures stay well below it
     max_video_pixels: Annotated[
         int,
         # OpenCV's decoders refuse pictures of more than 2^28 by themselves.

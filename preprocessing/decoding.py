@@ -1,4 +1,4 @@
-"""Decode a video once and deliver the frames of its clip: runs inside a reader process (`preprocessing.worker`).
+"""Decode a video once and deliver the frames of its clip: runs inside a reader process.
 
 Which frames to keep depends on the times of all of them, which are known only at the end. Going through the packets
 first costs next to nothing and tells them for nearly every file, so that decoding, fitting and writing happen in one
@@ -18,11 +18,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from preprocessing.base.errors import InputError
 from preprocessing.config import ClipConfig, CopyConfig, VideoLimits
-from preprocessing.errors import InputError
+from preprocessing.decode_pass import DamageError, Reading, ScannedVideo, scan_video
 from preprocessing.fitting import Box, fit_frame, fit_whole, picture_box
-from preprocessing.prefetch import Prefetch
-from preprocessing.reading import DamageError, Reading, ScannedVideo, scan_video
+from preprocessing.processes.prefetch import Prefetch
 from preprocessing.sampling import Timing, frame_duration, pick_frames, pick_steadily, true_times
 from preprocessing.video import CONVERT_HINT, DECODER_THREADS, Declared, Video
 

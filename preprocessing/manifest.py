@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import shown, write_atomically
+from preprocessing.base.tables import read_numbers, read_table
 from preprocessing.clips import CLIP_NAME, clip_path, load_clip
-from preprocessing.errors import InputError
-from preprocessing.files import shown, write_atomically
-from preprocessing.tables import read_numbers, read_table
 
 MANIFEST_NAME = "manifest.csv"
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pandas as pd
 
+from preprocessing.base.errors import InputError, WorkError
+from preprocessing.base.locks import locked
 from preprocessing.clips import (
     CLIP_NAME,
     clip_path,
@@ -27,11 +29,9 @@ from preprocessing.clips import (
     write_clip_config,
 )
 from preprocessing.config import ClipConfig, VideoLimits
-from preprocessing.errors import InputError, WorkError
-from preprocessing.locks import locked
 from preprocessing.manifest import MANIFEST_NAME, manifest_table, read_manifest, source_name, write_manifest
-from preprocessing.pool import Pool, answers, check_options
-from preprocessing.readers import READER, job
+from preprocessing.processes.pool import Pool, answers, check_options
+from preprocessing.reader_client import READER, job
 from preprocessing.sources import find_videos
 
 # The manifest is rewritten as a whole: not at every row, and where there are so many that this takes long, less often

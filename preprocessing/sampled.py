@@ -9,10 +9,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from preprocessing.child import Child
+from preprocessing.base.errors import InputError
 from preprocessing.config import ClipConfig, VideoLimits
-from preprocessing.errors import InputError
-from preprocessing.readers import READER, job
+from preprocessing.processes.child import Child
+from preprocessing.reader_client import READER, job
 
 
 class SampledFrames:

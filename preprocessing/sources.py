@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from preprocessing.errors import InputError
+from preprocessing.base.errors import InputError
 from preprocessing.manifest import source_name
 
 VIDEO_SUFFIXES = frozenset(

@@ -18,9 +18,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from preprocessing.base.errors import InputError, WorkError
+from preprocessing.base.files import atomic_path, special_file, why
 from preprocessing.config import VideoLimits
-from preprocessing.errors import InputError, WorkError
-from preprocessing.files import atomic_path, special_file, why
 from preprocessing.sampled import SampledFrames, sampled_frames
 
 __all__ = ["SampledFrames", "Video", "check_file", "open_video", "sampled_frames", "write_video"]

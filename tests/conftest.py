@@ -26,9 +26,19 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 # Files that take minutes: begun first, so that at the end no core waits for one of them (`--dist loadfile`).
 _LONG = (
-    "test_peers", "test_train", "test_backends", "test_training_step", "test_sharing", "test_export_model",
-    "test_correcting", "test_own_genres", "test_interruptions", "test_evaluate", "test_documents", "test_axe",
-)  # fmt: skip
+    "test_peers",
+    "test_train",
+    "test_backends",
+    "test_training_step",
+    "test_sharing",
+    "test_export_model",
+    "test_correcting",
+    "test_own_genres",
+    "test_interruptions",
+    "test_evaluate",
+    "test_documents",
+    "test_axe",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

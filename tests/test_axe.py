@@ -14,9 +14,9 @@ from genre_classifier.evaluation.evaluate import evaluate
 from genre_classifier.evaluation.report import write_report
 from genre_classifier.genres import GENRES
 from genre_classifier.tagging.viewer import viewer_html
-from tests.browser import Tab, chromium
-from tests.evaluation_cases import made_up
-from tests.tag_examples import example_tags, write_webm
+from tests.support.browser import Tab, chromium
+from tests.support.evaluation_cases import made_up
+from tests.support.tag_examples import example_tags, write_webm
 from tests.tagging.test_index_page import page_text
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")

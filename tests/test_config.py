@@ -24,14 +24,22 @@ from genre_classifier.config import (
 )
 from genre_classifier.genres import GENRES
 from genre_classifier.moving_squares.config import SquaresConfig
+from preprocessing.base.errors import InputError
+from preprocessing.base.options import Options, Value, values_of
 from preprocessing.config import ClipConfig, CopyConfig
-from preprocessing.errors import InputError
-from preprocessing.options import Options, Value, values_of
 
 CONFIGS = (
-    Augmentation, ClipConfig, CopyConfig, EvaluationConfig, ExportConfig, ModelConfig, SegmentConfig, SquaresConfig,
-    SyntheticConfig, TrainingConfig,
-)  # fmt: skip
+    Augmentation,
+    ClipConfig,
+    CopyConfig,
+    EvaluationConfig,
+    ExportConfig,
+    ModelConfig,
+    SegmentConfig,
+    SquaresConfig,
+    SyntheticConfig,
+    TrainingConfig,
+)
 
 
 def allowed(value: Value) -> st.SearchStrategy[Any]:

@@ -16,13 +16,29 @@ from genre_classifier.dataset.trailer_labels import frame_targets, is_checked
 from genre_classifier.genres import GENRES
 from genre_classifier.metrics.frames import average_precision
 from genre_classifier.tagging.scores import read_scores
-from tests.browser import Tab, chromium
+from tests.support.browser import Tab, chromium
 
 JUDGED = "trailer_000.mp4"
 TRAINING = [
-    "--trunk-filters", "4,4", "--trunk-pools", "2,2", "--branch-filters", "4", "--dense-units", "8", "--head", "pooled",
-    "--validation-share", "0", "--test-share", "0", "--keep", "last", "--learning-rate", "0.01",
-]  # fmt: skip
+    "--trunk-filters",
+    "4,4",
+    "--trunk-pools",
+    "2,2",
+    "--branch-filters",
+    "4",
+    "--dense-units",
+    "8",
+    "--head",
+    "pooled",
+    "--validation-share",
+    "0",
+    "--test-share",
+    "0",
+    "--keep",
+    "last",
+    "--learning-rate",
+    "0.01",
+]
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from genre_classifier.cli import COMMANDS, _run, group
-from tests import options_page
-from tests.architecture_page import PAGE, architecture_page
-from tests.messages import ERRORS, messages
+from tests.support import options_page
+from tests.support.architecture_page import PAGE, architecture_page
+from tests.support.messages import ERRORS, messages
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [
@@ -57,7 +57,9 @@ def command_lines(document: Path | None = None) -> list[str]:
 
 
 def test_the_map_of_the_code_is_that_of_the_code():
-    assert PAGE.read_text(encoding="utf-8") == architecture_page(), "python -m tests.architecture_page writes it anew"
+    assert PAGE.read_text(encoding="utf-8") == architecture_page(), (
+        "python -m tests.support.architecture_page writes it anew"
+    )
 
 
 def test_every_error_says_what_was_expected_or_what_to_do():
@@ -73,7 +75,7 @@ def test_every_error_says_what_was_expected_or_what_to_do():
 
 def test_the_page_of_options_is_that_of_the_fields():
     assert options_page.PAGE.read_text(encoding="utf-8") == options_page.options_page(), (
-        "python -m tests.options_page writes it anew"
+        "python -m tests.support.options_page writes it anew"
     )
 
 
@@ -133,8 +135,13 @@ def test_the_tutorial_runs(tmp_path, monkeypatch):
 
 
 ELSEWHERE = (  # a cluster, several machines, the hub, a pretrained network: tests of their own
-    "--scheduler", "--workers", "hf://", "push-to-hub", "--encoder", "genre-classifier demo",
-)  # fmt: skip
+    "--scheduler",
+    "--workers",
+    "hf://",
+    "push-to-hub",
+    "--encoder",
+    "genre-classifier demo",
+)
 
 
 RUN_ELSEWHERE = (TUTORIAL, ROOT / "docs" / "own-genres.md")  # above, and in test_own_genres
@@ -149,9 +156,11 @@ def workshop(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for line in (
-            "synthesize trailers", "preprocess trailers clips", "train clips trailers/labels.csv runs/mine",
+            "synthesize trailers",
+            "preprocess trailers clips",
+            "train clips trailers/labels.csv runs/mine",
             "tag runs/mine trailers --out tags",
-        ):  # fmt: skip
+        ):
             name, *arguments = line.split()
             assert _run([name, *arguments, *SMALLER.get(name, "").split()]) == 0, line
         shutil.copy("trailers/trailer_000.mp4", "new_trailer.mp4")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from genre_classifier.dataset.labels import common_genres, read_labels
 from genre_classifier.dataset.trailer_labels import frame_targets
 from genre_classifier.genres import GENRES, canonical_genre, check_genres, genre_list, genre_name
-from preprocessing.errors import InputError
-from tests.notes import logged
+from preprocessing.base.errors import InputError
+from tests.support.notes import logged
 
 OWN = ("drama", "sci-fi", "home-movie")
 

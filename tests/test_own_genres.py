@@ -17,9 +17,21 @@ MOVIELENS = (
     "romance,sci-fi,thriller,war,western"
 )
 TINY = [
-    "--trunk-filters", "2,2", "--trunk-pools", "2,2", "--branch-filters", "2", "--dense-units", "4", "--epochs", "1",
-    "--validation-share", "0.2", "--test-share", "0.2",
-]  # fmt: skip
+    "--trunk-filters",
+    "2,2",
+    "--trunk-pools",
+    "2,2",
+    "--branch-filters",
+    "2",
+    "--dense-units",
+    "4",
+    "--epochs",
+    "1",
+    "--validation-share",
+    "0.2",
+    "--test-share",
+    "0.2",
+]
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,28 @@ from genre_classifier.cli import _run
 from genre_classifier.run_folder.run import load_run
 from genre_classifier.tagging.scores import read_scores
 from genre_classifier.tagging.tag import score_frames
+from preprocessing.base.errors import InputError
 from preprocessing.clips import load_clip
-from preprocessing.errors import InputError
-from tests.tiny_encoder import write_encoder
+from tests.support.tiny_encoder import write_encoder
 
-SMALL = ["--trunk-filters", "2,2", "--branch-filters", "2", "--dense-units", "4", "--reduced-channels", "3,4",
-         "--motion-size", "8", "--batch-size", "2", "--crop-frames", "12", "--genres", "drama,western"]  # fmt: skip
+SMALL = [
+    "--trunk-filters",
+    "2,2",
+    "--branch-filters",
+    "2",
+    "--dense-units",
+    "4",
+    "--reduced-channels",
+    "3,4",
+    "--motion-size",
+    "8",
+    "--batch-size",
+    "2",
+    "--crop-frames",
+    "12",
+    "--genres",
+    "drama,western",
+]
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +46,20 @@ def work(tmp_path_factory):
     commands = [
         ["synthesize", f"{work}/videos", "--trailers", "5", "--duration", "4", "--genres", "drama,western"],
         ["preprocess", f"{work}/videos", f"{work}/clips", "--frames", "24", "--size", "20", "--jobs", "2"],
-        ["train", f"{work}/clips", f"{work}/videos/labels.csv", f"{work}/run", "--preset", "pretrained",
-         "--encoder", f"{work}/tiny.keras", "--epochs", "2", *SMALL],
-    ]  # fmt: skip
+        [
+            "train",
+            f"{work}/clips",
+            f"{work}/videos/labels.csv",
+            f"{work}/run",
+            "--preset",
+            "pretrained",
+            "--encoder",
+            f"{work}/tiny.keras",
+            "--epochs",
+            "2",
+            *SMALL,
+        ],
+    ]
     for command in commands:
         assert _run(command) == 0, command
     return work
@@ -67,8 +94,21 @@ def test_a_resumed_run_is_the_uninterrupted_one(work, tmp_path):
     files = [f"{work}/clips", f"{work}/videos/labels.csv"]
     train = ["train", *files, "--preset", "pretrained", "--encoder", f"{work}/tiny.keras", *SMALL]
     assert _run([*train[:3], f"{tmp_path}/whole", *train[3:], "--epochs", "3", "--schedule", "constant"]) == 0
-    assert _run([*train[:3], f"{tmp_path}/parts", *train[3:], "--epochs", "1", "--schedule", "constant",
-                 "--no-match-prevalence"]) == 0  # fmt: skip
+    assert (
+        _run(
+            [
+                *train[:3],
+                f"{tmp_path}/parts",
+                *train[3:],
+                "--epochs",
+                "1",
+                "--schedule",
+                "constant",
+                "--no-match-prevalence",
+            ]
+        )
+        == 0
+    )
     assert _run(["train", *files, f"{tmp_path}/parts", "--resume", "--epochs", "3"]) == 0
     whole, parts = (pd.read_csv(tmp_path / name / "history.csv")["loss"] for name in ("whole", "parts"))
     np.testing.assert_array_equal(whole, parts)
@@ -78,8 +118,9 @@ def test_a_resumed_run_is_the_uninterrupted_one(work, tmp_path):
 def test_the_report_compares_with_the_encoder_alone(work, tmp_path, capsys):
     labels = f"{work}/videos/labels.csv"
     out = str(tmp_path / "report")
-    assert _run(["evaluate", f"{work}/run", f"{work}/clips", labels, "--out", out, "--split", "all",
-                 "--draws", "20"]) == 0  # fmt: skip
+    assert (
+        _run(["evaluate", f"{work}/run", f"{work}/clips", labels, "--out", out, "--split", "all", "--draws", "20"]) == 0
+    )
     assert "The encoder alone" in capsys.readouterr().out
     assert "encoder" in json.loads((tmp_path / "report" / "scores" / "evaluation.json").read_text())["baselines"]
     assert (tmp_path / "report" / "scores" / "encoder" / "scores_0.csv").is_file()
@@ -107,8 +148,18 @@ def test_another_encoder_in_the_run_is_refused(work, tmp_path, capsys):
     ],
 )
 def test_what_cannot_work_is_refused_in_a_line(work, tmp_path, capsys, options, expected):
-    command = ["train", f"{work}/clips", f"{work}/videos/labels.csv", f"{tmp_path}/run", "--preset", "pretrained",
-               "--encoder", f"{work}/tiny.keras", *SMALL, *options]  # fmt: skip
+    command = [
+        "train",
+        f"{work}/clips",
+        f"{work}/videos/labels.csv",
+        f"{tmp_path}/run",
+        "--preset",
+        "pretrained",
+        "--encoder",
+        f"{work}/tiny.keras",
+        *SMALL,
+        *options,
+    ]
     assert _run(command) == 2
     message = capsys.readouterr().err
     assert expected in message

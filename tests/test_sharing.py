@@ -16,12 +16,12 @@ from genre_classifier.run_folder.run import Run, load_run
 from genre_classifier.tagging.folder import tag_videos
 from genre_classifier.tagging.summary import write_index
 from genre_classifier.tagging.tasks import Extras, Task, plan_tasks
-from preprocessing.errors import InputError
-from tests.folders import contents
-from tests.media import flat_frames, write_media
-from tests.tiny_encoder import write_encoder
-from tests.tiny_run import make_run
-from tests.trailers import write_clips
+from preprocessing.base.errors import InputError
+from tests.support.folders import contents
+from tests.support.media import flat_frames, write_media
+from tests.support.tiny_encoder import write_encoder
+from tests.support.tiny_run import make_run
+from tests.support.trailers import write_clips
 
 NAMES = ("a.mkv", "b.mkv", "bad.mkv", "c.mkv", "d.mkv")
 
@@ -78,9 +78,13 @@ def test_a_process_that_dies_costs_nothing(
             first.kill()
 
     found = tag(
-        run, videos, tmp_path, jobs=2, on_start=kill,
+        run,
+        videos,
+        tmp_path,
+        jobs=2,
+        on_start=kill,
         on_progress=lambda task, now, end, frames: steps.append((task.source, now, end, frames)),
-    )  # fmt: skip
+    )
     assert killed
     assert found == undisturbed
     assert not taggers()
@@ -107,9 +111,28 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_encoder(folder / "tiny.keras")
     labels = write_clips(folder / "clips", [24] * 4, size=16)
     labels.to_csv(folder / "labels.csv", index=False)
-    command = ["train", f"{folder}/clips", f"{folder}/labels.csv", f"{folder}/run", "--preset", "pretrained",
-               "--encoder", f"{folder}/tiny.keras", "--motion-size", "8", "--encoder-cells", "2", "--epochs", "1",
-               "--trunk-filters", "2,2", "--trunk-pools", "2,2", "--branch-filters", "2"]  # fmt: skip
+    command = [
+        "train",
+        f"{folder}/clips",
+        f"{folder}/labels.csv",
+        f"{folder}/run",
+        "--preset",
+        "pretrained",
+        "--encoder",
+        f"{folder}/tiny.keras",
+        "--motion-size",
+        "8",
+        "--encoder-cells",
+        "2",
+        "--epochs",
+        "1",
+        "--trunk-filters",
+        "2,2",
+        "--trunk-pools",
+        "2,2",
+        "--branch-filters",
+        "2",
+    ]
     assert _run(command) == 0
     return folder
 
@@ -117,8 +140,24 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def judged(work: Path, out: Path, *options: str) -> tuple[dict[str, bytes], dict[str, bytes]]:
     """Encode and score anew; return the encoded clips and the scores."""
     shutil.rmtree(work / "clips" / "encoded")
-    assert _run(["evaluate", f"{work}/run", f"{work}/clips", f"{work}/labels.csv", "--out", str(out), "--split", "all",
-                 "--draws", "5", *options]) == 0  # fmt: skip
+    assert (
+        _run(
+            [
+                "evaluate",
+                f"{work}/run",
+                f"{work}/clips",
+                f"{work}/labels.csv",
+                "--out",
+                str(out),
+                "--split",
+                "all",
+                "--draws",
+                "5",
+                *options,
+            ]
+        )
+        == 0
+    )
     encoded = {name: data for name, data in contents(work / "clips" / "encoded").items() if name.endswith(".npy")}
     assert len(encoded) == 4
     return encoded, contents(out / "scores")

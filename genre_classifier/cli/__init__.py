@@ -21,12 +21,24 @@ import click
 from genre_classifier.cli.interrupts import heard
 from genre_classifier.cli.output import note, show_log
 from genre_classifier.cli.streams import give_up_stdout, native_messages_aside, open_standard_streams
-from preprocessing.errors import InputError, WorkError
+from preprocessing.base.errors import InputError, WorkError
 
 COMMANDS = (
-    "demo", "preprocess", "encode", "train", "tag", "evaluate", "suggest", "export", "export-model",
-    "push-to-hub", "label", "labels", "synthesize", "squares",
-)  # fmt: skip
+    "demo",
+    "preprocess",
+    "encode",
+    "train",
+    "tag",
+    "evaluate",
+    "suggest",
+    "export",
+    "export-model",
+    "push-to-hub",
+    "label",
+    "labels",
+    "synthesize",
+    "squares",
+)
 
 _STOPPED = "genre-classifier: stopped; what was finished is kept"
 

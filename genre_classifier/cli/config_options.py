@@ -9,10 +9,10 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import shown
+from preprocessing.base.options import Options, Value, values_of
 from preprocessing.config import Jobs
-from preprocessing.errors import InputError
-from preprocessing.files import shown
-from preprocessing.options import Options, Value, values_of
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 

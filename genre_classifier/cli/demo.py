@@ -11,7 +11,7 @@ import click
 from genre_classifier.cli.config_options import value_option
 from genre_classifier.cli.output import say
 from genre_classifier.config import TrainingConfig
-from preprocessing.options import Seed, option
+from preprocessing.base.options import Seed, option
 
 # Small enough for five minutes on two cores. Differences of frames and pooled maps let a small network see movement.
 TRAILERS = 40

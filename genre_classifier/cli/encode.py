@@ -12,7 +12,7 @@ from genre_classifier.cli.output import say
 from genre_classifier.cli.progress import progress_bar
 from genre_classifier.config import EncoderConfig
 from genre_classifier.presets import DEFAULT_ENCODER
-from preprocessing.errors import InputError
+from preprocessing.base.errors import InputError
 
 
 @click.command()

@@ -22,13 +22,20 @@ from genre_classifier.config import MAX_LABEL_MB, EvaluationConfig, MaxLabelMb
 
 @click.command("evaluate", cls=GroupedCommand)
 @click.argument("inputs", nargs=-1, required=True, type=RunPath(), metavar="[RUN CLIPS] LABELS")
-@click.option("--scores", type=click.Path(path_type=Path),
-              help="Scores or report folder of an earlier evaluation: no RUN and CLIPS then.")  # fmt: skip
+@click.option(
+    "--scores",
+    type=click.Path(path_type=Path),
+    help="Scores or report folder of an earlier evaluation: no RUN and CLIPS then.",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Report folder.")
-@click.option("--split", type=click.Choice(["train", "validation", "test", "all"]), default="test", show_default=True,
-              help="Which of the run's trailers; all: every labelled clip, also those it never saw.")  # fmt: skip
-@click.option("--compare", "other", type=RunPath(),
-              help="Another run, or its scores, on the same trailers.")  # fmt: skip
+@click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "test", "all"]),
+    default="test",
+    show_default=True,
+    help="Which of the run's trailers; all: every labelled clip, also those it never saw.",
+)
+@click.option("--compare", "other", type=RunPath(), help="Another run, or its scores, on the same trailers.")
 @click.option("--tags", type=click.Path(path_type=Path), help="Folder that `tag` wrote, for links to its viewers.")
 @value_option("--max-label-mb", MaxLabelMb, default=MAX_LABEL_MB, group="")
 @config_options(EvaluationConfig(), only=("draws", "seed"), group="Computation")

@@ -10,7 +10,7 @@ import click
 from genre_classifier.cli.config_options import value_option
 from genre_classifier.cli.output import say
 from genre_classifier.exports import AUTO, BASE_URL
-from preprocessing.options import Positive, option
+from preprocessing.base.options import Positive, option
 
 _FPS = Annotated[Positive | None, option("Of the videos; none: what their files say.", unit="frames per second")]
 
@@ -18,15 +18,26 @@ _FPS = Annotated[Positive | None, option("Of the videos; none: what their files 
 @click.command()
 @click.argument("tags", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--to", "formats", required=True, metavar="FORMATS",
-              help="One or more of eaf (ELAN), otio (OpenTimelineIO), edl (CMX 3600, a list for each genre), iiif "
-              "(Presentation 3), mmif (CLAMS), chapters (FFmpeg, WebVTT), with commas between.")  # fmt: skip
+@click.option(
+    "--to",
+    "formats",
+    required=True,
+    metavar="FORMATS",
+    help="One or more of eaf (ELAN), otio (OpenTimelineIO), edl (CMX 3600, a list for each genre), iiif "
+    "(Presentation 3), mmif (CLAMS), chapters (FFmpeg, WebVTT), with commas between.",
+)
 @value_option("--fps", _FPS, default=None)
-@click.option("--start-timecode", default=AUTO, show_default=True, metavar="TIMECODE",
-              help="Of the first frame of every video, for otio and edl; hh:mm:ss;ff counts drop-frame; auto: what "
-              "each file says.")  # fmt: skip
-@click.option("--base-url", default=BASE_URL, show_default=True, metavar="URL",
-              help="Where OUT will be served, for iiif.")  # fmt: skip
+@click.option(
+    "--start-timecode",
+    default=AUTO,
+    show_default=True,
+    metavar="TIMECODE",
+    help="Of the first frame of every video, for otio and edl; hh:mm:ss;ff counts drop-frame; auto: what "
+    "each file says.",
+)
+@click.option(
+    "--base-url", default=BASE_URL, show_default=True, metavar="URL", help="Where OUT will be served, for iiif."
+)
 def command(tags: Path, out: Path, formats: str, fps: float | None, start_timecode: str, base_url: str) -> None:
     """Write what `tag` found in the folder TAGS for other programs, into the folder OUT.
 
@@ -39,6 +50,11 @@ def command(tags: Path, out: Path, formats: str, fps: float | None, start_timeco
 
     wanted = read_formats(formats, option="--to", start_timecode=start_timecode)
     export_tags(
-        tags, out, wanted, fps=fps, start_timecode=start_timecode, base_url=base_url,
+        tags,
+        out,
+        wanted,
+        fps=fps,
+        start_timecode=start_timecode,
+        base_url=base_url,
         on_file=lambda path: say(str(path)),
-    )  # fmt: skip
+    )

@@ -14,8 +14,13 @@ from genre_classifier.exports import require_known
 @click.command("export-model")
 @click.argument("run", type=RunPath())
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--to", "formats", required=True, metavar="FORMATS",
-              help="One or more of savedmodel (TensorFlow), onnx, openvino, with commas between.")  # fmt: skip
+@click.option(
+    "--to",
+    "formats",
+    required=True,
+    metavar="FORMATS",
+    help="One or more of savedmodel (TensorFlow), onnx, openvino, with commas between.",
+)
 def command(run: Path, out: Path, formats: str) -> None:
     """Write the network of the run RUN into the folder OUT: one step per frame, its state going in and coming out.
 
@@ -27,8 +32,8 @@ def command(run: Path, out: Path, formats: str) -> None:
       genre-classifier export-model runs/mine model/ --to onnx
       genre-classifier export-model runs/mine model/ --to savedmodel,onnx,openvino
     """
-    from genre_classifier.exports.export_model import export_model
-    from genre_classifier.exports.model_formats import FORMATS
+    from genre_classifier.run_folder.export_model import export_model
+    from genre_classifier.run_folder.model_formats import FORMATS
     from genre_classifier.run_folder.run import load_run
 
     wanted = formats.split(",")

@@ -15,8 +15,9 @@ from preprocessing.config import VideoLimits
 @click.command("label", cls=GroupedCommand)
 @click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="VIDEO...")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the pages.")
-@click.option("--genres", metavar="NAMES",
-              help="That can be marked, with commas between.  [default: the article's six]")  # fmt: skip
+@click.option(
+    "--genres", metavar="NAMES", help="That can be marked, with commas between.  [default: the article's six]"
+)
 @config_options(VideoLimits())
 def command(videos: tuple[Path, ...], out: Path, genres: str | None, **options: Any) -> int:
     """Write a page for each video, or each in a folder, on which its genres are marked by hand.
@@ -33,8 +34,8 @@ def command(videos: tuple[Path, ...], out: Path, genres: str | None, **options: 
     from genre_classifier.genres import GENRES, genre_list
     from genre_classifier.tagging.label_page import write_label_page
     from genre_classifier.tagging.tasks import plan_tasks
-    from preprocessing.errors import InputError
-    from preprocessing.files import make_folder
+    from preprocessing.base.errors import InputError
+    from preprocessing.base.files import make_folder
     from preprocessing.sources import name_videos
 
     limits = VideoLimits(**given(options, VideoLimits))

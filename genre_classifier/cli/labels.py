@@ -17,15 +17,25 @@ FORMATS = ("labels", "wide", "activitynet", "labelstudio", "dcase")
 @click.command("labels")
 @click.argument("sources", metavar="IN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--to", "file_format", type=click.Choice(FORMATS),
-              help="Format of OUT; else its ending tells: .csv labels, .json activitynet, .tsv dcase.")  # fmt: skip
-@click.option("--clips", type=click.Path(path_type=Path),
-              help="Clips of the trailers: OUT then says for all of them what evaluate takes for true, `other` and the "
-              "videos' ends included.")  # fmt: skip
+@click.option(
+    "--to",
+    "file_format",
+    type=click.Choice(FORMATS),
+    help="Format of OUT; else its ending tells: .csv labels, .json activitynet, .tsv dcase.",
+)
+@click.option(
+    "--clips",
+    type=click.Path(path_type=Path),
+    help="Clips of the trailers: OUT then says for all of them what evaluate takes for true, `other` and the "
+    "videos' ends included.",
+)
 @config_options(ExportConfig())
-@click.option("--genres", metavar="NAMES",
-              help="What IN's names stand for, with commas between, or auto: its own names as they are.  "
-              "[default: the article's six]")  # fmt: skip
+@click.option(
+    "--genres",
+    metavar="NAMES",
+    help="What IN's names stand for, with commas between, or auto: its own names as they are.  "
+    "[default: the article's six]",
+)
 @click.option("--genre-map", type=click.Path(path_type=Path), help="A table name,genre that adds to the known names.")
 @click.option("--unmapped-as-other", is_flag=True, help="Known names that stand for none of the genres become other.")
 @value_option("--max-label-mb", MaxLabelMb, default=MAX_LABEL_MB, group="")
@@ -66,8 +76,12 @@ def command(
     known = read_genre_map(genre_map, named) if genre_map else GENRE_MAP
     fps = config.label_studio_fps if is_given("label_studio_fps") else None
     rules: dict[str, Any] = {
-        "genres": named, "genre_map": known, "unmapped_as_other": unmapped_as_other, "fps": fps, "max_mb": max_label_mb
-    }  # fmt: skip
+        "genres": named,
+        "genre_map": known,
+        "unmapped_as_other": unmapped_as_other,
+        "fps": fps,
+        "max_mb": max_label_mb,
+    }
     tables = [(source, read_labels(source, **rules)) for source in sources]
     table = merge_labels(tables)
     spans = None

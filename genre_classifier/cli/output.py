@@ -9,7 +9,7 @@ import logging
 
 import click
 
-from preprocessing.errors import WorkError
+from preprocessing.base.errors import WorkError
 
 
 def one_line(text: str) -> str:

@@ -11,7 +11,7 @@ from genre_classifier.cli.config_options import sharing_options, value_option
 from genre_classifier.cli.output import say
 from genre_classifier.cli.run_path import RunPath
 from genre_classifier.config import MAX_LABEL_MB, MaxLabelMb
-from preprocessing.options import Count, option
+from preprocessing.base.options import Count, option
 
 _COUNT = Annotated[Count | None, option("How many trailers; none: all that have no label.")]
 
@@ -19,8 +19,11 @@ _COUNT = Annotated[Count | None, option("How many trailers; none: all that have 
 @click.command("suggest")
 @click.argument("run", type=RunPath())
 @click.argument("clips", type=click.Path(path_type=Path))
-@click.option("--labels", type=click.Path(path_type=Path),
-              help="What is labelled by now; without it, what the run was trained and judged on.")  # fmt: skip
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    help="What is labelled by now; without it, what the run was trained and judged on.",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
 @click.option("--tags", type=click.Path(path_type=Path), help="Folder that `tag` wrote, for links to its viewers.")
 @value_option("--count", _COUNT, default=None)
@@ -48,7 +51,7 @@ def command(
       genre-classifier suggest runs/mine clips/ --labels labels2.csv --tags tags/ --out next/
     """
     from genre_classifier.cli.progress import progress_bar
-    from genre_classifier.suggestions.suggest import PAGE, TABLE, suggest
+    from genre_classifier.evaluation.suggestions.suggest import PAGE, TABLE, suggest
 
     with progress_bar(0, "scoring", "frame") as bar:
 
@@ -56,8 +59,17 @@ def command(
             bar.reset(total=frames)
 
         suggest(
-            run, clips, out, labels=labels, max_label_mb=max_label_mb, tags=tags, count=count, jobs=jobs,
-            scheduler=scheduler, on_start=on_start, on_frames=bar.update,
-        )  # fmt: skip
+            run,
+            clips,
+            out,
+            labels=labels,
+            max_label_mb=max_label_mb,
+            tags=tags,
+            count=count,
+            jobs=jobs,
+            scheduler=scheduler,
+            on_start=on_start,
+            on_frames=bar.update,
+        )
     for name in (TABLE, PAGE):
         say(str(out / name))

@@ -10,7 +10,7 @@ import click
 from genre_classifier.cli.config_options import config_options, given, value_option
 from genre_classifier.config import SyntheticConfig
 from genre_classifier.genres import GENRES, genre_list
-from preprocessing.options import Seed, option
+from preprocessing.base.options import Seed, option
 
 
 @click.command("synthesize")

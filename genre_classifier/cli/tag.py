@@ -18,8 +18,8 @@ from genre_classifier.cli.config_options import (
 from genre_classifier.cli.output import note, say
 from genre_classifier.cli.run_path import RunPath
 from genre_classifier.config import ExportConfig, Precision, PrecisionOption, SegmentConfig
+from preprocessing.base.options import Count, option
 from preprocessing.config import VideoLimits
-from preprocessing.options import Count, option
 
 _CHUNK = Annotated[
     Count,
@@ -33,19 +33,40 @@ _CHUNK = Annotated[
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
 @sharing_options
 @click.option("--strict", is_flag=True, help="Exit with 1 if any video could not be read.")
-@click.option("--overlay", cls=GroupedOption, group="Further files", is_flag=True,
-              help="Also write overlay.mp4, a copy with the scores drawn on each frame.")  # fmt: skip
-@click.option("--embed", cls=GroupedOption, group="Further files", is_flag=True,
-              help="Put a small copy of the video inside viewer.html.")  # fmt: skip
-@click.option("--label-studio", cls=GroupedOption, group="Further files", is_flag=True,
-              help="Also write label_studio.json, predictions to correct there.")  # fmt: skip
+@click.option(
+    "--overlay",
+    cls=GroupedOption,
+    group="Further files",
+    is_flag=True,
+    help="Also write overlay.mp4, a copy with the scores drawn on each frame.",
+)
+@click.option(
+    "--embed",
+    cls=GroupedOption,
+    group="Further files",
+    is_flag=True,
+    help="Put a small copy of the video inside viewer.html.",
+)
+@click.option(
+    "--label-studio",
+    cls=GroupedOption,
+    group="Further files",
+    is_flag=True,
+    help="Also write label_studio.json, predictions to correct there.",
+)
 @config_options(ExportConfig(), only=("label_studio_prefix",), group="Further files")
-@click.option("--also", cls=GroupedOption, group="Further files", metavar="FORMATS",
-              help="Also write every video of OUT for other programs, into OUT/exports: formats of `export --to`, with "
-              "commas between.")  # fmt: skip
-@config_options(SegmentConfig(), flags={
-    "smooth_seconds": "--smooth", "min_seconds": "--min-segment", "min_gap_seconds": "--min-gap"
-})  # fmt: skip
+@click.option(
+    "--also",
+    cls=GroupedOption,
+    group="Further files",
+    metavar="FORMATS",
+    help="Also write every video of OUT for other programs, into OUT/exports: formats of `export --to`, with "
+    "commas between.",
+)
+@config_options(
+    SegmentConfig(),
+    flags={"smooth_seconds": "--smooth", "min_seconds": "--min-segment", "min_gap_seconds": "--min-gap"},
+)
 @value_option("--chunk", _CHUNK, default=None)
 @value_option("--precision", PrecisionOption, default="float32")
 @config_options(VideoLimits())
@@ -85,8 +106,8 @@ def command(
     from genre_classifier.tagging.folder import tag_videos
     from genre_classifier.tagging.summary import write_index
     from genre_classifier.tagging.tasks import EXPORTS, Extras, Task, plan_tasks
-    from preprocessing.errors import InputError
-    from preprocessing.files import make_folder
+    from preprocessing.base.errors import InputError
+    from preprocessing.base.files import make_folder
     from preprocessing.sources import name_videos
 
     formats = () if also is None else read_formats(also, option="--also")
@@ -106,12 +127,19 @@ def command(
 
     try:
         failures = tag_videos(
-            loaded, tasks, precision=precision, limits=limits, segment_config=rules, jobs=jobs, scheduler=scheduler,
+            loaded,
+            tasks,
+            precision=precision,
+            limits=limits,
+            segment_config=rules,
+            jobs=jobs,
+            scheduler=scheduler,
             extras=Extras(overlay, embed, label_studio, label_studio_prefix),
             on_start=lambda task: progress.start(task.source),
             on_progress=lambda task, now, end, frames: progress.step(str(task.video), now, end, frames),
-            on_done=on_done, **({} if chunk is None else {"chunk": chunk}),
-        )  # fmt: skip
+            on_done=on_done,
+            **({} if chunk is None else {"chunk": chunk}),
+        )
     finally:
         progress.close()
     if len(failures) == len(tasks):

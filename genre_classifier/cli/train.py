@@ -21,7 +21,7 @@ from genre_classifier.cli.output import say
 from genre_classifier.cli.run_path import RunPath
 from genre_classifier.config import MAX_LABEL_MB, MaxLabelMb, ModelConfig, TrainingConfig
 from genre_classifier.presets import PRESETS
-from preprocessing.options import Count, option
+from preprocessing.base.options import Count, option
 
 _LINE = f"{__name__}.line"
 _PRESET = "article"
@@ -54,29 +54,65 @@ class _Command(GroupedCommand):
     help="Go on from the last finished epoch, with the options of the run; --epochs and --patience may change.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the run in the folder if there is one.")
-@click.option("--from", "start", metavar="RUN", type=RunPath(),
-              help="Go on from the weights of another run, with more labels: its options and splits are kept, and its "
-              "test trailers stay test trailers.")  # fmt: skip
-@click.option("--genres", cls=GroupedOption, group="Labels", metavar="NAMES",
-              help="What the network tells apart, with commas between, or auto: every genre of LABELS that enough "
-              "trailers show.  [default: the article's six]")  # fmt: skip
+@click.option(
+    "--from",
+    "start",
+    metavar="RUN",
+    type=RunPath(),
+    help="Go on from the weights of another run, with more labels: its options and splits are kept, and its "
+    "test trailers stay test trailers.",
+)
+@click.option(
+    "--genres",
+    cls=GroupedOption,
+    group="Labels",
+    metavar="NAMES",
+    help="What the network tells apart, with commas between, or auto: every genre of LABELS that enough "
+    "trailers show.  [default: the article's six]",
+)
 @value_option(
     "--min-trailers",
     Annotated[Count, option("Of a genre that --genres auto takes.", unit="trailers", group="Labels")],
     default=10,
 )
-@click.option("--genre-map", cls=GroupedOption, group="Labels", type=click.Path(path_type=Path),
-              help="A table name,genre that adds to the known names.")  # fmt: skip
-@click.option("--unmapped-as-other", cls=GroupedOption, group="Labels", is_flag=True,
-              help="Known names that stand for none of the genres become other.")  # fmt: skip
-@click.option("--skip-unknown", cls=GroupedOption, group="Labels", is_flag=True,
-              help="Count labels of unknown trailers instead of refusing them.")  # fmt: skip
+@click.option(
+    "--genre-map",
+    cls=GroupedOption,
+    group="Labels",
+    type=click.Path(path_type=Path),
+    help="A table name,genre that adds to the known names.",
+)
+@click.option(
+    "--unmapped-as-other",
+    cls=GroupedOption,
+    group="Labels",
+    is_flag=True,
+    help="Known names that stand for none of the genres become other.",
+)
+@click.option(
+    "--skip-unknown",
+    cls=GroupedOption,
+    group="Labels",
+    is_flag=True,
+    help="Count labels of unknown trailers instead of refusing them.",
+)
 @value_option("--max-label-mb", MaxLabelMb, default=MAX_LABEL_MB)
-@click.option("--splits", "splits_file", cls=GroupedOption, group="Splits", type=click.Path(path_type=Path),
-              help="A splits.csv to use, not draw, splits.")  # fmt: skip
-@click.option("--workers", cls=GroupedOption, group="Several machines", metavar="HOST:PORT,...",
-              help="Train by as many processes, each started with this command and its own --worker; clips, labels and "
-              "RUN are where all read them. none: alone.  [default: what TF_CONFIG or Slurm's srun says]")  # fmt: skip
+@click.option(
+    "--splits",
+    "splits_file",
+    cls=GroupedOption,
+    group="Splits",
+    type=click.Path(path_type=Path),
+    help="A splits.csv to use, not draw, splits.",
+)
+@click.option(
+    "--workers",
+    cls=GroupedOption,
+    group="Several machines",
+    metavar="HOST:PORT,...",
+    help="Train by as many processes, each started with this command and its own --worker; clips, labels and "
+    "RUN are where all read them. none: alone.  [default: what TF_CONFIG or Slurm's srun says]",
+)
 @value_option(
     "--worker",
     Annotated[Annotated[int, Field(ge=0)] | None, option("Which of them this is, from 0.", group="Several machines")],

@@ -19,10 +19,8 @@ import numpy as np
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.network.encoder import BATCH, Encoder
 from genre_classifier.network.memory import let_go
-from genre_classifier.network.shares import failure, share_out
-from preprocessing.clips import ClipWriter, load_clip, open_array
-from preprocessing.errors import InputError
-from preprocessing.files import (
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import (
     atomic_path,
     file_digest,
     file_facts,
@@ -31,7 +29,9 @@ from preprocessing.files import (
     require_unchanged,
     write_atomically,
 )
-from preprocessing.pool import answers, check_options
+from preprocessing.clips import ClipWriter, load_clip, open_array
+from preprocessing.processes.pool import answers, check_options
+from preprocessing.processes.sharing import failure, share_out
 
 FOLDER = "encoded"
 ENCODER_FILE = "encoder.keras"
@@ -134,9 +134,13 @@ def _encode_all(
 ) -> Iterator[int]:
     """Encode clips to targets; yield the frames of each when it is done."""
     jobs, program = share_out(
-        "genre_classifier.dataset.encoding_worker", "encoder", tasks=len(paths), needed_bytes=encoder.bytes_needed,
-        jobs=jobs, scheduler=scheduler,
-    )  # fmt: skip
+        "genre_classifier.dataset.encoding_worker",
+        "encoder",
+        tasks=len(paths),
+        needed_bytes=encoder.bytes_needed,
+        jobs=jobs,
+        scheduler=scheduler,
+    )
     if jobs == 1 and scheduler is None:
         for clip, target in zip(paths, targets, strict=True):
             yield encode_clip(clip, target, encoder)

@@ -11,9 +11,9 @@ from typing import Any
 
 from genre_classifier.dataset.encoded import encode_clip
 from genre_classifier.network.encoder import Encoder, read_encoder
-from genre_classifier.network.shares import no_run
-from preprocessing.errors import InputError
-from preprocessing.serving import Answers, serve
+from preprocessing.base.errors import InputError
+from preprocessing.processes.serving import Answers, serve
+from preprocessing.processes.sharing import no_run
 
 
 @functools.lru_cache(maxsize=1)

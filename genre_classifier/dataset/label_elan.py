@@ -10,9 +10,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from genre_classifier.dataset.label_rows import Row, read_name
-from preprocessing.errors import InputError
-from preprocessing.extras import require_extra
-from preprocessing.files import shown
+from preprocessing.base.errors import InputError
+from preprocessing.base.extras import require_extra
+from preprocessing.base.files import shown
 
 _EXPECTED = "ELAN annotations (.eaf)"
 NAMED_BY_VALUES = ("default", "genre", "genres")  # tiers, whatever their case, whose annotations say the genre

@@ -36,8 +36,8 @@ from genre_classifier.dataset.label_json import (
 )
 from genre_classifier.dataset.label_rows import COLUMNS, EXPECTED, Span, Spans
 from genre_classifier.dataset.label_tables import dcase_tsv, labels_csv, read_delimited, wide_csv
-from preprocessing.errors import InputError
-from preprocessing.files import read_text, write_atomically
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import read_text, write_atomically
 
 logger = logging.getLogger(__name__)
 

@@ -24,8 +24,8 @@ from genre_classifier.dataset.label_rows import (
     refused,
 )
 from genre_classifier.genres import GENRES
-from preprocessing.errors import InputError
-from preprocessing.files import parse_json, shown
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import parse_json, shown
 
 logger = logging.getLogger(__name__)
 

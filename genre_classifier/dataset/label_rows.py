@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from preprocessing.errors import InputError
-from preprocessing.files import shown
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import shown
 
 logger = logging.getLogger(__name__)
 

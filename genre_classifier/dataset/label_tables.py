@@ -22,9 +22,9 @@ from genre_classifier.dataset.label_rows import (
     read_seconds,
     refused,
 )
-from preprocessing.errors import InputError
-from preprocessing.files import shown
-from preprocessing.tables import csv_reason
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import shown
+from preprocessing.base.tables import csv_reason
 
 logger = logging.getLogger(__name__)
 
@@ -88,9 +88,14 @@ def _read_intervals(
     for where, row in _named(path, names, rows, silent=silent):
         start, stop = (read_seconds(path, where, row[side]) for side in (begin, end))
         yield (
-            where, read_name(path, where, row[trailer]), start, stop, row[genre], row.get("group") or None,
+            where,
+            read_name(path, where, row[trailer]),
+            start,
+            stop,
+            row[genre],
+            row.get("group") or None,
             row.get("checked") or None,
-        )  # fmt: skip
+        )
 
 
 def _read_weak(path: Path, names: list[str], rows: Cells, trailer: str, genres: str, mark: str) -> Iterator[Row]:

@@ -26,9 +26,9 @@ import pandas as pd
 from genre_classifier.config import MAX_LABEL_MB, ExportConfig
 from genre_classifier.dataset import label_formats
 from genre_classifier.genres import GENRE_MAP, GENRES, OTHER, canonical_genre, check_genres, genre_name, listed
-from preprocessing.errors import InputError
-from preprocessing.files import shown
-from preprocessing.tables import read_table
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import shown
+from preprocessing.base.tables import read_table
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from genre_classifier.dataset.augmentation import Change, draw_change, possible_
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.network.layers import MAP_PADDING, PADDING
 from genre_classifier.network.memory import let_go
-from preprocessing.errors import InputError
+from preprocessing.base.errors import InputError
 
 
 class BatchFrames:

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.dataset.trailer_labels import own_group
-from preprocessing.errors import InputError
-from preprocessing.files import shown, write_atomically
-from preprocessing.tables import read_numbers, read_table
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import shown, write_atomically
+from preprocessing.base.tables import read_numbers, read_table
 
 if TYPE_CHECKING:
     from genre_classifier.dataset.trailers import Trailer

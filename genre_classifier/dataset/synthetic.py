@@ -37,9 +37,9 @@ import pandas as pd
 from genre_classifier.config import SyntheticConfig
 from genre_classifier.dataset.labels import write_labels
 from genre_classifier.genres import GENRES
-from preprocessing.errors import InputError, WorkError
-from preprocessing.files import remove_leftovers
-from preprocessing.locks import locked
+from preprocessing.base.errors import InputError, WorkError
+from preprocessing.base.files import remove_leftovers
+from preprocessing.base.locks import locked
 from preprocessing.video import write_video
 
 # Colours as RGB: background, then the shapes. The two genres of a pair share one palette.

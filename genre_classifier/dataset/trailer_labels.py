@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.genres import GENRES, OTHER, listed
-from preprocessing.errors import InputError
-from preprocessing.files import shown
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import shown
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from genre_classifier.dataset.trailer_labels import (
     own_group,
 )
 from genre_classifier.genres import GENRES
+from preprocessing.base.errors import InputError
 from preprocessing.clips import clip_path, load_clip, load_times, open_array, times_path
-from preprocessing.errors import InputError
 from preprocessing.manifest import ok_rows, read_manifest
 
 

@@ -22,7 +22,7 @@ from genre_classifier.genres import OTHER
 from genre_classifier.metrics.calibration import DEFAULT_THRESHOLD, apply_temperature
 from genre_classifier.metrics.events import Events
 from genre_classifier.tagging.segments import frame_borders, to_segments, video_end
-from preprocessing.errors import InputError
+from preprocessing.base.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,11 +10,11 @@ import numpy as np
 from genre_classifier.config import SCORING_CHUNK
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.network.memory import scoring_bytes
-from genre_classifier.network.shares import failure, share_out
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.run_folder.run import Run, run_digest
 from genre_classifier.tagging.scores import scores_table, write_scores
-from preprocessing.pool import answers
+from preprocessing.processes.pool import answers
+from preprocessing.processes.sharing import failure, share_out
 
 
 def score_clips(
@@ -33,9 +33,13 @@ def score_clips(
         As for `genre_classifier.evaluation.scoring.score_run`.
     """
     jobs, program = share_out(
-        "genre_classifier.evaluation.scoring_worker", "scorer", tasks=len(trailers), jobs=jobs, scheduler=scheduler,
+        "genre_classifier.evaluation.scoring_worker",
+        "scorer",
+        tasks=len(trailers),
+        jobs=jobs,
+        scheduler=scheduler,
         needed_bytes=scoring_bytes(run.model_config, SCORING_CHUNK),
-    )  # fmt: skip
+    )
     if jobs == 1 and scheduler is None:
         for trailer, target in zip(trailers, targets, strict=True):
             score_one(run, trailer.open(), trailer.times, target)
@@ -43,10 +47,15 @@ def score_clips(
         return
     shared = {"run": str(run.path.absolute()), "run_digest": run_digest(run.path)}
     tasks = [
-        shared | {"clip": str(trailer.clip.absolute()), "encoded": trailer.encoded and str(trailer.encoded.absolute()),
-                  "times": trailer.times.tolist(), "target": str(target.absolute())}
+        shared
+        | {
+            "clip": str(trailer.clip.absolute()),
+            "encoded": trailer.encoded and str(trailer.encoded.absolute()),
+            "times": trailer.times.tolist(),
+            "target": str(target.absolute()),
+        }
         for trailer, target in zip(trailers, targets, strict=True)
-    ]  # fmt: skip
+    ]
     with answers(program, tasks, jobs=jobs, scheduler=scheduler) as results:
         for trailer, answer in zip(trailers, results, strict=True):
             if error := failure(trailer.clip, answer):

@@ -15,7 +15,7 @@ from genre_classifier.evaluation.bootstrap import Estimate
 from genre_classifier.evaluation.evaluate import Evaluation
 from genre_classifier.evaluation.glossary import METRICS
 from genre_classifier.genres import OTHER
-from preprocessing.errors import InputError
+from preprocessing.base.errors import InputError
 
 Verdict = Literal["better", "worse", "not shown"]
 

@@ -29,7 +29,7 @@ from genre_classifier.evaluation.resampling import Table
 from genre_classifier.metrics import calibration, counts
 from genre_classifier.metrics import frames as frame_metrics
 from genre_classifier.metrics import trailers as trailer_metrics
-from preprocessing.errors import InputError
+from preprocessing.base.errors import InputError
 
 _TRAILER_LEVELS = ("trailer_mean", "trailer_maximum", "trailer_linear_softmax")
 

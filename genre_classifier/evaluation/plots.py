@@ -130,9 +130,15 @@ def reliability_diagram(axes: Axes, before: Reliability, after: Reliability) -> 
         if not used.any():
             continue
         axes.plot(
-            what.mean_score[used], what.frequency[used], marker=marker, markersize=4, color=colour,
-            markerfacecolor=fill, linewidth=1.2, clip_on=False,
-        )  # fmt: skip
+            what.mean_score[used],
+            what.frequency[used],
+            marker=marker,
+            markersize=4,
+            color=colour,
+            markerfacecolor=fill,
+            linewidth=1.2,
+            clip_on=False,
+        )
     return None
 
 
@@ -153,16 +159,29 @@ def genre_dots(axes: Axes, model: Mapping[str, Estimate], baselines: Mapping[str
             axes.text(0.01, height[row], "not defined", va="center", color="#606060", fontsize=8)
             continue
         if estimate.has_interval:
-            axes.plot([estimate.low, estimate.high], [height[row]] * 2, color=MODEL_COLOUR, linewidth=5, alpha=0.3,
-                      solid_capstyle="butt")  # fmt: skip
+            axes.plot(
+                [estimate.low, estimate.high],
+                [height[row]] * 2,
+                color=MODEL_COLOUR,
+                linewidth=5,
+                alpha=0.3,
+                solid_capstyle="butt",
+            )
     drawn = {row: estimate.value for row, estimate in model.items() if estimate.defined}
     axes.plot(
         list(drawn.values()), [height[row] for row in drawn], "o", color=MODEL_COLOUR, markersize=8, label="the network"
     )
     for (name, values), marker in zip(baselines.items(), _MARKERS, strict=False):
         drawn = {row: values[row].value for row in model if values[row].defined}
-        axes.plot(list(drawn.values()), [height[row] for row in drawn], marker, markerfacecolor="white",
-                  markeredgecolor="#404040", markersize=6, label=name)  # fmt: skip
+        axes.plot(
+            list(drawn.values()),
+            [height[row] for row in drawn],
+            marker,
+            markerfacecolor="white",
+            markeredgecolor="#404040",
+            markersize=6,
+            label=name,
+        )
     axes.set_yticks(range(len(rows)), rows)
     axes.set(xlim=(0, 1.02), ylim=(-0.6, len(rows) - 0.4))
     axes.grid(axis="x", color="#e6e6e6", linewidth=0.8)
@@ -177,9 +196,15 @@ def co_occurrence(axes: Axes, shares: np.ndarray, genres: Sequence[str]) -> None
         text = "n/d" if np.isnan(share) else f"{100 * share:.0f}" if many else f"{share:.0%}"
         weight = "bold" if row == column else "normal"
         axes.text(
-            column, row, text, ha="center", va="center", color=ON_DARK if share > 0.55 else ON_LIGHT, weight=weight,
+            column,
+            row,
+            text,
+            ha="center",
+            va="center",
+            color=ON_DARK if share > 0.55 else ON_LIGHT,
+            weight=weight,
             fontsize=7 if many else None,
-        )  # fmt: skip
+        )
     axes.set_xticks(range(len(genres) + 1), [*genres, "nothing"], rotation=90 if _crowded(genres) else 0)
     axes.set_yticks(range(len(genres)), genres)
     axes.set(xlabel="predicted, per cent" if many else "predicted", ylabel="labelled")
@@ -221,8 +246,15 @@ def timeline(axes: Axes, data: Aligned, trailer: int) -> None:
     for events, base, alpha, lines in ((data.references, 0.06, 1.0, ""), (data.detections, -0.38, 0.55, "////")):
         for genre, look in enumerate(genre_looks(data.genres).values()):
             spans = _spans(events, trailer, genre)
-            axes.broken_barh(spans, (last - genre + base, 0.32), facecolor=look.colour, edgecolor="white",
-                             linewidth=0.3, alpha=alpha, hatch=lines + HATCHES[look.pattern] or None)  # fmt: skip
+            axes.broken_barh(
+                spans,
+                (last - genre + base, 0.32),
+                facecolor=look.colour,
+                edgecolor="white",
+                linewidth=0.3,
+                alpha=alpha,
+                hatch=lines + HATCHES[look.pattern] or None,
+            )
     axes.set_yticks(range(last + 1), data.genres[::-1])
     axes.set(xlim=(0, data.ends[trailer]), ylim=(-0.55, last + 0.55), xlabel="seconds")
     axes.tick_params(axis="y", length=0)

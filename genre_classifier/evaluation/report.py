@@ -23,8 +23,8 @@ from genre_classifier.evaluation.glossary import BASELINES, LEVELS, METRICS, SCO
 from genre_classifier.evaluation.plots import FAINT, INK, LEAST_BIN_FRAMES, MODEL_COLOUR, report_plots
 from genre_classifier.genres import genre_looks
 from genre_classifier.pages import data_url, render
-from genre_classifier.tagging.result import clock
-from preprocessing.files import make_folder, write_atomically
+from genre_classifier.tagging.tags import clock
+from preprocessing.base.files import make_folder, write_atomically
 
 REPORT, METRICS_FILE, PER_GENRE, SUMMARY, PLOTS = (
     "report.html",

@@ -24,8 +24,8 @@ from genre_classifier.evaluation.glossary import BASELINES
 from genre_classifier.genres import check_genres
 from genre_classifier.metrics.calibration import no_calibration
 from genre_classifier.tagging.scores import read_scores, write_scores
-from preprocessing.errors import InputError
-from preprocessing.files import make_folder, read_document, shown, write_atomically
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import make_folder, read_document, shown, write_atomically
 
 SCHEMA = 1
 SCORES_FILE = "evaluation.json"

@@ -30,11 +30,11 @@ from genre_classifier.evaluation.under_way import ScoringUnderWay
 from genre_classifier.run_folder.layout import MODEL, SPLITS
 from genre_classifier.run_folder.run import Run
 from genre_classifier.tagging.scores import scores_table, write_scores
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import file_facts
 from preprocessing.clips import load_clip, read_clip_config
-from preprocessing.errors import InputError
-from preprocessing.files import file_facts
 from preprocessing.manifest import known_durations, read_manifest
-from preprocessing.pool import check_options
+from preprocessing.processes.pool import check_options
 
 logger = logging.getLogger(__name__)
 
@@ -128,9 +128,14 @@ def score_run(
         return kept
     if run.encoder is not None:
         encoded = encode_trailers(
-            [*wanted, *training], clips, run.encoder, jobs=jobs, scheduler=scheduler, on_start=on_start,
+            [*wanted, *training],
+            clips,
+            run.encoder,
+            jobs=jobs,
+            scheduler=scheduler,
+            on_start=on_start,
             on_frames=on_frames,
-        )  # fmt: skip
+        )
         wanted, training = encoded[: len(wanted)], encoded[len(wanted) :]
     under_way = ScoringUnderWay(out, fingerprint, run.genres, again=again)
     missing = [trailer for trailer in wanted if under_way.find(trailer.trailer_id) is None]

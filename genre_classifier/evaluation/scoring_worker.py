@@ -12,10 +12,10 @@ import numpy as np
 
 from genre_classifier.dataset.trailers import open_frames
 from genre_classifier.evaluation.clip_scores import score_one
-from genre_classifier.network.shares import no_run
 from genre_classifier.run_folder.run import run_of_process
-from preprocessing.errors import InputError
-from preprocessing.serving import Answers, serve
+from preprocessing.base.errors import InputError
+from preprocessing.processes.serving import Answers, serve
+from preprocessing.processes.sharing import no_run
 
 
 def _score(job: dict[str, Any], answers: Answers) -> dict[str, Any]:

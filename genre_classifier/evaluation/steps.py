@@ -21,11 +21,11 @@ from genre_classifier.evaluation.failures import WorstSegment
 from genre_classifier.evaluation.report import Thumbnail, write_report
 from genre_classifier.evaluation.score_folder import FOLDER, ScoreFolder, find_score_folder, read_score_folder
 from genre_classifier.genres import GENRE_MAP
-from genre_classifier.tagging.result import as_jpeg
 from genre_classifier.tagging.summary import viewer_urls
+from genre_classifier.tagging.tags import as_jpeg
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import make_folder
 from preprocessing.clips import clip_path, load_clip
-from preprocessing.errors import InputError
-from preprocessing.files import make_folder
 
 if TYPE_CHECKING:
     from genre_classifier.dataset.trailers import Trailer

@@ -10,8 +10,8 @@ import pandas as pd
 
 from genre_classifier.evaluation.score_folder import ScoreFolder, read_fingerprint, score_file, write_score_folder
 from genre_classifier.tagging.scores import read_scores
-from preprocessing.errors import InputError, WorkError
-from preprocessing.files import require_unchanged
+from preprocessing.base.errors import InputError, WorkError
+from preprocessing.base.files import require_unchanged
 
 _UNFINISHED = "unfinished_"
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from preprocessing.errors import InputError
-from preprocessing.files import shown
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import shown
 
 AUTO = "auto"  # start timecode: what the video's file says
 BASE_URL = "http://localhost:8000"

@@ -12,8 +12,8 @@ from typing import Any
 
 from genre_classifier.exports.tagged import TaggedVideo, frame_at, require_rate
 from genre_classifier.exports.timecode import DROP_FRAME, editing_library, start_frame
-from preprocessing.errors import InputError
-from preprocessing.extras import require_extra
+from preprocessing.base.errors import InputError
+from preprocessing.base.extras import require_extra
 
 _COLOURS = ("YELLOW", "RED", "MAGENTA", "BLUE", "GREEN", "WHITE", "CYAN", "ORANGE", "PINK", "PURPLE")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from genre_classifier.exports.tagged import TaggedVideo
 from genre_classifier.tagging.viewer import relative_url
-from preprocessing.extras import require_extra
+from preprocessing.base.extras import require_extra
 
 AUTHOR = "genre-classifier"
 

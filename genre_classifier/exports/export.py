@@ -11,8 +11,8 @@ from typing import NamedTuple
 from genre_classifier.exports import AUTO, BASE_URL, chapters, editing, elan, iiif, mmif, require_known, timecode
 from genre_classifier.exports.tagged import TaggedVideo, read_video
 from genre_classifier.tagging.tasks import STAMP
-from preprocessing.errors import InputError
-from preprocessing.files import make_folder, write_atomically
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import make_folder, write_atomically
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from genre_classifier.exports.tagged import TaggedVideo
 from genre_classifier.tagging.viewer import relative_url
-from preprocessing.errors import InputError
-from preprocessing.extras import require_extra
+from preprocessing.base.errors import InputError
+from preprocessing.base.extras import require_extra
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +51,13 @@ def manifest(video: TaggedVideo, folder: Path, *, base: str) -> str:
     address = f"{base}/{inside}"
     canvas_id, length = f"{name}/canvas", max(video.duration, 0.001)
     body = {
-        "id": address, "type": "Video", "format": video.mimetype, "width": width, "height": height, "duration": length,
-    }  # fmt: skip
+        "id": address,
+        "type": "Video",
+        "format": video.mimetype,
+        "width": width,
+        "height": height,
+        "duration": length,
+    }
     painting = prezi.Annotation(id=f"{name}/video", motivation="painting", body=body, target=canvas_id)
     page = prezi.AnnotationPage(id=f"{name}/page", items=[painting])
     marks = prezi.AnnotationPage(

@@ -7,7 +7,7 @@ from typing import Any
 
 from genre_classifier.exports.tagged import TaggedVideo
 from genre_classifier.tagging.tasks import STAMP
-from preprocessing.extras import require_extra
+from preprocessing.base.extras import require_extra
 
 APP = "pkg:pypi/genre-classifier"  # a URI, as MMIF wants it (ECMA-427, "Package-URL")
 DOCUMENT = "video"

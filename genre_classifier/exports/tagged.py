@@ -10,15 +10,21 @@ from pathlib import Path
 import pandas as pd
 
 from genre_classifier.tagging.summary import read_tagged
-from preprocessing.errors import InputError
+from preprocessing.base.errors import InputError
 
 # Rates that video is made in (SMPTE ST 12-1 and its multiples): what a file says of them is rounded.
 _BASES = (24, 25, 30, 48, 50, 60, 100, 120)
 RATES = (*(Fraction(base) for base in _BASES), *(Fraction(1000 * base, 1001) for base in (24, 30, 48, 60, 120)))
 _TYPES = {
-    ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".webm": "video/webm",
-    ".mkv": "video/x-matroska", ".avi": "video/x-msvideo", ".mpg": "video/mpeg", ".mpeg": "video/mpeg",
-}  # fmt: skip
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".mov": "video/quicktime",
+    ".webm": "video/webm",
+    ".mkv": "video/x-matroska",
+    ".avi": "video/x-msvideo",
+    ".mpg": "video/mpeg",
+    ".mpeg": "video/mpeg",
+}
 _CLOSE = Fraction(1, 3000)  # a third of the distance between 30 and 29.97
 
 
@@ -82,9 +88,15 @@ def read_video(folder: Path, *, fps: float | None = None) -> TaggedVideo:
     known = fps or stamp.get("fps")
     size = stamp.get("size")
     return TaggedVideo(
-        stamp["source"], Path(stamp["video"]), folder, float(stamp["duration"]), segments, tuple(stamp["shares"]),
-        exact_rate(known) if known else None, (size[0], size[1]) if size else None,
-    )  # fmt: skip
+        stamp["source"],
+        Path(stamp["video"]),
+        folder,
+        float(stamp["duration"]),
+        segments,
+        tuple(stamp["shares"]),
+        exact_rate(known) if known else None,
+        (size[0], size[1]) if size else None,
+    )
 
 
 def exact_rate(fps: float) -> Fraction:

@@ -8,8 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from preprocessing.errors import InputError
-from preprocessing.extras import require_extra
+from preprocessing.base.errors import InputError
+from preprocessing.base.extras import require_extra
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from preprocessing.options import Options, Seed, Share, option, require
+from preprocessing.base.options import Options, Seed, Share, option, require
 
 Optimizer = Literal["adadelta", "adam"]
 Million = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -94,8 +94,15 @@ class SquaresConfig(Options):
 PRESETS: dict[str, SquaresConfig] = {
     # Movies as long as the rollouts: the state of a network that has only seen shorter ones drifts off after their end.
     "quick": SquaresConfig(
-        samples=520, frames=23, layers=2, filters=10, norm_momentum=0.9, optimizer="adam", learning_rate=5e-3,
-        batch_size=4, epochs=7,
+        samples=520,
+        frames=23,
+        layers=2,
+        filters=10,
+        norm_momentum=0.9,
+        optimizer="adam",
+        learning_rate=5e-3,
+        batch_size=4,
+        epochs=7,
     ),
     "original": SquaresConfig(),
-}  # fmt: skip
+}

@@ -182,9 +182,15 @@ def train_predictor(
             )
         )
         log = model.fit(
-            noisy[order], shifted[order], batch_size=config.batch_size, shuffle=False, validation_data=validation,
-            validation_batch_size=config.batch_size, verbose=0, callbacks=[step],
-        )  # fmt: skip
+            noisy[order],
+            shifted[order],
+            batch_size=config.batch_size,
+            shuffle=False,
+            validation_data=validation,
+            validation_batch_size=config.batch_size,
+            verbose=0,
+            callbacks=[step],
+        )
         losses = {name: float(values[0]) for name, values in log.history.items()}
         rows.append({"epoch": epoch + 1, **losses, "seconds": round(perf_counter() - started, 3)})
         on_epoch(rows)

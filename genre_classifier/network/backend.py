@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import keras
 from keras import ops
 
-from preprocessing.errors import InputError
+from preprocessing.base.errors import InputError
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 

@@ -14,8 +14,8 @@ import keras
 import numpy as np
 
 from genre_classifier.network.keras_file import load_network
-from preprocessing.errors import InputError
-from preprocessing.files import shown
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import shown
 
 
 def read_image_network(path: Path) -> keras.Model:

@@ -12,8 +12,8 @@ from typing import Any
 import keras
 
 from genre_classifier.network.memory import FLOAT, available_bytes, file_bytes
-from preprocessing.errors import InputError
-from preprocessing.files import MOST_BYTES
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import MOST_BYTES
 
 _LONGEST_REASON = 300  # characters; zipfile quotes what it finds, all of it
 

@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 
 from genre_classifier.config import ModelConfig, Precision
-from preprocessing.errors import InputError, WorkError
+from preprocessing.base.errors import InputError, WorkError
 
 # Of a command that has imported all it needs and compiled the programs, with a network of no size (TensorFlow 2.21 on
 # x86-64, oneDNN on): `train` and scoring of the article's network peaked at this much more than the rest of the sum.

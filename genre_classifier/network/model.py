@@ -35,7 +35,7 @@ from genre_classifier.network.map_frames import JoinMaps, MapFrames
 from genre_classifier.network.peers import Peers
 from genre_classifier.network.scanned_step import run_in_chunks
 from genre_classifier.network.training_step import TrainingStep, measure_loss, move_statistics, split_scores
-from preprocessing.errors import InputError
+from preprocessing.base.errors import InputError
 
 # Importing this module is enough for `keras.saving.load_model` to read a run's `model.keras`, its loss included.
 __all__ = ["GenreModel", "TrailerLoss", "build_model"]
@@ -382,13 +382,18 @@ class GenreModel(keras.Model):
         if keras.backend.backend() != "jax" or not options.get("training"):
             return super().stateless_call(trainable, others, *args, return_losses=return_losses, **options)
         (pixels,) = args
-        values = [*zip(self.trainable_variables, trainable, strict=True),
-                  *zip(self.non_trainable_variables, others, strict=True)]  # fmt: skip
+        values = [
+            *zip(self.trainable_variables, trainable, strict=True),
+            *zip(self.non_trainable_variables, others, strict=True),
+        ]
         with keras.StatelessScope(state_mapping=values) as scope:
             scores, moments = run_in_chunks(
-                self.weights_for_run(self.precision, training=True), pixels, self.initial_states(pixels.shape[0]),
-                chunk=self.chunk, truncated=self.bptt == "truncated",
-            )  # fmt: skip
+                self.weights_for_run(self.precision, training=True),
+                pixels,
+                self.initial_states(pixels.shape[0]),
+                chunk=self.chunk,
+                truncated=self.bptt == "truncated",
+            )
             move_statistics([stage.norm for stage in self.trunk], moments)
             after = [scope.get_current_value(variable) for variable in self.non_trainable_variables]
         found = split_scores(self, scores), after

@@ -18,7 +18,7 @@ from keras import ops
 
 from genre_classifier.network.backend import Tensor, program
 from genre_classifier.network.convlstm import Moments
-from preprocessing.errors import InputError, WorkError
+from preprocessing.base.errors import InputError, WorkError
 
 
 class Peers:

@@ -15,7 +15,7 @@ from genre_classifier.network import forward
 from genre_classifier.network.backend import TENSORFLOW, Tensor, plain_operations
 from genre_classifier.network.encoder import Encoder
 from genre_classifier.network.model import GenreModel
-from preprocessing.errors import InputError
+from preprocessing.base.errors import InputError
 
 FRAME, SCORES, STARTED = "frame", "scores", "started"
 NEXT = "next_"  # before the name of a state: what it is after the frame

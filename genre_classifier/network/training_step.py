@@ -167,9 +167,13 @@ class TrainingStep:
     ) -> tuple[Tensor, forward.States, tuple[Moments, ...]]:
         if self._truncated:
             return forward.run_layers(
-                self._weights_for_run(), pixels, states, batch_statistics=True, keep=False,
+                self._weights_for_run(),
+                pixels,
+                states,
+                batch_statistics=True,
+                keep=False,
                 joined=self._peers.summed_moments,
-            )  # fmt: skip
+            )
         return forward.step_through(self._weights_for_run(), pixels, states, measure=True)
 
     def _loss_and_gradient(self, y: Any, scores: Tensor, weights: Any) -> tuple[Logs, Tensor]:
@@ -186,9 +190,12 @@ class TrainingStep:
         with tf.GradientTape() as tape:
             tape.watch(states)
             scores, after, _ = forward.run_layers(
-                self._weights_for_run(), pixels, states, batch_statistics=self._truncated,
+                self._weights_for_run(),
+                pixels,
+                states,
+                batch_statistics=self._truncated,
                 joined=self._peers.summed_moments,
-            )  # fmt: skip
+            )
         gradients, d_before = tape.gradient(
             (scores, after),
             (variables, states),

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre_classifier.run_folder.layout import CARD, SCHEMA
-from preprocessing.errors import InputError
-from preprocessing.files import read_json, shown, write_atomically
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import read_json, shown, write_atomically
 
 if TYPE_CHECKING:
     from genre_classifier.dataset.trailers import Trailer

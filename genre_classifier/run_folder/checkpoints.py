@@ -19,8 +19,8 @@ from typing import Any
 from genre_classifier.metrics.calibration import Calibration
 from genre_classifier.run_folder.layout import CHECKPOINTS, network_path
 from genre_classifier.run_folder.model_file import digest, read_model, save_model
-from preprocessing.errors import InputError
-from preprocessing.files import not_written, read_json, shown, write_atomically
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import not_written, read_json, shown, write_atomically
 
 logger = logging.getLogger(__name__)
 

@@ -23,9 +23,9 @@ from genre_classifier.run_folder.layout import (
     THRESHOLDS,
 )
 from genre_classifier.run_folder.run import load_run
-from preprocessing.errors import InputError, WorkError
-from preprocessing.extras import require_extra
-from preprocessing.files import shown
+from preprocessing.base.errors import InputError, WorkError
+from preprocessing.base.extras import require_extra
+from preprocessing.base.files import shown
 
 # What a run is used, judged and gone on from with; checkpoints and events are for going on with the training itself.
 FILES = (MODEL, ENCODER, CONFIG, THRESHOLDS, SPLITS, CARD, HISTORY, CURVES, MODEL_CARD)

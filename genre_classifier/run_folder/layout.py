@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from preprocessing.errors import InputError, WorkError
-from preprocessing.files import TEMPORARY_NAME, read_document, read_text
-from preprocessing.locks import LOCK_NAME, locked
+from preprocessing.base.errors import InputError, WorkError
+from preprocessing.base.files import TEMPORARY_NAME, read_document, read_text
+from preprocessing.base.locks import LOCK_NAME, locked
 
 SCHEMA = 1  # of config.json, thresholds.json and card.json
 MODEL, CONFIG, THRESHOLDS, SPLITS, CARD = "model.keras", "config.json", "thresholds.json", "splits.csv", "card.json"

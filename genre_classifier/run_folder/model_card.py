@@ -14,8 +14,8 @@ from typing import Any
 from genre_classifier.run_folder.card import read_card
 from genre_classifier.run_folder.layout import CARD_MARK, MODEL_CARD, is_model_card
 from genre_classifier.run_folder.run import Run, load_run
-from preprocessing.errors import InputError
-from preprocessing.files import write_atomically
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import write_atomically
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from genre_classifier.config import ModelConfig
 from genre_classifier.network.memory import file_bytes, weight_bytes
-from preprocessing.errors import InputError
-from preprocessing.files import atomic_path, file_digest
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import atomic_path, file_digest
 
 
 def save_model(path: Path, model: Any) -> None:

@@ -19,9 +19,9 @@ from genre_classifier.metrics.calibration import Calibration, apply_temperature,
 from genre_classifier.run_folder import model_file
 from genre_classifier.run_folder.checkpoints import find_kept
 from genre_classifier.run_folder.layout import CONFIG, ENCODER, MODEL, SCHEMA, THRESHOLDS
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import read_document, shown, write_atomically
 from preprocessing.config import ClipConfig
-from preprocessing.errors import InputError
-from preprocessing.files import read_document, shown, write_atomically
 
 if TYPE_CHECKING:
     from genre_classifier.network.encoder import Encoder

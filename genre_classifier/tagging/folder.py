@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genre_classifier.config import SCORING_CHUNK, Precision, SegmentConfig
 from genre_classifier.network.memory import encoder_bytes, scoring_bytes
-from genre_classifier.network.shares import failure, share_out
 from genre_classifier.run_folder.layout import ENCODER
 from genre_classifier.tagging.tasks import Extras, Settings, Task, is_done, make_stamp
-from preprocessing.child import Program
+from preprocessing.base.errors import InputError
 from preprocessing.config import VideoLimits
-from preprocessing.errors import InputError
-from preprocessing.pool import answers, check_options
+from preprocessing.processes.child import Program
+from preprocessing.processes.pool import answers, check_options
+from preprocessing.processes.sharing import failure, share_out
 
 if TYPE_CHECKING:
     from genre_classifier.run_folder.run import Run
@@ -136,9 +136,13 @@ def _outcomes(work: _Work, jobs: int | None, scheduler: str | None) -> Iterator[
     if config.encoder is not None:
         needed += encoder_bytes(config, (work.run.path / ENCODER).stat().st_size)
     jobs, program = share_out(
-        "genre_classifier.tagging.tagging_worker", "tagger", tasks=len(work.waiting), jobs=jobs, scheduler=scheduler,
+        "genre_classifier.tagging.tagging_worker",
+        "tagger",
+        tasks=len(work.waiting),
+        jobs=jobs,
+        scheduler=scheduler,
         needed_bytes=needed,
-    )  # fmt: skip
+    )
     if jobs == 1 and scheduler is None:
         yield _tagged_here(work)
     else:
@@ -164,14 +168,20 @@ def _tagged_here(work: _Work) -> Iterator[Outcome]:
 def _tagged_elsewhere(work: _Work, program: Program, jobs: int, scheduler: str | None) -> Iterator[Iterator[Outcome]]:
     # Children may run elsewhere, with another working folder.
     shared = {
-        "run": str(work.run.path.absolute()), "run_digest": work.waiting[0][1]["made_with"]["run"],
+        "run": str(work.run.path.absolute()),
+        "run_digest": work.waiting[0][1]["made_with"]["run"],
         "settings": work.settings.to_dict(),
-    }  # fmt: skip
+    }
     questions = [
-        shared | {"video": str(task.video.absolute()), "source": task.source, "folder": str(task.folder.absolute()),
-                  "stamp": stamp}
+        shared
+        | {
+            "video": str(task.video.absolute()),
+            "source": task.source,
+            "folder": str(task.folder.absolute()),
+            "stamp": stamp,
+        }
         for task, stamp in work.waiting
-    ]  # fmt: skip
+    ]
     begun: set[int] = set()
 
     def alive(index: int, answer: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from genre_classifier.genres import genre_looks
 from genre_classifier.pages import render
-from genre_classifier.tagging.result import clock
+from genre_classifier.tagging.tags import clock
 
 
 def index_html(summary: pd.DataFrame, segments: dict[str, pd.DataFrame]) -> str:

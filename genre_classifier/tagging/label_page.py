@@ -9,12 +9,12 @@ import numpy as np
 
 from genre_classifier.config import SegmentConfig
 from genre_classifier.dataset.cuts import CutFinder
-from genre_classifier.tagging.result import THUMBNAILS, Tags, Thumbnail
 from genre_classifier.tagging.scores import scores_table
 from genre_classifier.tagging.segments import to_segments, video_end
+from genre_classifier.tagging.tags import THUMBNAILS, Tags, Thumbnail
 from genre_classifier.tagging.viewer import viewer_html
+from preprocessing.base.files import write_atomically
 from preprocessing.config import ClipConfig, VideoLimits
-from preprocessing.files import write_atomically
 from preprocessing.sampled import in_chunks, sampled_frames
 
 FRAMES = 10_000  # every frame of a trailer, so that edges lie on true frames; of two hours more than one a second

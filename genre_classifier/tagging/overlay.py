@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from genre_classifier.genres import genre_looks
-from genre_classifier.tagging.result import FEW_GENRES, Tags
 from genre_classifier.tagging.segments import frame_borders
+from genre_classifier.tagging.tags import FEW_GENRES, Tags
 from genre_classifier.tagging.video_copies import Pictures, steady_pictures
 from preprocessing.config import CopyConfig, VideoLimits
 from preprocessing.video import write_video
@@ -109,9 +109,15 @@ def draw_scores(
 
 
 def _text(
-    picture: np.ndarray, text: str, at: tuple[int, int], height: float, colour: tuple[int, ...], thick: int,
-    *, edge: bool = False,
-) -> None:  # fmt: skip
+    picture: np.ndarray,
+    text: str,
+    at: tuple[int, int],
+    height: float,
+    colour: tuple[int, ...],
+    thick: int,
+    *,
+    edge: bool = False,
+) -> None:
     """Write text with its lower left corner at `at`; with a dark edge where it stands on the picture itself."""
     scale = height / 32  # Hershey capitals are 21 units high: two thirds of a line
     if edge:

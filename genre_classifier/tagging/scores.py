@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.genres import GENRES, check_genres
-from preprocessing.errors import InputError
-from preprocessing.files import read_text, shown, write_atomically
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import read_text, shown, write_atomically
 
 
 def scores_table(times: np.ndarray, scores: np.ndarray, genres: Sequence[str] = GENRES) -> pd.DataFrame:

@@ -13,9 +13,9 @@ from genre_classifier.config import ExportConfig
 from genre_classifier.dataset.label_formats import label_studio_tasks
 from genre_classifier.genres import check_genres
 from genre_classifier.tagging.segments import SEGMENT_COLUMNS
-from preprocessing.errors import InputError
-from preprocessing.files import shown, write_atomically
-from preprocessing.tables import read_numbers, read_table
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import shown, write_atomically
+from preprocessing.base.tables import read_numbers, read_table
 
 
 def write_segments(path: Path, segments: pd.DataFrame) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import SegmentConfig
-from preprocessing.errors import InputError
+from preprocessing.base.errors import InputError
 
 SEGMENT_COLUMNS = ("start", "end", "genre", "score")
 # Of a video with a single frame and no known duration: one frame of the most common rate.

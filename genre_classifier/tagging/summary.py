@@ -18,9 +18,9 @@ from genre_classifier.genres import check_genres
 from genre_classifier.tagging.index_page import index_html
 from genre_classifier.tagging.segment_files import activitynet, read_segments
 from genre_classifier.tagging.tasks import INDEX, SCHEMA, SEGMENTS, STAMP, SUMMARY
-from preprocessing.errors import InputError
-from preprocessing.files import read_document, shown, write_atomically
-from preprocessing.tables import read_table
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import read_document, shown, write_atomically
+from preprocessing.base.tables import read_table
 
 logger = logging.getLogger(__name__)
 

@@ -16,11 +16,11 @@ import numpy as np
 from genre_classifier.config import SCORING_CHUNK, Precision, SegmentConfig
 from genre_classifier.dataset.cuts import CutFinder
 from genre_classifier.network.streaming import ScoreStream, score_clip
-from genre_classifier.tagging.result import THUMBNAILS, Tags, Thumbnail
 from genre_classifier.tagging.scores import scores_table
 from genre_classifier.tagging.segments import to_segments, video_end
+from genre_classifier.tagging.tags import THUMBNAILS, Tags, Thumbnail
 from preprocessing.config import VideoLimits
-from preprocessing.prefetch import Prefetch
+from preprocessing.processes.prefetch import Prefetch
 from preprocessing.sampled import SampledFrames, in_chunks, sampled_frames
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def tag_trailer(
     cuts = tuple(map(float, finder.cuts(scores.index.to_numpy())))
     return Tags(
         Path(video), duration, scores, segments, dict(run.thresholds), config, thumbnails, fields["fps"], size, cuts
-    )  # fmt: skip
+    )
 
 
 def _scored(

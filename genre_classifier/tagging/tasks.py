@@ -12,9 +12,9 @@ from typing import Any, Self
 
 from genre_classifier.config import ExportConfig, Precision, SegmentConfig
 from genre_classifier.run_folder.run import run_digest
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import file_facts, read_json, require_unchanged
 from preprocessing.config import VideoLimits
-from preprocessing.errors import InputError
-from preprocessing.files import file_facts, read_json, require_unchanged
 from preprocessing.video import check_file
 
 STAMP = "tags.json"
@@ -73,9 +73,10 @@ class Extras:
         """Return what a finished video's stamp says: no prefix where none other than the usual one was written."""
         usual = not self.label_studio or self.label_studio_prefix == ExportConfig.label_studio_prefix
         return {
-            name: value for name, value in dataclasses.asdict(self).items()
+            name: value
+            for name, value in dataclasses.asdict(self).items()
             if not (usual and name == "label_studio_prefix")
-        }  # fmt: skip
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,9 +105,10 @@ class Settings:
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """Rebuild from `to_dict`."""
         parts = {
-            "limits": VideoLimits.from_dict(fields["limits"]), "segments": SegmentConfig.from_dict(fields["segments"]),
+            "limits": VideoLimits.from_dict(fields["limits"]),
+            "segments": SegmentConfig.from_dict(fields["segments"]),
             "extras": Extras(**fields["extras"]),
-        }  # fmt: skip
+        }
         return cls(**{**fields, **parts})
 
     def made_with(self, run: Path) -> dict[str, Any]:
@@ -153,9 +155,12 @@ def make_stamp(task: Task, made_with: dict[str, Any]) -> dict[str, Any]:
         raise InputError(f"{task.video}: {error}") from error
     path = os.path.abspath(task.video)  # noqa: PTH100 - as in plan_tasks
     return {
-        "schema": SCHEMA, "source": task.source, "video": _text(path), **file_facts(task.video),
+        "schema": SCHEMA,
+        "source": task.source,
+        "video": _text(path),
+        **file_facts(task.video),
         "made_with": made_with,
-    }  # fmt: skip
+    }
 
 
 def require_same_video(task: Task, stamp: dict[str, Any]) -> None:

@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from genre_classifier.genres import Look, genre_looks
-from genre_classifier.tagging.result import Tags, clock
 from genre_classifier.tagging.segments import frame_borders
-from preprocessing.files import atomic_path
+from genre_classifier.tagging.tags import Tags, clock
+from preprocessing.base.files import atomic_path
 
 _INK = "#1a1a1a"
 _FAINT = "#b8b8b8"
@@ -49,13 +49,28 @@ def draw_genre_row(axes: Axes, tags: Tags, genre: str, *, look: Look, share: flo
     name = genre if len(genre) <= _LONGEST_NAME else f"{genre[: _LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
     points = min(11, 100 / len(name))  # as much as fits into the margin
     axes.text(
-        -0.012, 0.42, name, transform=axes.transAxes, ha="right", va="center", color=_INK, fontsize=points,
+        -0.012,
+        0.42,
+        name,
+        transform=axes.transAxes,
+        ha="right",
+        va="center",
+        color=_INK,
+        fontsize=points,
         parse_math=False,
-    )  # fmt: skip
+    )
     axes.text(
-        1.012, 0.42, f"{share:.0%}", transform=axes.transAxes, ha="left", va="center", fontsize=11, color=_INK,
-        fontweight="bold" if share else "normal", alpha=1 if share else 0.45,
-    )  # fmt: skip
+        1.012,
+        0.42,
+        f"{share:.0%}",
+        transform=axes.transAxes,
+        ha="left",
+        va="center",
+        fontsize=11,
+        color=_INK,
+        fontweight="bold" if share else "normal",
+        alpha=1 if share else 0.45,
+    )
 
 
 def draw_thumbnails(axes: Axes, tags: Tags) -> None:
@@ -85,9 +100,15 @@ def timeline_figure(tags: Tags) -> Figure:
     figure = Figure(figsize=(_WIDTH_INCHES, height), dpi=_DOTS_PER_INCH, facecolor="white")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
-        len(genres) + 1, 1, height_ratios=[1.25] + [1.0] * len(genres), left=0.09, right=0.93, top=1 - 0.53 / height,
-        bottom=0.53 / height, hspace=0.08,
-    )  # fmt: skip
+        len(genres) + 1,
+        1,
+        height_ratios=[1.25] + [1.0] * len(genres),
+        left=0.09,
+        right=0.93,
+        top=1 - 0.53 / height,
+        bottom=0.53 / height,
+        hspace=0.08,
+    )
     draw_thumbnails(figure.add_subplot(grid[0]), tags)
     shares = tags.shares()
     step = next((one for one in _TICK_SECONDS if tags.duration / one <= _MOST_TICKS), _TICK_SECONDS[-1])

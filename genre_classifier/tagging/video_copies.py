@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from preprocessing.child import Child
+from preprocessing.base.errors import InputError
 from preprocessing.config import CopyConfig, VideoLimits
-from preprocessing.errors import InputError
-from preprocessing.readers import READER, copy_job
+from preprocessing.processes.child import Child
+from preprocessing.reader_client import READER, copy_job
 from preprocessing.video import write_video
 
 Pictures = Iterator[tuple[float, np.ndarray]]

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from genre_classifier.tagging.overlay import write_overlay
-from genre_classifier.tagging.result import Tags
 from genre_classifier.tagging.scores import write_scores
 from genre_classifier.tagging.segment_files import activitynet, label_studio, webvtt, write_segments
 from genre_classifier.tagging.tag import tag_trailer
+from genre_classifier.tagging.tags import Tags
 from genre_classifier.tagging.tasks import LABEL_STUDIO, OVERLAY, STAMP, Settings, Task, require_same_video
 from genre_classifier.tagging.timeline import write_timeline
 from genre_classifier.tagging.video_copies import embedded_copy
 from genre_classifier.tagging.viewer import viewer_html
-from preprocessing.files import make_folder, remove_leftovers, write_atomically
+from preprocessing.base.files import make_folder, remove_leftovers, write_atomically
 
 if TYPE_CHECKING:
     from genre_classifier.run_folder.run import Run
@@ -57,9 +57,14 @@ def tag_video(
             on_progress(now, end, frames)
 
     tags = tag_trailer(
-        run, task.video, chunk=settings.chunk, precision=settings.precision, limits=settings.limits,
-        segment_config=settings.segments, on_progress=count,
-    )  # fmt: skip
+        run,
+        task.video,
+        chunk=settings.chunk,
+        precision=settings.precision,
+        limits=settings.limits,
+        segment_config=settings.segments,
+        on_progress=count,
+    )
     require_same_video(task, stamp)
     write_tags(task, tags, stamp, settings)
 
@@ -86,8 +91,13 @@ def write_tags(task: Task, tags: Tags, stamp: dict[str, Any], settings: Settings
     copy = embedded_copy(tags.video, limits=limits) if extras.embed else None
     write_atomically(folder / "viewer.html", viewer_html(tags, folder, trailer=task.source, embedded=copy))
     facts = {
-        "duration": tags.duration, "frames": len(tags.scores), "segments_found": len(tags.segments),
-        "shares": tags.shares(), "fps": tags.fps, "size": tags.size, "cuts": tags.cuts,
-    }  # fmt: skip
+        "duration": tags.duration,
+        "frames": len(tags.scores),
+        "segments_found": len(tags.segments),
+        "shares": tags.shares(),
+        "fps": tags.fps,
+        "size": tags.size,
+        "cuts": tags.cuts,
+    }
     require_same_video(task, stamp)  # which copies have read, too
     write_atomically(folder / STAMP, json.dumps(stamp | facts, indent=1, ensure_ascii=False) + "\n")

@@ -15,8 +15,8 @@ import numpy as np
 
 from genre_classifier.genres import OTHER, genre_looks
 from genre_classifier.pages import data_url, render
-from genre_classifier.tagging.result import FEW_GENRES, Tags, as_jpeg, clock
 from genre_classifier.tagging.segments import frame_borders
+from genre_classifier.tagging.tags import FEW_GENRES, Tags, as_jpeg, clock
 
 
 def viewer_html(
@@ -37,10 +37,15 @@ def viewer_html(
         False for a page to label what no network has seen: it shows no scores, and is for editing alone.
     """
     source = data_url(embedded, "video/webm") if embedded else relative_url(tags.video, folder)
-    return render("viewer.html", title=tags.name, tags=tags, duration=clock(tags.duration, decimals=1),
-                  rest=OTHER if OTHER in tags.genres else "none of these genres",
-                  data=viewer_data(tags, scored=scored) | {"source": source, "embedded": embedded is not None,
-                                            "trailer": trailer or tags.name})  # fmt: skip
+    return render(
+        "viewer.html",
+        title=tags.name,
+        tags=tags,
+        duration=clock(tags.duration, decimals=1),
+        rest=OTHER if OTHER in tags.genres else "none of these genres",
+        data=viewer_data(tags, scored=scored)
+        | {"source": source, "embedded": embedded is not None, "trailer": trailer or tags.name},
+    )
 
 
 def viewer_data(tags: Tags, *, scored: bool = True) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from preprocessing.errors import InputError
-from preprocessing.files import shown
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import shown
 
 if TYPE_CHECKING:
     from genre_classifier.network.peers import Peers
@@ -86,10 +86,10 @@ def join_workers(addresses: Sequence[str], worker: int) -> Peers:
         )
     logger.info(f"worker {worker} of {len(addresses)}, {addresses[worker]}: waiting for the others")
     if backend == "jax":
-        from genre_classifier.network.jax_peers import JaxPeers
+        from genre_classifier.training.jax_peers import JaxPeers
 
         return JaxPeers(addresses, worker)
-    from genre_classifier.network.tensorflow_peers import TensorFlowPeers
+    from genre_classifier.training.tensorflow_peers import TensorFlowPeers
 
     return TensorFlowPeers(addresses, worker)
 

@@ -20,8 +20,8 @@ from genre_classifier.run_folder.layout import CURVES, HISTORY, MODEL, THRESHOLD
 from genre_classifier.run_folder.run import read_thresholds, write_thresholds
 from genre_classifier.training import history
 from genre_classifier.training.validation import calibrate, lean, score_trailers, validate
-from preprocessing.errors import InputError, WorkError
-from preprocessing.files import write_atomically
+from preprocessing.base.errors import InputError, WorkError
+from preprocessing.base.files import write_atomically
 
 logger = logging.getLogger(__name__)
 

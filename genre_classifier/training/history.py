@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from genre_classifier.config import Keep
-from preprocessing.files import write_atomically
+from preprocessing.base.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

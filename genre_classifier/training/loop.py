@@ -18,7 +18,7 @@ from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.network.backend import TENSORFLOW
 from genre_classifier.network.model import GenreModel
 from genre_classifier.network.peers import Peers
-from preprocessing.prefetch import Prefetch
+from preprocessing.processes.prefetch import Prefetch
 
 
 def fit_epochs(

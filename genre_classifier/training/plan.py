@@ -21,10 +21,10 @@ from genre_classifier.network.memory import frame_multiplications, require_train
 from genre_classifier.run_folder import layout
 from genre_classifier.run_folder.card import data_digest, read_card
 from genre_classifier.run_folder.run import Run, load_run, read_config
+from preprocessing.base.errors import InputError, WorkError
+from preprocessing.base.options import require
 from preprocessing.clips import CONFIG_NAME, read_clip_config
 from preprocessing.config import ClipConfig
-from preprocessing.errors import InputError, WorkError
-from preprocessing.options import require
 
 logger = logging.getLogger(__name__)
 
@@ -172,7 +172,7 @@ def plan_training(
     resumed = stored[1] if stored else None
     return Plan(
         model_config, training_config, clip_config, resumed, table, parts, digest, encoder, first, trailers, stamps
-    )  # fmt: skip
+    )
 
 
 def _encoder(config: ModelConfig, run: Path | None) -> Encoder | None:

@@ -31,7 +31,7 @@ from genre_classifier.training.epochs import EpochKeeper, TensorBoard, learning_
 from genre_classifier.training.loop import fit_epochs
 from genre_classifier.training.plan import Plan, plan_training
 from genre_classifier.training.reduction import start_from_components
-from preprocessing.errors import InputError
+from preprocessing.base.errors import InputError
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from genre_classifier.cli import COMMANDS, _run, group
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.presets import PRESETS
 from genre_classifier.run_folder.run import read_config
-from tests.tiny_run import make_run
-from tests.trailers import write_clips
+from tests.support.tiny_run import make_run
+from tests.support.trailers import write_clips
 
 ROOT = Path(__file__).parents[2]
 

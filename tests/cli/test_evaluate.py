@@ -19,9 +19,9 @@ from genre_classifier.evaluation.steps import Request, run_evaluation
 from genre_classifier.genres import GENRES
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.tagging.scores import write_scores
-from preprocessing.errors import InputError
-from tests.evaluation_cases import made_up
-from tests.folders import contents
+from preprocessing.base.errors import InputError
+from tests.support.evaluation_cases import made_up
+from tests.support.folders import contents
 
 SIZE = 12
 
@@ -234,10 +234,22 @@ def test_a_number_that_is_none_in_an_index_is_one_line(stored, name, number):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\xff\xfe", b"time\n", b"a,b\n1,2\n", "{head}\n0,0", "{head}\n0,0,1,1,1,1,1,2", "{head}\n0,x,1,1,1,1,1,1",
-     "{head}\n0,0,True,1,1,1,1,1", "{head}\n0,0,,1,1,1,1,1", "{head}\n0,0,1e999,1,1,1,1,1", "{head}\n0,nan,1,1,1,1,1,1",
-     "{head}\n0,1,1,1,1,1,1,1\n1,0,1,1,1,1,1,1", '{head}\n0,0,"1,1,1,1,1,1'],
-)  # fmt: skip
+    [
+        b"",
+        b"\xff\xfe",
+        b"time\n",
+        b"a,b\n1,2\n",
+        "{head}\n0,0",
+        "{head}\n0,0,1,1,1,1,1,2",
+        "{head}\n0,x,1,1,1,1,1,1",
+        "{head}\n0,0,True,1,1,1,1,1",
+        "{head}\n0,0,,1,1,1,1,1",
+        "{head}\n0,0,1e999,1,1,1,1,1",
+        "{head}\n0,nan,1,1,1,1,1,1",
+        "{head}\n0,1,1,1,1,1,1,1\n1,0,1,1,1,1,1,1",
+        '{head}\n0,0,"1,1,1,1,1,1',
+    ],
+)
 def test_a_damaged_table_of_scores_is_one_line(stored, content):
     head = "frame,time," + ",".join(GENRES)
     damaged = stored[0] / "scores" / "scores_4.csv"
@@ -262,8 +274,15 @@ def make_run(folder: Path, splits: list[tuple[int, str]]) -> None:
     from genre_classifier.run_folder.run import write_config
     from preprocessing.config import ClipConfig
 
-    config = ModelConfig(rows=SIZE, cols=SIZE, trunk_filters=(2, 2), trunk_pools=(2, 2), branch_filters=2,
-                         branch_pool=2, dense_units=(4,))  # fmt: skip
+    config = ModelConfig(
+        rows=SIZE,
+        cols=SIZE,
+        trunk_filters=(2, 2),
+        trunk_pools=(2, 2),
+        branch_filters=2,
+        branch_pool=2,
+        dense_units=(4,),
+    )
     folder.mkdir()
     build_model(config).save(folder / "model.keras")
     write_config(folder, config, TrainingConfig(epochs=1), ClipConfig(frames=30, size=SIZE))

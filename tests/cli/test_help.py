@@ -17,7 +17,7 @@ from genre_classifier.cli.config_options import ValueOption, config_options, giv
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.moving_squares.config import PRESETS as SQUARES
 from genre_classifier.presets import PRESETS
-from preprocessing.options import values_of
+from preprocessing.base.options import values_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,9 +95,16 @@ def test_many_options_stand_in_groups_each_in_one():
         assert largest <= 11, name
     train = CliRunner().invoke(group, ["train", "--help"]).output
     assert [title for title in sections(train) if title] == [
-        "Options", "Labels", "Splits", "Several machines", "Network", "Encoder", "Optimisation", "Computation",
+        "Options",
+        "Labels",
+        "Splits",
+        "Several machines",
+        "Network",
+        "Encoder",
+        "Optimisation",
+        "Computation",
         "Augmentation",
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("width", [80, 110])
@@ -112,8 +119,12 @@ def test_the_help_is_whole_without_docstrings():
     """`python -OO` drops docstrings; what the options say is no docstring. --debug leaves stderr to Python's report."""
     done = subprocess.run(
         [sys.executable, "-OO", "-X", "importtime", "-m", "genre_classifier", "--debug", "train", "--help"],
-        cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "110"},
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "110"},
+    )
     assert done.returncode == 0, done.stderr
     shown = " ".join(done.stdout.split())
     for option in command_of("train").params:

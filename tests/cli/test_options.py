@@ -17,9 +17,9 @@ import pytest
 
 from genre_classifier import cli
 from genre_classifier.cli.config_options import ValueOption
-from tests.media import flat_frames, write_media
-from tests.tiny_run import make_run
-from tests.trailers import write_clips
+from tests.support.media import flat_frames, write_media
+from tests.support.tiny_run import make_run
+from tests.support.trailers import write_clips
 
 BASES = {
     "demo": "--out out",
@@ -45,10 +45,10 @@ WORK = {
     "train": ("genre_classifier.training.train", "train"),
     "tag": ("genre_classifier.tagging.folder", "tag_videos"),
     "evaluate": ("genre_classifier.evaluation.steps", "run_evaluation"),
-    "suggest": ("genre_classifier.suggestions.suggest", "suggest"),
+    "suggest": ("genre_classifier.evaluation.suggestions.suggest", "suggest"),
     "export": ("genre_classifier.exports.export", "export_tags"),
     "label": ("genre_classifier.tagging.label_page", "write_label_page"),
-    "export-model": ("genre_classifier.exports.export_model", "export_model"),
+    "export-model": ("genre_classifier.run_folder.export_model", "export_model"),
     "push-to-hub": ("genre_classifier.run_folder.hub", "push_run"),
     "labels": ("genre_classifier.dataset.labels", "write_labels"),
     "synthesize": ("genre_classifier.dataset.synthetic", "synthesize"),
@@ -57,10 +57,26 @@ WORK = {
 NUMBERS = ["nan", "inf", "-inf", "-1", "0", "1e999", "9" * 30, "9" * 5000, "0x10", "1,-1", "1,1,1", "x\x1b]0;y\x07"]
 # Nothing, no filter, no share, the first one: a zero means something here.
 ZERO_MEANS = {
-    "seed", "smooth_seconds", "min_seconds", "min_gap_seconds", "weight_decay", "label_smoothing", "zoom", "shift",
-    "brightness", "contrast", "validation_share", "test_share", "norm_momentum", "noise", "noise_chance", "speed",
-    "movie", "motion_size", "encoder_dropout",
-}  # fmt: skip
+    "seed",
+    "smooth_seconds",
+    "min_seconds",
+    "min_gap_seconds",
+    "weight_decay",
+    "label_smoothing",
+    "zoom",
+    "shift",
+    "brightness",
+    "contrast",
+    "validation_share",
+    "test_share",
+    "norm_momentum",
+    "noise",
+    "noise_chance",
+    "speed",
+    "movie",
+    "motion_size",
+    "encoder_dropout",
+}
 
 
 def options() -> list[tuple[str, click.Option]]:
@@ -177,23 +193,32 @@ PLACES = {
     "encode": ("encode IN", "encode clips --encoder IN"),
     "tag": ("tag IN videos --out out", "tag run IN --out out", "tag run videos --out OUT"),
     "suggest": (
-        "suggest IN clips --out out", "suggest run IN --out out", "suggest run clips --out out --labels IN",
-        "suggest run clips --out OUT", "suggest run clips --out out --tags IN",
+        "suggest IN clips --out out",
+        "suggest run IN --out out",
+        "suggest run clips --out out --labels IN",
+        "suggest run clips --out OUT",
+        "suggest run clips --out out --tags IN",
     ),
     "train": (
-        "train IN labels.csv out", "train clips IN out", "train clips labels.csv OUT",
-        "train clips labels.csv out --splits IN", "train clips labels.csv out --from IN",
+        "train IN labels.csv out",
+        "train clips IN out",
+        "train clips labels.csv OUT",
+        "train clips labels.csv out --splits IN",
+        "train clips labels.csv out --from IN",
         "train clips labels.csv out --genre-map IN",
-        "train IN labels.csv out --resume", "train clips labels.csv IN --resume",
+        "train IN labels.csv out --resume",
+        "train clips labels.csv IN --resume",
     ),
     "evaluate": (
-        "evaluate IN clips labels.csv --out out --split all", "evaluate run IN labels.csv --out out --split all",
-        "evaluate run clips IN --out out --split all", "evaluate run clips labels.csv --out OUT --split all",
+        "evaluate IN clips labels.csv --out out --split all",
+        "evaluate run IN labels.csv --out out --split all",
+        "evaluate run clips IN --out out --split all",
+        "evaluate run clips labels.csv --out OUT --split all",
         "evaluate --scores IN labels.csv --out out",
         "evaluate run clips labels.csv --out out --split all --draws 2 --compare IN",
         "evaluate run clips labels.csv --out out --split all --draws 2 --tags IN",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.timeout(300)
@@ -217,8 +242,15 @@ def test_what_is_no_file_and_no_folder_is_refused_everywhere(attempt, tmp_path, 
     assert left <= {"out"}
 
 
-@pytest.mark.parametrize("line", ["labels labels.csv out.csv", "labels labels.csv out.csv --genres auto",
-                                  "train clips labels.csv out", "evaluate run clips labels.csv --out out"])  # fmt: skip
+@pytest.mark.parametrize(
+    "line",
+    [
+        "labels labels.csv out.csv",
+        "labels labels.csv out.csv --genres auto",
+        "train clips labels.csv out",
+        "evaluate run clips labels.csv --out out",
+    ],
+)
 def test_the_largest_label_file_is_an_option_wherever_one_is_read(attempt, tmp_path, capsys, line):
     size = (tmp_path / "labels.csv").stat().st_size
     assert cli._run([*line.split(), f"--max-label-mb={(size - 1) / 1e6}"]) == 2

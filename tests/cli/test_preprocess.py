@@ -10,7 +10,7 @@ from genre_classifier.cli import _run
 from preprocessing import preprocess_directory
 from preprocessing.config import ClipConfig
 from preprocessing.manifest import read_manifest
-from tests.media import damage, flat_frames, write_media
+from tests.support.media import damage, flat_frames, write_media
 
 
 def run(*arguments: object) -> int:

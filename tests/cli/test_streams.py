@@ -27,9 +27,14 @@ def shell(line: str, folder: Path, **variables: str) -> subprocess.CompletedProc
         "PYTHONPATH": str(ROOT),
     }
     return subprocess.run(
-        ["bash", "-c", line], cwd=folder, env=environment | variables, capture_output=True, text=True, check=False,
+        ["bash", "-c", line],
+        cwd=folder,
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        check=False,
         start_new_session=True,
-    )  # fmt: skip
+    )
 
 
 def run_instead(code: str, folder: Path, redirections: str = "") -> subprocess.CompletedProcess[str]:
@@ -197,7 +202,7 @@ def test_no_file_takes_the_place_of_a_closed_stream(tmp_path):
         (PermissionError(13, "Denied", "a\nb"), "genre-classifier: a\\nb: Denied; --debug shows where\n"),
         (MemoryError("8 GiB"), "genre-classifier: out of memory: 8 GiB; --debug shows where\n"),
     ],
-)  # fmt: skip
+)
 def test_what_the_machine_refuses_is_one_line(monkeypatch, capsys, error, line):
     def refuse(*arguments, **options):
         raise error

@@ -22,9 +22,9 @@ from genre_classifier.genres import GENRES
 from genre_classifier.run_folder import run as runs
 from genre_classifier.tagging.scores import read_scores
 from genre_classifier.tagging.tasks import FILES, plan_tasks
-from preprocessing.errors import InputError, WorkError
-from tests.media import flat_frames, write_media
-from tests.tiny_run import make_run
+from preprocessing.base.errors import InputError, WorkError
+from tests.support.media import flat_frames, write_media
+from tests.support.tiny_run import make_run
 
 
 @pytest.fixture(scope="module")

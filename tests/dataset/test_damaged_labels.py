@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from genre_classifier.dataset.labels import read_genre_map, read_labels
-from preprocessing.errors import InputError
-from preprocessing.files import MOST_BYTES
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import MOST_BYTES
 
 HEADER = "trailer,start,end,genre\n"
 

@@ -19,9 +19,9 @@ from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.network.encoder import build_encoder
 from genre_classifier.network.layers import MAP_PADDING
-from preprocessing.errors import InputError
-from tests.tiny_encoder import CHANNELS, SIZE, write_encoder
-from tests.trailers import write_clips
+from preprocessing.base.errors import InputError
+from tests.support.tiny_encoder import CHANNELS, SIZE, write_encoder
+from tests.support.trailers import write_clips
 
 LENGTHS = [9, 20, 5]
 
@@ -142,8 +142,19 @@ def test_processes_give_the_same_bytes(clips, encoder, tmp_path):
 def test_a_killed_encoding_goes_on_and_ends_with_the_same_bytes(tmp_path, config, encoder):
     clips = tmp_path / "clips"
     write_clips(clips, [400] * 3, size=SIZE)
-    command = [sys.executable, "-m", "genre_classifier", "encode", str(clips), "--encoder", str(config.encoder),
-               "--motion-size", "4", "--jobs", "1"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "genre_classifier",
+        "encode",
+        str(clips),
+        "--encoder",
+        str(config.encoder),
+        "--motion-size",
+        "4",
+        "--jobs",
+        "1",
+    ]
     folder = encoded_folder(clips, encoder)
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     while not (folder / "trailer_0.json").exists() and process.poll() is None:

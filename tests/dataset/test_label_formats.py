@@ -12,7 +12,7 @@ from genre_classifier.config import ExportConfig
 from genre_classifier.dataset.label_formats import WRITERS
 from genre_classifier.dataset.labels import join_intervals, read_labels, write_labels
 from genre_classifier.genres import GENRES
-from tests.notes import logged
+from tests.support.notes import logged
 
 IMPLICIT = "outside their intervals the trailers are `other`"
 COLUMNS = ["trailer", "start", "end", "genre"]

@@ -9,7 +9,7 @@ import pandas as pd
 from genre_classifier.cli import _run
 from genre_classifier.dataset.label_merging import merge_labels
 from genre_classifier.dataset.labels import read_labels
-from tests.notes import logged
+from tests.support.notes import logged
 
 FIRST = """trailer,start,end,genre,group
 a.mp4,0,2,comedy,film
@@ -32,8 +32,11 @@ def test_the_last_one_wins_and_says_so(tmp_path, capsys):
     assert "4 labels of 4 trailers" in said.out
     table = read_labels(tmp_path / "out.csv").sort_values("trailer")
     assert table[["trailer", "genre"]].to_numpy().tolist() == [
-        ["a.mp4", "comedy"], ["b.mp4", "terror"], ["c.mp4", "other"], ["d.mp4", "musical"],
-    ]  # fmt: skip
+        ["a.mp4", "comedy"],
+        ["b.mp4", "terror"],
+        ["c.mp4", "other"],
+        ["d.mp4", "musical"],
+    ]
     assert table["end"].tolist()[::3] == [3.0, 2.0]
     groups = table["group"].fillna("")
     assert groups.tolist()[:2] == ["film", "film"]  # a correction knows no group: trailers of a film stay together

@@ -19,9 +19,9 @@ from genre_classifier.dataset.labels import read_labels, write_labels
 from genre_classifier.dataset.trailer_labels import frame_targets, is_weak, labels_for_trailers
 from genre_classifier.evaluation.judged_labels import judged_labels
 from genre_classifier.genres import GENRES
-from preprocessing.errors import InputError
-from tests.activitynet import read_ground_truth
-from tests.notes import logged
+from preprocessing.base.errors import InputError
+from tests.support.activitynet import read_ground_truth
+from tests.support.notes import logged
 
 COLUMNS = ["trailer", "start", "end", "genre"]
 
@@ -119,10 +119,13 @@ def test_label_studio_exports_of_all_tasks_are_read(tmp_path: Path) -> None:
             "predictions": [1],
         },
         {"data": {"video": "b.mp4"}, "annotations": [], "predictions": [2, 3]},
-        {"data": {"video": "c.mp4"}, "annotations": [{"was_cancelled": True, "result": []}], "predictions": [
-            {"result": [region("comedy", 1, 24)]}]},
+        {
+            "data": {"video": "c.mp4"},
+            "annotations": [{"was_cancelled": True, "result": []}],
+            "predictions": [{"result": [region("comedy", 1, 24)]}],
+        },
         {"data": {"video": "d.mp4"}, "annotations": [], "predictions": [{"result": [region("musical", 1, 24)]}]},
-    ]  # fmt: skip
+    ]
     labels = read_labels(written(tmp_path / "export.json", json.dumps(tasks)))
     assert rows(labels) == [("8b195a4c-a%201.mp4", 1, 2, "action"), ("d.mp4", 0, 1, "musical")]
 
@@ -346,9 +349,13 @@ def test_labels_with_clips_are_written_as_they_are_judged(
     )
     source = written(tmp_path / "labels.csv", text)
     judged = [
-        ("a 1.mp4", 0, 1, "other"), ("a 1.mp4", 1, 3, "terror"), ("a 1.mp4", 2, 9.6, "action"),
-        ("d.mp4", 0, 5, "other"), ("d.mp4", 5, 7, "musical"), ("d.mp4", 7, 9.75, "other"),
-    ]  # fmt: skip
+        ("a 1.mp4", 0, 1, "other"),
+        ("a 1.mp4", 1, 3, "terror"),
+        ("a 1.mp4", 2, 9.6, "action"),
+        ("d.mp4", 0, 5, "other"),
+        ("d.mp4", 5, 7, "musical"),
+        ("d.mp4", 7, 9.75, "other"),
+    ]
     for name in ("out.csv", "out.tsv", "out.json"):
         assert _run(["labels", str(source), str(tmp_path / name), "--clips", str(clips)]) == 0
         notes = capsys.readouterr().err
@@ -364,8 +371,9 @@ def test_labels_with_clips_are_written_as_they_are_judged(
     assert sorted((*one, label) for label, found in truth.items() for one in found) == sorted(judged)
     database = json.loads((tmp_path / "out.json").read_text())["database"]
     assert {name: (entry["duration"], entry["group"]) for name, entry in database.items()} == {
-        "a 1.mp4": (9.6, "x"), "d.mp4": (9.75, "z"),
-    }  # fmt: skip
+        "a 1.mp4": (9.6, "x"),
+        "d.mp4": (9.75, "z"),
+    }
     assert _run(["labels", str(source), str(tmp_path / "t.json"), "--clips", str(clips), "--subset", "testing"]) == 0
     assert read_ground_truth(tmp_path / "t.json") == {}
     assert read_ground_truth(tmp_path / "t.json", subset="testing") == truth
@@ -375,8 +383,10 @@ def test_weak_labels_alone_are_segments_of_whole_trailers(tmp_path: Path, clips:
     source = written(tmp_path / "labels.csv", "trailer,genre\nb.mp4,comedy\nb.mp4,action\nc.mp4,other\n")
     assert _run(["labels", str(source), str(tmp_path / "out.json"), "--clips", str(clips)]) == 0
     assert read_ground_truth(tmp_path / "out.json") == {
-        "comedy": [("b.mp4", 0, 9.6)], "action": [("b.mp4", 0, 9.6)], "other": [("c.mp4", 0, 9.75)],
-    }  # fmt: skip
+        "comedy": [("b.mp4", 0, 9.6)],
+        "action": [("b.mp4", 0, 9.6)],
+        "other": [("c.mp4", 0, 9.75)],
+    }
     assert json.loads((tmp_path / "out.json").read_text())["database"]["c.mp4"]["duration"] == 12
 
 

@@ -17,8 +17,8 @@ from genre_classifier.dataset.trailer_labels import (
     only_checked,
 )
 from genre_classifier.genres import GENRES
-from preprocessing.errors import InputError
-from tests.notes import logged
+from preprocessing.base.errors import InputError
+from tests.support.notes import logged
 
 
 def table(*rows: tuple) -> pd.DataFrame:
@@ -55,8 +55,10 @@ def test_names_of_other_tables_are_mapped_counted_and_left_out(tmp_path):
     with logged() as notes:
         labels = read_labels(path)
     assert list(zip(labels["trailer"], labels["genre"], strict=True)) == [
-        ("a.mp4", "comedy"), ("a.mp4", "terror"), ("b.mp4", "thriller"),
-    ]  # fmt: skip
+        ("a.mp4", "comedy"),
+        ("a.mp4", "terror"),
+        ("b.mp4", "thriller"),
+    ]
     assert notes == [f"{path}: genres outside the six, left out: Drama (3), Romance (1)"]
     as_other = read_labels(path, unmapped_as_other=True)
     assert set(as_other.loc[as_other["trailer"] == "c.mp4", "genre"]) == {"other"}

@@ -23,7 +23,7 @@ from genre_classifier.dataset.splits import (
     write_splits,
 )
 from genre_classifier.dataset.trailer_labels import own_group
-from preprocessing.errors import InputError
+from preprocessing.base.errors import InputError
 
 SHARES = (0.6, 0.2, 0.2)
 

@@ -13,8 +13,8 @@ from genre_classifier.dataset.synthetic import SyntheticConfig, draw_trailer, pl
 from genre_classifier.dataset.trailer_labels import frame_targets
 from genre_classifier.evaluation import baselines
 from genre_classifier.genres import GENRES
-from preprocessing.errors import InputError
-from tests.media import decode_media
+from preprocessing.base.errors import InputError
+from tests.support.media import decode_media
 
 SMALL = SyntheticConfig(trailers=2, duration=4.0, fps=12.0, rows=32, cols=48)
 

@@ -9,8 +9,8 @@ from genre_classifier.dataset.augmentation import Augmentation, draw_change
 from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.run_folder.card import data_digest
-from preprocessing.errors import InputError
-from tests.trailers import write_clips
+from preprocessing.base.errors import InputError
+from tests.support.trailers import write_clips
 
 
 def augment(clip, targets, augmentation, rng):

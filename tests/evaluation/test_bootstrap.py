@@ -12,7 +12,7 @@ from genre_classifier.evaluation import bootstrap
 from genre_classifier.evaluation.evaluate import evaluate
 from genre_classifier.genres import GENRES
 from genre_classifier.metrics import calibration, counts, ranking
-from tests.evaluation_cases import made_up
+from tests.support.evaluation_cases import made_up
 
 
 def test_row_zero_is_the_data_itself_and_seeds_repeat():

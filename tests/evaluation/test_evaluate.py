@@ -18,8 +18,8 @@ from genre_classifier.evaluation.evaluate import evaluate
 from genre_classifier.genres import GENRES
 from genre_classifier.metrics import trailers as trailer_metrics
 from genre_classifier.tagging.scores import scores_table
-from preprocessing.errors import InputError
-from tests.evaluation_cases import TWENTY, label_table, made_up
+from preprocessing.base.errors import InputError
+from tests.support.evaluation_cases import TWENTY, label_table, made_up
 
 FEW = EvaluationConfig(draws=30)
 OTHER = GENRES.index("other")

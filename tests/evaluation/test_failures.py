@@ -7,7 +7,7 @@ from genre_classifier.evaluation import failures
 from genre_classifier.evaluation.alignment import align
 from genre_classifier.genres import GENRES
 from genre_classifier.tagging.scores import scores_table
-from tests.evaluation_cases import label_table
+from tests.support.evaluation_cases import label_table
 
 COMEDY, ACTION, OTHER = (GENRES.index(name) for name in ("comedy", "action", "other"))
 

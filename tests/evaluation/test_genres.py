@@ -15,9 +15,9 @@ from genre_classifier.evaluation.score_folder import ScoredTrailer, ScoreFolder,
 from genre_classifier.evaluation.steps import Request, run_evaluation
 from genre_classifier.genres import GENRES
 from genre_classifier.tagging.scores import scores_table, write_scores
-from preprocessing.errors import InputError
-from tests.evaluation_cases import TWENTY, label_table, made_up
-from tests.notes import logged
+from preprocessing.base.errors import InputError
+from tests.support.evaluation_cases import TWENTY, label_table, made_up
+from tests.support.notes import logged
 
 FEW = EvaluationConfig(draws=10)
 SKETCHES = ("sketch", "comedy", "action")
@@ -163,8 +163,16 @@ def test_a_folder_of_scores_of_an_earlier_version_is_read_as_it_was(tmp_path):
     """Written out as version 0.1.0 did: nothing says which genres but the keys, and no trailer has a duration."""
     values = {genre: {"threshold": 0.4, "temperature": 2.0, "training_prevalence": None} for genre in GENRES}
     trailer = {"trailer_id": 7, "source": "a.mp4", "split": "test", "cuts": [1.5], "width": 64, "height": 36}
-    index = {"schema": 1, "run": "old", "split": "test", "clips": "", "fingerprint": "f", "genres": values,
-             "baselines": [], "trailers": [trailer]}  # fmt: skip
+    index = {
+        "schema": 1,
+        "run": "old",
+        "split": "test",
+        "clips": "",
+        "fingerprint": "f",
+        "genres": values,
+        "baselines": [],
+        "trailers": [trailer],
+    }
     (tmp_path / "evaluation.json").write_text(json.dumps(index, indent=1) + "\n")
     head = "frame,time,comedy,action,terror,thriller,musical,other\n"
     (tmp_path / "scores_7.csv").write_text(head + "0,0.0,0.9,0.1,0.2,0.3,0.4,0.5\n1,0.5,0.1,0.8,0.2,0.3,0.4,0.5\n")
@@ -181,8 +189,16 @@ def make_run(folder, genres, splits):
     from genre_classifier.run_folder.run import write_config
     from preprocessing.config import ClipConfig
 
-    config = ModelConfig(rows=12, cols=12, trunk_filters=(2, 2), trunk_pools=(2, 2), branch_filters=2, branch_pool=2,
-                         dense_units=(4,), genres=genres)  # fmt: skip
+    config = ModelConfig(
+        rows=12,
+        cols=12,
+        trunk_filters=(2, 2),
+        trunk_pools=(2, 2),
+        branch_filters=2,
+        branch_pool=2,
+        dense_units=(4,),
+        genres=genres,
+    )
     folder.mkdir()
     build_model(config).save(folder / "model.keras")
     write_config(folder, config, TrainingConfig(epochs=1), ClipConfig(frames=20, size=12))

@@ -18,9 +18,9 @@ from genre_classifier.genres import GENRES
 from genre_classifier.run_folder.run import Run
 from preprocessing import preprocess_directory
 from preprocessing.config import ClipConfig
-from tests import activitynet
-from tests.media import write_media
-from tests.tiny_run import SIZE, make_run
+from tests.support import activitynet
+from tests.support.media import write_media
+from tests.support.tiny_run import SIZE, make_run
 
 FRAMES = 24
 SOURCES = ("a.mkv", "b.mkv", "later/c.mkv")

@@ -19,9 +19,9 @@ from genre_classifier.evaluation.glossary import HEADLINE, LEVELS, METRICS
 from genre_classifier.evaluation.plots import HATCHES
 from genre_classifier.evaluation.report import Thumbnail, write_report
 from genre_classifier.genres import GENRES, PATTERNS
-from genre_classifier.tagging.result import as_jpeg
-from tests.browser import Tab, chromium
-from tests.evaluation_cases import TWENTY, label_table, made_up
+from genre_classifier.tagging.tags import as_jpeg
+from tests.support.browser import Tab, chromium
+from tests.support.evaluation_cases import TWENTY, label_table, made_up
 
 FEW = EvaluationConfig(draws=50)
 NASTY = 'a <script>alert("1")</script> & $x$ trailer.mp4'

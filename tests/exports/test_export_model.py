@@ -15,17 +15,17 @@ import pytest
 
 from genre_classifier.cli import _run
 from genre_classifier.config import EncoderConfig, ModelConfig, TrainingConfig
-from genre_classifier.exports import model_formats
-from genre_classifier.exports.export_model import export_model
 from genre_classifier.network.encoder import Encoder
+from genre_classifier.run_folder import model_formats
+from genre_classifier.run_folder.export_model import export_model
 from genre_classifier.run_folder.run import Run, load_run, write_config
 from genre_classifier.tagging.tag import score_frames, tag_trailer
+from preprocessing.base.errors import InputError
 from preprocessing.config import ClipConfig
-from preprocessing.errors import InputError
 from preprocessing.fitting import fit_frame
-from tests.media import write_media
-from tests.tiny_encoder import write_encoder
-from tests.tiny_run import SIZE, make_run
+from tests.support.media import write_media
+from tests.support.tiny_encoder import write_encoder
+from tests.support.tiny_run import SIZE, make_run
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "tag_with_onnx.py"
 MODULES = {"onnx": ("tf2onnx", "onnxruntime"), "openvino": ("openvino",)}
@@ -129,9 +129,16 @@ def test_a_pretrained_network_becomes_a_part_of_the_step(tmp_path: Path, motion_
     )
     encoder = build_encoder(config, 24, 24)  # of other frames than it takes: they are resized
     path = run_of(
-        tmp_path / "run", size=24, encoder=encoder, encoder_cells=cells, motion_size=motion_size, trunk_pools=(2, 1),
-        branch_pool=2, reduced_channels=(3, 4), genres=("drama", "western"),
-    )  # fmt: skip
+        tmp_path / "run",
+        size=24,
+        encoder=encoder,
+        encoder_cells=cells,
+        motion_size=motion_size,
+        trunk_pools=(2, 1),
+        branch_pool=2,
+        reduced_channels=(3, 4),
+        genres=("drama", "western"),
+    )
     export_model(load_run(path), tmp_path / "out", names)  # checks the scores
     facts = json.loads((tmp_path / "out" / "model.json").read_text())
     assert facts["frame"]["shape"] == [1, 3, 24, 24]

@@ -23,8 +23,8 @@ from genre_classifier.exports.chapters import chapters
 from genre_classifier.exports.export import FORMATS
 from genre_classifier.exports.tagged import TaggedVideo, read_video
 from genre_classifier.genres import GENRES
-from preprocessing.errors import InputError
-from tests.exports.tags import SEGMENTS, exported, tagged
+from preprocessing.base.errors import InputError
+from tests.support.tags_folder import SEGMENTS, exported, tagged
 
 
 @pytest.fixture
@@ -106,9 +106,13 @@ def test_ffmpeg_reads_the_chapters(tags: Path, tmp_path: Path) -> None:
     with av.open(str(files["film one.ffmetadata"]), format="ffmetadata") as container:
         found = [(float(one["start"] * one["time_base"]), one["metadata"]["title"]) for one in container.chapters()]
     assert found == [
-        (0.0, "comedy"), (2.002, "action"), (4.5, "comedy + action"), (6.0, "comedy"), (7.25, "no genre"),
+        (0.0, "comedy"),
+        (2.002, "action"),
+        (4.5, "comedy + action"),
+        (6.0, "comedy"),
+        (7.25, "no genre"),
         (10.01, "musical"),
-    ]  # fmt: skip
+    ]
     cues = (tmp_path / "out" / "film one.chapters.vtt").read_text().split("\n\n")
     assert cues[0] == "WEBVTT"
     assert cues[3] == "00:00:04.500 --> 00:00:06.000\ncomedy + action"

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.exports.tags import SEGMENTS, exported, tagged
+from tests.support.tags_folder import SEGMENTS, exported, tagged
 
 _SCRIPT = """
 let Validator;

@@ -13,14 +13,19 @@ from hypothesis import strategies as st
 
 from genre_classifier.exports.tagged import RATES, exact_rate, frame_at
 from genre_classifier.exports.timecode import start_frame
-from tests.exports.tags import exported, tagged
+from tests.support.tags_folder import exported, tagged
 
 
 def test_rates_are_exact() -> None:
     known = {
-        23.976: Fraction(24000, 1001), 23.98: Fraction(24000, 1001), 24.0: Fraction(24), 25.0: Fraction(25),
-        29.97: Fraction(30000, 1001), 59.94: Fraction(60000, 1001), 12.5: Fraction(25, 2),
-    }  # fmt: skip
+        23.976: Fraction(24000, 1001),
+        23.98: Fraction(24000, 1001),
+        24.0: Fraction(24),
+        25.0: Fraction(25),
+        29.97: Fraction(30000, 1001),
+        59.94: Fraction(60000, 1001),
+        12.5: Fraction(25, 2),
+    }
     assert {fps: exact_rate(fps) for fps in known} == known
 
 

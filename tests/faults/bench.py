@@ -27,12 +27,12 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from tests.exports.tags import tagged
-from tests.folders import contents
-from tests.media import flat_frames, write_media
-from tests.tiny_encoder import write_encoder
-from tests.tiny_run import SIZE, make_run
-from tests.trailers import write_clips
+from tests.support.folders import contents
+from tests.support.media import flat_frames, write_media
+from tests.support.tags_folder import tagged
+from tests.support.tiny_encoder import write_encoder
+from tests.support.tiny_run import SIZE, make_run
+from tests.support.trailers import write_clips
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 300.0  # seconds, after which a command hangs
@@ -78,7 +78,10 @@ _NETWORK = (
 COMMANDS = {
     "preprocess": Command("preprocess videos out --frames 10 --size 16 --jobs 1", "out", "videos/*.mkv"),
     "encode": Command(
-        "encode clips --encoder encoder.keras --jobs 1", "clips/encoded", "clips/*.npy encoder.keras", heavy=True,
+        "encode clips --encoder encoder.keras --jobs 1",
+        "clips/encoded",
+        "clips/*.npy encoder.keras",
+        heavy=True,
         apart=_ABANDONED,
     ),
     "train": Command(f"train clips labels.csv out {_NETWORK}", "out", "clips/*.npy labels.csv", heavy=True),
@@ -86,29 +89,42 @@ COMMANDS = {
         f"train clips labels.csv out {_NETWORK}", "out", "clips/*.npy labels.csv", heavy=True, processes=2
     ),
     "tag": Command(
-        "tag run videos --out out --jobs 1", "out", "videos/*.mkv run/model.keras run/*.json", heavy=True,
+        "tag run videos --out out --jobs 1",
+        "out",
+        "videos/*.mkv run/model.keras run/*.json",
+        heavy=True,
         apart=_ABANDONED,
     ),
     "evaluate": Command(
-        "evaluate run clips labels.csv --out out --split all --draws 20 --jobs 1", "out",
-        "clips/*.npy labels.csv run/model.keras run/*.json", heavy=True, apart=_ABANDONED,
+        "evaluate run clips labels.csv --out out --split all --draws 20 --jobs 1",
+        "out",
+        "clips/*.npy labels.csv run/model.keras run/*.json",
+        heavy=True,
+        apart=_ABANDONED,
     ),
     "suggest": Command(
-        "suggest run clips --labels few.csv --out out --jobs 1", "out",
-        "clips/*.npy few.csv run/model.keras run/*.json", heavy=True, apart=_ABANDONED,
+        "suggest run clips --labels few.csv --out out --jobs 1",
+        "out",
+        "clips/*.npy few.csv run/model.keras run/*.json",
+        heavy=True,
+        apart=_ABANDONED,
     ),
     "export-model": Command(
         "export-model run out --to onnx", "out", "run/model.keras run/*.json", heavy=True, apart=_ABANDONED
     ),
     "squares": Command(
-        "squares --out out --samples 14 --unseen 6 --frames 6 --size 16 --epochs 2 --filters 2 --batch-size 2", "out",
-        "", heavy=True, resumable="config.json", apart=_ABANDONED,
+        "squares --out out --samples 14 --unseen 6 --frames 6 --size 16 --epochs 2 --filters 2 --batch-size 2",
+        "out",
+        "",
+        heavy=True,
+        resumable="config.json",
+        apart=_ABANDONED,
     ),
     "export": Command("export tags out --to eaf,chapters,otio", "out", "tags/*/*", apart=_ABANDONED),
     "label": Command("label videos --out out", "out", "videos/*.mkv", apart=_ABANDONED),
     "labels": Command("labels labels.csv weak.csv out.json", "out.json", "labels.csv weak.csv"),
     "synthesize": Command("synthesize out --trailers 3 --duration 3 --seed 1", "out", ""),
-}  # fmt: skip
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,10 +142,16 @@ class Running:
     def __init__(self, arguments: Sequence[str], folder: Path, before: Callable[[], None] | None) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "genre_classifier", *arguments],
-            cwd=folder, env=os.environ | _THREADS | {"PYTHONPATH": str(ROOT)}, text=True, errors="replace",
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+            cwd=folder,
+            env=os.environ | _THREADS | {"PYTHONPATH": str(ROOT)},
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
             preexec_fn=before,
-        )  # fmt: skip
+        )
 
     def signal(self, which: signal.Signals) -> None:
         with suppress(ProcessLookupError):

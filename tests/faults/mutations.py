@@ -9,10 +9,40 @@ from collections.abc import Sequence
 import numpy as np
 
 _WORDS = (
-    b"NaN", b"-1", b"1e999", b"99999999999999999999", b"0", b"null", b"true", b"[[[[", b"{}", b'""', b'"', b",", b"\n",
-    b"\r", b"\t", b"\0", b"\xff\xfe", b"\xed\xa0\x80", b"\\ud800", b"\xef\xbb\xbf", b"<", b"&x;", b"../", b"=1+1",
-    b"9" * 5000, b"0x10", b"1_000", "\u202e".encode(), b"inf", b"[]", b"1.5", b"-0.0", b"'",
-)  # fmt: skip
+    b"NaN",
+    b"-1",
+    b"1e999",
+    b"99999999999999999999",
+    b"0",
+    b"null",
+    b"true",
+    b"[[[[",
+    b"{}",
+    b'""',
+    b'"',
+    b",",
+    b"\n",
+    b"\r",
+    b"\t",
+    b"\0",
+    b"\xff\xfe",
+    b"\xed\xa0\x80",
+    b"\\ud800",
+    b"\xef\xbb\xbf",
+    b"<",
+    b"&x;",
+    b"../",
+    b"=1+1",
+    b"9" * 5000,
+    b"0x10",
+    b"1_000",
+    "\u202e".encode(),
+    b"inf",
+    b"[]",
+    b"1.5",
+    b"-0.0",
+    b"'",
+)
 
 
 def mutate(data: bytes, rng: np.random.Generator, others: Sequence[bytes] = (), *, words: bool = False) -> bytes:

@@ -30,18 +30,18 @@ from genre_classifier.run_folder.run import load_run
 from genre_classifier.tagging.scores import read_scores, scores_table, write_scores
 from genre_classifier.tagging.summary import read_summary, write_index
 from preprocessing import preprocess_directory
+from preprocessing.base.errors import InputError, WorkError
 from preprocessing.clips import load_clip, load_times, read_clip_config, write_clip_config
 from preprocessing.config import ClipConfig, VideoLimits
-from preprocessing.errors import InputError, WorkError
 from preprocessing.manifest import read_manifest
-from tests.exports.tags import tagged
 from tests.faults.mutations import mutate, mutate_member
-from tests.folders import contents
-from tests.media import flat_frames, write_media
-from tests.notes import logged
-from tests.tiny_encoder import write_encoder
-from tests.tiny_run import SIZE, make_run
-from tests.trailers import write_clips
+from tests.support.folders import contents
+from tests.support.media import flat_frames, write_media
+from tests.support.notes import logged
+from tests.support.tags_folder import tagged
+from tests.support.tiny_encoder import write_encoder
+from tests.support.tiny_run import SIZE, make_run
+from tests.support.trailers import write_clips
 
 CLIPS = ClipConfig(frames=12, size=16)
 VIDEOS, FILES, NETWORKS = 100, 80, 12  # tried by default

@@ -137,9 +137,13 @@ def test_event_figures_agree_with_sed_eval(genres):
 def test_event_matching_takes_the_pairing_with_most_matches():
     # The first detection fits both labels, the second only the first label: greedy in order would find one.
     hits = event_metrics.matched(
-        np.array([0.0, 0.4]), np.array([2.0, 2.4]), np.array([0.2, -0.3]), np.array([2.2, 1.7]),
-        collar_seconds=0.5, offset_share=0.0,
-    )  # fmt: skip
+        np.array([0.0, 0.4]),
+        np.array([2.0, 2.4]),
+        np.array([0.2, -0.3]),
+        np.array([2.2, 1.7]),
+        collar_seconds=0.5,
+        offset_share=0.0,
+    )
     assert hits == 2
 
 

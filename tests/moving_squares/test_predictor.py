@@ -24,14 +24,27 @@ from genre_classifier.moving_squares.predictor import (
 )
 from genre_classifier.moving_squares.run import evaluate_predictor, read_config, run_squares, unseen_movies
 from genre_classifier.network.layers import ConvLSTM2D
-from preprocessing.errors import InputError, WorkError
-from tests.notes import logged
-from tests.plain_squares import PlainPredictor, plain_movies
+from preprocessing.base.errors import InputError, WorkError
+from tests.support.notes import logged
+from tests.support.plain_squares import PlainPredictor, plain_movies
 
 SMALL = SquaresConfig(
-    samples=16, unseen=4, frames=5, size=12, layers=2, filters=3, norm_momentum=0.5, optimizer="adam",
-    learning_rate=0.01, batch_size=4, epochs=2, validation_share=0.2, given=3, predicted=3, movie=1,
-)  # fmt: skip
+    samples=16,
+    unseen=4,
+    frames=5,
+    size=12,
+    layers=2,
+    filters=3,
+    norm_momentum=0.5,
+    optimizer="adam",
+    learning_rate=0.01,
+    batch_size=4,
+    epochs=2,
+    validation_share=0.2,
+    given=3,
+    predicted=3,
+    movie=1,
+)
 
 
 @pytest.mark.parametrize(
@@ -134,9 +147,22 @@ def test_a_rollout_shows_every_frame_once(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_training_beats_both_guesses_on_easy_movies() -> None:
     config = SquaresConfig(
-        samples=230, unseen=30, frames=8, size=16, min_squares=1, max_squares=2, layers=1, filters=8,
-        norm_momentum=0.8, optimizer="adam", learning_rate=0.01, batch_size=5, epochs=6, given=5, predicted=2,
-    )  # fmt: skip
+        samples=230,
+        unseen=30,
+        frames=8,
+        size=16,
+        min_squares=1,
+        max_squares=2,
+        layers=1,
+        filters=8,
+        norm_momentum=0.8,
+        optimizer="adam",
+        learning_rate=0.01,
+        batch_size=5,
+        epochs=6,
+        given=5,
+        predicted=2,
+    )
     keras.utils.set_random_seed(0)
     model = build_predictor(config)
     rows = train_predictor(model, *generate_movies(200, config.frames, seed=(0, 0), config=config), config=config)

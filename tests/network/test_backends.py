@@ -17,9 +17,9 @@ from genre_classifier import load_run, tag_trailer
 from genre_classifier.tagging.scores import read_scores
 from preprocessing.clips import write_clip_config
 from preprocessing.config import ClipConfig
-from tests import on_a_backend
-from tests.media import flat_frames, write_media
-from tests.trailers import write_clips
+from tests.support import on_a_backend
+from tests.support.media import flat_frames, write_media
+from tests.support.trailers import write_clips
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (extra: jax)"),
@@ -57,9 +57,12 @@ def test_it_learns_as_on_tensorflow_and_runs_go_from_one_to_the_other(tmp_path):
     write_media(tmp_path / "video.mkv", flat_frames(6, seed=4))
     on_a_backend.steps(tmp_path, "tensorflow")
     result = subprocess.run(
-        [sys.executable, "-m", "tests.on_a_backend", str(tmp_path), "jax"],
-        env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "tests.support.on_a_backend", str(tmp_path), "jax"],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     here, there = (np.load(tmp_path / f"steps_{name}.npz") for name in ("tensorflow", "jax"))
     assert here.files == there.files

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from genre_classifier.config import EncoderConfig
 from genre_classifier.network.encoder import BATCH, CellMeans, Encoder, build_encoder, cell_weights, read_encoder
-from preprocessing.errors import InputError
+from preprocessing.base.errors import InputError
 from tests.network.test_model import clip_of
-from tests.tiny_encoder import CHANNELS, SIZE, write_encoder, write_huge, write_other
+from tests.support.tiny_encoder import CHANNELS, SIZE, write_encoder, write_huge, write_other
 
 FRAMES = clip_of(BATCH + 3, SIZE, SIZE)
 

@@ -18,9 +18,16 @@ from genre_classifier.network.streaming import ScoreStream, score_clip
 from tests.network.test_model import SMALL, whole, with_random_statistics
 
 CONFIG = ModelConfig(
-    encoder="tiny", encoder_channels=7, encoder_cells=3, reduced_channels=(3, 4), trunk_pools=(1, 2), branch_pool=1,
-    norm_momentum=0.5, genres=("drama", "western"), **SMALL,
-)  # fmt: skip
+    encoder="tiny",
+    encoder_channels=7,
+    encoder_cells=3,
+    reduced_channels=(3, 4),
+    trunk_pools=(1, 2),
+    branch_pool=1,
+    norm_momentum=0.5,
+    genres=("drama", "western"),
+    **SMALL,
+)
 # The last four channels are a grey picture of 6 x 6, which the trunk sees.
 WITH_MOTION = dataclasses.replace(CONFIG, encoder_channels=11, motion_size=6)
 FRAMES = 9

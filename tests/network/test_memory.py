@@ -18,7 +18,7 @@ from genre_classifier.network.memory import (
     training_bytes,
     weight_bytes,
 )
-from preprocessing.errors import WorkError
+from preprocessing.base.errors import WorkError
 
 ARTICLE = ModelConfig()
 
@@ -153,9 +153,15 @@ def test_the_limit_of_ulimit_is_seen():
 
 def test_the_multiplications_of_a_frame_are_those_of_its_layers():
     small = ModelConfig(
-        rows=4, cols=4, trunk_filters=(2,), trunk_pools=(2,), branch_filters=1, branch_pool=2, dense_units=(3,),
+        rows=4,
+        cols=4,
+        trunk_filters=(2,),
+        trunk_pools=(2,),
+        branch_filters=1,
+        branch_pool=2,
+        dense_units=(3,),
         genres=("drama", "other"),
-    )  # fmt: skip
+    )
     trunk = 3 * 3 * (3 + 2) * (4 * 2) * 16
     branches = 3 * 3 * (2 + 2) * (4 * 2) * 4  # two cells of one filter, as one
     dense = 2 * (1 * 3 + 3 * 1)

@@ -17,7 +17,7 @@ from genre_classifier.network import backend as acceleration
 from genre_classifier.network.model import GenreModel, build_model
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.run_folder.model_file import read_model
-from preprocessing.errors import InputError
+from preprocessing.base.errors import InputError
 
 SMALL = {"trunk_filters": (4, 3), "branch_filters": 2, "dense_units": (8, 4)}
 
@@ -153,11 +153,19 @@ def test_saved_model_loads_to_the_same_scores(tmp_path, head, inputs):
     [
         ModelConfig(rows=25, cols=28, norm_momentum=0.5, norm_epsilon=1e-2, kernel_size=5, **SMALL),
         ModelConfig(
-            rows=16, cols=14, trunk_filters=(4, 3, 2), trunk_pools=(2, 1, 2), branch_filters=3, branch_pool=3,
-            dense_units=(), head="pooled", inputs="motion", pool_padding="valid",
+            rows=16,
+            cols=14,
+            trunk_filters=(4, 3, 2),
+            trunk_pools=(2, 1, 2),
+            branch_filters=3,
+            branch_pool=3,
+            dense_units=(),
+            head="pooled",
+            inputs="motion",
+            pool_padding="valid",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_lists_the_layers_gives_the_network_back(config):
     """So do the files of version 0.1.0."""
     model = build_model(config)

@@ -14,7 +14,7 @@ from genre_classifier.genres import GENRES
 from genre_classifier.network import backend as acceleration
 from genre_classifier.network import training_step
 from genre_classifier.network.model import build_model
-from preprocessing.errors import InputError
+from preprocessing.base.errors import InputError
 from tests.network.test_model import SMALL, clip_of, with_random_statistics
 
 tf = pytest.importorskip("tensorflow")

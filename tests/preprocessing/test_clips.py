@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import preprocessing
+from preprocessing.base.errors import InputError
 from preprocessing.clips import ClipWriter, load_clip, load_times, read_clip_config, write_clip_config
 from preprocessing.config import ClipConfig
-from preprocessing.errors import InputError
 from preprocessing.manifest import COLUMNS, manifest_table, ok_rows, read_manifest, source_name, write_manifest
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from preprocessing import load_clip, preprocess_directory, preprocess_trailer
+from preprocessing.base.errors import InputError
 from preprocessing.clips import clip_path, load_times, times_path
 from preprocessing.config import ClipConfig
-from preprocessing.errors import InputError
 from preprocessing.manifest import read_manifest
-from tests.media import damage, decode_media, read, write_media
+from tests.support.media import damage, decode_media, read, write_media
 
 SIDE = 64  # pixels
 CONFIG = ClipConfig(frames=1000, size=SIDE)

@@ -11,10 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocessing import files
-from preprocessing.errors import InputError, WorkError
-from preprocessing.files import atomic_path, make_folder, read_document, read_json, read_text, shown, write_atomically
-from preprocessing.tables import read_numbers, read_table
+from preprocessing.base import files
+from preprocessing.base.errors import InputError, WorkError
+from preprocessing.base.files import (
+    atomic_path,
+    make_folder,
+    read_document,
+    read_json,
+    read_text,
+    shown,
+    write_atomically,
+)
+from preprocessing.base.tables import read_numbers, read_table
 
 
 def one_line(caught: pytest.ExceptionInfo[BaseException]) -> str:

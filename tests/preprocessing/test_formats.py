@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
+from preprocessing.base.errors import InputError
 from preprocessing.config import ClipConfig
-from preprocessing.errors import InputError
-from tests.media import decode_media, flat_frames, read, write_media
+from tests.support.media import decode_media, flat_frames, read, write_media
 
 
 @pytest.mark.parametrize(

@@ -18,15 +18,15 @@ import numpy as np
 import pytest
 
 from preprocessing import preprocess_directory
-from preprocessing.child import Child
+from preprocessing.base.errors import InputError, WorkError
 from preprocessing.clips import clip_path
 from preprocessing.config import ClipConfig, VideoLimits
-from preprocessing.errors import InputError, WorkError
 from preprocessing.manifest import read_manifest
-from preprocessing.readers import READER
+from preprocessing.processes.child import Child
+from preprocessing.reader_client import READER
 from preprocessing.video import open_video
-from tests.folders import CONFIG, contents, make_trailers
-from tests.media import flat_frames, reader_processes, write_media
+from tests.support.folders import CONFIG, contents, make_trailers
+from tests.support.media import flat_frames, reader_processes, write_media
 
 
 @pytest.fixture

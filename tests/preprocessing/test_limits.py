@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from preprocessing import preprocess_directory
+from preprocessing.base.errors import InputError
 from preprocessing.config import ClipConfig, CopyConfig, VideoLimits
 from preprocessing.decoding import decode, decode_copy
-from preprocessing.errors import InputError
 from preprocessing.video import sampled_frames
-from tests.media import flat_frames, read, write_media
+from tests.support.media import flat_frames, read, write_media
 
 EXACTLY = VideoLimits(max_video_pixels=64 * 48, max_video_frames=12, max_video_seconds=12 / 25)
 TOO_LITTLE = {

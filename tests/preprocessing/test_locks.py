@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from preprocessing.errors import InputError
-from preprocessing.locks import LOCK_NAME, locked
-from tests.folders import contents
+from preprocessing.base.errors import InputError
+from preprocessing.base.locks import LOCK_NAME, locked
+from tests.support.folders import contents
 
 # Takes the lock again and again, and appends to a file between two steps that a second holder would get between.
 CONTENDER = """
 import sys
 import time
 from pathlib import Path
-from preprocessing.errors import InputError
-from preprocessing.locks import locked
+from preprocessing.base.errors import InputError
+from preprocessing.base.locks import locked
 folder, witness = Path(sys.argv[1]), Path(sys.argv[2])
 held = 0
 while held < 200:
@@ -48,7 +48,7 @@ def test_a_second_holder_is_refused_and_nothing_stays_behind(tmp_path: Path) -> 
 
 def test_a_killed_process_gives_the_lock_back(tmp_path: Path) -> None:
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom preprocessing.locks import locked\n"
+        "import sys, time\nfrom pathlib import Path\nfrom preprocessing.base.locks import locked\n"
         "with locked(Path(sys.argv[1]), purpose='clips', busy='held'):\n    print('holds', flush=True)\n"
         "    time.sleep(600)"
     )

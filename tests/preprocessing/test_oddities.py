@@ -14,7 +14,7 @@ import pytest
 from preprocessing import load_clip, preprocess_directory
 from preprocessing.clips import clip_path, load_times, times_path
 from preprocessing.config import ClipConfig
-from tests.media import decode_media
+from tests.support.media import decode_media
 
 FRAMES, SIZE = 2000, 32  # more than any of them has: every frame is kept
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from preprocessing import load_clip, preprocess_directory, preprocess_trailer
+from preprocessing.base.errors import InputError, WorkError
 from preprocessing.clips import clip_path, load_times, read_clip_config, times_path
 from preprocessing.config import ClipConfig, VideoLimits
-from preprocessing.errors import InputError, WorkError
 from preprocessing.manifest import ok_rows, read_manifest
-from tests.folders import CONFIG, contents, make_trailers
-from tests.media import flat_frames, write_media
+from tests.support.folders import CONFIG, contents, make_trailers
+from tests.support.media import flat_frames, write_media
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_video_that_cannot_be_read_again_keeps_its_clip_and_its_id(
         elif trouble == "too slow":
             limits = VideoLimits(timeout=1e-6)
         elif trouble == "the reader dies":
-            patch.setattr("preprocessing.child.sys.executable", "/bin/false")
+            patch.setattr("preprocessing.processes.child.sys.executable", "/bin/false")
         elif os.geteuid() == 0:
             pytest.skip("root may read everything")
         else:
@@ -267,6 +267,6 @@ def test_a_dask_cluster_gives_the_same_bytes(trailers: Path, tmp_path: Path) -> 
 
 def test_a_scheduler_that_is_not_there(trailers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr("preprocessing.pool.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("preprocessing.processes.pool.CONNECT_SECONDS", 0.5)
     with pytest.raises(WorkError, match="expected a Dask scheduler"):
         preprocess_directory(trailers, tmp_path / "clips", config=CONFIG, scheduler="tcp://127.0.0.1:1")

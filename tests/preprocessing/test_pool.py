@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from preprocessing.child import Program
-from preprocessing.errors import WorkError
-from preprocessing.pool import answers
+from preprocessing.base.errors import WorkError
+from preprocessing.processes.child import Program
+from preprocessing.processes.pool import answers
 
-TWICE = Program("tests.dying_child", "child", tries=2, environment=(("OMP_NUM_THREADS", "3"),))
+TWICE = Program("tests.support.dying_child", "child", tries=2, environment=(("OMP_NUM_THREADS", "3"),))
 
 
 def test_a_job_is_tried_again_elsewhere_and_then_given_up(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from preprocessing import load_clip
-from tests.media import flat_frames, write_media
+from tests.support.media import flat_frames, write_media
 
 ROOT = Path(__file__).parents[2]
 # Python runs this in every process that it starts, readers too. Only our own modules are refused: other libraries
@@ -61,7 +61,7 @@ def elsewhere(tmp_path: Path) -> Path:
 
 def test_every_module_imports(elsewhere: Path) -> None:
     imported = run(elsewhere, "-c", IMPORTS).split()
-    assert {"preprocessing.worker", "preprocessing.locks", "genre_classifier.cli.streams"} <= set(imported)
+    assert {"preprocessing.reader_process", "preprocessing.base.locks", "genre_classifier.cli.streams"} <= set(imported)
     assert len(imported) > 25
 
 
@@ -74,5 +74,8 @@ def test_a_video_becomes_the_same_clip(elsewhere: Path, tmp_path: Path) -> None:
     clip = load_clip(tmp_path / "clips" / "trailer_0.npy")
     np.testing.assert_array_equal(clip[:, :, 0, 0], frames[:, 0, 0])
     assert sorted(path.name for path in (tmp_path / "clips").iterdir()) == [
-        "manifest.csv", "preprocessing.json", "times_0.npy", "trailer_0.npy",
-    ]  # fmt: skip
+        "manifest.csv",
+        "preprocessing.json",
+        "times_0.npy",
+        "trailer_0.npy",
+    ]

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from preprocessing import load_clip, preprocess_trailer
+from preprocessing.base.errors import InputError, WorkError
 from preprocessing.clips import clip_path, load_times, times_path
 from preprocessing.config import ClipConfig
-from preprocessing.errors import InputError, WorkError
 from preprocessing.video import sampled_frames, write_video
-from tests.media import decode_media, flat_frames, read, reader_processes, write_media
+from tests.support.media import decode_media, flat_frames, read, reader_processes, write_media
 
 
 def gradient(rows: int, cols: int) -> np.ndarray:

@@ -12,9 +12,9 @@ import pytest
 
 from genre_classifier.run_folder import layout
 from preprocessing.video import write_video
-from tests.media import flat_frames
-from tests.run_folder.hub_server import TOKEN, Hub, serving
-from tests.tiny_run import make_run
+from tests.support.hub_server import TOKEN, Hub, serving
+from tests.support.media import flat_frames
+from tests.support.tiny_run import make_run
 
 pytest.importorskip("huggingface_hub")
 NAME = "an-archive/trailers"
@@ -29,13 +29,23 @@ class Desk:
     def run(self, *arguments: str, token: str = TOKEN, address: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command in the folder, in a process of its own."""
         environment = {
-            **os.environ, "HF_ENDPOINT": address or self.address, "HF_HOME": str(self.folder / "home"),
-            "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": token, "HF_HUB_ETAG_TIMEOUT": "2", "HF_HUB_DISABLE_TELEMETRY": "1",
-        }  # fmt: skip
+            **os.environ,
+            "HF_ENDPOINT": address or self.address,
+            "HF_HOME": str(self.folder / "home"),
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_TOKEN": token,
+            "HF_HUB_ETAG_TIMEOUT": "2",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+        }
         return subprocess.run(
-            [sys.executable, "-m", "genre_classifier", *arguments], cwd=self.folder, env=environment,
-            capture_output=True, text=True, check=False, timeout=300,
-        )  # fmt: skip
+            [sys.executable, "-m", "genre_classifier", *arguments],
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
 
     def refused(self, *arguments: str, token: str = TOKEN, address: str = "") -> tuple[int, str]:
         """Run a command that has to end with one line; return its exit code and the line."""
@@ -91,8 +101,11 @@ def test_of_an_older_run_no_file_stays_and_others_do(desk):
     done = desk.run("push-to-hub", "newer", "an-archive/other", "--public")
     assert done.returncode == 0, done.stderr
     assert set(desk.hub.repositories["an-archive/other"].commits[-1][1]) == {
-        "LICENSE", "config.json", "model.keras", "thresholds.json"
-    }  # fmt: skip
+        "LICENSE",
+        "config.json",
+        "model.keras",
+        "thresholds.json",
+    }
 
 
 def test_what_the_hub_refuses_is_one_line(desk):

@@ -10,14 +10,19 @@ import pytest
 
 from genre_classifier.run_folder import layout
 from genre_classifier.run_folder.model_card import write_model_card
-from preprocessing.errors import InputError
-from tests.tiny_run import make_run
+from preprocessing.base.errors import InputError
+from tests.support.tiny_run import make_run
 
 CARD = {
-    "schema": 1, "data_digest": "ab", "command": "genre-classifier train `rm -rf` \n# x", "seed": 3,
-    "splits": {"train": 24, "validation": 6, "test": 10}, "versions": {"genre-classifier": "0.1.0"}, "epochs": 9,
+    "schema": 1,
+    "data_digest": "ab",
+    "command": "genre-classifier train `rm -rf` \n# x",
+    "seed": 3,
+    "splits": {"train": 24, "validation": 6, "test": 10},
+    "versions": {"genre-classifier": "0.1.0"},
+    "epochs": 9,
     "kept_epoch": 7,
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -33,10 +38,14 @@ def test_the_card_says_what_the_run_is(run: Path) -> None:
     _, head, text = (run / "README.md").read_text().split("---\n", 2)
     assert yaml.safe_load(head)["library_name"] == "keras"
     for expected in (
-        "# mine\n", "24 trailers; 6 chose, 10 were kept for judging", "Epoch 7 of 9; seed 3", "16 x 16 pixels",
-        "comedy, action, terror, thriller, musical, other", "Not judged yet",
+        "# mine\n",
+        "24 trailers; 6 chose, 10 were kept for judging",
+        "Epoch 7 of 9; seed 3",
+        "16 x 16 pixels",
+        "comedy, action, terror, thriller, musical, other",
+        "Not judged yet",
         "genre-classifier train 'rm -rf' \\n# x\n",
-    ):  # fmt: skip
+    ):
         assert expected in text
     write_model_card(run, summary="## Evaluation of mine, split test\n\n0.8\n")
     text = (run / "README.md").read_text()

@@ -23,13 +23,13 @@ from genre_classifier.run_folder import card, checkpoints, layout, model_file
 from genre_classifier.run_folder.run import load_run, read_thresholds, write_config, write_thresholds
 from genre_classifier.training import epochs
 from genre_classifier.training.validation import Scored
+from preprocessing.base.errors import InputError, WorkError
 from preprocessing.clips import write_clip_config
 from preprocessing.config import ClipConfig
-from preprocessing.errors import InputError, WorkError
-from tests.notes import logged
-from tests.tiny_encoder import write_huge
-from tests.tiny_run import make_run
-from tests.trailers import TINY
+from tests.support.notes import logged
+from tests.support.tiny_encoder import write_huge
+from tests.support.tiny_run import make_run
+from tests.support.trailers import TINY
 
 CONFIG = TrainingConfig(epochs=3, seed=5)
 PARTS: dict[str, tuple[()]] = {"train": (), "validation": ()}
@@ -106,9 +106,14 @@ class Disk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, last: int) -> None:
         self.steps, self._last = 0, last
         for owner, name in (
-            (Path, "replace"), (Path, "unlink"), (Path, "mkdir"), (Path, "write_bytes"), (shutil, "copyfile"),
-            (Path, "write_text"), (Path, "rmdir"),
-        ):  # fmt: skip
+            (Path, "replace"),
+            (Path, "unlink"),
+            (Path, "mkdir"),
+            (Path, "write_bytes"),
+            (shutil, "copyfile"),
+            (Path, "write_text"),
+            (Path, "rmdir"),
+        ):
             monkeypatch.setattr(owner, name, self._counted(getattr(owner, name)))
 
     def _counted(self, real):
@@ -345,9 +350,16 @@ def test_a_damaged_file_of_a_run_is_a_line(run, name, text):
 
 @pytest.mark.parametrize(
     ("cell", "expected"),
-    [("one", "found 'one'"), ("", "found ''"), ("nan", "found 'nan'"), ("1e999", "found '1e999'"), ("-1", "found '-1'"),
-     ("1.5", "found '1.5'"), ("99999999999999999999", "found '9999")],
-)  # fmt: skip
+    [
+        ("one", "found 'one'"),
+        ("", "found ''"),
+        ("nan", "found 'nan'"),
+        ("1e999", "found '1e999'"),
+        ("-1", "found '-1'"),
+        ("1.5", "found '1.5'"),
+        ("99999999999999999999", "found '9999"),
+    ],
+)
 def test_an_id_that_is_none_in_splits_is_a_line(tmp_path, cell, expected):
     (tmp_path / "splits.csv").write_text(f"trailer_id,split\n0,train\n{cell},train\n")
     with pytest.raises(InputError) as caught:
@@ -358,9 +370,18 @@ def test_an_id_that_is_none_in_splits_is_a_line(tmp_path, cell, expected):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("temperature", 0), ("temperature", -1), ("temperature", "inf"), ("temperature", "nan"), ("temperature", None),
-     ("threshold", "nan"), ("threshold", 1.5), ("threshold", -0.1), ("threshold", "much")],
-)  # fmt: skip
+    [
+        ("temperature", 0),
+        ("temperature", -1),
+        ("temperature", "inf"),
+        ("temperature", "nan"),
+        ("temperature", None),
+        ("threshold", "nan"),
+        ("threshold", 1.5),
+        ("threshold", -0.1),
+        ("threshold", "much"),
+    ],
+)
 def test_a_calibration_that_is_none_is_refused(run, name, value):
     document = json.loads((run / "thresholds.json").read_text())
     document["genres"]["terror"][name] = value

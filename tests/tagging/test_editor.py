@@ -15,11 +15,11 @@ from genre_classifier.cli import _run
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.dataset.trailer_labels import is_checked
 from genre_classifier.genres import GENRES
-from genre_classifier.tagging.result import Tags
 from genre_classifier.tagging.segments import frame_borders
+from genre_classifier.tagging.tags import Tags
 from genre_classifier.tagging.viewer import viewer_html
-from tests.browser import Tab, opened, wait
-from tests.tag_examples import SECONDS, example_tags, write_webm
+from tests.support.browser import Tab, opened, wait
+from tests.support.tag_examples import SECONDS, example_tags, write_webm
 
 Spans = list[tuple[str, float, float]]
 CUTS = (1.025, 2.125)  # between two frames

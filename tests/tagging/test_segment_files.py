@@ -11,7 +11,7 @@ import pytest
 
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.tagging.segment_files import activitynet, label_studio, read_segments, webvtt, write_segments
-from preprocessing.errors import InputError
+from preprocessing.base.errors import InputError
 
 SEGMENTS = pd.DataFrame(
     {

@@ -12,7 +12,7 @@ from genre_classifier.config import SegmentConfig
 from genre_classifier.genres import GENRES
 from genre_classifier.tagging.scores import scores_table
 from genre_classifier.tagging.segments import frame_borders, median_filter, to_segments
-from preprocessing.errors import InputError
+from preprocessing.base.errors import InputError
 
 PLAIN = SegmentConfig(smooth_seconds=0, off_ratio=1, min_seconds=0, min_gap_seconds=0)
 HALF = dict.fromkeys(GENRES, 0.5)

@@ -10,13 +10,18 @@ from genre_classifier.genres import GENRES
 from genre_classifier.tagging.segment_files import write_segments
 from genre_classifier.tagging.summary import read_summary, write_index
 from genre_classifier.tagging.tasks import plan_tasks
-from tests.notes import logged
+from tests.support.notes import logged
 
 SEGMENTS = pd.DataFrame({"start": [0.0], "end": [2.5], "genre": ["comedy"], "score": [0.9]})
 FACTS = {
-    "schema": 1, "source": "a.mp4", "video": "/v/a.mp4", "duration": 10.0, "frames": 20, "segments_found": 1,
+    "schema": 1,
+    "source": "a.mp4",
+    "video": "/v/a.mp4",
+    "duration": 10.0,
+    "frames": 20,
+    "segments_found": 1,
     "shares": dict.fromkeys(GENRES, 0.25),
-}  # fmt: skip
+}
 HEAD = "start,end,genre,score\n"
 
 
@@ -38,13 +43,23 @@ DAMAGED_STAMPS = {
     **{
         f"{name} {value!r}": json.dumps(FACTS | {name: value})
         for name, value in (
-            ("source", None), ("source", ["a"]), ("duration", None), ("duration", "10"), ("duration", -1.0),
-            ("frames", 2.5), ("frames", True), ("segments_found", None), ("shares", None), ("shares", [1]),
-            ("shares", {"comedy": 1.5}), ("shares", dict.fromkeys(GENRES, 2.0)), ("shares", dict.fromkeys(GENRES, "x")),
+            ("source", None),
+            ("source", ["a"]),
+            ("duration", None),
+            ("duration", "10"),
+            ("duration", -1.0),
+            ("frames", 2.5),
+            ("frames", True),
+            ("segments_found", None),
+            ("shares", None),
+            ("shares", [1]),
+            ("shares", {"comedy": 1.5}),
+            ("shares", dict.fromkeys(GENRES, 2.0)),
+            ("shares", dict.fromkeys(GENRES, "x")),
         )
     },
     "infinite": json.dumps(FACTS).replace("10.0", "Infinity"),
-}  # fmt: skip
+}
 DAMAGED_SEGMENTS = {
     "gone": None,
     "empty": "",

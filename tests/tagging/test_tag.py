@@ -20,13 +20,13 @@ from genre_classifier.tagging.scores import read_scores
 from genre_classifier.tagging.tag import iter_scores, score_frames, tag_trailer
 from genre_classifier.tagging.tasks import STAMP, Extras, plan_tasks
 from preprocessing import load_clip, preprocess_directory, preprocess_trailer
+from preprocessing.base.errors import InputError
 from preprocessing.clips import clip_path, load_times, times_path
 from preprocessing.config import ClipConfig
-from preprocessing.errors import InputError
-from preprocessing.prefetch import Prefetch
-from tests.media import flat_frames, write_media
-from tests.tag_examples import write_webm
-from tests.tiny_run import make_run
+from preprocessing.processes.prefetch import Prefetch
+from tests.support.media import flat_frames, write_media
+from tests.support.tag_examples import write_webm
+from tests.support.tiny_run import make_run
 
 
 @pytest.fixture(scope="module")
@@ -201,9 +201,12 @@ def test_a_video_that_is_replaced_meanwhile_is_not_taken_for_the_one_before(
         monkeypatch.setattr("genre_classifier.tagging.video_folder.write_overlay", replace)
     on_start, on_progress = (replace, None) if moment == "before it is read" else (None, replace)
     failures = tag_videos(
-        run, [task], extras=Extras(overlay=True), on_start=on_start,
+        run,
+        [task],
+        extras=Extras(overlay=True),
+        on_start=on_start,
         on_progress=on_progress if moment == "while it is read" else None,
-    )  # fmt: skip
+    )
     assert [reason for _, reason in failures] == [
         f"{video}: it changed while it was tagged; run again when it is complete"
     ]

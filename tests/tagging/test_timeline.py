@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from genre_classifier.genres import GENRES
-from genre_classifier.tagging.result import Tags, clock
 from genre_classifier.tagging.scores import scores_table
+from genre_classifier.tagging.tags import Tags, clock
 from genre_classifier.tagging.timeline import timeline_figure, write_timeline
-from tests.tag_examples import SECONDS, example_tags
+from tests.support.tag_examples import SECONDS, example_tags
 
 
 def test_rows_show_scores_thresholds_and_segments() -> None:
@@ -46,9 +46,13 @@ def test_thumbnails_stand_over_their_times() -> None:
 def test_any_name_and_little_content(tmp_path: Path, name: str, recwarn: pytest.WarningsRecorder) -> None:
     tags = example_tags(Path(name))
     lone = Tags(
-        tags.video, 0.04, scores_table(np.zeros(1), np.full((1, 6), 0.5)), tags.segments.iloc[:0], tags.thresholds,
+        tags.video,
+        0.04,
+        scores_table(np.zeros(1), np.full((1, 6), 0.5)),
+        tags.segments.iloc[:0],
+        tags.thresholds,
         tags.segment_config,
-    )  # fmt: skip
+    )
     for number, one in enumerate([lone, dataclasses.replace(tags, thumbnails=())]):
         write_timeline(tmp_path / f"{number}.png", one)
         picture = cv2.imread(str(tmp_path / f"{number}.png"))

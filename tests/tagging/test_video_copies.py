@@ -11,11 +11,11 @@ import pytest
 
 from genre_classifier.tagging.overlay import write_overlay
 from genre_classifier.tagging.video_copies import EMBEDDED_ROWS, embedded_copy, steady_pictures
+from preprocessing.base.errors import InputError
 from preprocessing.config import CopyConfig, VideoLimits
-from preprocessing.errors import InputError
 from preprocessing.fitting import fit_whole
-from tests.media import damage, flat_frames, reader_processes, write_media
-from tests.tag_examples import example_tags
+from tests.support.media import damage, flat_frames, reader_processes, write_media
+from tests.support.tag_examples import example_tags
 
 
 def shown_at(times: np.ndarray, moment: float) -> int:
@@ -92,7 +92,7 @@ def test_a_reader_that_dies_or_hangs_costs_one_copy(
     stuck = tmp_path / "reader"
     stuck.write_text("#!/bin/sh\n" + ("exit 3" if trouble == "dies" else "exec sleep 60"))
     stuck.chmod(0o700)
-    monkeypatch.setattr("preprocessing.child.sys.executable", str(stuck))
+    monkeypatch.setattr("preprocessing.processes.child.sys.executable", str(stuck))
     tags = example_tags(write_media(tmp_path / "film.mkv", flat_frames(20)))
     with pytest.raises(InputError, match=rf"film\.mkv: {words}"):
         write_overlay(tmp_path / "overlay.mp4", tags, limits=VideoLimits(timeout=1))

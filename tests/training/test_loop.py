@@ -13,7 +13,7 @@ from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.network.model import build_model
 from genre_classifier.training.loop import fit_epochs
 from genre_classifier.training.train import compile_model, train
-from tests.trailers import TINY, write_clips
+from tests.support.trailers import TINY, write_clips
 
 tensorflow_only = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="chunks need TensorFlow")
 

@@ -18,10 +18,10 @@ import pytest
 
 from genre_classifier.network.peers import Peers
 from genre_classifier.training.cluster import find_workers
-from preprocessing.errors import InputError
-from tests.tiny_encoder import write_encoder
-from tests.trailers import write_clips
-from tests.two_trainers import CASES, train_all
+from preprocessing.base.errors import InputError
+from tests.support.tiny_encoder import write_encoder
+from tests.support.trailers import write_clips
+from tests.support.two_trainers import CASES, train_all
 
 needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (extra: jax)")
 
@@ -63,7 +63,7 @@ def alone(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_step_of_two_is_that_of_one_with_the_whole_batch(
     clips: Path, alone: Path, tmp_path: Path, backend: str, cases: list[str]
 ) -> None:
-    common = ["tests.two_trainers", clips, tmp_path, ",".join(cases)]
+    common = ["tests.support.two_trainers", clips, tmp_path, ",".join(cases)]
     addresses = free_addresses()
     both = [start([*common, rank, *addresses], tmp_path / f"log_{rank}", backend) for rank in (0, 1)]
     assert [process.wait() for process in both] == [0, 0], (tmp_path / "log_0").read_text()[-3000:]
@@ -84,9 +84,26 @@ def test_when_one_dies_the_other_says_so_and_both_resume(tmp_path: Path, backend
     clips = tmp_path / "clips"
     write_clips(clips, [8] * 5, size=16).to_csv(tmp_path / "labels.csv", index=False)
     encoder = write_encoder(tmp_path / "tiny.keras")
-    sizes = ["--preset", "pretrained", "--encoder", encoder, "--motion-size", 8, "--encoder-cells", 2,
-             "--trunk-filters", "2,2", "--branch-filters", 2, "--batch-size", 2, "--crop-frames", "none",
-             "--test-share", 0]  # fmt: skip
+    sizes = [
+        "--preset",
+        "pretrained",
+        "--encoder",
+        encoder,
+        "--motion-size",
+        8,
+        "--encoder-cells",
+        2,
+        "--trunk-filters",
+        "2,2",
+        "--branch-filters",
+        2,
+        "--batch-size",
+        2,
+        "--crop-frames",
+        "none",
+        "--test-share",
+        0,
+    ]
 
     def together(run: str, *options: object) -> list[subprocess.Popen[bytes]]:
         workers = ",".join(free_addresses())
@@ -128,9 +145,11 @@ def test_who_trains_together() -> None:
 
 def test_slurm_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {
-        "SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "2", "SLURM_STEP_NODELIST": "node[1-2]",
+        "SLURM_STEP_NUM_TASKS": "4",
+        "SLURM_PROCID": "2",
+        "SLURM_STEP_NODELIST": "node[1-2]",
         "SLURM_STEP_TASKS_PER_NODE": "2(x2)",
-    }  # fmt: skip
+    }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert find_workers(None, None, environment) == (

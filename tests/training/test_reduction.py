@@ -33,9 +33,16 @@ def test_there_are_no_more_components_than_samples_and_channels(samples, count):
 
 def test_a_network_starts_from_what_its_trailers_differ_in(tmp_path):
     config = ModelConfig(
-        encoder="tiny", encoder_channels=9, encoder_cells=2, motion_size=4, reduced_channels=(2, 3),
-        trunk_pools=(1, 2), branch_pool=1, genres=("drama",), **SMALL,
-    )  # fmt: skip
+        encoder="tiny",
+        encoder_channels=9,
+        encoder_cells=2,
+        motion_size=4,
+        reduced_channels=(2, 3),
+        trunk_pools=(1, 2),
+        branch_pool=1,
+        genres=("drama",),
+        **SMALL,
+    )
     model, rng, trailers = build_model(config), np.random.default_rng(2), []
     before = [np.asarray(kernel) for kernel in model.prepare.kernels]
     for number in range(12):

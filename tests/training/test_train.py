@@ -26,16 +26,24 @@ from genre_classifier.run_folder.run import load_run
 from genre_classifier.training import history
 from genre_classifier.training.train import balance_weights, compile_model, learning_rate_at, train
 from genre_classifier.training.validation import score_trailers, validate
+from preprocessing.base.errors import InputError, WorkError
 from preprocessing.clips import write_clip_config
 from preprocessing.config import ClipConfig
-from preprocessing.errors import InputError, WorkError
-from tests.notes import logged
-from tests.trailers import TINY, write_clips
+from tests.support.notes import logged
+from tests.support.trailers import TINY, write_clips
 
 CONFIG = TrainingConfig(
-    epochs=4, learning_rate=1e-2, schedule="cosine", batch_size=2, flip=True, shift=0.1, deterministic=True, seed=5,
-    validation_share=0.25, test_share=0.15,
-)  # fmt: skip
+    epochs=4,
+    learning_rate=1e-2,
+    schedule="cosine",
+    batch_size=2,
+    flip=True,
+    shift=0.1,
+    deterministic=True,
+    seed=5,
+    validation_share=0.25,
+    test_share=0.15,
+)
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +83,17 @@ def assert_same_bits(left: Path, right: Path) -> None:
 def test_the_run_folder_holds_every_file(finished, data):
     names = {path.name for path in finished.iterdir()}
     assert names == {
-        "model.keras", "config.json", "thresholds.json", "splits.csv", "history.csv", "card.json", "curves.png",
-        "tensorboard", "checkpoints", "README.md",
-    }  # fmt: skip
+        "model.keras",
+        "config.json",
+        "thresholds.json",
+        "splits.csv",
+        "history.csv",
+        "card.json",
+        "curves.png",
+        "tensorboard",
+        "checkpoints",
+        "README.md",
+    }
     assert tensorboard_epochs(finished) == [1, 2, 3, 4]  # as in history.csv
     card = json.loads((finished / "card.json").read_text())
     assert {"versions", "seed", "data_digest", "command", "seconds", "kept_epoch", "splits"} <= set(card)
@@ -210,9 +226,15 @@ def test_the_last_epoch_is_kept_when_asked(data, tmp_path):
 
 
 MATCHED = dataclasses.replace(
-    CONFIG, keep="last", weak="broadcast", match_prevalence=True, crop_frames=3, epochs=2, patience=None,
+    CONFIG,
+    keep="last",
+    weak="broadcast",
+    match_prevalence=True,
+    crop_frames=3,
+    epochs=2,
+    patience=None,
     validation_share=0.0,
-)  # fmt: skip
+)
 
 
 class Stop(keras.callbacks.Callback):
@@ -475,9 +497,13 @@ def test_trailers_that_are_not_checked_train_and_judge_nothing(data, tmp_path):
     (tmp_path / "splits.csv").write_text("trailer_id,split\n0,train\n1,test\n3,validation\n")
     with pytest.raises(InputError, match=r"in the split test, found 'trailer_1\.npy', which is not checked"):
         train(
-            clips, tmp_path / "labels.csv", tmp_path / "other", model_config=TINY, training_config=config,
+            clips,
+            tmp_path / "labels.csv",
+            tmp_path / "other",
+            model_config=TINY,
+            training_config=config,
             splits_file=tmp_path / "splits.csv",
-        )  # fmt: skip
+        )
 
 
 def test_a_run_goes_on_from_another_with_more_labels(data, finished, tmp_path):

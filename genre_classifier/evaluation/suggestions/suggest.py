@@ -1,0 +1,186 @@
+"""From a run and a clips folder to `suggestions.csv` and `suggestions.html`: which trailers to label next, and why."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from genre_classifier.config import MAX_LABEL_MB
+from genre_classifier.dataset.frame_features import colour_histograms, movement
+from genre_classifier.dataset.label_formats import read_table
+from genre_classifier.dataset.trailer_labels import labels_for_trailers
+from genre_classifier.dataset.trailers import Trailer, load_unlabelled
+from genre_classifier.evaluation.score_folder import FOLDER
+from genre_classifier.evaluation.scoring import score_run, split_of_trailers
+from genre_classifier.evaluation.suggestions.acquisition import (
+    nearest_distances,
+    standardise,
+    suggestion_order,
+)
+from genre_classifier.evaluation.suggestions.page import suggestions_html
+from genre_classifier.evaluation.suggestions.reasons import evidence, limits_of, reason
+from genre_classifier.network.memory import let_go
+from genre_classifier.run_folder.layout import SPLITS
+from genre_classifier.run_folder.run import Run, load_run
+from genre_classifier.tagging.summary import as_text, viewer_urls
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import make_folder, write_atomically
+from preprocessing.clips import load_clip
+from preprocessing.manifest import read_manifest
+
+logger = logging.getLogger(__name__)
+
+TABLE, PAGE = "suggestions.csv", "suggestions.html"
+FEATURE_FRAMES = 100  # of a trailer, evenly spread, that its colours and movement are averaged over
+
+
+def suggest(
+    run: Run | Path,
+    clips: Path,
+    out: Path,
+    *,
+    labels: Path | None = None,
+    max_label_mb: float = MAX_LABEL_MB,
+    tags: Path | None = None,
+    count: int | None = None,
+    jobs: int | None = 1,
+    scheduler: str | None = None,
+    on_start: Callable[[int], None] | None = None,
+    on_frames: Callable[[int], None] | None = None,
+) -> pd.DataFrame:
+    """Suggest which trailers of a clips folder to label next, and write table and page.
+
+    Parameters
+    ----------
+    run : Run or Path
+    clips : Path
+        Clips folder.
+    out : Path
+        Gets `suggestions.csv`, `suggestions.html` and the folder `scores`, whose scores are used again while run and
+        clips stay the same.
+    labels : Path, optional
+        What is labelled, in any format of `genre_classifier.dataset.labels.read_labels`, whatever its genres; if not
+        given, what the run's `splits.csv` names.
+    max_label_mb : float
+        Megabytes; a larger file of labels is refused unread.
+    tags : Path, optional
+        Folder that `tag` wrote, for links to its viewers.
+    count : int, optional
+        How many to suggest; all that have no label if not given.
+    jobs, scheduler, on_start, on_frames
+        As for `genre_classifier.evaluation.scoring.score_run`.
+
+    Returns
+    -------
+    DataFrame
+        The first suggestion first: rank, trailer_id, source, entropy (bits, in [0, 1]), margin (in [0, 1]), distance
+        (standard deviations; NaN where nothing is labelled), nearest (the source that is so far away; "" where there is
+        none), why (a sentence), moment (seconds; where the network is least sure).
+
+    Raises
+    ------
+    InputError
+        For input that cannot be used, and where every clip has a label.
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    trailers = load_unlabelled(clips, genres=run.genres)
+    split_of = split_of_trailers(run, trailers)
+    seen = {trailer_id for trailer_id, split in split_of.items() if split is not None}
+    known = seen if labels is None else _labelled(labels, clips, max_label_mb)
+    waiting = [trailer for trailer in trailers if trailer.trailer_id not in known]
+    labelled = [trailer for trailer in trailers if trailer.trailer_id in known]
+    if not waiting:
+        raise InputError(
+            f"{clips}: expected clips without a label, found {len(labelled)} that all have one "
+            f"({labels or run.path / SPLITS}); preprocess further trailers, or give --labels what is labelled"
+        )
+    if not labelled:
+        logger.warning(f"{clips}: no clip has a label, so there is nothing to measure distances from at first")
+    viewers = viewer_urls(tags, out) if tags else {}
+    make_folder(out)
+    # What the run never saw is scored even where it has a label by now: the scores stay good while labels come in.
+    scored = [trailer for trailer in trailers if trailer.trailer_id not in known & seen]
+    folder = score_run(
+        run,
+        clips,
+        (),
+        out / FOLDER,
+        only=scored,
+        jobs=jobs,
+        scheduler=scheduler,
+        on_start=on_start,
+        on_frames=on_frames,
+    )
+    scores = {trailer.source: run.calibrate(folder.scores[trailer.source]) for trailer in waiting}
+    table = _ranked(run, waiting, labelled, scores, count)
+    written = table.assign(**{name: table[name].map(as_text) for name in ("source", "nearest", "why")})
+    write_atomically(
+        out / TABLE, written.drop(columns="moment").to_csv(index=False, float_format="%.4f", lineterminator="\n")
+    )
+    page = suggestions_html(table, viewers, run=run.path.resolve().name, labelled=len(labelled), waiting=len(waiting))
+    write_atomically(out / PAGE, page)
+    return table
+
+
+def _labelled(labels: Path, clips: Path, max_mb: float) -> set[int]:
+    """Return the ids of the trailers that a label file names, whatever genres it gives them."""
+    table = read_table(labels, max_mb=max_mb)
+    return set(labels_for_trailers(table, read_manifest(clips), skip_unknown=True, quiet=True))
+
+
+def _ranked(
+    run: Run,
+    waiting: Sequence[Trailer],
+    labelled: Sequence[Trailer],
+    scores: dict[str, pd.DataFrame],
+    count: int | None,
+) -> pd.DataFrame:
+    """Return the table of suggestions."""
+    looks = [trailer_features(trailer) for trailer in (*labelled, *waiting)]
+    features = standardise([np.stack(block) for block in zip(*looks, strict=True)])
+    known, own = features[: len(labelled)], features[len(labelled) :]
+    found = [evidence(scores[trailer.source], run.thresholds) for trailer in waiting]
+    entropy, margin = (np.array([getattr(one, name) for one in found]) for name in ("entropy", "margin"))
+    order = suggestion_order(entropy, margin, own, known, count=count)
+    limits = limits_of(entropy, margin, nearest_distances(own, known)[0])
+    sources = [trailer.source for trailer in (*labelled, *waiting)]
+    colours = len(looks[0][0])
+    rows = []
+    for rank, (which, distance, nearest) in enumerate(zip(*order, strict=True), start=1):
+        gap = np.zeros(features.shape[1]) if nearest < 0 else np.square(own[which] - features[nearest])
+        why = reason(
+            found[which],
+            limits,
+            distance=float(distance),
+            by_colours=gap[:colours].sum() >= gap[colours:].sum(),
+            nearest=sources[nearest] if nearest >= 0 else "",
+            suggested=nearest >= len(labelled),
+        )
+        rows.append(
+            (
+                rank,
+                waiting[which].trailer_id,
+                waiting[which].source,
+                entropy[which],
+                margin[which],
+                float(distance),
+                sources[nearest] if nearest >= 0 else "",
+                why,
+                found[which].moment,
+            )
+        )
+    columns = ["rank", "trailer_id", "source", "entropy", "margin", "distance", "nearest", "why", "moment"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def trailer_features(trailer: Trailer) -> tuple[np.ndarray, np.ndarray]:
+    """Return the colours, shape (112,), and the movement, shape (12,), of a trailer: means over `FEATURE_FRAMES`."""
+    clip = load_clip(trailer.clip)
+    frames = np.unique(np.linspace(0, len(clip) - 1, min(FEATURE_FRAMES, len(clip))).round().astype(np.intp))
+    colours, moves = colour_histograms(clip, frames), movement(clip, trailer.times, frames)
+    let_go(clip)
+    return colours.mean(axis=0), moves.mean(axis=0)

@@ -1,0 +1,181 @@
+"""The trained network of a run for programs without this package: one step per frame, checked against the network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genre_classifier.network.single_step import FRAME, NEXT, SCORES, SingleStep, single_step
+from genre_classifier.network.streaming import score_clip
+from genre_classifier.run_folder.model_formats import FORMATS, Runner
+from genre_classifier.run_folder.run import Run
+from preprocessing.base.errors import InputError, WorkError
+from preprocessing.base.files import make_folder, not_written, read_document, write_atomically
+
+SCHEMA = 1
+DOCUMENT = "model.json"
+TOLERANCE = 1e-4  # of a score; arithmetic in another order differs by a thousandth of it
+# An encoder's maps are rounded to float16 here, which OpenVINO leaves out.
+ENCODED_TOLERANCE = 1e-3
+_CHECKED_FRAMES = 8
+
+
+def export_model(
+    run: Run, out: Path, formats: Sequence[str], *, on_file: Callable[[Path], None] | None = None
+) -> dict[str, float]:
+    """Write the network of a run as one step per frame, with `model.json`, which says how to use it.
+
+    Each format is run as others would run it, over a short sequence of random frames with its state carried over,
+    before it takes its place in the folder.
+
+    Parameters
+    ----------
+    run : Run
+    out : Path
+        The folder; made when it is missing, and files of the same names are replaced.
+    formats : sequence of str
+        Of `model_formats.FORMATS`.
+    on_file : callable, optional
+        Told each file, or folder, that was written.
+
+    Returns
+    -------
+    dict
+        For each format, the largest difference between its scores and those of the network.
+
+    Raises
+    ------
+    InputError
+        If a library is missing, the run cannot be loaded, or the folder holds other formats of another network.
+    WorkError
+        If the network could not be converted or written, or what was written scores differently.
+    """
+    chosen = {name: FORMATS[name] for name in formats}
+    for one in chosen.values():
+        one.require()
+    step = single_step(run.model, encoder=run.encoder)
+    frames = random_frames(_CHECKED_FRAMES, step.frame[1:])
+    expected = score_clip(run.model, frames, encoder=run.encoder)
+    make_folder(out, purpose="a network")
+    _require_same(out, run.sha256, [file for name, one in FORMATS.items() if name not in chosen for file in one.files])
+    tolerance = TOLERANCE if run.encoder is None else ENCODED_TOLERANCE
+    differences = {}
+    try:
+        with tempfile.TemporaryDirectory(dir=out, prefix=".", suffix=".part") as temporary:
+            folder = Path(temporary)
+            for name, one in chosen.items():
+                try:
+                    one.write(step, folder)
+                    found = run_step(one.read(folder), step, frames)
+                except (MemoryError, OSError):
+                    raise
+                except Exception as error:  # of three libraries, each with kinds of its own
+                    reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+                    raise WorkError(f"{out}: the network could not be written as {name}: {reason}") from error
+                differences[name] = _require_agreement(found, expected, tolerance, f"{out}: {name}")
+            (out / DOCUMENT).unlink(missing_ok=True)  # it comes last: it speaks for what lies beside it
+            for file in (file for one in chosen.values() for file in one.files):
+                _replace(folder / file, out / file)
+                if on_file:
+                    on_file(out / file)
+    except OSError as error:
+        raise not_written(out, error) from error
+    write_atomically(out / DOCUMENT, json.dumps(describe(run, step), indent=2, ensure_ascii=False) + "\n")
+    if on_file:
+        on_file(out / DOCUMENT)
+    return differences
+
+
+def describe(run: Run, step: SingleStep) -> dict[str, Any]:
+    """Return what a program has to know to use the step: the content of `model.json`."""
+    return {
+        "schema": SCHEMA,
+        "genres": list(run.genres),
+        "thresholds": run.thresholds,
+        "temperatures": run.temperatures,
+        "calibration": "sigmoid(log(score / (1 - score)) / temperature), compared with the threshold",
+        "preprocessing": run.clip_config.to_dict(),
+        "frame": {
+            "name": FRAME,
+            "shape": list(step.frame),
+            "dtype": "uint8",
+            "values": "RGB, channels first, 0 to 255",
+        },
+        "scores": {"name": SCORES, "shape": [1, len(run.genres)], "dtype": "float32", "values": "raw, 0 to 1"},
+        "states": [
+            {"name": name, "next": f"{NEXT}{name}", "shape": list(shape), "dtype": "float32"}
+            for name, shape in step.states.items()
+        ],
+        "start": "every state is zeros before the first frame of a video; then each is what the step gave as its next",
+        "encoder": run.model_config.encoder,
+        "model_sha256": run.sha256,
+    }
+
+
+def run_step(run: Runner, step: SingleStep, frames: np.ndarray) -> np.ndarray:
+    """Score frames one by one, the state carried over.
+
+    Parameters
+    ----------
+    run : callable
+        The step, as a format is read back.
+    step : SingleStep
+    frames : ndarray of uint8, shape (n, 3, rows, cols)
+
+    Returns
+    -------
+    ndarray of float32, shape (n, genres)
+    """
+    states = {name: np.zeros(shape, np.float32) for name, shape in step.states.items()}
+    rows = []
+    for frame in frames:
+        outputs = run({FRAME: frame[None], **states})
+        states = {name: outputs[f"{NEXT}{name}"] for name in states}
+        rows.append(outputs[SCORES][0])
+    return np.stack(rows)
+
+
+def random_frames(count: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Return frames that differ in colour, shapes and movement: uint8, (count, *shape), always the same ones."""
+    channels, rows, cols = shape
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (count, channels, 8, 8))
+    shapes = coarse[:, :, np.arange(rows) * 8 // rows][:, :, :, np.arange(cols) * 8 // cols]
+    return np.clip(shapes + rng.integers(-16, 17, (count, *shape)), 0, 255).astype(np.uint8)
+
+
+def _require_agreement(found: np.ndarray, expected: np.ndarray, tolerance: float, what: str) -> float:
+    difference = float(np.abs(found - expected).max())
+    if not difference <= tolerance:  # NaN too
+        raise WorkError(
+            f"{what}: expected the scores of the network, to {tolerance:g}, found a difference of {difference:.2g}; "
+            f"nothing was written"
+        )
+    return difference
+
+
+def _require_same(out: Path, sha256: str, others: Sequence[str]) -> None:
+    """Refuse a folder in which files of another network would stand beside those of this one (InputError)."""
+    left = [name for name in others if (out / name).exists()]
+    if not left or not (out / DOCUMENT).is_file():
+        return
+    document = read_document(out / DOCUMENT, SCHEMA, f"a {DOCUMENT} of `export-model`", "name another folder")
+    if document.get("model_sha256") != sha256:
+        raise InputError(
+            f"{out}: expected a folder for this network, found {left[0]} of another one; name another folder, or write "
+            f"every format anew"
+        )
+
+
+def _replace(source: Path, target: Path) -> None:
+    if target.is_dir() and not target.is_symlink():
+        if not (target / "saved_model.pb").is_file():
+            raise InputError(f"{target}: expected a SavedModel to replace, found another folder; name another OUT")
+        shutil.rmtree(target)
+    source.replace(target)

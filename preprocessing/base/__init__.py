@@ -1,0 +1,1 @@
+"""The disk and the words, for everybody: errors, files, locks, tables, options, optional libraries."""

@@ -1,0 +1,163 @@
+"""One decoding of a video from its first frame to its last: what comes, when it is shown, and what is broken."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import numpy as np
+
+from preprocessing.base.errors import InputError
+from preprocessing.config import VideoLimits
+from preprocessing.sampling import Timing, frame_duration, true_times
+from preprocessing.video import CONVERT_HINT, PACKET_ATTEMPTS, Declared, Video, open_video
+
+# Finer than any time base: within it two reported times are the same.
+SAME_SECONDS = 1e-6
+
+
+class DamageError(Exception):
+    """The video is damaged, which asks for a decoder of one thread."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ScannedVideo:
+    """A video whose packets were gone through.
+
+    Attributes
+    ----------
+    path : Path
+    limits : VideoLimits
+    alive : callable
+        Called at each frame.
+    declared : Declared
+        What it says about itself.
+    packets : int
+        How many it has; some may be broken.
+    packet_times : ndarray of float64, shape (whole packets,)
+        Seconds as reported, sorted: they come in the order of decoding.
+    """
+
+    path: Path
+    limits: VideoLimits
+    alive: Callable[[], None]
+    declared: Declared
+    packets: int
+    packet_times: np.ndarray
+
+
+def scan_video(path: Path, limits: VideoLimits, alive: Callable[[], None]) -> ScannedVideo:
+    """Go through the packets of a video, which costs next to nothing.
+
+    Raises
+    ------
+    InputError
+        With the reason alone: no video, too large, too many frames, or so many of the usual spacing that it is too
+        long.
+    """
+    times: list[float] = []
+    count = failed = 0
+    with open_video(path, limits, packets=True) as video:
+        declared = video.declared
+        while failed < PACKET_ATTEMPTS:
+            time = video.grab()
+            alive()
+            if time is None:
+                failed += 1
+                continue
+            times.append(time)
+            count += failed + 1
+            failed = 0
+            if count > limits.max_video_frames:
+                most = f"{limits.max_video_frames} frames (--max-video-frames)"
+                raise InputError(f"expected a video of at most {most}, found more")
+    scanned = ScannedVideo(path, limits, alive, declared, count, np.sort(times))
+    if len(times) > 1:
+        _check_duration(len(times) * frame_duration(scanned.packet_times, None), limits)
+    return scanned
+
+
+def _check_duration(seconds: float, limits: VideoLimits) -> None:
+    if seconds > limits.max_video_seconds:
+        most = f"{limits.max_video_seconds:g} seconds (--max-video-seconds)"
+        raise InputError(f"expected a video of at most {most}, found {seconds:g}")
+
+
+class Reading:
+    """One decoding of a video.
+
+    Parameters
+    ----------
+    video : ScannedVideo
+        The number of its packets alone tells the end from a broken one.
+    threads : int
+        Of the decoder.
+    stop_at_damage : bool
+        Raise `DamageError` at the first sign of it.
+
+    Attributes
+    ----------
+    times : list of float
+        Seconds of the frames so far, as reported.
+    skipped : int
+        Broken packets so far.
+    """
+
+    def __init__(self, video: ScannedVideo, *, threads: int, stop_at_damage: bool) -> None:
+        self.times: list[float] = []
+        self.skipped = 0
+        self._places: list[int] = []  # of each frame, among frames and broken packets
+        self._video, self._threads, self._stop_at_damage = video, threads, stop_at_damage
+
+    def frames(self) -> Generator[Video]:
+        """Grab frame after frame until all packets are used up; yield the video at each, for its picture."""
+        known = self._video
+        with open_video(known.path, known.limits, threads=self._threads) as video:
+            messages = os.fstat(2).st_size  # the decoder's; a reader process keeps them
+            failed = 0  # grabs since the last frame: at broken packets, or at the end
+            while True:
+                time = video.grab()
+                known.alive()
+                if time is None:
+                    failed += 1
+                    left = known.packets - len(self.times) - self.skipped
+                    if failed < left:
+                        continue
+                    # In any video there may be packets that give no frame of their own: no later ones, no loss.
+                    later = np.count_nonzero(known.packet_times > max(self.times, default=-np.inf) + SAME_SECONDS)
+                    failed = min(failed, max(left, 0), int(later))
+                self.skipped += failed
+                if self._stop_at_damage and (self.skipped or os.fstat(2).st_size > messages):
+                    raise DamageError
+                if time is None:
+                    return
+                failed = 0
+                self._places.append(len(self.times) + self.skipped)
+                self.times.append(time)
+                yield video
+
+    def clock(self) -> tuple[np.ndarray, Timing]:
+        """Return the true time of every frame, in seconds, once all were taken.
+
+        Raises
+        ------
+        InputError
+            With the reason alone, if there was no frame, or the video is longer than it may be.
+        """
+        if not self.times:
+            raise InputError(self._nothing_decoded())
+        times, timing = true_times(
+            np.array(self.times), self._video.declared.fps or 0.0, np.array(self._places, dtype=np.intp)
+        )
+        _check_duration(float(times[-1] - times[0]), self._video.limits)
+        return times, timing
+
+    def _nothing_decoded(self) -> str:
+        if not self._video.packets:
+            return "expected a video, found one without a single frame"
+        return (
+            f"none of its {self._video.packets} packets could be decoded: they are damaged or encrypted, or this "
+            f"OpenCV has no decoder for their codec ({self._video.declared.codec or 'unknown'}); {CONVERT_HINT}"
+        )

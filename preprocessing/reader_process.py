@@ -1,0 +1,182 @@
+"""The reader process: takes jobs, decodes, answers. `python -m preprocessing.reader_process`.
+
+Decoders crash, hang and eat memory, and they report through stderr. In a process of their own they cost one file.
+
+A job without a `clip` streams: after an answer with the times comes, for each frame, one line with its number of bytes
+and then those bytes. A job with a `copy` streams whole pictures in the same way, after an answer with their rate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from preprocessing.base.errors import InputError, WorkError
+from preprocessing.base.files import file_facts, not_written, read_json, why
+from preprocessing.clips import ClipWriter
+from preprocessing.config import ClipConfig, CopyConfig, VideoLimits
+from preprocessing.decoding import decode, decode_copy
+from preprocessing.fitting import thumbnail
+from preprocessing.processes.serving import Answers, serve
+from preprocessing.video import MEMORY, check_file
+
+DIGEST_BLOCK = 1 << 22
+
+
+def _answer(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
+    try:
+        return _work(job, answers)
+    except (InputError, WorkError):
+        raise
+    except Exception as error:
+        # Whatever a decoder's wrapper raises must cost one file, not the run.
+        short = isinstance(error, MemoryError) or getattr(error, "code", None) == cv2.Error.StsNoMem
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(MEMORY if short else f"the reader failed: {reason}") from error
+
+
+def _work(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
+    path, limits = Path(job["video"]), VideoLimits.from_dict(job["limits"])
+    if job["copy"] is not None:
+        check_file(path)
+        decode_copy(path, CopyConfig.from_dict(job["copy"]), limits, _CopySink(answers), alive=answers.alive)
+        return {"done": {}}
+    config = ClipConfig.from_dict(job["config"])
+    check_file(path)
+    if job["clip"] is None:
+        stream = _StreamSink(answers, job["thumbnails"])
+        decoded = decode(path, config, limits, stream, exact=job["exact"], alive=answers.alive)
+        return {"done": decoded.fields(), "final_times": decoded.times.tolist()}
+    before = file_facts(path)
+    sha256 = _digest(path, answers.alive)
+    if sha256 == job["known"]:
+        return {"unchanged": True}
+    facts = {"sha256": sha256, "bytes": before["bytes"]}
+    answers.say({"facts": facts})
+    staged = Path(job["clip"]).with_suffix(".json")
+    if (earlier := _finished_earlier(staged, sha256)) is not None:
+        return {"done": earlier}
+    clip = _ClipSink(Path(job["clip"]), config.size)
+    try:
+        decoded = decode(path, config, limits, clip, exact=False, alive=answers.alive)
+        if file_facts(path) != before:
+            answers.say({"facts": {}})  # of bytes that nobody will see again
+            raise InputError("it changed while it was read; run again when it is complete")
+        fields = {**facts, "rows": config.size, "cols": config.size, **decoded.fields()}
+        clip.finish(decoded.times, staged, fields)
+    finally:
+        clip.discard()
+    return {"done": fields}
+
+
+def _digest(path: Path, alive: Callable[[], None]) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(DIGEST_BLOCK):
+                digest.update(block)
+                alive()
+    except OSError as error:
+        raise InputError(f"expected a video file, cannot read it: {why(error)}") from error
+    return digest.hexdigest()
+
+
+def _finished_earlier(staged: Path, sha256: str) -> dict[str, Any] | None:
+    """Return the fields of a clip that an interrupted run finished and did not get to number."""
+    try:
+        fields = read_json(staged, "the fields of a clip")
+    except InputError:
+        return None
+    complete = all(staged.with_suffix(suffix).exists() for suffix in (".npy", ".times"))
+    return fields if complete and isinstance(fields, dict) and fields.get("sha256") == sha256 else None
+
+
+class _ClipSink:
+    """Writes the clip under a temporary name; `finish` moves it, its times and its fields into place."""
+
+    def __init__(self, clip: Path, size: int) -> None:
+        self._clip = clip
+        self._size = size
+        self._part = clip.with_suffix(f".{os.getpid()}.part")
+        self._writer: ClipWriter | None = None
+
+    def begin(self, times: np.ndarray) -> None:
+        try:
+            if self._writer is not None:
+                self._writer.close()
+            self._writer = ClipWriter(self._part, (3, self._size, self._size))
+        except OSError as error:
+            raise not_written(self._clip.parent, error) from error
+
+    def add(self, frame: np.ndarray, image: np.ndarray, pixel_aspect: float) -> None:
+        assert self._writer is not None
+        try:
+            self._writer.add(frame)
+        except OSError as error:
+            raise not_written(self._clip.parent, error) from error
+
+    def finish(self, times: np.ndarray, staged: Path, fields: dict[str, Any]) -> None:
+        assert self._writer is not None
+        try:
+            self._writer.finish()
+            self._part.replace(self._clip)
+            with self._part.open("wb") as file:
+                np.save(file, times)
+            self._part.replace(self._clip.with_suffix(".times"))
+            self._part.write_text(json.dumps(fields), encoding="utf-8")
+            self._part.replace(staged)
+        except OSError as error:
+            raise not_written(self._clip.parent, error) from error
+
+    def discard(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._part.unlink(missing_ok=True)
+
+
+class _StreamSink:
+    """Sends the frames to the parent, and before some of them a thumbnail."""
+
+    def __init__(self, answers: Answers, thumbnails: int) -> None:
+        self._answers = answers
+        self._thumbnails = thumbnails
+        self._added = 0
+        self._shown: set[int] = set()
+
+    def begin(self, times: np.ndarray) -> None:
+        self._added = 0
+        some = np.linspace(0, len(times) - 1, min(self._thumbnails, len(times)))
+        self._shown = set(np.round(some).astype(int).tolist())
+        self._answers.say({"times": times.tolist()})
+
+    def add(self, frame: np.ndarray, image: np.ndarray, pixel_aspect: float) -> None:
+        if self._added in self._shown:
+            small = thumbnail(image, pixel_aspect=pixel_aspect)
+            self._answers.say({"frame": small.nbytes, "thumbnail": small.shape}, small.data)
+        self._added += 1
+        self._answers.say({"frame": frame.nbytes}, frame.data)
+
+
+class _CopySink:
+    """Sends whole pictures to the parent, each once for all the frames that show it."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+
+    def begin(self, start: float, fps: float) -> None:
+        self._answers.say({"start": start, "fps": fps})
+
+    def add(self, picture: np.ndarray, ticks: int) -> None:
+        self._answers.say({"frame": picture.nbytes, "shape": picture.shape, "ticks": ticks}, picture.data)
+
+
+if __name__ == "__main__":
+    cv2.setNumThreads(1)
+    serve(_answer)

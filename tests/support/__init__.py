@@ -1,0 +1,1 @@
+"""What several tests share: media, folders, tiny networks, oracles."""

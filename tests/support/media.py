@@ -1,0 +1,107 @@
+"""Small videos with known pixels and known times, made by the tests themselves.
+
+Written with PyAV, so that what OpenCV reads is checked against an independent library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from preprocessing.config import ClipConfig
+from preprocessing.video import sampled_frames
+
+TIME_BASE = Fraction(1, 90_000)
+ALL_FRAMES = ClipConfig(frames=1000, size=32)
+
+
+def flat_frames(count: int, *, rows: int = 48, cols: int = 64, seed: int = 0) -> np.ndarray:
+    """Return frames of one random colour each: uint8, (count, rows, cols, 3), RGB."""
+    colours = np.random.default_rng(seed).integers(40, 216, (count, 1, 1, 3), dtype=np.uint8)
+    return np.broadcast_to(colours, (count, rows, cols, 3))
+
+
+def write_media(
+    path: Path,
+    frames: np.ndarray,
+    times: Sequence[float] | None = None,
+    *,
+    fps: float = 25.0,
+    codec: str = "ffv1",
+    pix_fmt: str = "bgr0",
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Write RGB frames (count, rows, cols, 3) as a video, each with its own time in seconds.
+
+    The default, FFV1 in RGB, keeps every pixel; `path` should then end in `.mkv`.
+    """
+    import av
+
+    if times is None:
+        times = [index / fps for index in range(len(frames))]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options or {})
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = pix_fmt
+        # MPEG-1, -2 and -4 count in frames; the others take any clock.
+        time_base = Fraction(1) / stream.codec_context.framerate if codec.startswith("mpeg") else TIME_BASE
+        stream.codec_context.time_base = time_base
+        for time, pixels in zip(times, frames, strict=True):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+            frame.pts = round(time / time_base)
+            frame.time_base = time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def decode_media(path: Path) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Decode with PyAV: times in seconds from the start of the stream, and RGB pictures; broken packets are skipped."""
+    import av
+
+    times, pictures = [], []
+    with av.open(str(path), metadata_errors="replace") as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_type = "NONE"
+        start = float((stream.start_time or 0) * (stream.time_base or 0))
+        for packet in container.demux(stream):
+            try:
+                for frame in packet.decode():
+                    times.append(np.nan if frame.time is None else frame.time - start)
+                    pictures.append(frame.to_ndarray(format="rgb24"))
+            except av.FFmpegError:
+                continue
+    return np.array(times), pictures
+
+
+def damage(path: Path, packets: Sequence[int], *, seed: int = 0, offset: int = 0) -> Path:
+    """Overwrite 16 bytes of some of a video's packets with noise; their container stays whole."""
+    import av
+
+    with av.open(str(path)) as container:
+        contents = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    data, rng = bytearray(path.read_bytes()), np.random.default_rng(seed)
+    for index in packets:
+        start = data.index(contents[index]) + min(offset, max(0, len(contents[index]) - 16))
+        length = min(16, len(contents[index]))
+        data[start : start + length] = rng.bytes(length)
+    path.write_bytes(data)
+    return path
+
+
+def reader_processes() -> list[psutil.Process]:
+    """Return the reader processes that this process has started."""
+    children = psutil.Process().children()
+    return [child for child in children if "preprocessing.reader_process" in " ".join(child.cmdline())]
+
+
+def read(path: Path, config: ClipConfig = ALL_FRAMES) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Return times, frames and manifest fields."""
+    with sampled_frames(path, config) as frames:
+        pairs = list(frames)
+    return np.array([time for time, _ in pairs]), np.stack([frame for _, frame in pairs]), frames.fields

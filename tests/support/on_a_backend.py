@@ -1,0 +1,65 @@
+"""What a test compares between backends: steps from given weights, and the whole path. Run with KERAS_BACKEND set.
+
+`python -m tests.support.on_a_backend FOLDER NAME`: FOLDER holds `start.npz`, clips, their labels and a video; the steps
+go to `steps_NAME.npz`, the run to `run_NAME`, the tags to `tags_NAME`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+FRAMES = 7
+CASES = {"whole": {}, "chunks": {"chunk": 3}, "through all chunks": {"chunk": 3, "bptt": "full"}}
+SIZES = ["--trunk-filters", "2,2", "--trunk-pools", "2,2", "--branch-filters", "2", "--dense-units", "4"]
+
+
+def steps(folder: Path, name: str) -> None:
+    """Take one large step of each case; keep by how much each weight moved."""
+    import keras
+
+    from genre_classifier.config import ModelConfig
+    from genre_classifier.genres import GENRES
+    from genre_classifier.network.model import build_model
+
+    def loss() -> keras.losses.Loss:
+        return keras.losses.BinaryCrossentropy(reduction="mean_with_sample_weight")
+
+    model = build_model(
+        ModelConfig(rows=14, cols=13, norm_momentum=0.5, trunk_filters=(4, 3), branch_filters=2, dense_units=(8, 4))
+    )
+    if not (folder / "start.npz").exists():
+        np.savez(folder / "start.npz", *model.get_weights())
+    start = list(np.load(folder / "start.npz").values())
+    rng = np.random.default_rng(5)
+    clips = rng.integers(0, 256, (2, FRAMES, 3, 14, 13), dtype=np.uint8)
+    targets = [rng.integers(0, 2, (2, FRAMES, 1)).astype("float32") for _ in GENRES]
+    moved = {}
+    for case, options in CASES.items():
+        model.set_weights(start)
+        model.compile(keras.optimizers.SGD(1.0), [loss() for _ in GENRES])
+        model.configure(**options)
+        model.train_on_batch(clips, targets)
+        moved |= {f"{case} {number}": after - start[number] for number, after in enumerate(model.get_weights())}
+    np.savez(folder / f"steps_{name}.npz", **moved)
+
+
+def whole_path(folder: Path, name: str) -> None:
+    """Train in chunks, resume, tag and evaluate."""
+    from genre_classifier.cli import _run
+
+    clips, labels, run = f"{folder}/clips", f"{folder}/labels.csv", f"{folder}/run_{name}"
+    for command in (
+        ["train", clips, labels, run, *SIZES, "--epochs", "1", "--chunk", "4", "--bptt", "full", "--test-share", "0.4"],
+        ["train", clips, labels, run, "--resume", "--epochs", "2"],
+        ["tag", run, f"{folder}/video.mkv", "--out", f"{folder}/tags_{name}"],
+        ["evaluate", run, clips, labels, "--out", f"{folder}/report_{name}", "--draws", "5", "--jobs", "2"],
+    ):
+        assert _run(command) == 0, command
+
+
+if __name__ == "__main__":
+    steps(Path(sys.argv[1]), sys.argv[2])
+    whole_path(Path(sys.argv[1]), sys.argv[2])
