@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from genre_classifier.dataset.frame_features import colour_histograms
-from genre_classifier.network.memory import let_go
+from preprocessing.processes.machine import let_go
 
 # Half the L1 distance between colour distributions, in [0, 1].
 LEAST_JUMP = 0.25

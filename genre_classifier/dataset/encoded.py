@@ -18,7 +18,6 @@ import numpy as np
 
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.network.encoder import BATCH, Encoder
-from genre_classifier.network.memory import let_go
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import (
     atomic_path,
@@ -30,6 +29,7 @@ from preprocessing.base.files import (
     write_atomically,
 )
 from preprocessing.clips import ClipWriter, load_clip, open_array
+from preprocessing.processes.machine import let_go
 from preprocessing.processes.pool import answers, check_options
 from preprocessing.processes.sharing import failure, share_out
 

@@ -13,8 +13,8 @@ from genre_classifier.config import Augmentation
 from genre_classifier.dataset.augmentation import Change, draw_change, possible_lengths
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.network.layers import MAP_PADDING, PADDING
-from genre_classifier.network.memory import let_go
 from preprocessing.base.errors import InputError
+from preprocessing.processes.machine import let_go
 
 
 class BatchFrames:

@@ -29,12 +29,13 @@ from genre_classifier.moving_squares.predictor import (
     roll_out,
     train_predictor,
 )
-from genre_classifier.network.memory import BASE_BYTES, FLOAT, available_bytes
+from genre_classifier.network.memory import BASE_BYTES, FLOAT
 from genre_classifier.run_folder.checkpoints import load_checkpoint, save_checkpoint
 from genre_classifier.run_folder.layout import CONFIG, HISTORY, MODEL
 from genre_classifier.run_folder.model_file import read_model, save_model
 from preprocessing.base.errors import InputError, WorkError
 from preprocessing.base.files import make_folder, read_json, shown, write_atomically
+from preprocessing.processes.machine import available_bytes
 
 logger = logging.getLogger(__name__)
 

@@ -22,9 +22,10 @@ from genre_classifier.config import EncoderConfig
 from genre_classifier.network.backend import Tensor, program
 from genre_classifier.network.image_networks import application_network, read_image_network, scaling_weights
 from genre_classifier.network.layers import PACKAGE
-from genre_classifier.network.memory import BASE_BYTES, FLOAT, available_bytes
+from genre_classifier.network.memory import BASE_BYTES, FLOAT
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import atomic_path, shown
+from preprocessing.processes.machine import available_bytes
 
 BATCH = 8  # frames; always so many at once, so that a frame's maps do not depend on how a video is cut
 COPIES = 4.0  # of the largest maps that are alive at once

@@ -11,9 +11,10 @@ from typing import Any
 
 import keras
 
-from genre_classifier.network.memory import FLOAT, available_bytes, file_bytes
+from genre_classifier.network.memory import FLOAT, file_bytes
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import MOST_BYTES
+from preprocessing.processes.machine import available_bytes
 
 _LONGEST_REASON = 300  # characters; zipfile quotes what it finds, all of it
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from genre_classifier.config import SCORING_CHUNK, Precision
 from genre_classifier.network.encoder import Encoder
-from genre_classifier.network.memory import let_go
 from genre_classifier.network.model import GenreModel
+from preprocessing.processes.machine import let_go
 
 
 class ScoreStream:

@@ -22,8 +22,9 @@ from genre_classifier.network import forward
 from genre_classifier.network.backend import TENSORFLOW, Tensor, program
 from genre_classifier.network.convlstm import Moments
 from genre_classifier.network.layers import FrameNormalization
-from genre_classifier.network.memory import GROUP, let_go
+from genre_classifier.network.memory import GROUP
 from genre_classifier.network.peers import Peers
+from preprocessing.processes.machine import let_go
 
 if TENSORFLOW:
     import tensorflow as tf

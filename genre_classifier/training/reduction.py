@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from genre_classifier.dataset.trailers import Trailer
-from genre_classifier.network.memory import let_go
+from preprocessing.processes.machine import let_go
 
 STRETCH = 64  # frames whose mean is one sample: components of single frames are mostly noise
 _FLOOR = 1e-6  # of a component's variance: what never changes is left as small as it is

@@ -12,9 +12,9 @@ from typing import Any
 
 import joblib
 
-from genre_classifier.network.memory import available_bytes
 from preprocessing.base.errors import InputError
 from preprocessing.processes.child import Program
+from preprocessing.processes.machine import available_bytes
 
 logger = logging.getLogger(__name__)
 

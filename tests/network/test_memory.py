@@ -11,7 +11,6 @@ import pytest
 
 from genre_classifier.config import ModelConfig
 from genre_classifier.network.memory import (
-    available_bytes,
     frame_multiplications,
     require_training_memory,
     scoring_bytes,
@@ -19,6 +18,7 @@ from genre_classifier.network.memory import (
     weight_bytes,
 )
 from preprocessing.base.errors import WorkError
+from preprocessing.processes.machine import available_bytes
 
 ARTICLE = ModelConfig()
 

@@ -359,7 +359,7 @@ def test_resuming_with_other_options_or_data_is_refused(finished, data, tmp_path
 
 
 def test_too_little_memory_is_said_before_anything_is_written(data, tmp_path, monkeypatch):
-    monkeypatch.setattr("genre_classifier.network.memory.available_bytes", lambda: 1e6)
+    monkeypatch.setattr("preprocessing.processes.machine.available_bytes", lambda: 1e6)
     with pytest.raises(WorkError, match=r"needs about \d.\d GB, and 0.0 GB are free: .*larger machine"):
         train(*data, tmp_path / "run", model_config=TINY)
     assert not (tmp_path / "run").exists()

@@ -23,7 +23,6 @@ from genre_classifier.evaluation.suggestions.acquisition import (
 )
 from genre_classifier.evaluation.suggestions.page import suggestions_html
 from genre_classifier.evaluation.suggestions.reasons import evidence, limits_of, reason
-from genre_classifier.network.memory import let_go
 from genre_classifier.run_folder.layout import SPLITS
 from genre_classifier.run_folder.run import Run, load_run
 from genre_classifier.tagging.summary import as_text, viewer_urls
@@ -31,6 +30,7 @@ from preprocessing.base.errors import InputError
 from preprocessing.base.files import make_folder, write_atomically
 from preprocessing.clips import load_clip
 from preprocessing.manifest import read_manifest
+from preprocessing.processes.machine import let_go
 
 logger = logging.getLogger(__name__)
 
