@@ -18,10 +18,10 @@ import numpy as np
 
 from benchmarks.tagging import make_run
 from genre_classifier.config import ModelConfig
-from genre_classifier.network.single_step import single_step
+from genre_classifier.network.exported_step import exported_step
 from genre_classifier.network.streaming import ScoreStream
 from genre_classifier.run_folder.export_model import export_model, random_frames, run_step
-from genre_classifier.run_folder.model_formats import FORMATS
+from genre_classifier.run_folder.model_formats import MODEL_FORMATS
 from genre_classifier.run_folder.run import load_run
 from preprocessing.config import ClipConfig
 
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=112)
     parser.add_argument("--frames", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--to", default=",".join(FORMATS))
+    parser.add_argument("--to", default=",".join(MODEL_FORMATS))
     options = parser.parse_args()
     names, size = options.to.split(","), options.size
     with tempfile.TemporaryDirectory() as folder:
@@ -40,8 +40,8 @@ def main() -> None:
         make_run(path, ModelConfig(rows=size, cols=size), ClipConfig(size=size))
         run = load_run(path)
         export_model(run, out, names)
-        step, frames = single_step(run.model), random_frames(options.frames, (3, size, size))
-        runners = {name: FORMATS[name].read(out) for name in names}
+        step, frames = exported_step(run.model), random_frames(options.frames, (3, size, size))
+        runners = {name: MODEL_FORMATS[name].read(out) for name in names}
 
         def one_by_one() -> None:
             stream = ScoreStream(run.model)

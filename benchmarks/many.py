@@ -78,10 +78,10 @@ def main() -> None:
     parser.add_argument("--index", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.index:
-        from genre_classifier.tagging.summary import write_index
+        from genre_classifier.tagging.summary import write_tags_index
 
         wall = time.perf_counter()
-        write_index(options.index, [])
+        write_tags_index(options.index, [])
         print(json.dumps({"seconds": time.perf_counter() - wall, "peak": peak_bytes()}))
         return
     print(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import shown
+from preprocessing.base.files import abbreviated_repr
 
 GENRES: tuple[str, ...] = ("comedy", "action", "terror", "thriller", "musical", "other")
 OTHER = "other"  # in a trailer with intervals, what lies outside all of them
@@ -93,7 +93,7 @@ def check_genres(genres: Sequence[str]) -> None:
         raise InputError(f"genres must be 1 to {MOST_GENRES} names, got {len(genres)}")
     for genre in genres:
         if not isinstance(genre, str) or not _NAME.fullmatch(genre) or genre != genre_name(genre):
-            found = shown(genre)
+            found = abbreviated_repr(genre)
             raise InputError(f"genres must be names of letters and digits in lower case, such as sci-fi, got {found}")
         if genre in _TAKEN:
             raise InputError(f"genres must not be called {genre!r}: reports and tables call something else so")

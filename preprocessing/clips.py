@@ -18,7 +18,15 @@ from typing import BinaryIO
 import numpy as np
 
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import MOST_BYTES, not_written, read_json, remove_leftovers, shown, why, write_atomically
+from preprocessing.base.files import (
+    MOST_BYTES,
+    abbreviated_repr,
+    not_written,
+    os_reason,
+    read_json,
+    remove_leftovers,
+    write_atomically,
+)
 from preprocessing.config import ClipConfig
 
 CONFIG_NAME = "preprocessing.json"
@@ -89,10 +97,10 @@ def open_array(path: Path | str, expected: str) -> np.memmap:
         with warnings.catch_warnings(action="ignore"):  # about headers that Python 2 wrote
             return np.lib.format.open_memmap(path, mode="r")
     except OSError as error:
-        raise InputError(f"{path}: expected {expected}, found: {why(error)}") from error
+        raise InputError(f"{path}: expected {expected}, found: {os_reason(error)}") from error
     except Exception as error:  # a header is read as Python code, and raises whatever that raises
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: expected {expected}, found: {shown(reason)}") from error
+        raise InputError(f"{path}: expected {expected}, found: {abbreviated_repr(reason)}") from error
 
 
 class ClipWriter:
@@ -163,7 +171,7 @@ def read_clip_config(clips_dir: Path) -> ClipConfig | None:
         return None
     fields = read_json(path, expected)
     if not isinstance(fields, dict):
-        raise InputError(f"{path}: expected {expected}, found {shown(fields)}")
+        raise InputError(f"{path}: expected {expected}, found {abbreviated_repr(fields)}")
     try:
         return ClipConfig.from_dict(fields)
     except (InputError, TypeError) as error:

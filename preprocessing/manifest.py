@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import shown, write_atomically
+from preprocessing.base.files import abbreviated_repr, write_atomically
 from preprocessing.base.tables import read_numbers, read_table
 from preprocessing.clips import CLIP_NAME, clip_path, load_clip
 
@@ -113,7 +113,9 @@ def _check(path: Path, table: pd.DataFrame) -> None:
     ):
         if rows.any():
             row = int(rows.to_numpy().argmax())
-            raise InputError(f"{path}, row {row + 2}: expected {problem}, found {shown(table['source'][row])}")
+            raise InputError(
+                f"{path}, row {row + 2}: expected {problem}, found {abbreviated_repr(table['source'][row])}"
+            )
 
 
 def _manifest_of_clips(clips_dir: Path) -> pd.DataFrame:

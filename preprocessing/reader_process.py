@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from preprocessing.base.errors import InputError, WorkError
-from preprocessing.base.files import file_facts, not_written, read_json, why
+from preprocessing.base.files import file_facts, not_written, os_reason, read_json
 from preprocessing.clips import ClipWriter
 from preprocessing.config import ClipConfig, CopyConfig, VideoLimits
 from preprocessing.decoding import decode, decode_copy
@@ -84,7 +84,7 @@ def _digest(path: Path, alive: Callable[[], None]) -> str:
                 digest.update(block)
                 alive()
     except OSError as error:
-        raise InputError(f"expected a video file, cannot read it: {why(error)}") from error
+        raise InputError(f"expected a video file, cannot read it: {os_reason(error)}") from error
     return digest.hexdigest()
 
 

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from preprocessing.base.errors import InputError, WorkError
-from preprocessing.base.files import atomic_path, special_file, why
+from preprocessing.base.files import atomic_path, os_reason, special_file
 from preprocessing.config import VideoLimits
 from preprocessing.sampled import SampledFrames, sampled_frames
 
@@ -85,7 +85,7 @@ def check_file(path: Path) -> None:
         found = "a link to nothing" if path.is_symlink() else "no such file"
         raise InputError(f"expected a video file, found {found}") from None
     except OSError as error:
-        raise InputError(f"expected a video file, cannot read it: {why(error)}") from error
+        raise InputError(f"expected a video file, cannot read it: {os_reason(error)}") from error
 
 
 class Video:

@@ -16,7 +16,7 @@ import pytest
 
 from genre_classifier import load_run, tag_trailer, train
 from genre_classifier.config import EvaluationConfig
-from genre_classifier.evaluation.steps import Request, run_evaluation
+from genre_classifier.evaluation.run_evaluation import Request, run_evaluation
 from genre_classifier.tagging.scores import read_scores
 
 EARLIER = Path(__file__).parent / "data" / "version_0_1.zip"

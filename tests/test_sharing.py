@@ -14,7 +14,7 @@ import pytest
 from genre_classifier.cli import _run
 from genre_classifier.run_folder.run import Run, load_run
 from genre_classifier.tagging.folder import tag_videos
-from genre_classifier.tagging.summary import write_index
+from genre_classifier.tagging.summary import write_tags_index
 from genre_classifier.tagging.tasks import Extras, Task, plan_tasks
 from preprocessing.base.errors import InputError
 from tests.support.folders import contents
@@ -49,7 +49,7 @@ def undisturbed(run: Run, videos: Path, tmp_path_factory: pytest.TempPathFactory
 def tag(run: Run, videos: Path, out: Path, **options: object) -> dict[str, bytes]:
     tasks = plan_tasks([(videos / name, name) for name in NAMES], out)
     failures = tag_videos(run, tasks, extras=Extras(label_studio=True), **options)  # type: ignore[arg-type]
-    write_index(out, failures)
+    write_tags_index(out, failures)
     assert [source for source, _ in failures] == ["bad.mkv"]
     return contents(out)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from genre_classifier.cli.interrupts import heard
+from genre_classifier.cli.interrupts import reraised_interrupts
 from genre_classifier.cli.output import note, show_log
 from genre_classifier.cli.streams import give_up_stdout, native_messages_aside, open_standard_streams
 from preprocessing.base.errors import InputError, WorkError
@@ -85,7 +85,7 @@ def main(args: list[str] | None = None) -> None:
         open_standard_streams()
         with nullcontext() if "--debug" in arguments else native_messages_aside():
             try:
-                with heard():
+                with reraised_interrupts():
                     code = _run(arguments)
             finally:  # nothing is left that Ctrl-C could stop, only a traceback that it could cause
                 signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import shown
+from preprocessing.base.files import abbreviated_repr
 from preprocessing.base.options import Options, Value, values_of
 from preprocessing.config import Jobs
 
@@ -79,7 +79,9 @@ class ValueType(click.ParamType):
             parsed = self.value.parse(value)
         except ValueError:
             commas = ", with commas between" if self.value.several else ""
-            raise InputError(f"{name} must be {self.value.described()}{commas}; got {shown(value)}") from None
+            raise InputError(
+                f"{name} must be {self.value.described()}{commas}; got {abbreviated_repr(value)}"
+            ) from None
         self.value.check(parsed, name)
         return parsed
 

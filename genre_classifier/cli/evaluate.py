@@ -83,7 +83,7 @@ def command(
         raise click.UsageError("--card is about the test trailers of a RUN: leave --scores and --split out")
 
     from genre_classifier.cli.progress import progress_bar
-    from genre_classifier.evaluation.steps import Request, run_evaluation
+    from genre_classifier.evaluation.run_evaluation import Request, run_evaluation
     from genre_classifier.run_folder.layout import is_fetched
 
     run, clips, labels = (None, None, inputs[0]) if scores else inputs

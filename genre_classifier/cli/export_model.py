@@ -33,11 +33,11 @@ def command(run: Path, out: Path, formats: str) -> None:
       genre-classifier export-model runs/mine model/ --to savedmodel,onnx,openvino
     """
     from genre_classifier.run_folder.export_model import export_model
-    from genre_classifier.run_folder.model_formats import FORMATS
+    from genre_classifier.run_folder.model_formats import MODEL_FORMATS
     from genre_classifier.run_folder.run import load_run
 
     wanted = formats.split(",")
-    require_known(wanted, FORMATS, "--to")
+    require_known(wanted, MODEL_FORMATS, "--to")
     differences = export_model(load_run(run), out, wanted, on_file=lambda path: say(str(path)))
     for name, difference in differences.items():
         note(f"{name}: scores differ from those of the network by at most {difference:.1g}")

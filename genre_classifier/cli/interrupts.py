@@ -16,7 +16,7 @@ _AGAIN_SECONDS = 0.5
 
 
 @contextmanager
-def heard() -> Iterator[None]:
+def reraised_interrupts() -> Iterator[None]:
     """Raise KeyboardInterrupt at Ctrl-C, and again while it neither is handled nor has left the block.
 
     Handled means that an `except` or a `finally` is at work because of it: that takes as long as it needs.

@@ -104,7 +104,7 @@ def command(
     from genre_classifier.exports.export import export_tags, read_formats
     from genre_classifier.run_folder.run import load_run
     from genre_classifier.tagging.folder import tag_videos
-    from genre_classifier.tagging.summary import write_index
+    from genre_classifier.tagging.summary import write_tags_index
     from genre_classifier.tagging.tasks import EXPORTS, Extras, Task, plan_tasks
     from preprocessing.base.errors import InputError
     from preprocessing.base.files import make_folder
@@ -144,7 +144,7 @@ def command(
         progress.close()
     if len(failures) == len(tasks):
         return 2
-    write_index(out, failures)
+    write_tags_index(out, failures)
     say(str(out / "index.html"))
     if formats:
         export_tags(out, out / EXPORTS, formats, on_file=lambda path: say(str(path)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from genre_classifier.dataset.frame_features import colour_histograms
-from preprocessing.processes.machine import let_go
+from preprocessing.processes.machine import release_pages
 
 # Half the L1 distance between colour distributions, in [0, 1].
 LEAST_JUMP = 0.25
@@ -60,5 +60,5 @@ def find_cuts(clip: np.ndarray, times: np.ndarray) -> np.ndarray:
     finder = CutFinder()
     for start in range(0, len(clip), _BATCH_FRAMES):
         finder.feed(clip[start : start + _BATCH_FRAMES])
-        let_go(clip)
+        release_pages(clip)
     return finder.cuts(times)

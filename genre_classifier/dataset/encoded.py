@@ -29,7 +29,7 @@ from preprocessing.base.files import (
     write_atomically,
 )
 from preprocessing.clips import ClipWriter, load_clip, open_array
-from preprocessing.processes.machine import let_go
+from preprocessing.processes.machine import release_pages
 from preprocessing.processes.pool import answers, check_options
 from preprocessing.processes.sharing import failure, share_out
 
@@ -182,7 +182,7 @@ def encode_clip(clip: Path, target: Path, encoder: Encoder) -> int:
                     raise InputError(f"{clip}: {error}") from error
                 for one in maps:
                     writer.add(one)
-                let_go(pixels)
+                release_pages(pixels)
             writer.finish()
         finally:
             writer.close()

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from genre_classifier.dataset.label_rows import Row, read_name
 from preprocessing.base.errors import InputError
 from preprocessing.base.extras import require_extra
-from preprocessing.base.files import shown
+from preprocessing.base.files import abbreviated_repr
 
 _EXPECTED = "ELAN annotations (.eaf)"
 NAMED_BY_VALUES = ("default", "genre", "genres")  # tiers, whatever their case, whose annotations say the genre
@@ -36,10 +36,12 @@ def read_elan(path: Path) -> Iterator[Row]:
             for start, end, value, *_ in sorted(document.get_annotation_data_for_tier(tier))
         ]
     except Exception as error:  # pympi has none of its own
-        raise InputError(f"{path}: expected {_EXPECTED}, found what cannot be read ({shown(str(error))})") from error
+        raise InputError(
+            f"{path}: expected {_EXPECTED}, found what cannot be read ({abbreviated_repr(str(error))})"
+        ) from error
     if not links:
         raise InputError(f"{path}: expected {_EXPECTED} with a linked video, found no link")
     trailer = read_name(path, "the linked video", unquote(urlsplit(links[0]).path).rsplit("/", 1)[-1])
     for tier, start, end, value in spans:
         genre = value if tier.lower() in NAMED_BY_VALUES else tier
-        yield f"tier {shown(tier)}, at {start / 1000:g} s", trailer, start / 1000, end / 1000, genre, None
+        yield f"tier {abbreviated_repr(tier)}, at {start / 1000:g} s", trailer, start / 1000, end / 1000, genre, None

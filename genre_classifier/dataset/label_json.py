@@ -25,7 +25,7 @@ from genre_classifier.dataset.label_rows import (
 )
 from genre_classifier.genres import GENRES
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import parse_json, shown
+from preprocessing.base.files import abbreviated_repr, parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def read_documents(path: Path, text: str, *, fps: float | None) -> Iterator[Row]
 def _read_activitynet(path: Path, document: dict[str, Any]) -> Iterator[Row]:
     key = "database" if "database" in document else "results"
     for trailer, entry in _field(path, "the document", document, key, dict).items():
-        video = f"video {shown(trailer)}"
+        video = f"video {abbreviated_repr(trailer)}"
         annotations = _field(path, video, entry, "annotations" if key == "database" else None, list)
         group = entry.get("group") if key == "database" else None
         for number, annotation in enumerate(annotations):

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import shown
+from preprocessing.base.files import abbreviated_repr
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ Spans = Mapping[str, Span]  # by trailer
 
 def refused(path: Path, where: str, expected: str, found: Any) -> InputError:
     """Return the error to raise for what stands in a place of a file."""
-    return InputError(f"{path}, {where}: expected {expected}, found {shown(found)}")
+    return InputError(f"{path}, {where}: expected {expected}, found {abbreviated_repr(found)}")
 
 
 def read_seconds(path: Path, where: str, value: Any) -> float:

@@ -23,7 +23,7 @@ from genre_classifier.dataset.label_rows import (
     refused,
 )
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import shown
+from preprocessing.base.files import abbreviated_repr
 from preprocessing.base.tables import csv_reason
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def read_delimited(path: Path, text: str) -> Iterator[Row]:
         yield from _with_silent_files(_read_headerless(path, chain([top], rows)))
         return
     if twice := next((name for name in names if name and names.count(name) > 1), None):
-        raise InputError(f"{path}: expected each column once, found {shown(twice)} twice")
+        raise InputError(f"{path}: expected each column once, found {abbreviated_repr(twice)} twice")
     if {"trailer", "start", "end", "genre"} <= columns:
         yield from _read_intervals(path, names, rows, ("trailer", "start", "end", "genre"))
     elif {"filename", "onset", "offset", "event_label"} <= columns:
@@ -70,7 +70,7 @@ def read_delimited(path: Path, text: str) -> Iterator[Row]:
     elif {"filename", "event_labels"} <= columns:
         yield from _read_weak(path, names, rows, "filename", "event_labels", ",")
     else:
-        raise InputError(f"{path}: expected {EXPECTED}; found columns {shown(','.join(top[1]))}")
+        raise InputError(f"{path}: expected {EXPECTED}; found columns {abbreviated_repr(','.join(top[1]))}")
 
 
 def _named(path: Path, names: list[str], rows: Cells, *, silent: bool = False) -> Iterator[tuple[str, dict[str, str]]]:

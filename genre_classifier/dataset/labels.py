@@ -27,7 +27,7 @@ from genre_classifier.config import MAX_LABEL_MB, ExportConfig
 from genre_classifier.dataset import label_formats
 from genre_classifier.genres import GENRE_MAP, GENRES, OTHER, canonical_genre, check_genres, genre_name, listed
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import shown
+from preprocessing.base.files import abbreviated_repr
 from preprocessing.base.tables import read_table
 
 logger = logging.getLogger(__name__)
@@ -88,10 +88,10 @@ def read_labels(
     of_article = tuple(genres) == GENRES
     if unknown and (of_article or not any(found)):
         (name, where), more = next(iter(unknown.items())), len(unknown) - 1
-        others = f" (and {more} more: {listed([shown(name) for name in list(unknown)[1:]])})" if more else ""
+        others = f" (and {more} more: {listed([abbreviated_repr(name) for name in list(unknown)[1:]])})" if more else ""
         raise InputError(
-            f"{path}, {where}: expected a genre ({listed(genres)}, or a MovieLens or IMDb name), found {shown(name)}"
-            f"{others}; --genres names the genres of a run, --genre-map adds other names for them"
+            f"{path}, {where}: expected a genre ({listed(genres)}, or a MovieLens or IMDb name), found "
+            f"{abbreviated_repr(name)}{others}; --genres names the genres of a run, --genre-map adds other names for them"
         )
     if unmapped:
         counts = ", ".join(f"{name} ({count})" for name, count in unmapped.most_common())
@@ -115,11 +115,12 @@ def _read_checked(path: Path, labels: pd.DataFrame) -> pd.Series:
     said = labels["checked"].fillna("yes").str.strip().str.lower().replace("", "yes")
     if (wrong := ~said.isin(["yes", "no"])).any():
         where, found = labels.loc[wrong, ["where", "checked"]].iloc[0]
-        raise InputError(f"{path}, {where}: expected checked to be yes or no, found {shown(found)}")
+        raise InputError(f"{path}, {where}: expected checked to be yes or no, found {abbreviated_repr(found)}")
     per_trailer = said.groupby(labels["trailer"])
     if (several := per_trailer.min() != per_trailer.max()).any():
         raise InputError(
-            f"{path}: expected one value of checked for each trailer, found both for {shown(several.idxmax())}"
+            f"{path}: expected one value of checked for each trailer, found both for "
+            f"{abbreviated_repr(several.idxmax())}"
         )
     return (said == "yes") | labels["start"].isna()
 
@@ -193,7 +194,9 @@ def read_genre_map(path: Path, genres: Sequence[str] = GENRES) -> dict[str, str 
     for row, (name, genre) in enumerate(zip(table["name"], table["genre"], strict=True), start=2):
         genre = genre_name(genre)
         if genre and genre not in genres:
-            raise InputError(f"{path}, row {row}: expected one of {listed(genres)} or nothing, found {shown(genre)}")
+            raise InputError(
+                f"{path}, row {row}: expected one of {listed(genres)} or nothing, found {abbreviated_repr(genre)}"
+            )
         overrides[name.strip().lower()] = genre or None
     return {**GENRE_MAP, **overrides}
 
@@ -247,9 +250,11 @@ def _check_intervals(path: Path, labels: pd.DataFrame) -> None:
     weak = start.isna()
     if mixed := sorted(set(labels["trailer"][weak]) & set(labels["trailer"][~weak])):
         raise InputError(
-            f"{path}: expected intervals or whole-trailer labels, found both for trailer {shown(mixed[0])}"
+            f"{path}: expected intervals or whole-trailer labels, found both for trailer {abbreviated_repr(mixed[0])}"
         )
     if "group" in labels:
         groups = labels.groupby("trailer")["group"].nunique()
         if (groups > 1).any():
-            raise InputError(f"{path}: expected one group for each trailer, found several for {shown(groups.idxmax())}")
+            raise InputError(
+                f"{path}: expected one group for each trailer, found several for {abbreviated_repr(groups.idxmax())}"
+            )

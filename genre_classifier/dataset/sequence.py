@@ -14,7 +14,7 @@ from genre_classifier.dataset.augmentation import Change, draw_change, possible_
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.network.layers import MAP_PADDING, PADDING
 from preprocessing.base.errors import InputError
-from preprocessing.processes.machine import let_go
+from preprocessing.processes.machine import release_pages
 
 
 class BatchFrames:
@@ -52,7 +52,7 @@ class BatchFrames:
             kept = change.kept[places.start : places.stop]
             row[: len(kept)] = change.apply(clip[kept.start : kept.stop : kept.step])
             row[len(kept) :] = self._padding if len(kept) < len(row) else 0
-            let_go(clip)
+            release_pages(clip)
         return frames
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

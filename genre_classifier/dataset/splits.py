@@ -14,7 +14,7 @@ import pandas as pd
 
 from genre_classifier.dataset.trailer_labels import own_group
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import shown, write_atomically
+from preprocessing.base.files import abbreviated_repr, write_atomically
 from preprocessing.base.tables import read_numbers, read_table
 
 if TYPE_CHECKING:
@@ -153,7 +153,9 @@ def read_splits(path: Path) -> pd.DataFrame:
     table["trailer_id"] = read_numbers(path, table, "trailer_id", whole=True, least=0)
     for row, split in enumerate(table["split"], start=2):
         if split not in SPLIT_NAMES:
-            raise InputError(f"{path}, row {row}: expected a split of {', '.join(SPLIT_NAMES)}, found {shown(split)}")
+            raise InputError(
+                f"{path}, row {row}: expected a split of {', '.join(SPLIT_NAMES)}, found {abbreviated_repr(split)}"
+            )
     for name in ("source", "group"):
         if name in table:
             table[name] = table[name].replace("", None)
@@ -189,7 +191,7 @@ def apply_splits(trailers: Sequence[Trailer], table: pd.DataFrame, where: str) -
         if partly := next((trailer for trailer in sorted_trailers[split] if not trailer.labelled.all()), None):
             raise InputError(
                 f"{where}: expected trailers with labels for all of their frames in the split {split}, found "
-                f"{shown(partly.source)}, which is not checked: check it to its end, or let it train"
+                f"{abbreviated_repr(partly.source)}, which is not checked: check it to its end, or let it train"
             )
     if not sorted_trailers["train"]:
         raise InputError(f"{where}: expected at least one labelled trailer in the split train, found none")

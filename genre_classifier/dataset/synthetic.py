@@ -109,7 +109,7 @@ def _rest(rng: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
     return _fold(_start(rng) + 0.015 * _direction(rng, _SHAPES) * seconds[:, None, None])
 
 
-class Look(NamedTuple):
+class GenreAppearance(NamedTuple):
     """What a genre looks like: its colours, uint8 (1 + shapes, RGB) as float32, and how its shapes move."""
 
     palette: np.ndarray
@@ -121,24 +121,24 @@ _LOOKS = dict(
     zip(
         GENRES,
         (
-            Look(_BRIGHT, _wander),
-            Look(_WARM, _race),
-            Look(_DARK, _freeze_and_jolt),
-            Look(_DARK, _creep),
-            Look(_BRIGHT, _hop),
-            Look(_WARM, _rest),
+            GenreAppearance(_BRIGHT, _wander),
+            GenreAppearance(_WARM, _race),
+            GenreAppearance(_DARK, _freeze_and_jolt),
+            GenreAppearance(_DARK, _creep),
+            GenreAppearance(_BRIGHT, _hop),
+            GenreAppearance(_WARM, _rest),
         ),
         strict=True,
     )
 )
 
 
-def looks_of(genres: Sequence[str]) -> dict[str, Look]:
+def looks_of(genres: Sequence[str]) -> dict[str, GenreAppearance]:
     """Return what each genre looks like; it depends on the genres before it, so that no two look alike."""
     movements = [look.movement for look in _LOOKS.values()]
     others = [genre for genre in genres if genre not in _LOOKS]
     made = {
-        genre: Look(_palette(number // len(movements)), movements[number % len(movements)])
+        genre: GenreAppearance(_palette(number // len(movements)), movements[number % len(movements)])
         for number, genre in enumerate(others)
     }
     return {genre: _LOOKS.get(genre) or made[genre] for genre in genres}
@@ -152,7 +152,7 @@ def _palette(number: int) -> np.ndarray:
     return cv2.cvtColor(colours.astype(np.uint8), cv2.COLOR_HSV2RGB)[0].astype(np.float32)
 
 
-def _exposure(rng: np.random.Generator, look: Look, seconds: np.ndarray) -> np.ndarray:
+def _exposure(rng: np.random.Generator, look: GenreAppearance, seconds: np.ndarray) -> np.ndarray:
     """Brightness factor of each frame; flashes and still shots share one range, so that brightness tells nothing."""
     if look.movement is _rest:
         return np.full(len(seconds), rng.choice([rng.uniform(0.85, 1.15), _FLASH], p=[0.7, 0.3]))
@@ -164,7 +164,9 @@ def _exposure(rng: np.random.Generator, look: Look, seconds: np.ndarray) -> np.n
     return exposure
 
 
-def draw_scene(rng: np.random.Generator, look: Look, seconds: np.ndarray, rows: int, cols: int) -> Iterator[np.ndarray]:
+def draw_scene(
+    rng: np.random.Generator, look: GenreAppearance, seconds: np.ndarray, rows: int, cols: int
+) -> Iterator[np.ndarray]:
     """Yield the frames of one genre's scene, uint8 (rows, cols, 3) RGB."""
     palette = look.palette
     colours = palette[1 + rng.integers(0, len(palette) - 1, size=_SHAPES)]

@@ -12,7 +12,7 @@ import pandas as pd
 
 from genre_classifier.genres import GENRES, OTHER, listed
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import shown
+from preprocessing.base.files import abbreviated_repr
 
 logger = logging.getLogger(__name__)
 
@@ -88,8 +88,8 @@ def labels_for_trailers(
     if unknown and not skip_unknown:
         example = next(iter(by_source), "none")
         raise InputError(
-            f"labels name the trailer {shown(unknown[0])} (and {len(unknown) - 1} more) that the manifest of the clips "
-            f"does not know; expected a source such as {example!r} or an id; correct it, or skip such rows "
+            f"labels name the trailer {abbreviated_repr(unknown[0])} (and {len(unknown) - 1} more) that the manifest of "
+            f"the clips does not know; expected a source such as {example!r} or an id; correct it, or skip such rows "
             "(--skip-unknown)"
         )
     joined: dict[int, pd.DataFrame] = {}
@@ -98,7 +98,7 @@ def labels_for_trailers(
         if trailer_id is None:
             continue
         if trailer_id in joined:
-            twice = f"as {shown(joined[trailer_id]['trailer'].iloc[0])} and as {shown(name)}"
+            twice = f"as {abbreviated_repr(joined[trailer_id]['trailer'].iloc[0])} and as {abbreviated_repr(name)}"
             raise InputError(f"labels name the trailer {trailer_id} twice, {twice}; give its labels under one name")
         joined[trailer_id] = rows
     if not joined:
@@ -147,7 +147,9 @@ def frame_targets(trailer_labels: pd.DataFrame, times: np.ndarray, genres: Seque
     """
     genres = list(genres)
     if unknown := sorted(set(trailer_labels["genre"]) - set(genres)):
-        raise InputError(f"labels: expected the genres {listed(genres)}, found {shown(unknown[0])}; see --genres")
+        raise InputError(
+            f"labels: expected the genres {listed(genres)}, found {abbreviated_repr(unknown[0])}; see --genres"
+        )
     targets = np.zeros((len(times), len(genres)), dtype=np.float32)
     columns = trailer_labels["genre"].map(genres.index).to_numpy(dtype=np.intp)
     if is_weak(trailer_labels):

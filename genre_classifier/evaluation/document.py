@@ -17,7 +17,7 @@ from genre_classifier.evaluation.comparison import Comparison, verdict
 from genre_classifier.evaluation.evaluate import Evaluation
 from genre_classifier.metrics.calibration import Reliability
 
-SCHEMA = 1
+METRICS_SCHEMA = 1
 NOT_DEFINED = "not defined"
 
 
@@ -91,7 +91,7 @@ def metrics_document(evaluation: Evaluation, about: About, comparison: Compariso
     data = evaluation.data
     verdicts = baseline_verdicts(evaluation)
     document = {
-        "schema": SCHEMA,
+        "schema": METRICS_SCHEMA,
         "evaluated": {
             "run": about.run,
             "split": about.split,

@@ -38,7 +38,7 @@ MODEL_COLOUR = "#0072B2"
 HATCHES = ("", "\\\\\\\\", "....", "----")
 # Wider pictures keep their size and are moved in their box.
 PAGE_INCHES = 7.2
-FEW_GENRES = 10  # that a matrix has room for with words in its cells
+MATRIX_GENRES = 10  # that a matrix has room for with words in its cells
 # The share of fewer frames jumps about and says nothing.
 LEAST_BIN_FRAMES = 10
 _CURVE_POINTS = 200
@@ -190,7 +190,7 @@ def genre_dots(axes: Axes, model: Mapping[str, Estimate], baselines: Mapping[str
 
 def co_occurrence(axes: Axes, shares: np.ndarray, genres: Sequence[str]) -> None:
     """Draw rows of true genres against columns of predicted ones (the last: nothing), each cell with its share."""
-    many = len(genres) > FEW_GENRES
+    many = len(genres) > MATRIX_GENRES
     axes.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), share in np.ndenumerate(shares):
         text = "n/d" if np.isnan(share) else f"{100 * share:.0f}" if many else f"{share:.0%}"
@@ -215,7 +215,7 @@ def co_occurrence(axes: Axes, shares: np.ndarray, genres: Sequence[str]) -> None
 
 def _crowded(genres: Sequence[str]) -> bool:
     """Return whether names do not fit beside each other under the columns of the co-occurrences."""
-    return len(genres) > FEW_GENRES or max(map(len, genres)) > 60 // (len(genres) + 1)
+    return len(genres) > MATRIX_GENRES or max(map(len, genres)) > 60 // (len(genres) + 1)
 
 
 def cut_distance(axes: Axes, rows: Sequence[Mapping[str, float]]) -> None:

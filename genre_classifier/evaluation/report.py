@@ -50,7 +50,7 @@ _WHOLE_TRAILER_COLUMNS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Thumbnail:
+class SegmentPicture:
     """A picture of a worst segment.
 
     Attributes
@@ -76,7 +76,7 @@ def write_report(
     about: About,
     *,
     comparison: Comparison | None = None,
-    thumbnails: Mapping[WorstSegment, Thumbnail] | None = None,
+    thumbnails: Mapping[WorstSegment, SegmentPicture] | None = None,
     viewers: Mapping[str, str] | None = None,
 ) -> Path:
     """Write every file of the report folder.
@@ -119,7 +119,7 @@ def report_html(
     plots: Mapping[str, str],
     *,
     comparison: Comparison | None,
-    thumbnails: Mapping[WorstSegment, Thumbnail],
+    thumbnails: Mapping[WorstSegment, SegmentPicture],
     viewers: Mapping[str, str],
 ) -> str:
     """Return the page."""

@@ -25,9 +25,9 @@ from genre_classifier.genres import check_genres
 from genre_classifier.metrics.calibration import no_calibration
 from genre_classifier.tagging.scores import read_scores, write_scores
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import make_folder, read_document, shown, write_atomically
+from preprocessing.base.files import abbreviated_repr, make_folder, read_document, write_atomically
 
-SCHEMA = 1
+SCORES_SCHEMA = 1
 SCORES_FILE = "evaluation.json"
 FOLDER = "scores"  # inside a report folder
 
@@ -139,13 +139,13 @@ def write_score_folder(path: Path, folder: ScoreFolder) -> None:
         make_folder(path / name)
         for trailer in folder.trailers:
             write_scores(path / name / score_file(trailer.trailer_id), tables[trailer.source])
-    write_index(path, folder)
+    write_score_index(path, folder)
 
 
-def write_index(path: Path, folder: ScoreFolder) -> None:
+def write_score_index(path: Path, folder: ScoreFolder) -> None:
     """Write `evaluation.json` alone: for new thresholds beside scores that are still good."""
     index = {
-        "schema": SCHEMA,
+        "schema": SCORES_SCHEMA,
         "run": folder.run,
         "split": folder.split,
         "clips": folder.clips,
@@ -223,7 +223,7 @@ def _read_tables(files: Mapping[str, Path], genres: Sequence[str] | None = None)
 
 def _check(path: Path, right: bool, name: str, value: Any, expected: str) -> None:
     if not right:
-        raise InputError(f"{path}: expected {expected} as {name}, found {shown(value)}")
+        raise InputError(f"{path}: expected {expected} as {name}, found {abbreviated_repr(value)}")
 
 
 def _is_number(value: Any, *, whole: bool = False, least: float = 0.0, most: float = math.inf) -> bool:
@@ -294,7 +294,7 @@ def read_fingerprint(path: Path) -> str | None:
 
 
 def _read_index(path: Path) -> dict[str, Any]:
-    return read_document(path, SCHEMA, "the index of a scores folder (JSON)", "score again with this version")
+    return read_document(path, SCORES_SCHEMA, "the index of a scores folder (JSON)", "score again with this version")
 
 
 def _read_bare_tables(path: Path) -> ScoreFolder:

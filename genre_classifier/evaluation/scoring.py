@@ -19,14 +19,14 @@ from genre_classifier.dataset.splits import SPLIT_NAMES, read_splits
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.evaluation import baselines
 from genre_classifier.evaluation.clip_scores import score_clips
+from genre_classifier.evaluation.partial_scores import ScoringUnderWay
 from genre_classifier.evaluation.score_folder import (
     ScoredTrailer,
     ScoreFolder,
     read_fingerprint,
     read_score_folder,
-    write_index,
+    write_score_index,
 )
-from genre_classifier.evaluation.under_way import ScoringUnderWay
 from genre_classifier.run_folder.layout import MODEL, SPLITS
 from genre_classifier.run_folder.run import Run
 from genre_classifier.tagging.scores import scores_table, write_scores
@@ -124,7 +124,7 @@ def score_run(
                 dataclasses.replace(trailer, duration=durations.get(trailer.source)) for trailer in kept.trailers
             ),
         )
-        write_index(out, kept)
+        write_score_index(out, kept)
         return kept
     if run.encoder is not None:
         encoded = encode_trailers(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import shown
+from preprocessing.base.files import abbreviated_repr
 
 AUTO = "auto"  # start timecode: what the video's file says
 BASE_URL = "http://localhost:8000"
@@ -20,4 +20,4 @@ def require_known(names: Iterable[str], known: Collection[str], option: str) -> 
     """Refuse formats that an option names and nobody knows (InputError)."""
     for name in names:
         if name not in known:
-            raise InputError(f"{option}: expected one or more of {', '.join(known)}, found {shown(name)}")
+            raise InputError(f"{option}: expected one or more of {', '.join(known)}, found {abbreviated_repr(name)}")

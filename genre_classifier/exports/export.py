@@ -26,7 +26,7 @@ class Place(NamedTuple):
     base_url: str
 
 
-class Format(NamedTuple):
+class TagsFormat(NamedTuple):
     """A format: what makes its files of a video, the libraries that it needs, whether its times begin at a timecode."""
 
     files: Callable[[TaggedVideo, Place], Files]
@@ -45,15 +45,15 @@ def _chapters(video: TaggedVideo, place: Place) -> Iterator[tuple[str, str]]:
     yield "chapters.vtt", chapters.webvtt_chapters(video)
 
 
-FORMATS = {
-    "eaf": Format(lambda video, place: [("eaf", elan.eaf(video, place.out))], elan.library),
-    "otio": Format(lambda video, place: [("otio", editing.otio_json(video))], timecode.editing_library, timed=True),
-    "edl": Format(_edl, editing.list_library, timed=True),
-    "iiif": Format(
+TAGS_FORMATS = {
+    "eaf": TagsFormat(lambda video, place: [("eaf", elan.eaf(video, place.out))], elan.library),
+    "otio": TagsFormat(lambda video, place: [("otio", editing.otio_json(video))], timecode.editing_library, timed=True),
+    "edl": TagsFormat(_edl, editing.list_library, timed=True),
+    "iiif": TagsFormat(
         lambda video, place: [(iiif.ENDING, iiif.manifest(video, place.out, base=place.base_url))], iiif.library
     ),
-    "mmif": Format(lambda video, place: [("mmif", mmif.time_frames(video))], mmif.library),
-    "chapters": Format(_chapters, lambda: None),
+    "mmif": TagsFormat(lambda video, place: [("mmif", mmif.time_frames(video))], mmif.library),
+    "chapters": TagsFormat(_chapters, lambda: None),
 }
 
 
@@ -79,10 +79,10 @@ def read_formats(text: str, *, option: str, start_timecode: str = AUTO) -> tuple
 
 
 def _require(names: Sequence[str], start_timecode: str, option: str) -> None:
-    require_known(names, FORMATS, option)
+    require_known(names, TAGS_FORMATS, option)
     for name in names:
-        FORMATS[name].require()
-        if FORMATS[name].timed and start_timecode == AUTO:
+        TAGS_FORMATS[name].require()
+        if TAGS_FORMATS[name].timed and start_timecode == AUTO:
             timecode.media_library()
 
 
@@ -135,7 +135,7 @@ def export_tags(
     _require(formats, start_timecode, "formats")
     make_folder(out)
     place = Place(out, base_url)
-    timed = any(FORMATS[name].timed for name in formats)
+    timed = any(TAGS_FORMATS[name].timed for name in formats)
     written, left_out = 0, []
     for folder in folders:
         try:
@@ -148,7 +148,7 @@ def export_tags(
             video = dataclasses.replace(video, start_timecode=start)
         for name in formats:
             try:
-                files = list(FORMATS[name].files(video, place))
+                files = list(TAGS_FORMATS[name].files(video, place))
             except InputError as error:
                 left_out.append(f"{error}")
                 continue

@@ -34,7 +34,7 @@ from genre_classifier.run_folder.checkpoints import load_checkpoint, save_checkp
 from genre_classifier.run_folder.layout import CONFIG, HISTORY, MODEL
 from genre_classifier.run_folder.model_file import read_model, save_model
 from preprocessing.base.errors import InputError, WorkError
-from preprocessing.base.files import make_folder, read_json, shown, write_atomically
+from preprocessing.base.files import abbreviated_repr, make_folder, read_json, write_atomically
 from preprocessing.processes.machine import available_bytes
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def read_config(folder: Path) -> SquaresConfig:
     path, expected = folder / CONFIG, "the options of a moving-squares run (a JSON object)"
     fields = read_json(path, expected)
     if not isinstance(fields, dict):
-        raise InputError(f"{path}: expected {expected}, found {shown(fields)}")
+        raise InputError(f"{path}: expected {expected}, found {abbreviated_repr(fields)}")
     try:
         return SquaresConfig.from_dict(fields)
     except (InputError, TypeError) as error:

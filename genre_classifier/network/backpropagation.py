@@ -12,7 +12,7 @@ from typing import Any
 
 from genre_classifier.network import convlstm
 from genre_classifier.network.backend import TENSORFLOW, Tensor, frames_first, fused
-from genre_classifier.network.convlstm import WHOLE, Cell, Moments, Pool, State, gates, join, measure
+from genre_classifier.network.convlstm import WHOLE, Cell, ChannelSums, PoolWindows, State, gates, join, measure
 
 if TENSORFLOW:
     import tensorflow as tf
@@ -24,10 +24,10 @@ def run(
     state: State,
     real: Tensor,
     *,
-    pool: Pool = WHOLE,
+    pool: PoolWindows = WHOLE,
     signs: Tensor = 1.0,
     input_gradient: bool = True,
-) -> tuple[Tensor, State, Moments]:
+) -> tuple[Tensor, State, ChannelSums]:
     """Run as `genre_classifier.network.convlstm.run_and_pool` does, keeping what the backward pass needs.
 
     Parameters
@@ -72,7 +72,7 @@ def run(
         return (frames_first(loop.outputs), h, c, *moments), gradient
 
     outputs, h, c, *moments = differentiable(frames, *state, cell.kernel, cell.bias, real, signs)
-    return outputs, (h, c), Moments(*moments)
+    return outputs, (h, c), ChannelSums(*moments)
 
 
 class _Loop:
@@ -87,13 +87,13 @@ class _Loop:
         state: State,
         real: Tensor,
         signs: Tensor,
-        pool: Pool,
+        pool: PoolWindows,
     ) -> None:
         self.cell, self.kernel, self.bias, self.state, self.signs, self.pool = cell, kernel, bias, state, signs, pool
         self.frames, self.real = frames_first(frames), frames_first(real)
         self.count = tf.shape(self.frames)[0]
 
-    def forward(self) -> tuple[State, Moments]:
+    def forward(self) -> tuple[State, ChannelSums]:
         """Return the last state and the moments."""
         batch, rows, cols, filters = self.state[0].shape
         pooled = (batch, self.pool.windows(rows), self.pool.windows(cols), filters)
@@ -106,14 +106,14 @@ class _Loop:
         )
         update, pool = convlstm.gates_and_state(self.cell.recurrent_activation), _pool(self.pool)
 
-        def body(index: Tensor, h: Tensor, c: Tensor, moments: Moments, stores: Any) -> Any:
+        def body(index: Tensor, h: Tensor, c: Tensor, moments: ChannelSums, stores: Any) -> Any:
             z = tf.nn.conv2d(join(self.frames[index], h, self.cell.dtype), self.kernel, 1, "SAME")
             h, c = update(z, self.bias, c)
             moments = moments + measure(h, self.real[index])
             values = (*pool(h, self.signs), h, c, z)
             return index + 1, h, c, moments, tuple(s.write(index, v) for s, v in zip(stores, values, strict=True))
 
-        start = (0, *self.state, Moments(tf.zeros(()), tf.zeros(filters), tf.zeros(filters)), stores)
+        start = (0, *self.state, ChannelSums(tf.zeros(()), tf.zeros(filters), tf.zeros(filters)), stores)
         _, h, c, moments, (outputs, *self.kept) = tf.while_loop(
             lambda index, *_: index < self.count, body, start, parallel_iterations=1
         )
@@ -169,11 +169,11 @@ class _Loop:
 
 
 @functools.cache
-def _pool(pool: Pool) -> Callable[..., Tensor]:
+def _pool(pool: PoolWindows) -> Callable[..., Tensor]:
     """Return the pooled maps, and where in its window each maximum came from."""
 
     def pooled(h: Tensor, signs: Tensor) -> tuple[Tensor, Tensor]:
-        corners = convlstm.corners(h * signs, pool)
+        corners = convlstm.window_taps(h * signs, pool)
         best, place = corners[0], tf.zeros_like(corners[0], "uint8")
         for number, corner in enumerate(corners[1:], start=1):
             better = corner > best  # of equal ones the first, as everywhere
@@ -184,7 +184,7 @@ def _pool(pool: Pool) -> Callable[..., Tensor]:
 
 
 @functools.cache
-def _unpool(pool: Pool) -> Callable[..., Tensor]:
+def _unpool(pool: PoolWindows) -> Callable[..., Tensor]:
     """Return the gradient of `_pool` with respect to h."""
 
     def unpooled(d_pooled: Tensor, place: Tensor, h: Tensor, signs: Tensor) -> Tensor:

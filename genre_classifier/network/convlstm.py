@@ -21,7 +21,7 @@ from genre_classifier.network.backend import Tensor, fused, scan
 from genre_classifier.network.memory import pooled_size
 
 
-class Moments(NamedTuple):
+class ChannelSums(NamedTuple):
     """Sums over the real frames' pixels of a layer's outputs: what the statistics of a normalisation are made of.
 
     Attributes
@@ -36,9 +36,9 @@ class Moments(NamedTuple):
     total: Tensor
     squares: Tensor
 
-    def __add__(self, other: Any) -> Moments:
+    def __add__(self, other: Any) -> ChannelSums:
         """Return the moments of two sets of pixels together."""
-        return Moments(*(one + another for one, another in zip(self, other, strict=True)))
+        return ChannelSums(*(one + another for one, another in zip(self, other, strict=True)))
 
 
 class Cell(NamedTuple):
@@ -59,7 +59,7 @@ class Cell(NamedTuple):
     dtype: str = "float32"
 
 
-class Pool(NamedTuple):
+class PoolWindows(NamedTuple):
     """Max pooling over space, in windows side by side.
 
     Attributes
@@ -85,7 +85,7 @@ class Pool(NamedTuple):
         return before, over - before
 
 
-WHOLE = Pool(1)  # every pixel is a window of its own
+WHOLE = PoolWindows(1)  # every pixel is a window of its own
 State = tuple[Tensor, Tensor]  # h and c, each (batch, rows, cols, filters)
 
 
@@ -114,8 +114,8 @@ def run(cell: Cell, frames: Tensor, state: State) -> tuple[Tensor, State]:
 
 
 def run_and_pool(
-    cell: Cell, frames: Tensor, state: State, real: Tensor, *, pool: Pool = WHOLE, signs: Tensor = 1.0
-) -> tuple[Tensor, State, Moments]:
+    cell: Cell, frames: Tensor, state: State, real: Tensor, *, pool: PoolWindows = WHOLE, signs: Tensor = 1.0
+) -> tuple[Tensor, State, ChannelSums]:
     """Run, measure h and pool it.
 
     Parameters
@@ -146,12 +146,12 @@ def run_and_pool(
     batch, rows, cols, filters = state[0].shape
     shape = (batch, pool.windows(rows), pool.windows(cols), filters)
     zeros = ops.zeros((filters,))
-    start = (tuple(state), Moments(ops.zeros(()), zeros, zeros))
+    start = (tuple(state), ChannelSums(ops.zeros(()), zeros, zeros))
     (outputs,), (state, moments) = scan(one, start, (frames, real), [(shape, "float32")])
     return outputs, state, moments
 
 
-def corners(frames: Tensor, pool: Pool) -> list[Tensor]:
+def window_taps(frames: Tensor, pool: PoolWindows) -> list[Tensor]:
     """Cut `(n, rows, cols, channels)` into the windows' first pixels, second pixels, ..., row by row."""
     _, rows, cols, _ = frames.shape
     margins = [pool.margins(rows), pool.margins(cols)]
@@ -163,7 +163,7 @@ def corners(frames: Tensor, pool: Pool) -> list[Tensor]:
     return [frames[:, i:rows:size, j:cols:size] for i in range(size) for j in range(size)]
 
 
-def measure(frames: Tensor, real: Tensor) -> Moments:
+def measure(frames: Tensor, real: Tensor) -> ChannelSums:
     """Add up `(n, rows, cols, channels)`; `real` `(n,)` is 1 for a real frame and 0 for a padded one."""
     _, rows, cols, channels = frames.shape
     flat = ops.reshape(frames, (-1, rows * cols, channels))
@@ -171,10 +171,10 @@ def measure(frames: Tensor, real: Tensor) -> Moments:
     total = ops.matmul(ops.ones((1, rows * cols)), flat)[:, 0]
     squares = ops.diagonal(ops.matmul(ops.swapaxes(flat, 1, 2), flat), axis1=1, axis2=2)
     total, squares = (ops.sum(real[:, None] * sums, axis=0) for sums in (total, squares))
-    return Moments(ops.sum(real) * (rows * cols), total, squares)
+    return ChannelSums(ops.sum(real) * (rows * cols), total, squares)
 
 
-def max_pool(frames: Tensor, pool: Pool) -> Tensor:
+def max_pool(frames: Tensor, pool: PoolWindows) -> Tensor:
     """Pool `(n, rows, cols, channels)`."""
     if pool.size == 1:
         return frames

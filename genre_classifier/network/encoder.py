@@ -24,7 +24,7 @@ from genre_classifier.network.image_networks import application_network, read_im
 from genre_classifier.network.layers import PACKAGE
 from genre_classifier.network.memory import BASE_BYTES, FLOAT
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import atomic_path, shown
+from preprocessing.base.files import abbreviated_repr, atomic_path
 from preprocessing.processes.machine import available_bytes
 
 BATCH = 8  # frames; always so many at once, so that a frame's maps do not depend on how a video is cut
@@ -288,7 +288,9 @@ def _maps_of(network: keras.Model, name: str, layer: str | None) -> Tensor:
         maps = network.outputs[0] if layer is None else network.get_layer(layer).output
     except ValueError as error:
         names = ", ".join(one.name for one in network.layers[-8:])
-        raise InputError(f"{name}: expected a layer of it, found {shown(layer)}; its last are {names}") from error
+        raise InputError(
+            f"{name}: expected a layer of it, found {abbreviated_repr(layer)}; its last are {names}"
+        ) from error
     if layer is None and len(network.outputs) != 1:
         raise InputError(f"{name}: expected one output, found {len(network.outputs)}; name a layer (encoder_layer)")
     if len(maps.shape) != 4 or None in maps.shape[1:]:

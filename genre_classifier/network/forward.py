@@ -15,7 +15,7 @@ from keras import ops
 
 from genre_classifier.network import backpropagation, convlstm
 from genre_classifier.network.backend import Tensor, fused, scan
-from genre_classifier.network.convlstm import Cell, Moments, Pool
+from genre_classifier.network.convlstm import Cell, ChannelSums, PoolWindows
 from genre_classifier.network.layers import Frames
 from genre_classifier.network.map_frames import MapReduction, join_maps
 
@@ -29,7 +29,7 @@ class StageWeights(NamedTuple):
     moving_mean: Tensor
     moving_variance: Tensor
     epsilon: float
-    pool: Pool
+    pool: PoolWindows
 
 
 class Weights(NamedTuple):
@@ -50,7 +50,7 @@ class Weights(NamedTuple):
     prepare: Frames | MapReduction
     stages: Sequence[StageWeights]
     branches: Cell
-    branch_pool: Pool
+    branch_pool: PoolWindows
     heads: Sequence[Callable[[Tensor], Tensor]]
 
 
@@ -59,7 +59,7 @@ States = tuple[Any, ...]  # of the preparation, of each shared stage, of the bra
 
 def step_through(
     weights: Weights, pixels: Tensor, states: States, *, measure: bool = False
-) -> tuple[Tensor, States, tuple[Moments, ...]]:
+) -> tuple[Tensor, States, tuple[ChannelSums, ...]]:
     """Score a chunk, frame by frame, with the moving statistics of the normalisation.
 
     Parameters
@@ -115,8 +115,8 @@ def run_layers(
     *,
     batch_statistics: bool,
     keep: bool = True,
-    joined: Callable[[Moments], Moments] | None = None,
-) -> tuple[Tensor, States, tuple[Moments, ...]]:
+    joined: Callable[[ChannelSums], ChannelSums] | None = None,
+) -> tuple[Tensor, States, tuple[ChannelSums, ...]]:
     """Score a chunk, layer by layer.
 
     Parameters
@@ -196,7 +196,7 @@ def fuse_cells(cells: Sequence[Cell]) -> Cell:
     return first._replace(kernel=wide, bias=bias)
 
 
-def statistics(moments: Moments) -> tuple[Tensor, Tensor]:
+def statistics(moments: ChannelSums) -> tuple[Tensor, Tensor]:
     """Return mean and (biased) variance, as BatchNormalization defines them; zeros when there is no pixel."""
     count = ops.maximum(moments.count, 1.0)
     mean = moments.total / count
@@ -214,15 +214,15 @@ def _real(prepare: Frames | MapReduction, pixels: Tensor) -> Tensor:
     return ops.ones_like(pixels[:, :, 0, 0, 0], dtype="float32") if mask is None else ops.cast(mask, "float32")
 
 
-def _no_moments(stage: StageWeights) -> Moments:
+def _no_moments(stage: StageWeights) -> ChannelSums:
     zeros = ops.zeros_like(stage.moving_mean)
-    return Moments(ops.zeros((), "float32"), zeros, zeros)
+    return ChannelSums(ops.zeros((), "float32"), zeros, zeros)
 
 
 @functools.cache
-def _pool_and_join(pool: Pool, dtype: str) -> Callable[..., Tensor]:
+def _pool_and_join(pool: PoolWindows, dtype: str) -> Callable[..., Tensor]:
     def apply(frames: Tensor, scale: Tensor, shift: Tensor, h: Tensor, *beside: Tensor) -> Tensor:
-        pooled = functools.reduce(ops.maximum, convlstm.corners(frames * scale + shift, pool))
+        pooled = functools.reduce(ops.maximum, convlstm.window_taps(frames * scale + shift, pool))
         if beside:
             pooled = join_maps(pooled, *beside)
         return convlstm.join(pooled, h, dtype)

@@ -15,7 +15,7 @@ import numpy as np
 
 from genre_classifier.network.keras_file import load_network
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import shown
+from preprocessing.base.files import abbreviated_repr
 
 
 def read_image_network(path: Path) -> keras.Model:
@@ -51,7 +51,8 @@ def application_network(name: str) -> tuple[keras.Model, str]:
     known = sorted(word for word in dir(keras.applications) if word[0].isupper())
     if not (callable(build) and name in known):
         raise InputError(
-            f"encoder {shown(name)}: expected a .keras file, or a name of keras.applications ({', '.join(known)})"
+            f"encoder {abbreviated_repr(name)}: expected a .keras file, or a name of keras.applications "
+            f"({', '.join(known)})"
         )
     try:
         network = build(include_top=False, weights="imagenet", input_shape=_usual_size(build))
@@ -60,8 +61,8 @@ def application_network(name: str) -> tuple[keras.Model, str]:
         home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))  # where keras.utils.get_file keeps files
         file = url.rstrip(":.,").rsplit("/", 1)[-1] or "its weights"
         raise InputError(
-            f"encoder {name}: its weights could not be had from {url.rstrip(':.,') or shown(str(error))}; put {file} "
-            f"into {home / 'models'}, or name a .keras file"
+            f"encoder {name}: its weights could not be had from "
+            f"{url.rstrip(':.,') or abbreviated_repr(str(error))}; put {file} into {home / 'models'}, or name a .keras file"
         ) from error
     return network, _mode_of(build)
 

@@ -232,7 +232,7 @@ class FramePooling(keras.layers.Layer):
 
     def __init__(self, pool: int, padding: str = "valid", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.windows = convlstm.Pool(pool, padding)
+        self.windows = convlstm.PoolWindows(pool, padding)
 
     def call(self, frames: Tensor) -> Tensor:
         """Pool."""

@@ -29,11 +29,11 @@ from genre_classifier.config import Bptt, ModelConfig, Precision
 from genre_classifier.genres import GENRES
 from genre_classifier.network import forward
 from genre_classifier.network.backend import TENSORFLOW, Tensor, program, require_precision
+from genre_classifier.network.jax_chunks import run_in_chunks
 from genre_classifier.network.layers import PACKAGE, ConvLSTM2D, FrameFeatures, FrameNormalization, FramePooling, Frames
 from genre_classifier.network.losses import TrailerLoss
 from genre_classifier.network.map_frames import JoinMaps, MapFrames
 from genre_classifier.network.peers import Peers
-from genre_classifier.network.scanned_step import run_in_chunks
 from genre_classifier.network.training_step import TrainingStep, measure_loss, move_statistics, split_scores
 from preprocessing.base.errors import InputError
 

@@ -17,7 +17,7 @@ import keras
 from keras import ops
 
 from genre_classifier.network.backend import Tensor, program
-from genre_classifier.network.convlstm import Moments
+from genre_classifier.network.convlstm import ChannelSums
 from preprocessing.base.errors import InputError, WorkError
 
 
@@ -41,9 +41,9 @@ class Peers:
         """Return the sums over all processes, inside a `program`; differentiable."""
         return list(tensors)
 
-    def summed_moments(self, moments: Moments) -> Moments:
+    def summed_moments(self, moments: ChannelSums) -> ChannelSums:
         """Return moments of the pixels of all processes, inside a `program`."""
-        return Moments(*self.summed(moments))
+        return ChannelSums(*self.summed(moments))
 
     def share_of(self, real: Tensor) -> Tensor:
         """Return which share of the batch's trailers is in these rows, inside a `program`.

@@ -7,7 +7,7 @@ import numpy as np
 from genre_classifier.config import SCORING_CHUNK, Precision
 from genre_classifier.network.encoder import Encoder
 from genre_classifier.network.model import GenreModel
-from preprocessing.processes.machine import let_go
+from preprocessing.processes.machine import release_pages
 
 
 class ScoreStream:
@@ -84,5 +84,5 @@ def score_clip(
     parts = [np.zeros((0, len(model.output_names)), np.float32)]
     for start in range(0, len(clip), chunk):
         parts.append(stream.feed(clip[start : start + chunk]))
-        let_go(clip)
+        release_pages(clip)
     return np.concatenate(parts)

@@ -20,11 +20,11 @@ from keras import ops
 from genre_classifier.config import Bptt
 from genre_classifier.network import forward
 from genre_classifier.network.backend import TENSORFLOW, Tensor, program
-from genre_classifier.network.convlstm import Moments
+from genre_classifier.network.convlstm import ChannelSums
 from genre_classifier.network.layers import FrameNormalization
 from genre_classifier.network.memory import GROUP
 from genre_classifier.network.peers import Peers
-from preprocessing.processes.machine import let_go
+from preprocessing.processes.machine import release_pages
 
 if TENSORFLOW:
     import tensorflow as tf
@@ -99,7 +99,7 @@ class TrainingStep:
         model.reset_metrics()
         self._ready = True
 
-    def _whole_gradients(self, x: Tensor, y: Any, weights: Any) -> tuple[Logs, list[Tensor], tuple[Moments, ...]]:
+    def _whole_gradients(self, x: Tensor, y: Any, weights: Any) -> tuple[Logs, list[Tensor], tuple[ChannelSums, ...]]:
         with tf.GradientTape() as tape:
             scores, _, moments = forward.run_layers(
                 self._weights_for_run(),
@@ -120,8 +120,8 @@ class TrainingStep:
         return loss, logs
 
     def _summed(
-        self, gradients: list[Tensor], moments: tuple[Moments, ...]
-    ) -> tuple[list[Tensor], tuple[Moments, ...]]:
+        self, gradients: list[Tensor], moments: tuple[ChannelSums, ...]
+    ) -> tuple[list[Tensor], tuple[ChannelSums, ...]]:
         """Add up what all processes have; where statistics of the batch were used, the moments are summed already."""
         if not self._truncated:
             moments = tuple(map(self._peers.summed_moments, moments))
@@ -165,7 +165,7 @@ class TrainingStep:
 
     def _forward_chunk(
         self, pixels: Tensor, states: forward.States
-    ) -> tuple[Tensor, forward.States, tuple[Moments, ...]]:
+    ) -> tuple[Tensor, forward.States, tuple[ChannelSums, ...]]:
         if self._truncated:
             return forward.run_layers(
                 self._weights_for_run(),
@@ -205,13 +205,13 @@ class TrainingStep:
         )
         return d_before, [one + other for one, other in zip(sums, gradients, strict=True)]
 
-    def _apply_gradients(self, gradients: list[Tensor], moments: tuple[Moments, ...]) -> None:
+    def _apply_gradients(self, gradients: list[Tensor], moments: tuple[ChannelSums, ...]) -> None:
         """Move the weights, and the normalisations' statistics towards those of the batch."""
         self._model.optimizer.apply(gradients, self._model.trainable_variables)
         move_statistics(self._norms, moments)
 
 
-def move_statistics(norms: Sequence[FrameNormalization], moments: Sequence[Moments]) -> None:
+def move_statistics(norms: Sequence[FrameNormalization], moments: Sequence[ChannelSums]) -> None:
     """Move the statistics of normalisations towards those of a batch."""
     for norm, measured in zip(norms, moments, strict=True):
         mean, variance = forward.statistics(measured)
@@ -220,7 +220,7 @@ def move_statistics(norms: Sequence[FrameNormalization], moments: Sequence[Momen
 
 
 def _cut(x: Tensor, start: int, chunk: int) -> Tensor:
-    let_go(x)
+    release_pages(x)
     return tf.convert_to_tensor(x[:, start : start + chunk])
 
 

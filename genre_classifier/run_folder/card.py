@@ -11,9 +11,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genre_classifier.run_folder.layout import CARD, SCHEMA
+from genre_classifier.run_folder.layout import CARD, RUN_SCHEMA
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import read_json, shown, write_atomically
+from preprocessing.base.files import abbreviated_repr, read_json, write_atomically
 
 if TYPE_CHECKING:
     from genre_classifier.dataset.trailers import Trailer
@@ -45,7 +45,7 @@ def data_digest(trailers: Sequence[Trailer]) -> str:
 def new_card(*, command: str, seed: int, data_digest: str, parts: Mapping[str, Sequence[Trailer]]) -> dict[str, Any]:
     """Return the card of a run that starts now."""
     return {
-        "schema": SCHEMA,
+        "schema": RUN_SCHEMA,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": command,
         "seed": seed,
@@ -75,5 +75,5 @@ def read_card(run: Path) -> dict[str, Any]:
     if not isinstance(card, dict) or not isinstance(card.get("data_digest"), str):
         raise InputError(f"{path}: expected the card of a run, found no data_digest in it")
     if not isinstance(card.get("seconds", 0.0), int | float):
-        raise InputError(f"{path}: expected seconds as a number, found {shown(card['seconds'])}")
+        raise InputError(f"{path}: expected seconds as a number, found {abbreviated_repr(card['seconds'])}")
     return card

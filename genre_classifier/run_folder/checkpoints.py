@@ -20,7 +20,7 @@ from genre_classifier.metrics.calibration import Calibration
 from genre_classifier.run_folder.layout import CHECKPOINTS, network_path
 from genre_classifier.run_folder.model_file import digest, read_model, save_model
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import not_written, read_json, shown, write_atomically
+from preprocessing.base.files import abbreviated_repr, not_written, read_json, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ def read_state(run: Path, epoch: int) -> State:
             kept = Kept(int(kept["epoch"]), str(kept["sha256"]), Calibration(*numbers))
         state = State(str(document["sha256"]), rows, kept)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(f"{path}: expected {expected}, found {shown(error)}") from error
+        raise InputError(f"{path}: expected {expected}, found {abbreviated_repr(error)}") from error
     if len(rows) != epoch:
         raise InputError(f"{path}: expected {expected} after {epoch} epochs, found {len(rows)} in its history")
     return state

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from genre_classifier.network.single_step import FRAME, NEXT, SCORES, SingleStep, single_step
+from genre_classifier.network.exported_step import FRAME, NEXT, SCORES, ExportedStep, exported_step
 from genre_classifier.network.streaming import score_clip
-from genre_classifier.run_folder.model_formats import FORMATS, Runner
+from genre_classifier.run_folder.model_formats import MODEL_FORMATS, Runner
 from genre_classifier.run_folder.run import Run
 from preprocessing.base.errors import InputError, WorkError
 from preprocessing.base.files import make_folder, not_written, read_document, write_atomically
 
-SCHEMA = 1
+EXPORTED_SCHEMA = 1
 DOCUMENT = "model.json"
 TOLERANCE = 1e-4  # of a score; arithmetic in another order differs by a thousandth of it
 # An encoder's maps are rounded to float16 here, which OpenVINO leaves out.
@@ -56,14 +56,16 @@ def export_model(
     WorkError
         If the network could not be converted or written, or what was written scores differently.
     """
-    chosen = {name: FORMATS[name] for name in formats}
+    chosen = {name: MODEL_FORMATS[name] for name in formats}
     for one in chosen.values():
         one.require()
-    step = single_step(run.model, encoder=run.encoder)
+    step = exported_step(run.model, encoder=run.encoder)
     frames = random_frames(_CHECKED_FRAMES, step.frame[1:])
     expected = score_clip(run.model, frames, encoder=run.encoder)
     make_folder(out, purpose="a network")
-    _require_same(out, run.sha256, [file for name, one in FORMATS.items() if name not in chosen for file in one.files])
+    _require_same(
+        out, run.sha256, [file for name, one in MODEL_FORMATS.items() if name not in chosen for file in one.files]
+    )
     tolerance = TOLERANCE if run.encoder is None else ENCODED_TOLERANCE
     differences = {}
     try:
@@ -92,10 +94,10 @@ def export_model(
     return differences
 
 
-def describe(run: Run, step: SingleStep) -> dict[str, Any]:
+def describe(run: Run, step: ExportedStep) -> dict[str, Any]:
     """Return what a program has to know to use the step: the content of `model.json`."""
     return {
-        "schema": SCHEMA,
+        "schema": EXPORTED_SCHEMA,
         "genres": list(run.genres),
         "thresholds": run.thresholds,
         "temperatures": run.temperatures,
@@ -118,7 +120,7 @@ def describe(run: Run, step: SingleStep) -> dict[str, Any]:
     }
 
 
-def run_step(run: Runner, step: SingleStep, frames: np.ndarray) -> np.ndarray:
+def run_step(run: Runner, step: ExportedStep, frames: np.ndarray) -> np.ndarray:
     """Score frames one by one, the state carried over.
 
     Parameters
@@ -165,7 +167,7 @@ def _require_same(out: Path, sha256: str, others: Sequence[str]) -> None:
     left = [name for name in others if (out / name).exists()]
     if not left or not (out / DOCUMENT).is_file():
         return
-    document = read_document(out / DOCUMENT, SCHEMA, f"a {DOCUMENT} of `export-model`", "name another folder")
+    document = read_document(out / DOCUMENT, EXPORTED_SCHEMA, f"a {DOCUMENT} of `export-model`", "name another folder")
     if document.get("model_sha256") != sha256:
         raise InputError(
             f"{out}: expected a folder for this network, found {left[0]} of another one; name another folder, or write "

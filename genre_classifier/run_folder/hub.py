@@ -25,7 +25,7 @@ from genre_classifier.run_folder.layout import (
 from genre_classifier.run_folder.run import load_run
 from preprocessing.base.errors import InputError, WorkError
 from preprocessing.base.extras import require_extra
-from preprocessing.base.files import shown
+from preprocessing.base.files import abbreviated_repr
 
 # What a run is used, judged and gone on from with; checkpoints and events are for going on with the training itself.
 FILES = (MODEL, ENCODER, CONFIG, THRESHOLDS, SPLITS, CARD, HISTORY, CURVES, MODEL_CARD)
@@ -60,7 +60,7 @@ def push_run(run: Path, repository: str, *, public: bool = False) -> str:
         If the hub cannot be reached, or does not let us.
     """
     if not _REPOSITORY.fullmatch(repository):
-        raise InputError(f"{shown(repository)}: expected a repository of the hub, OWNER/NAME")
+        raise InputError(f"{abbreviated_repr(repository)}: expected a repository of the hub, OWNER/NAME")
     load_run(run)
     hub = _library()
     paths = [run / name for name in FILES if (run / name).is_file()]
@@ -100,7 +100,7 @@ def fetch_run(address: str) -> Path:
     """
     found = _ADDRESS.fullmatch(address)
     if not found:
-        raise InputError(f"{shown(address)}: expected {HUB}OWNER/NAME or {HUB}OWNER/NAME@REVISION")
+        raise InputError(f"{abbreviated_repr(address)}: expected {HUB}OWNER/NAME or {HUB}OWNER/NAME@REVISION")
     hub = _library()
     with _one_line(address):
         return Path(hub.snapshot_download(found["repository"], revision=found["revision"], allow_patterns=list(FILES)))
@@ -144,4 +144,4 @@ def _one_line(what: str) -> Iterator[None]:
 
 def _first_line(error: Exception) -> str:
     """Return what an error says first: the library adds a paragraph to it."""
-    return shown(next(iter(str(error).strip().splitlines()), type(error).__name__))
+    return abbreviated_repr(next(iter(str(error).strip().splitlines()), type(error).__name__))

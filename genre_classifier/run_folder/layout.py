@@ -12,7 +12,7 @@ from preprocessing.base.errors import InputError, WorkError
 from preprocessing.base.files import TEMPORARY_NAME, read_document, read_text
 from preprocessing.base.locks import LOCK_NAME, locked
 
-SCHEMA = 1  # of config.json, thresholds.json and card.json
+RUN_SCHEMA = 1  # of config.json, thresholds.json and card.json
 MODEL, CONFIG, THRESHOLDS, SPLITS, CARD = "model.keras", "config.json", "thresholds.json", "splits.csv", "card.json"
 ENCODER = "encoder.keras"  # of a run with a pretrained image network
 HISTORY, CURVES = "history.csv", "curves.png"
@@ -31,7 +31,7 @@ def network_path(run: Path, epoch: int) -> Path:
 
 
 @contextmanager
-def held(run: Path) -> Iterator[None]:
+def run_lock(run: Path) -> Iterator[None]:
     """Keep other trainings out of a run folder, which is made when it is missing.
 
     A folder that was made, and that nothing was written to, goes away again.
@@ -118,7 +118,7 @@ def clean(run: Path) -> None:
 
 def _is_run(run: Path) -> bool:
     try:
-        document = read_document(run / CONFIG, SCHEMA, "the options of a run", "")
+        document = read_document(run / CONFIG, RUN_SCHEMA, "the options of a run", "")
     except InputError:
         return False
     return {"model", "training", "preprocessing"} <= set(document)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from genre_classifier.network.single_step import FRAME, SingleStep
+from genre_classifier.network.exported_step import FRAME, ExportedStep
 from preprocessing.base.extras import require_extra
 
 Arrays = Mapping[str, np.ndarray]
@@ -20,7 +20,7 @@ Runner = Callable[[Arrays], Arrays]  # inputs by name to outputs by name
 OPSET = 17  # of ONNX; what the network needs is in it, and programs of 2022 read it
 
 
-class Format(NamedTuple):
+class ModelFormat(NamedTuple):
     """One format.
 
     Attributes
@@ -36,7 +36,7 @@ class Format(NamedTuple):
     """
 
     require: Callable[[], Any]
-    write: Callable[[SingleStep, Path], None]
+    write: Callable[[ExportedStep, Path], None]
     read: Callable[[Path], Runner]
     files: tuple[str, ...]
 
@@ -44,7 +44,7 @@ class Format(NamedTuple):
 # === SavedModel ===
 
 
-def _write_savedmodel(step: SingleStep, folder: Path) -> None:
+def _write_savedmodel(step: ExportedStep, folder: Path) -> None:
     import tensorflow as tf
 
     function = step.function.get_concrete_function()
@@ -77,7 +77,7 @@ def _require_onnx() -> tuple[Any, Any]:
     )
 
 
-def _write_onnx(step: SingleStep, folder: Path) -> None:
+def _write_onnx(step: ExportedStep, folder: Path) -> None:
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     converter, _ = _require_onnx()
@@ -126,7 +126,7 @@ def _require_openvino() -> Any:
     return require_extra("openvino", "openvino", extra="openvino", needed_by="--to openvino")
 
 
-def _write_openvino(step: SingleStep, folder: Path) -> None:
+def _write_openvino(step: ExportedStep, folder: Path) -> None:
     library = _require_openvino()
     with tempfile.TemporaryDirectory(dir=folder) as passing:
         _write_savedmodel(step, Path(passing))
@@ -143,8 +143,8 @@ def _read_openvino(folder: Path) -> Runner:
     return lambda inputs: {output.get_any_name(): value.copy() for output, value in compiled(dict(inputs)).items()}
 
 
-FORMATS = {
-    "savedmodel": Format(lambda: None, _write_savedmodel, _read_savedmodel, ("savedmodel",)),
-    "onnx": Format(_require_onnx, _write_onnx, _read_onnx, ("model.onnx",)),
-    "openvino": Format(_require_openvino, _write_openvino, _read_openvino, ("model.xml", "model.bin")),
+MODEL_FORMATS = {
+    "savedmodel": ModelFormat(lambda: None, _write_savedmodel, _read_savedmodel, ("savedmodel",)),
+    "onnx": ModelFormat(_require_onnx, _write_onnx, _read_onnx, ("model.onnx",)),
+    "openvino": ModelFormat(_require_openvino, _write_openvino, _read_openvino, ("model.xml", "model.bin")),
 }

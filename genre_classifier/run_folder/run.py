@@ -18,9 +18,9 @@ from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.metrics.calibration import Calibration, apply_temperature, no_calibration
 from genre_classifier.run_folder import model_file
 from genre_classifier.run_folder.checkpoints import find_kept
-from genre_classifier.run_folder.layout import CONFIG, ENCODER, MODEL, SCHEMA, THRESHOLDS
+from genre_classifier.run_folder.layout import CONFIG, ENCODER, MODEL, RUN_SCHEMA, THRESHOLDS
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import read_document, shown, write_atomically
+from preprocessing.base.files import abbreviated_repr, read_document, write_atomically
 from preprocessing.config import ClipConfig
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _calibration(path: Path, sha256: str, genres: Sequence[str]) -> Calibration:
 def write_config(path: Path, model: ModelConfig, training: TrainingConfig, clips: ClipConfig) -> None:
     """Write `config.json` of the run folder `path`."""
     document = {
-        "schema": SCHEMA,
+        "schema": RUN_SCHEMA,
         "model": model.to_dict(),
         "training": training.to_dict(),
         "preprocessing": clips.to_dict(),
@@ -206,13 +206,13 @@ def write_config(path: Path, model: ModelConfig, training: TrainingConfig, clips
 
 def read_config(path: Path) -> tuple[ModelConfig, TrainingConfig, ClipConfig]:
     """Read `config.json` of the run folder `path`."""
-    document = read_document(path / CONFIG, SCHEMA, "a JSON file of a run", _REMEDY)
+    document = read_document(path / CONFIG, RUN_SCHEMA, "a JSON file of a run", _REMEDY)
     try:
         parts = document["model"], document["training"], document["preprocessing"]
         return ModelConfig.from_dict(parts[0]), TrainingConfig.from_dict(parts[1]), ClipConfig.from_dict(parts[2])
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{path / CONFIG}: expected model, training and preprocessing options, found {shown(error)}"
+            f"{path / CONFIG}: expected model, training and preprocessing options, found {abbreviated_repr(error)}"
         ) from error
     except InputError as error:
         raise InputError(f"{path / CONFIG}: {error}; was the run made by another version?") from error
@@ -227,7 +227,7 @@ def write_thresholds(
         for genre in thresholds
     }
     belongs = {"model_sha256": model_sha256} if model_sha256 else {}
-    write_atomically(path, json.dumps({"schema": SCHEMA, **belongs, "genres": genres}, indent=2) + "\n")
+    write_atomically(path, json.dumps({"schema": RUN_SCHEMA, **belongs, "genres": genres}, indent=2) + "\n")
 
 
 def read_thresholds(path: Path, expected: Sequence[str]) -> tuple[Calibration, str | None]:
@@ -249,7 +249,7 @@ def read_thresholds(path: Path, expected: Sequence[str]) -> tuple[Calibration, s
     InputError
         If it cannot be read, or a threshold is not in [0, 1] or a temperature not a positive number.
     """
-    document = read_document(path, SCHEMA, "a JSON file of a run", _REMEDY)
+    document = read_document(path, RUN_SCHEMA, "a JSON file of a run", _REMEDY)
     try:
         genres = document["genres"]
         calibration = Calibration(
@@ -258,7 +258,9 @@ def read_thresholds(path: Path, expected: Sequence[str]) -> tuple[Calibration, s
         )
         of = document.get("model_sha256")
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: expected a threshold and a temperature per genre, found {shown(error)}") from error
+        raise InputError(
+            f"{path}: expected a threshold and a temperature per genre, found {abbreviated_repr(error)}"
+        ) from error
     for genre in expected:
         threshold, temperature = calibration.thresholds[genre], calibration.temperatures[genre]
         if not 0 <= threshold <= 1:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from genre_classifier.genres import GENRES, check_genres
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import read_text, shown, write_atomically
+from preprocessing.base.files import abbreviated_repr, read_text, write_atomically
 
 
 def scores_table(times: np.ndarray, scores: np.ndarray, genres: Sequence[str] = GENRES) -> pd.DataFrame:
@@ -67,7 +67,7 @@ def read_scores(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: expected {expected}, found no table ({reason})") from error
     genres = [name for name in table.columns if name not in ("frame", "time")]
     if "time" not in table.columns or not genres:
-        raise InputError(f"{path}: expected {expected}, found {shown(','.join(table.columns))}")
+        raise InputError(f"{path}: expected {expected}, found {abbreviated_repr(','.join(table.columns))}")
     try:
         check_genres(genres)
     except InputError as error:

@@ -14,7 +14,7 @@ from genre_classifier.dataset.label_formats import label_studio_tasks
 from genre_classifier.genres import check_genres
 from genre_classifier.tagging.segments import SEGMENT_COLUMNS
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import shown, write_atomically
+from preprocessing.base.files import abbreviated_repr, write_atomically
 from preprocessing.base.tables import read_numbers, read_table
 
 
@@ -42,7 +42,7 @@ def read_segments(path: Path) -> pd.DataFrame:
         try:
             check_genres([genre])
         except InputError as error:
-            raise InputError(f"{path}, row {row}: expected a genre, found {shown(genre)}") from error
+            raise InputError(f"{path}, row {row}: expected a genre, found {abbreviated_repr(genre)}") from error
     return table[list(SEGMENT_COLUMNS)]
 
 

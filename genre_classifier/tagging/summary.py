@@ -17,9 +17,9 @@ import pandas as pd
 from genre_classifier.genres import check_genres
 from genre_classifier.tagging.index_page import index_html
 from genre_classifier.tagging.segment_files import activitynet, read_segments
-from genre_classifier.tagging.tasks import INDEX, SCHEMA, SEGMENTS, STAMP, SUMMARY
+from genre_classifier.tagging.tasks import INDEX, SEGMENTS, STAMP, SUMMARY, TAGS_SCHEMA
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import read_document, shown, write_atomically
+from preprocessing.base.files import abbreviated_repr, read_document, write_atomically
 from preprocessing.base.tables import read_table
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _TEXTS = ("source", "folder", "error")
 
 
-def write_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataFrame:
+def write_tags_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataFrame:
     """Write `summary.csv`, `segments.json` and `index.html` over every video done in the folder, and the failures.
 
     Parameters
@@ -119,7 +119,7 @@ def read_tagged(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     """
     stamp, segments = _read_stamp(folder / STAMP), read_segments(folder / "segments.csv")
     if unknown := sorted(set(segments["genre"]) - set(stamp["shares"])):
-        raise InputError(f"{folder / 'segments.csv'}: expected genres of {STAMP}, found {shown(unknown[0])}")
+        raise InputError(f"{folder / 'segments.csv'}: expected genres of {STAMP}, found {abbreviated_repr(unknown[0])}")
     return stamp, segments
 
 
@@ -131,7 +131,7 @@ def _read_stamp(path: Path) -> dict[str, Any]:
     InputError
         If it is damaged.
     """
-    stamp = read_document(path, SCHEMA, "what `tag` records of a video", "tag it again")
+    stamp = read_document(path, TAGS_SCHEMA, "what `tag` records of a video", "tag it again")
     shares = stamp.get("shares")
     shares = shares if isinstance(shares, dict) else {}
     try:
@@ -154,7 +154,9 @@ def _read_stamp(path: Path) -> dict[str, Any]:
         "video": isinstance(stamp.get("video"), str),
     }
     if wrong := next((name for name, right in checks.items() if not right), None):
-        raise InputError(f"{path}: expected what `tag` records of a video, found {wrong} {shown(stamp.get(wrong))}")
+        raise InputError(
+            f"{path}: expected what `tag` records of a video, found {wrong} {abbreviated_repr(stamp.get(wrong))}"
+        )
     return stamp
 
 

@@ -22,7 +22,7 @@ INDEX = "index.html"
 SUMMARY = "summary.csv"
 SEGMENTS = "segments.json"
 EXPORTS = "exports"
-SCHEMA = 1
+TAGS_SCHEMA = 1
 FILES = ("scores.csv", "segments.csv", "segments.vtt", "segments.json", "timeline.png", "viewer.html")
 OVERLAY = "overlay.mp4"
 LABEL_STUDIO = "label_studio.json"
@@ -155,7 +155,7 @@ def make_stamp(task: Task, made_with: dict[str, Any]) -> dict[str, Any]:
         raise InputError(f"{task.video}: {error}") from error
     path = os.path.abspath(task.video)  # noqa: PTH100 - as in plan_tasks
     return {
-        "schema": SCHEMA,
+        "schema": TAGS_SCHEMA,
         "source": task.source,
         "video": _text(path),
         **file_facts(task.video),

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import shown
+from preprocessing.base.files import abbreviated_repr
 
 if TYPE_CHECKING:
     from genre_classifier.network.peers import Peers
@@ -108,7 +108,7 @@ def _of_tf_config(text: str) -> tuple[tuple[str, ...], int]:
         addresses = tuple(map(str, [*chiefs, *workers]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"TF_CONFIG: expected a cluster and a task as TensorFlow reads them, found {shown(text)}"
+            f"TF_CONFIG: expected a cluster and a task as TensorFlow reads them, found {abbreviated_repr(text)}"
         ) from error
     if len(addresses) < 2:
         return (), 0
@@ -133,7 +133,7 @@ def _of_slurm() -> tuple[tuple[str, ...], int]:
 def _checked(addresses: tuple[str, ...], rank: int, source: str) -> tuple[tuple[str, ...], int]:
     for address in addresses:
         if not _ADDRESS.fullmatch(address):
-            raise InputError(f"{source}: expected addresses such as node1:2222, found {shown(address)}")
+            raise InputError(f"{source}: expected addresses such as node1:2222, found {abbreviated_repr(address)}")
     if len(set(addresses)) < len(addresses):
         raise InputError(f"{source}: expected a different address for each process, found one twice")
     if not 0 <= rank < len(addresses):

@@ -19,7 +19,7 @@ from genre_classifier.run_folder.card import read_card, write_card
 from genre_classifier.run_folder.layout import CURVES, HISTORY, MODEL, THRESHOLDS, network_path
 from genre_classifier.run_folder.run import read_thresholds, write_thresholds
 from genre_classifier.training import history
-from genre_classifier.training.validation import calibrate, lean, score_trailers, validate
+from genre_classifier.training.validation import calibrate, logit_offsets, score_trailers, validate
 from preprocessing.base.errors import InputError, WorkError
 from preprocessing.base.files import write_atomically
 
@@ -105,7 +105,7 @@ class EpochKeeper(keras.callbacks.Callback):
 
         Before the checkpoint, which holds the moved ones: killed in between, the epoch is done again, and so is this.
         """
-        offsets = lean(score_trailers(self.model, self.training, self.config), self._genres)
+        offsets = logit_offsets(score_trailers(self.model, self.training, self.config), self._genres)
         self.model.lower_logits(offsets)
         moved = {genre: -offset for genre, offset in offsets.items() if offset}
         write_card(self.run, read_card(self.run) | {"moved_biases": moved})

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from genre_classifier.dataset.trailers import Trailer
-from preprocessing.processes.machine import let_go
+from preprocessing.processes.machine import release_pages
 
 STRETCH = 64  # frames whose mean is one sample: components of single frames are mostly noise
 _FLOOR = 1e-6  # of a component's variance: what never changes is left as small as it is
@@ -75,5 +75,5 @@ def _samples(trailers: Sequence[Trailer], channels: int) -> tuple[np.ndarray, np
             means.append(part.mean(axis=0).reshape(len(part[0]), -1).T)
             if len(change):
                 changes.append(change.mean(axis=0).reshape(len(part[0]), -1).T)
-            let_go(maps)
+            release_pages(maps)
     return np.concatenate(means), np.concatenate(changes or means)

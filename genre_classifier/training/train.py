@@ -113,7 +113,7 @@ def train(
     first = peers.rank == 0
     if resume:
         layout.require_run(run)
-    with layout.held(run) if first else nullcontext():
+    with layout.run_lock(run) if first else nullcontext():
         if not resume and first:
             layout.require_free(run, overwrite=overwrite)
         plan = plan_training(

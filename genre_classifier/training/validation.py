@@ -24,7 +24,7 @@ from genre_classifier.metrics.frames import average_precision
 from genre_classifier.network.losses import trailer_loss
 from genre_classifier.network.streaming import score_clip
 
-SCORING_CHUNK = 64  # frames scored at once; scores do not depend on it
+VALIDATION_CHUNK = 64  # frames scored at once; scores do not depend on it
 
 
 class Scored(NamedTuple):
@@ -37,7 +37,7 @@ class Scored(NamedTuple):
 def score_trailers(model: keras.Model, trailers: Sequence[Trailer], config: TrainingConfig) -> list[Scored]:
     """Score trailers as the training's options say."""
     return [
-        Scored(trailer, score_clip(model, trailer.open(), chunk=SCORING_CHUNK, precision=config.precision))
+        Scored(trailer, score_clip(model, trailer.open(), chunk=VALIDATION_CHUNK, precision=config.precision))
         for trailer in trailers
     ]
 
@@ -49,7 +49,7 @@ def calibrate(scored: Sequence[Scored], genres: Sequence[str]) -> Calibration:
     return fit_calibration(*_pooled(scored), genres)
 
 
-def lean(scored: Sequence[Scored], genres: Sequence[str]) -> dict[str, float]:
+def logit_offsets(scored: Sequence[Scored], genres: Sequence[str]) -> dict[str, float]:
     """Return per genre how far the logits are too high for the share of the trailers; each trailer counts alike.
 
     See `genre_classifier.metrics.calibration.prevalence_offsets`.

@@ -38,7 +38,7 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 )
 
 
-def shown(value: Any) -> str:
+def abbreviated_repr(value: Any) -> str:
     """Return a value that a file held for a message: on one line, and not longer than that."""
     text = repr(value)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
@@ -80,7 +80,7 @@ def read_text(path: Path, expected: str, *, most_bytes: int = MOST_BYTES, raised
     except InputError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        refuse(why(error))
+        refuse(os_reason(error))
     if size > most_bytes:
         allowed = f"{most_bytes / 1e6:g} MB are read{raised_by and f' ({raised_by})'}"
         refuse(f"{size / 1e6:.1f} MB; at most {allowed}")
@@ -114,7 +114,7 @@ def read_json(path: Path, expected: str, *, most_bytes: int = MOST_BYTES) -> Any
 def parse_json(path: Path, text: str, expected: str) -> Any:
     """Return what the text of a JSON file holds; path and `expected` are for the message: see `read_json`."""
     try:
-        document = json.loads(text, parse_constant=_no_number, parse_float=finite, parse_int=whole)
+        document = json.loads(text, parse_constant=_no_number, parse_float=parse_finite, parse_int=parse_int64)
         if re.search(r"\\u[dD][89a-fA-F]", text):  # maybe half of a surrogate pair
             json.dumps(document, ensure_ascii=False).encode("utf-8")
     except RecursionError:
@@ -145,7 +145,9 @@ def read_document(path: Path, schema: int, expected: str, remedy: str) -> dict[s
     """
     document = read_json(path, expected)
     if not isinstance(document, dict) or document.get("schema") != schema:
-        found = shown(document.get("schema")) if isinstance(document, dict) else f"a {type(document).__name__}"
+        found = (
+            abbreviated_repr(document.get("schema")) if isinstance(document, dict) else f"a {type(document).__name__}"
+        )
         raise InputError(f"{path}: expected schema {schema}, found {found}; {remedy}")
     return document
 
@@ -154,26 +156,26 @@ def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no number of JSON")
 
 
-def finite(text: str) -> float:
+def parse_finite(text: str) -> float:
     """Return a finite number that a file holds, or raise a ValueError with the reason."""
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{shown(text)} is no finite number")
+        raise ValueError(f"{abbreviated_repr(text)} is no finite number")
     return value
 
 
-def whole(text: str) -> int:
+def parse_int64(text: str) -> int:
     """Return a whole number of 64 bits that a file holds, or raise a ValueError with the reason."""
     if len(text) > 40:  # int() takes time that grows with the square of the digits
-        raise ValueError(f"{shown(text)} does not fit into 64 bits")
+        raise ValueError(f"{abbreviated_repr(text)} does not fit into 64 bits")
     try:
         value = int(text)
     except ValueError:
-        value = int(finite(text))  # 3.0, as pandas writes whole numbers beside unknown ones
-        if value != finite(text):
+        value = int(parse_finite(text))  # 3.0, as pandas writes whole numbers beside unknown ones
+        if value != parse_finite(text):
             raise
     if not -(2**63) <= value < 2**63:
-        raise ValueError(f"{shown(text)} does not fit into 64 bits")
+        raise ValueError(f"{abbreviated_repr(text)} does not fit into 64 bits")
     return value
 
 
@@ -185,7 +187,7 @@ def special_file(path: Path) -> str | None:
     return next((name for is_kind, name in _KINDS if is_kind(mode)), "no regular file")
 
 
-def why(error: Exception) -> str:
+def os_reason(error: Exception) -> str:
     """Return why the operating system, or Python, refused something: lower case, for the end of a message."""
     return (getattr(error, "strerror", None) or str(error)).lower()
 
@@ -233,7 +235,7 @@ def file_digest(path: Path, expected: str) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise InputError(f"{path}: expected {expected}, found: {why(error)}") from error
+        raise InputError(f"{path}: expected {expected}, found: {os_reason(error)}") from error
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -259,7 +261,7 @@ def make_folder(folder: Path, *, purpose: str = "") -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        found = "a file" if folder.exists() else why(error)
+        found = "a file" if folder.exists() else os_reason(error)
         raise InputError(f"{folder}: expected {expected}, found {found}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{folder}: expected {expected}, found one without permission to write")
@@ -323,7 +325,7 @@ def _target(path: Path) -> Path:
     except InputError:
         raise
     except ValueError as error:  # a NUL in the name
-        refuse(why(error))
+        refuse(os_reason(error))
     except OSError as error:
         raise not_written(path, error) from error
     return target

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import make_folder, why
+from preprocessing.base.files import make_folder, os_reason
 
 LOCK_NAME = ".lock"
 
@@ -41,7 +41,7 @@ def locked(folder: Path, *, purpose: str, busy: str) -> Iterator[None]:
     except Timeout:
         raise InputError(f"{folder}: {busy}") from None
     except OSError as error:
-        raise InputError(f"{folder}: expected a folder to write {purpose} to, found {why(error)}") from error
+        raise InputError(f"{folder}: expected a folder to write {purpose} to, found {os_reason(error)}") from error
     try:
         yield
     finally:

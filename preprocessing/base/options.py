@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 from pydantic.fields import FieldInfo
 
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import shown
+from preprocessing.base.files import abbreviated_repr
 
 LARGEST = 2**32  # what is not below it fits into no library's 32 bits
 _CHECKS = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -149,8 +149,8 @@ class Value:
             return f"{name} must hold at least one value; got none"
         if kind.startswith(("greater_", "less_", "finite_")):
             each = "each be" if self.several else "be"
-            return f"{name} must {each} {self.bounds(found=found)}, got {shown(found)}"
-        return f"{name} must be {self.described()}; got {shown(found)}"
+            return f"{name} must {each} {self.bounds(found=found)}, got {abbreviated_repr(found)}"
+        return f"{name} must be {self.described()}; got {abbreviated_repr(found)}"
 
 
 def require(condition: bool, message: str) -> None:
@@ -205,7 +205,7 @@ class Options:
             For a field that this version does not know, and for a value that is not allowed.
         """
         if not isinstance(fields, Mapping):
-            raise InputError(f"{cls.__name__}: expected options by name, found {shown(fields)}")
+            raise InputError(f"{cls.__name__}: expected options by name, found {abbreviated_repr(fields)}")
         return cls(**fields)
 
 
@@ -226,6 +226,6 @@ def _refusal(config_class: type[Options], error: ValidationError) -> str:
     name = [*values][place] if isinstance(place, int) else place
     if name not in values:
         unknown = sorted(str(one["loc"][0]) for one in error.errors() if one["type"] == "unexpected_keyword_argument")
-        found = f"{config_class.__name__}: options {shown(unknown)} are not known to this version"
+        found = f"{config_class.__name__}: options {abbreviated_repr(unknown)} are not known to this version"
         return f"{found}; expected {sorted(values)}"
     return values[name].refusal(name, first)

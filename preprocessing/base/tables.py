@@ -12,7 +12,7 @@ import pandas as pd
 
 from preprocessing.base import files
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import MOST_BYTES, read_text, shown
+from preprocessing.base.files import MOST_BYTES, abbreviated_repr, read_text
 
 
 def read_table(
@@ -50,10 +50,10 @@ def read_table(
         if len(row) != len(header):
             raise InputError(f"{path}, row {number}: expected {len(header)} cells, found {len(row)}")
     if missing := [name for name in columns if name not in header]:
-        names, found = ",".join(columns), shown(",".join(header))
+        names, found = ",".join(columns), abbreviated_repr(",".join(header))
         raise InputError(f"{path}: expected the columns {names}; missing {','.join(missing)}, found {found}")
     if (twice := next((name for name in header if header.count(name) > 1), None)) is not None:
-        raise InputError(f"{path}: expected each column once, found {shown(twice)} twice")
+        raise InputError(f"{path}: expected each column once, found {abbreviated_repr(twice)} twice")
     return pd.DataFrame(rows, columns=header, dtype=str)
 
 
@@ -98,7 +98,7 @@ def read_numbers(
     InputError
         If a cell is empty without `empty`, no finite number, not whole, or beyond the limits; names its row.
     """
-    kind, number = ("a whole number", files.whole) if whole else ("a number", files.finite)
+    kind, number = ("a whole number", files.parse_int64) if whole else ("a number", files.parse_finite)
     limits = "" if math.isinf(least) and math.isinf(most) else f" from {least:g} to {most:g}"
     values: list[float | None] = []
     for row, cell in enumerate(table[name], start=2):
@@ -108,7 +108,7 @@ def read_numbers(
                 raise ValueError
         except ValueError:
             raise InputError(
-                f"{path}, row {row}: expected {kind}{limits} in column {name}, found {shown(cell)}"
+                f"{path}, row {row}: expected {kind}{limits} in column {name}, found {abbreviated_repr(cell)}"
             ) from None
         values.append(value)
     return pd.Series(values, index=table.index, dtype="Int64" if whole else "float64", name=name)

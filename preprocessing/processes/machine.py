@@ -60,7 +60,7 @@ def _words(path: Path) -> list[str]:
         return []
 
 
-def let_go(clip: Any) -> None:
+def release_pages(clip: Any) -> None:
     """Unmap the pages of a memory-mapped array that were read: else they count as the process's to the end."""
     if isinstance(clip, np.memmap) and clip.mode == "r" and hasattr(mmap, "MADV_DONTNEED"):
         owner: Any = clip

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from preprocessing.base.errors import InputError, WorkError
-from preprocessing.base.files import why
+from preprocessing.base.files import os_reason
 
 ALIVE_SECONDS = 0.25
 
@@ -81,7 +81,7 @@ def serve(work: Callable[[dict[str, Any], Answers], dict[str, Any]]) -> None:
         except WorkError as error:
             answer = {"stopped": str(error)}
         except OSError as error:
-            answer = {"stopped": f"{error.filename or 'a file'}: {why(error)}"}
+            answer = {"stopped": f"{error.filename or 'a file'}: {os_reason(error)}"}
         except Exception as error:  # noqa: BLE001 - whatever a library raises must cost one task, and say why
             first = next(iter(str(error).strip().splitlines()), "")
             answer = {"failed": f"{type(error).__name__}: {first}"}

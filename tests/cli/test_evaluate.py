@@ -14,8 +14,8 @@ from genre_classifier import cli
 from genre_classifier.config import EvaluationConfig
 from genre_classifier.dataset.labels import write_labels
 from genre_classifier.evaluation import clip_scores, score_folder
+from genre_classifier.evaluation.run_evaluation import Request, run_evaluation
 from genre_classifier.evaluation.score_folder import ScoredTrailer, ScoreFolder, read_score_folder, write_score_folder
-from genre_classifier.evaluation.steps import Request, run_evaluation
 from genre_classifier.genres import GENRES
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.tagging.scores import write_scores

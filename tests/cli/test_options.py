@@ -44,7 +44,7 @@ WORK = {
     "encode": ("genre_classifier.network.encoder", "build_encoder"),
     "train": ("genre_classifier.training.train", "train"),
     "tag": ("genre_classifier.tagging.folder", "tag_videos"),
-    "evaluate": ("genre_classifier.evaluation.steps", "run_evaluation"),
+    "evaluate": ("genre_classifier.evaluation.run_evaluation", "run_evaluation"),
     "suggest": ("genre_classifier.evaluation.suggestions.suggest", "suggest"),
     "export": ("genre_classifier.exports.export", "export_tags"),
     "label": ("genre_classifier.tagging.label_page", "write_label_page"),

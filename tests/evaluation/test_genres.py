@@ -11,8 +11,8 @@ from genre_classifier.dataset.labels import write_labels
 from genre_classifier.evaluation.alignment import align, reference_intervals
 from genre_classifier.evaluation.comparison import compare, shared_genres
 from genre_classifier.evaluation.evaluate import evaluate
+from genre_classifier.evaluation.run_evaluation import Request, run_evaluation
 from genre_classifier.evaluation.score_folder import ScoredTrailer, ScoreFolder, read_score_folder, write_score_folder
-from genre_classifier.evaluation.steps import Request, run_evaluation
 from genre_classifier.genres import GENRES
 from genre_classifier.tagging.scores import scores_table, write_scores
 from preprocessing.base.errors import InputError

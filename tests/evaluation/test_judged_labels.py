@@ -11,9 +11,9 @@ import pytest
 
 from genre_classifier import cli, load_run, tag_trailer
 from genre_classifier.config import EvaluationConfig
-from genre_classifier.evaluation import steps as pipeline
+from genre_classifier.evaluation import run_evaluation as pipeline
 from genre_classifier.evaluation.evaluate import Evaluation
-from genre_classifier.evaluation.steps import Request, run_evaluation
+from genre_classifier.evaluation.run_evaluation import Request, run_evaluation
 from genre_classifier.genres import GENRES
 from genre_classifier.run_folder.run import Run
 from preprocessing import preprocess_directory

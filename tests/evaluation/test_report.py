@@ -13,11 +13,11 @@ from genre_classifier.config import EvaluationConfig
 from genre_classifier.evaluation import sentences as summary
 from genre_classifier.evaluation.bootstrap import Estimate
 from genre_classifier.evaluation.comparison import compare
-from genre_classifier.evaluation.document import SCHEMA, About, metrics_document, number, with_interval
+from genre_classifier.evaluation.document import METRICS_SCHEMA, About, metrics_document, number, with_interval
 from genre_classifier.evaluation.evaluate import evaluate
 from genre_classifier.evaluation.glossary import HEADLINE, LEVELS, METRICS
 from genre_classifier.evaluation.plots import HATCHES
-from genre_classifier.evaluation.report import Thumbnail, write_report
+from genre_classifier.evaluation.report import SegmentPicture, write_report
 from genre_classifier.genres import GENRES, PATTERNS
 from genre_classifier.tagging.tags import as_jpeg
 from tests.support.browser import Tab, chromium
@@ -53,7 +53,7 @@ def folder(evaluation, tmp_path_factory):
         evaluation,
         ABOUT,
         comparison=compare(evaluation, evaluation, other="other <u>run</u>"),
-        thumbnails={evaluation.worst_segments[0]: Thumbnail(picture, 128, 72)},
+        thumbnails={evaluation.worst_segments[0]: SegmentPicture(picture, 128, 72)},
         viewers={NASTY: "../tags/a%20%3Cscript%3E/viewer.html"},
     )
     return out
@@ -90,7 +90,7 @@ def test_the_same_figures_in_every_file(folder, evaluation):
 def test_document_is_plain_and_complete(evaluation):
     document = metrics_document(evaluation, ABOUT)
     json.dumps(document, allow_nan=False)
-    assert document["schema"] == SCHEMA
+    assert document["schema"] == METRICS_SCHEMA
     assert len(document["headline"]) == len(HEADLINE)
     assert set(document["figures"]) == set(LEVELS)
     assert document["comparison"] is None

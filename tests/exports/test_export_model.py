@@ -79,12 +79,12 @@ def moving_boxes(count: int, *, rows: int = 48, cols: int = 64) -> np.ndarray:
     return frames.astype(np.uint8)
 
 
-@pytest.mark.parametrize("name", model_formats.FORMATS)
+@pytest.mark.parametrize("name", model_formats.MODEL_FORMATS)
 def test_others_score_as_the_network_does(path: Path, tmp_path: Path, name: str, capsys) -> None:
     require(name)
     assert _run(["export-model", str(path), str(tmp_path / "out"), "--to", name]) == 0
     printed = capsys.readouterr()
-    one = model_formats.FORMATS[name]
+    one = model_formats.MODEL_FORMATS[name]
     files = {"model.json", *one.files}
     assert {Path(line).name for line in printed.out.splitlines()} == files
     assert {file.name for file in (tmp_path / "out").iterdir()} == files
@@ -112,7 +112,7 @@ def test_others_score_as_the_network_does(path: Path, tmp_path: Path, name: str,
     ],
 )
 def test_whatever_the_network(tmp_path: Path, changes: dict[str, object]) -> None:
-    names = [name for name in model_formats.FORMATS if all(map(_is_there, MODULES.get(name, ())))]
+    names = [name for name in model_formats.MODEL_FORMATS if all(map(_is_there, MODULES.get(name, ())))]
     run = load_run(run_of(tmp_path / "run", **changes))
     assert max(export_model(run, tmp_path / "out", names).values()) < 1e-5
     facts = json.loads((tmp_path / "out" / "model.json").read_text())
@@ -123,7 +123,7 @@ def test_whatever_the_network(tmp_path: Path, changes: dict[str, object]) -> Non
 def test_a_pretrained_network_becomes_a_part_of_the_step(tmp_path: Path, motion_size: int, cells: int) -> None:
     from genre_classifier.network.encoder import build_encoder
 
-    names = [name for name in model_formats.FORMATS if all(map(_is_there, MODULES.get(name, ())))]
+    names = [name for name in model_formats.MODEL_FORMATS if all(map(_is_there, MODULES.get(name, ())))]
     config = EncoderConfig(
         encoder=str(write_encoder(tmp_path / "tiny.keras")), encoder_cells=cells, motion_size=motion_size
     )
@@ -154,13 +154,13 @@ def _is_there(module: str) -> bool:
 
 
 def test_what_scores_differently_is_not_written(path: Path, tmp_path: Path, monkeypatch, capsys) -> None:
-    one = model_formats.FORMATS["savedmodel"]
+    one = model_formats.MODEL_FORMATS["savedmodel"]
 
     def read(folder: Path) -> model_formats.Runner:
         step = one.read(folder)
         return lambda inputs: {name: value + 2e-4 * (name == "scores") for name, value in step(inputs).items()}
 
-    monkeypatch.setitem(model_formats.FORMATS, "savedmodel", one._replace(read=read))
+    monkeypatch.setitem(model_formats.MODEL_FORMATS, "savedmodel", one._replace(read=read))
     assert _run(["export-model", str(path), str(tmp_path / "out"), "--to", "savedmodel"]) == 1
     assert "found a difference of 0.0002" in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []

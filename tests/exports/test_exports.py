@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from genre_classifier.cli import _run, group
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.exports.chapters import chapters
-from genre_classifier.exports.export import FORMATS
+from genre_classifier.exports.export import TAGS_FORMATS
 from genre_classifier.exports.tagged import TaggedVideo, read_video
 from genre_classifier.genres import GENRES
 from preprocessing.base.errors import InputError
@@ -170,7 +170,7 @@ def test_clams_reads_the_time_frames(tags: Path, tmp_path: Path) -> None:
 def test_the_help_names_every_format() -> None:
     result = CliRunner().invoke(group.get_command(click.Context(group), "export"), ["--help"])
     text = " ".join(result.output.split())
-    assert all(re.search(rf"\b{name} \(", text) for name in FORMATS)
+    assert all(re.search(rf"\b{name} \(", text) for name in TAGS_FORMATS)
 
 
 def test_one_that_lacks_something_does_not_stop_the_others(tags: Path, tmp_path: Path, capsys) -> None:

@@ -28,7 +28,7 @@ from genre_classifier.metrics.calibration import no_calibration
 from genre_classifier.run_folder import card, checkpoints, layout
 from genre_classifier.run_folder.run import load_run
 from genre_classifier.tagging.scores import read_scores, scores_table, write_scores
-from genre_classifier.tagging.summary import read_summary, write_index
+from genre_classifier.tagging.summary import read_summary, write_tags_index
 from preprocessing import preprocess_directory
 from preprocessing.base.errors import InputError, WorkError
 from preprocessing.clips import load_clip, load_times, read_clip_config, write_clip_config
@@ -67,7 +67,7 @@ def write_whole(base: Path) -> Path:
     (base / "map.csv").write_text("name,genre\nwar,action\nlove,\n")
     tagged(base / "tags", "film")
     tagged(base / "tags", "another")
-    write_index(base / "tags", [])
+    write_tags_index(base / "tags", [])
     if importlib.util.find_spec("pympi"):
         export_tags(base / "tags", base / "elan", ["eaf"], fps=None, base_url="http://localhost")
     run = make_run(base / "run", frames=12)

@@ -143,7 +143,7 @@ def test_the_limit_of_a_container_is_seen(tmp_path, monkeypatch, case):
 @pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="psutil reads this limit on Linux and FreeBSD only")
 def test_the_limit_of_ulimit_is_seen():
     code = (
-        "import psutil\nfrom genre_classifier.network.memory import available_bytes\n"
+        "import psutil\nfrom preprocessing.processes.machine import available_bytes\n"
         "me = psutil.Process()\nme.rlimit(psutil.RLIMIT_AS, (me.memory_info().vms + 10**8, -1))\n"
         "print(available_bytes())"
     )

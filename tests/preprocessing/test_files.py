@@ -14,12 +14,12 @@ import pytest
 from preprocessing.base import files
 from preprocessing.base.errors import InputError, WorkError
 from preprocessing.base.files import (
+    abbreviated_repr,
     atomic_path,
     make_folder,
     read_document,
     read_json,
     read_text,
-    shown,
     write_atomically,
 )
 from preprocessing.base.tables import read_numbers, read_table
@@ -240,7 +240,7 @@ def test_what_is_no_number_is_refused_with_its_row(tmp_path, cell, options, expe
     path.write_text(f"a,b\n1,1\n1,{cell}\n")
     with pytest.raises(InputError) as caught:
         read_numbers(path, read_table(path, "a table"), "b", **options)
-    assert one_line(caught) == f"{path}, row 3: expected {expected} in column b, found {shown(cell)}"
+    assert one_line(caught) == f"{path}, row 3: expected {expected} in column b, found {abbreviated_repr(cell)}"
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

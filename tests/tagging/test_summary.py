@@ -8,7 +8,7 @@ import pytest
 
 from genre_classifier.genres import GENRES
 from genre_classifier.tagging.segment_files import write_segments
-from genre_classifier.tagging.summary import read_summary, write_index
+from genre_classifier.tagging.summary import read_summary, write_tags_index
 from genre_classifier.tagging.tasks import plan_tasks
 from tests.support.notes import logged
 
@@ -85,7 +85,7 @@ def test_a_damaged_folder_is_left_out_with_a_line(tmp_path, name, content):
     if content is not None:
         damaged.write_bytes(content if isinstance(content, bytes) else content.encode())
     with logged() as notes:
-        summary = write_index(tmp_path, [])
+        summary = write_tags_index(tmp_path, [])
     assert summary["source"].tolist() == ["good.mp4"]
     assert "good.mp4" in (tmp_path / "index.html").read_text()
     assert len(notes) == 1
@@ -98,7 +98,7 @@ def test_a_damaged_folder_is_left_out_with_a_line(tmp_path, name, content):
 
 def test_a_video_without_length_is_listed(tmp_path):
     tagged(tmp_path, "still", duration=0)
-    assert write_index(tmp_path, [])["duration"].tolist() == [0]
+    assert write_tags_index(tmp_path, [])["duration"].tolist() == [0]
 
 
 NAMES = [
@@ -118,7 +118,7 @@ def test_no_cell_is_a_formula_and_all_are_read_back(tmp_path):
     for number, name in enumerate(NAMES):
         tagged(tmp_path, f"v{number}", source=name)
     tagged(tmp_path, "=folder")
-    write_index(tmp_path, [("\tbad.mp4", '=HYPERLINK("http://x")'), ("b.mp4", "-1 frames")])
+    write_tags_index(tmp_path, [("\tbad.mp4", '=HYPERLINK("http://x")'), ("b.mp4", "-1 frames")])
     raw = pd.read_csv(tmp_path / "summary.csv", dtype=str, keep_default_na=False)
     cells = [cell for name in ("source", "folder", "error") for cell in raw[name]]
     assert [cell for cell in cells if re.match(r"[=+\-@\t\r]", cell)] == []

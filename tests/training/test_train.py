@@ -192,7 +192,7 @@ def test_two_trainings_in_one_folder_are_refused(finished, data, tmp_path):
     run = tmp_path / "busy"
     shutil.copytree(finished, run)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    with layout.held(run):
+    with layout.run_lock(run):
         for how in ({"resume": True}, {"overwrite": True}, {}):
             with pytest.raises(InputError, match="another training works in this run folder"):
                 train(*data, run, model_config=TINY, training_config=CONFIG, **how)
@@ -359,7 +359,7 @@ def test_resuming_with_other_options_or_data_is_refused(finished, data, tmp_path
 
 
 def test_too_little_memory_is_said_before_anything_is_written(data, tmp_path, monkeypatch):
-    monkeypatch.setattr("preprocessing.processes.machine.available_bytes", lambda: 1e6)
+    monkeypatch.setattr("genre_classifier.network.memory.available_bytes", lambda: 1e6)
     with pytest.raises(WorkError, match=r"needs about \d.\d GB, and 0.0 GB are free: .*larger machine"):
         train(*data, tmp_path / "run", model_config=TINY)
     assert not (tmp_path / "run").exists()

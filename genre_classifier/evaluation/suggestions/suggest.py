@@ -30,7 +30,7 @@ from preprocessing.base.errors import InputError
 from preprocessing.base.files import make_folder, write_atomically
 from preprocessing.clips import load_clip
 from preprocessing.manifest import read_manifest
-from preprocessing.processes.machine import let_go
+from preprocessing.processes.machine import release_pages
 
 logger = logging.getLogger(__name__)
 
@@ -182,5 +182,5 @@ def trailer_features(trailer: Trailer) -> tuple[np.ndarray, np.ndarray]:
     clip = load_clip(trailer.clip)
     frames = np.unique(np.linspace(0, len(clip) - 1, min(FEATURE_FRAMES, len(clip))).round().astype(np.intp))
     colours, moves = colour_histograms(clip, frames), movement(clip, trailer.times, frames)
-    let_go(clip)
+    release_pages(clip)
     return colours.mean(axis=0), moves.mean(axis=0)

@@ -15,12 +15,12 @@ from keras import ops
 
 from genre_classifier.network import forward
 from genre_classifier.network.backend import Tensor
-from genre_classifier.network.convlstm import Moments
+from genre_classifier.network.convlstm import ChannelSums
 
 
 def run_in_chunks(
     weights: forward.Weights, pixels: Tensor, states: forward.States, *, chunk: int | None, truncated: bool
-) -> tuple[Tensor, tuple[Moments, ...]]:
+) -> tuple[Tensor, tuple[ChannelSums, ...]]:
     """Score whole clips so that they can be differentiated.
 
     Parameters
@@ -46,7 +46,7 @@ def run_in_chunks(
     length = frames if chunk is None else min(chunk, frames)
 
     @jax.checkpoint
-    def one(states: forward.States, pixels: Tensor) -> tuple[Tensor, forward.States, tuple[Moments, ...]]:
+    def one(states: forward.States, pixels: Tensor) -> tuple[Tensor, forward.States, tuple[ChannelSums, ...]]:
         return forward.run_layers(weights, pixels, states, batch_statistics=truncated)
 
     def step(states: forward.States, pixels: Tensor) -> Any:

@@ -18,7 +18,7 @@ from genre_classifier.evaluation import comparison, sentences
 from genre_classifier.evaluation.document import About
 from genre_classifier.evaluation.evaluate import Evaluation, evaluate
 from genre_classifier.evaluation.failures import WorstSegment
-from genre_classifier.evaluation.report import Thumbnail, write_report
+from genre_classifier.evaluation.report import SegmentPicture, write_report
 from genre_classifier.evaluation.score_folder import FOLDER, ScoreFolder, find_score_folder, read_score_folder
 from genre_classifier.genres import GENRE_MAP
 from genre_classifier.tagging.summary import viewer_urls
@@ -270,7 +270,7 @@ def _learned_from(folder: ScoreFolder, evaluation: Evaluation) -> int:
     return sum(trailer.split in ("train", "validation") for trailer in folder.trailers if trailer.source in evaluated)
 
 
-def _thumbnails(folder: ScoreFolder, evaluation: Evaluation) -> dict[WorstSegment, Thumbnail]:
+def _thumbnails(folder: ScoreFolder, evaluation: Evaluation) -> dict[WorstSegment, SegmentPicture]:
     """Cut the pictures of the worst segments out of the clips, where these still lie where they were."""
     pictures = {}
     by_source = {trailer.source: trailer for trailer in folder.trailers}
@@ -285,5 +285,5 @@ def _thumbnails(folder: ScoreFolder, evaluation: Evaluation) -> dict[WorstSegmen
         if segment.frame >= len(clip):
             continue
         jpeg = as_jpeg(np.ascontiguousarray(clip[segment.frame].transpose(1, 2, 0)))
-        pictures[segment] = Thumbnail(jpeg, trailer.width or clip.shape[3], trailer.height or clip.shape[2])
+        pictures[segment] = SegmentPicture(jpeg, trailer.width or clip.shape[3], trailer.height or clip.shape[2])
     return pictures

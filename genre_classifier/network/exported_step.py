@@ -21,7 +21,7 @@ FRAME, SCORES, STARTED = "frame", "scores", "started"
 NEXT = "next_"  # before the name of a state: what it is after the frame
 
 
-class SingleStep(NamedTuple):
+class ExportedStep(NamedTuple):
     """One step, and what goes in and out of it.
 
     Attributes
@@ -40,7 +40,7 @@ class SingleStep(NamedTuple):
     states: dict[str, tuple[int, ...]]
 
 
-def single_step(model: GenreModel, *, encoder: Encoder | None = None) -> SingleStep:
+def exported_step(model: GenreModel, *, encoder: Encoder | None = None) -> ExportedStep:
     """Make the step of a network, with its present weights.
 
     Parameters
@@ -84,7 +84,7 @@ def single_step(model: GenreModel, *, encoder: Encoder | None = None) -> SingleS
         tf.TensorSpec(frame, tf.uint8, name=FRAME),
         *(tf.TensorSpec(shape, tf.float32, name=name) for name, shape in states.items()),
     ]
-    return SingleStep(tf.function(step, input_signature=signature, autograph=False), frame, states)
+    return ExportedStep(tf.function(step, input_signature=signature, autograph=False), frame, states)
 
 
 def _state_names(model: GenreModel, states: forward.States) -> list[str]:
