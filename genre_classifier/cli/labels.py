@@ -66,7 +66,8 @@ def command(
     from genre_classifier.dataset.label_merging import merge_labels
     from genre_classifier.dataset.labels import common_genres, read_genre_map, read_labels, write_labels
     from genre_classifier.evaluation.judged_labels import judged_labels
-    from genre_classifier.genres import GENRE_MAP, GENRES, genre_list
+    from genre_classifier.genres import GENRE_MAP, GENRES, genre_list, listed
+    from preprocessing.base.errors import InputError
 
     if genres == "auto":
         named = tuple(dict.fromkeys(name for source in sources for name in common_genres(source, max_mb=max_label_mb)))
@@ -84,8 +85,13 @@ def command(
     }
     tables = [(source, read_labels(source, **rules)) for source in sources]
     table = merge_labels(tables)
+    if table.empty:
+        raise InputError(
+            f"{sources[0]}: expected labels of {listed(named)}, found none; name its genres with --genres (auto: all "
+            "of them), or what its names stand for with --genre-map"
+        )
     spans = None
     if clips is not None:
         table, spans = judged_labels(table, clips, named)
-    write_labels(target, table, file_format=file_format, spans=spans, config=config)
-    say(f"{len(table)} labels of {table['trailer'].nunique()} trailers in {target}")
+    held = write_labels(target, table, file_format=file_format, spans=spans, config=config)
+    say(f"{len(held)} labels of {held['trailer'].nunique()} trailers in {target}")

@@ -34,7 +34,7 @@ from genre_classifier.dataset.label_json import (
     label_studio_tasks,
     read_documents,
 )
-from genre_classifier.dataset.label_rows import COLUMNS, EXPECTED, Span, Spans
+from genre_classifier.dataset.label_rows import COLUMNS, EXPECTED, Span, Spans, Written
 from genre_classifier.dataset.label_tables import dcase_tsv, labels_csv, read_delimited, wide_csv
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import read_text, write_atomically
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 __all__ = ["WRITERS", "Span", "Spans", "label_studio_tasks", "read_table", "write_table"]
 
-WRITERS: dict[str, Callable[[pd.DataFrame, Spans | None, ExportConfig], str]] = {
+WRITERS: dict[str, Callable[[pd.DataFrame, Spans | None, ExportConfig], Written]] = {
     "labels": labels_csv,
     "wide": wide_csv,
     "activitynet": activitynet_json,
@@ -88,8 +88,14 @@ def write_table(
     file_format: str | None,
     spans: Spans | None = None,
     config: ExportConfig | None = None,
-) -> None:
-    """Write `labels` in one of `WRITERS`; what the format cannot hold is logged."""
+) -> pd.DataFrame:
+    """Write `labels` in one of `WRITERS`; what the format cannot hold is logged. Return the labels in the file.
+
+    Raises
+    ------
+    InputError
+        If no format is known by the name, or the file would hold no label: none is written then.
+    """
     chosen = file_format or {".csv": "labels", ".json": "activitynet", ".tsv": "dcase"}.get(path.suffix.lower())
     if chosen not in WRITERS:
         raise InputError(f"{path}: expected a file ending in .csv, .json or .tsv, or a format ({', '.join(WRITERS)})")
@@ -99,4 +105,10 @@ def write_table(
             f"{chosen} cannot hold that {count} trailers are not checked: their other frames will count as other"
         )
         labels = labels.drop(columns="checked")
-    write_atomically(path, WRITERS[chosen](labels, spans, config or ExportConfig()))
+    if labels.empty:
+        raise InputError(f"{path}: expected labels to write, found none; nothing is written")
+    text, held = WRITERS[chosen](labels, spans, config or ExportConfig())
+    if held.empty:
+        raise InputError(f"{path}: expected labels that {chosen} can hold, found none; nothing is written")
+    write_atomically(path, text)
+    return held

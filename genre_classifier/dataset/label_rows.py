@@ -34,6 +34,7 @@ class Span(NamedTuple):
 
 
 Spans = Mapping[str, Span]  # by trailer
+Written = tuple[str, pd.DataFrame]  # a file's text, and the labels that it holds
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from genre_classifier.dataset.label_rows import (
     EXPECTED,
     Row,
     Spans,
+    Written,
     note_implicit_other,
     read_name,
     read_seconds,
@@ -155,41 +156,45 @@ def _seconds_text(seconds: float) -> str:
     return "" if np.isnan(seconds) else repr(float(seconds))
 
 
-def labels_csv(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig) -> str:
+def labels_csv(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig) -> Written:
     """Return `labels.csv`, which holds everything."""
     table = labels.assign(start=labels["start"].map(_seconds_text), end=labels["end"].map(_seconds_text))
     if "checked" in table:
         table["checked"] = np.where(table["checked"], "yes", "no")
-    return table.to_csv(index=False, lineterminator="\n")
+    return table.to_csv(index=False, lineterminator="\n"), labels
 
 
-def wide_csv(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig) -> str:
+def wide_csv(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig) -> Written:
     """Return a row per trailer with its genres; where they are in it is lost, and logged."""
     strong = labels["start"].notna()
     if strong.any():
         logger.warning(f"the wide table cannot hold {strong.sum()} intervals: written as whole-trailer genres")
-    aggregations = {"genre": lambda genres: "|".join(dict.fromkeys(genres))}
+    labels = labels.drop_duplicates(["trailer", "genre"])
+    aggregations = {"genre": "|".join}
     if "group" in labels:
         aggregations["group"] = "first"  # type: ignore[assignment]
     table = labels.groupby("trailer", sort=False).agg(aggregations).reset_index()
-    return table.rename(columns={"genre": "genres"}).to_csv(index=False, lineterminator="\n")
+    return table.rename(columns={"genre": "genres"}).to_csv(index=False, lineterminator="\n"), labels
 
 
-def dcase_tsv(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig) -> str:
+def dcase_tsv(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig) -> Written:
     """Return a table of events, or of weak labels if there are no others; groups are lost, and logged."""
     note_implicit_other(labels, spans)
-    table = _drop_group(labels, "DCASE").rename(columns={"trailer": "filename"})
-    weak = table["start"].isna()
+    labels = _drop_group(labels, "DCASE")
+    weak = labels["start"].isna()
     if weak.all():
-        weak_table = table.groupby("filename", sort=False)["genre"].agg(lambda genres: ",".join(dict.fromkeys(genres)))
-        return weak_table.rename("event_labels").reset_index().to_csv(sep="\t", index=False, lineterminator="\n")
+        labels = labels.drop_duplicates(["trailer", "genre"])
+        table = labels.groupby("trailer", sort=False)["genre"].agg(",".join).rename("event_labels").reset_index()
+        text = table.rename(columns={"trailer": "filename"}).to_csv(sep="\t", index=False, lineterminator="\n")
+        return text, labels
     if weak.any():
         logger.warning(f"a DCASE table of events cannot hold {weak.sum()} whole-trailer labels: left out")
-    columns = {"start": "onset", "end": "offset", "genre": "event_label"}
-    events = table[~weak].rename(columns=columns)[["filename", "onset", "offset", "event_label"]]
+    labels = labels[~weak]
+    columns = {"trailer": "filename", "start": "onset", "end": "offset", "genre": "event_label"}
+    events = labels[list(columns)].rename(columns=columns)
     events = events.assign(onset=events["onset"].map(_seconds_text), offset=events["offset"].map(_seconds_text))
     events.loc[events["offset"] == "inf", ["onset", "offset", "event_label"]] = ""  # a file without events
-    return events.to_csv(sep="\t", index=False, lineterminator="\n")
+    return events.to_csv(sep="\t", index=False, lineterminator="\n"), labels
 
 
 def _drop_group(labels: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from urllib.parse import unquote
 
 import numpy as np
@@ -17,6 +17,7 @@ from preprocessing.base.files import abbreviated_repr
 
 logger = logging.getLogger(__name__)
 
+_MOST_NAMED = 5
 # Label Studio puts eight digits of a digest before the name of an uploaded file.
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 
@@ -175,6 +176,46 @@ def frame_targets(trailer_labels: pd.DataFrame, times: np.ndarray, genres: Seque
     if OTHER in genres:
         targets[targets.sum(axis=1) == 0, genres.index(OTHER)] = 1
     return targets
+
+
+def labels_past_ends(trailers: Iterable[tuple[str, pd.DataFrame, np.ndarray]]) -> str | None:
+    """Say which intervals begin after their trailer has ended, and whether that is so of most of what is labelled.
+
+    Parameters
+    ----------
+    trailers : iterable of (str, DataFrame, ndarray)
+        Name, rows of its labels and seconds of its frames (at least one). A trailer ends half a step after its last
+        frame.
+
+    Returns
+    -------
+    str or None
+        A line for the user; None where there is nothing to say.
+    """
+    total, late, names = 0, 0, []
+    labelled = past = 0.0  # seconds
+    for name, rows, times in trailers:
+        intervals = rows.loc[np.isfinite(rows["end"]), ["start", "end"]].to_numpy(dtype=np.float64)
+        start, stop = intervals[:, 0], intervals[:, 1]
+        end = times[-1] + (times[-1] - times[-2]) / 2 if len(times) > 1 else np.inf
+        gone = int((start >= end).sum())
+        total, late = total + len(intervals), late + gone
+        names += [abbreviated_repr(name)] * (gone > 0)
+        labelled += float((stop - start).sum())
+        past += float(np.maximum(0.0, stop - np.maximum(start, end)).sum())
+    said = []
+    if late:
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        said.append(
+            f"{late} of {total} intervals begin after the end of their trailer, and nothing is labelled by them: in "
+            f"{', '.join(names[:_MOST_NAMED])}{more}."
+        )
+    if past > labelled / 2:
+        said.append(
+            "Most of the labelled time lies past the ends of the trailers: are its times milliseconds? They have to be "
+            "seconds."
+        )
+    return " ".join(said) or None
 
 
 def labelled_frames(trailer_labels: pd.DataFrame, times: np.ndarray) -> np.ndarray:

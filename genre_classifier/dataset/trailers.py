@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,12 +16,15 @@ from genre_classifier.dataset.trailer_labels import (
     is_weak,
     labelled_frames,
     labels_for_trailers,
+    labels_past_ends,
     own_group,
 )
 from genre_classifier.genres import GENRES
 from preprocessing.base.errors import InputError
 from preprocessing.clips import clip_path, load_clip, load_times, open_array, times_path
 from preprocessing.manifest import ok_rows, read_manifest
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -128,6 +132,8 @@ def load_trailers(
             )
         )
     _check_sizes(clips, trailers)
+    if note := labels_past_ends((one.source, joined[one.trailer_id], one.times) for one in trailers):
+        logger.warning(note)
     return trailers
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset import splits
+from genre_classifier.dataset.copies import group_copies, note_near_copies
 from genre_classifier.dataset.trailers import Trailer, load_trailers
 from genre_classifier.network.encoder import Encoder, build_encoder, read_encoder
 from genre_classifier.network.memory import frame_multiplications, require_training_memory
@@ -25,6 +26,7 @@ from preprocessing.base.errors import InputError, WorkError
 from preprocessing.base.options import require
 from preprocessing.clips import CONFIG_NAME, read_clip_config
 from preprocessing.config import ClipConfig
+from preprocessing.manifest import read_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +128,7 @@ def plan_training(
     model_config = model_config or (before[0] if before else ModelConfig())
     training_config = training_config or (before[1] if before else TrainingConfig())
     trailers = load_trailers(clips, labels, genres=model_config.genres, skip_unknown=skip_unknown)
+    trailers = group_copies(trailers, read_manifest(clips))
     model_config = dataclasses.replace(model_config, rows=trailers[0].rows, cols=trailers[0].cols)
     encoder = _encoder(model_config, run if stored else start)
     if encoder is not None:
@@ -150,6 +153,7 @@ def plan_training(
     if first:
         splits.require_kept(table, kept, str(first.path))
     parts = splits.apply_splits(trailers, table, str(splits_file or run / layout.SPLITS))
+    note_near_copies(parts)
     _note_gaps(parts, model_config, training_config)
     require(
         training_config.batch_size >= processes,

@@ -20,6 +20,7 @@ from genre_classifier.genres import GENRES
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.tagging.scores import write_scores
 from preprocessing.base.errors import InputError
+from tests.support import activitynet
 from tests.support.evaluation_cases import made_up
 from tests.support.folders import contents
 
@@ -467,3 +468,40 @@ def test_a_run_is_scored_once_and_evaluated(tmp_path, capsys):
     code, text, _ = run_command(capsys, *arguments, "--compare", tmp_path / "other")
     assert code == 0
     assert "other, the run compared with, learned from 1 of these trailers" in text
+
+
+def test_labels_past_the_end_are_in_the_notes(stored, capsys):
+    path, _ = stored
+    labels = pd.read_csv(path / "labels.csv")
+    labels.assign(start=labels["start"] * 1000, end=labels["end"] * 1000).to_csv(path / "labels.csv", index=False)
+    late = int((labels["start"] > 0).sum())
+    options = ("--scores", path / "scores", path / "labels.csv", "--out", path / "report", "--draws", 5)
+    code, out, _ = run_command(capsys, *options)
+    assert code == 0
+    (note,) = json.loads((path / "report" / "metrics.json").read_text())["evaluated"]["notes"]
+    assert note in out
+    assert note.startswith(f"{late} of {len(labels)} intervals begin after the end of their trailer")
+    assert note.endswith("are its times milliseconds? They have to be seconds.")
+
+
+def test_activitynets_evaluator_finds_what_evaluate_finds(stored, capsys):
+    """On the files as written, where a genre is predicted that no label shows, and trailers have no labels."""
+    path, folder = stored
+    labels = pd.read_csv(path / "labels.csv")
+    kept = (labels["genre"] != "musical") & (labels["trailer"] != folder.trailers[0].source)
+    labels[kept].to_csv(path / "labels.csv", index=False)
+    options = ("--scores", path / "scores", path / "labels.csv", "--out", path / "report", "--draws", 5)
+    assert run_command(capsys, *options)[0] == 0
+    theirs = activitynet.evaluate(
+        *(path / "report" / "activitynet" / f"{name}.json" for name in ("truth", "predictions"))
+    )
+    document = json.loads((path / "report" / "metrics.json").read_text())
+    assert document["genres"]["musical"]["detected_events"] > 0
+    assert set(theirs) == set(GENRES) - {"musical"}
+    figures = document["figures"]["detection"]
+    for genre, values in theirs.items():
+        ours = [figures[genre][f"average_precision_at_{tiou:.2f}"]["value"] for tiou in activitynet.LIMITS]
+        np.testing.assert_allclose(ours, values, atol=1e-12)
+    expected = np.mean(list(theirs.values()))
+    assert 0 < expected < 1
+    assert figures["macro"]["mean_average_precision"]["value"] == pytest.approx(expected, abs=1e-12)

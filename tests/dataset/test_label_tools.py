@@ -17,6 +17,7 @@ from genre_classifier.config import ExportConfig
 from genre_classifier.dataset.label_formats import Span
 from genre_classifier.dataset.labels import read_labels, write_labels
 from genre_classifier.dataset.trailer_labels import frame_targets, is_weak, labels_for_trailers
+from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.evaluation.judged_labels import judged_labels
 from genre_classifier.genres import GENRES
 from preprocessing.base.errors import InputError
@@ -408,3 +409,50 @@ def test_a_link_stays_a_link_and_a_device_is_refused(tmp_path: Path, capsys: pyt
     assert _run(["labels", str(source), str(tmp_path / "null.csv")]) == 2
     assert "found a device" in capsys.readouterr().err
     assert Path("/dev/null").is_char_device()
+
+
+# --- beyond the ends -------------------------------------------------------------------------------------------------
+
+IN_MILLISECONDS = "trailer,start,end,genre\na 1.mp4,0,4800,action\na 1.mp4,4800,9600,terror\nb.mp4,0,9000,comedy\n"
+ASKED = "are its times milliseconds? They have to be seconds"
+
+
+def test_labels_past_the_end_are_counted_and_named(
+    tmp_path: Path, clips: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "trailer,start,end,genre\na 1.mp4,1,2,action\na 1.mp4,9.8,12,terror\nb.mp4,9.8,11,comedy\nb.mp4,3,9,action\n"
+    source = written(tmp_path / "labels.csv", text)
+    said = (
+        "2 of 4 intervals begin after the end of their trailer, and nothing is labelled by them: in 'a 1.mp4', 'b.mp4'."
+    )
+    assert _run(["labels", str(source), str(tmp_path / "out.csv"), "--clips", str(clips)]) == 0
+    notes = capsys.readouterr().err
+    assert said in notes.splitlines()
+    assert "milliseconds" not in notes
+    with logged() as lines:
+        load_trailers(clips, source)
+    assert said in lines
+
+
+@pytest.mark.parametrize("begin", ["0,4800", "4.8,4800"])
+def test_a_table_that_lies_mostly_past_the_ends_is_asked_for_its_unit(
+    tmp_path: Path, clips: Path, capsys: pytest.CaptureFixture[str], begin: str
+) -> None:
+    source = written(tmp_path / "labels.csv", IN_MILLISECONDS.replace("0,4800", begin, 1))
+    assert _run(["labels", str(source), str(tmp_path / "out.csv"), "--clips", str(clips)]) == 0
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "milliseconds" in line)
+    assert line.startswith("1 of 3 intervals begin after the end of their trailer")
+    assert line.endswith(f"Most of the labelled time lies past the ends of the trailers: {ASKED}.")
+    # All of them begin in time.
+    source = written(tmp_path / "labels.csv", "trailer,start,end,genre\na 1.mp4,0,9600,action\n")
+    with logged() as lines:
+        load_trailers(clips, source)
+    assert f"Most of the labelled time lies past the ends of the trailers: {ASKED}." in lines
+
+
+def test_labels_up_to_the_end_are_no_reason_to_say_anything(tmp_path: Path, clips: Path) -> None:
+    rows = "a 1.mp4,0,9.61,action\na 1.mp4,9.55,10,terror\nb.mp4,0,inf,other\nc.mp4,,,comedy\n"
+    source = written(tmp_path / "labels.csv", f"trailer,start,end,genre\n{rows}")
+    with logged() as lines:
+        load_trailers(clips, source)
+    assert not [line for line in lines if "end" in line]

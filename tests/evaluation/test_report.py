@@ -63,6 +63,7 @@ def test_every_file_is_there(folder):
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     plots = {"baselines", "precision_recall", "reliability", "co_occurrence", "cut_distance", "timelines"}
     expected = {"report.html", "metrics.json", "per_genre.csv", "summary.md"} | {f"plots/{name}.svg" for name in plots}
+    expected |= {"activitynet/truth.json", "activitynet/predictions.json"}
     assert names == expected
 
 

@@ -66,7 +66,7 @@ def write_whole(base: Path) -> Path:
     preprocess_directory(base / "videos", base / "prepared", config=CLIPS)
     labels.to_csv(base / "labels.csv", index=False)
     for name, ending in (("wide", "csv"), ("activitynet", "json"), ("labelstudio", "json"), ("dcase", "tsv")):
-        (base / f"{name}.{ending}").write_text(WRITERS[name](labels, None, ExportConfig()))
+        (base / f"{name}.{ending}").write_text(WRITERS[name](labels, None, ExportConfig())[0])
     (base / "map.csv").write_text("name,genre\nwar,action\nlove,\n")
     tagged(base / "tags", "film")
     tagged(base / "tags", "another")
