@@ -6,6 +6,7 @@ Made for paper as well as screens: everything that a colour says is also said by
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import re
 import textwrap
@@ -42,7 +43,7 @@ MATRIX_GENRES = 10  # that a matrix has room for with words in its cells
 # The share of fewer frames jumps about and says nothing.
 LEAST_BIN_FRAMES = 10
 _CURVE_POINTS = 200
-_MARKERS = ("s", "D", "^", "v", "P", "X")
+_MARKERS = ("s", "D", "^", "v", "P", "X", "p", "*")
 _STYLE: Any = {  # any: Matplotlib's own type lists every setting by name
     "svg.fonttype": "none",  # text stays text: searchable, small
     "font.family": "sans-serif",
@@ -171,7 +172,7 @@ def genre_dots(axes: Axes, model: Mapping[str, Estimate], baselines: Mapping[str
     axes.plot(
         list(drawn.values()), [height[row] for row in drawn], "o", color=MODEL_COLOUR, markersize=8, label="the network"
     )
-    for (name, values), marker in zip(baselines.items(), _MARKERS, strict=False):
+    for (name, values), marker in zip(baselines.items(), itertools.cycle(_MARKERS), strict=False):
         drawn = {row: values[row].value for row in model if values[row].defined}
         axes.plot(
             list(drawn.values()),
@@ -281,8 +282,8 @@ def report_plots(evaluation: Evaluation) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Name -> `<svg>` element: baselines, precision_recall, reliability, co_occurrence, cut_distance (where cuts are
-        known), timelines (where a trailer is labelled in time).
+        Name -> `<svg>` element: baselines; where a trailer is labelled in time precision_recall, reliability,
+        co_occurrence, cut_distance (where cuts are known) and timelines.
     """
     genres = evaluation.data.genres
     more = len(genres) - 6  # than the sizes are given for
@@ -295,6 +296,10 @@ def report_plots(evaluation: Evaluation) -> dict[str, str]:
             size_inches=(PAGE_INCHES, max(1.9, 3.4 + 0.28 * more)),
             title="Average precision per genre, network and baselines",
         ),
+    }
+    if evaluation.data.timed_by_weak_labels:
+        return drawn
+    drawn |= {
         "precision_recall": plots.svg(
             lambda figure: _precision_recall(figure, evaluation),
             name="pr",

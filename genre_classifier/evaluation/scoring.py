@@ -114,7 +114,8 @@ def score_run(
     fingerprint = _fingerprint(run, wanted, training, facts, config.seed)
     durations = known_durations(read_manifest(clips))
     kept = None if again else _whole(out, fingerprint, run.genres)
-    names = [*baselines.FEATURES, *[baselines.ENCODER_ALONE] * (run.encoder is not None)] if training else []
+    sources = [baselines.PIXELS, *[baselines.MAPS] * (run.encoder is not None)]
+    names = baselines.possible(sources) if training else []
     if kept and set(kept.baselines) == set(names):
         kept = dataclasses.replace(
             kept,
@@ -162,9 +163,7 @@ def score_run(
             _describe(trailer, splits[trailer.trailer_id], sizes, durations.get(trailer.source)) for trailer in wanted
         ),
         scores=scores,
-        baselines={
-            name: _baseline_scores(name, training, wanted, run.genres, config.seed, under_way) for name in names
-        },
+        baselines={name: _baseline_scores(name, training, wanted, run, config.seed, under_way) for name in names},
     )
     under_way.require_unchanged(facts)
     under_way.finish(folder)
@@ -256,23 +255,23 @@ def _baseline_scores(
     name: str,
     training: Sequence[Trailer],
     wanted: Sequence[Trailer],
-    genres: Sequence[str],
+    run: Run,
     seed: int,
     under_way: ScoringUnderWay,
 ) -> dict[str, pd.DataFrame]:
     """Score with a baseline, which is fitted only if a trailer's scores are missing."""
 
-    def frames_of(trailer: Trailer) -> np.ndarray:
-        return trailer.open() if name == baselines.ENCODER_ALONE else load_clip(trailer.clip)
+    def arrays_of(trailer: Trailer) -> dict[str, np.ndarray]:
+        return baselines.arrays_of(trailer, grey_channels=run.model_config.grey_channels)
 
     fitted, scores = None, {}
     for trailer in wanted:
         table = under_way.find(trailer.trailer_id, baseline=name)
         if table is None:
             if fitted is None:
-                clips, times = [frames_of(one) for one in training], [one.times for one in training]
-                fitted = baselines.fit(name, clips, times, [one.targets for one in training], seed=seed)
-            table = scores_table(trailer.times, fitted.score(frames_of(trailer), trailer.times), genres)
+                arrays, times = [arrays_of(one) for one in training], [one.times for one in training]
+                fitted = baselines.fit(name, arrays, times, [one.targets for one in training], seed=seed)
+            table = scores_table(trailer.times, fitted.score(arrays_of(trailer), trailer.times), run.genres)
             write_scores(under_way.place(trailer.trailer_id, baseline=name), table)
         scores[trailer.source] = table
     return scores
