@@ -92,8 +92,8 @@ def labels_for_trailers(
         _refuse_other_signs(unknown, by_source)
         raise InputError(
             f"labels name the trailer {abbreviated_repr(unknown[0])} (and {len(unknown) - 1} more) that the manifest "
-            f"of the clips does not know; expected a source such as {example!r} or an id; correct it, or skip such rows "
-            "(--skip-unknown)"
+            f"of the clips does not know; expected a source such as {example!r} or an id; correct it, or skip such "
+            "rows (--skip-unknown)"
         )
     joined: dict[int, pd.DataFrame] = {}
     for name, rows in labels.groupby("trailer", sort=False):
@@ -131,9 +131,9 @@ def _refuse_other_signs(names: Sequence[str], sources: Mapping[str, int]) -> Non
     for name in names:
         if source := alike.get(unicodedata.normalize("NFC", name)):
             raise InputError(
-                f"labels name the trailer {abbreviated_repr(name)} with other signs than the manifest of the clips does: "
-                "letters with accents are one sign in the one and two in the other (Unicode NFC, NFD); write the name as the "
-                f"file has it, or give the id {sources[source]}"
+                f"labels name the trailer {abbreviated_repr(name)} with other signs than the manifest of the clips "
+                "does: letters with accents are one sign in the one and two in the other (Unicode NFC, NFD); write the "
+                f"name as the file has it, or give the id {sources[source]}"
             )
 
 

@@ -16,7 +16,7 @@ from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.container import read_container
 from preprocessing.manifest import read_manifest
 from preprocessing.processes.child import Child
-from preprocessing.reader_client import READER, container_job
+from preprocessing.reader_client import READER, SampledFrames, container_job
 from preprocessing.video import open_video
 from tests.support.media import decode_media, flat_frames, read, write_late_pictures, write_media
 
