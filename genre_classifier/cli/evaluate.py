@@ -114,7 +114,7 @@ def command(
             on_frames=bar.update,
         )
     if card:
-        from genre_classifier.run_folder.model_card import write_model_card
+        from genre_classifier.run_folder.card import write_model_card
 
         assert run is not None
         write_model_card(run, summary=(out / "summary.md").read_text(encoding="utf-8"))

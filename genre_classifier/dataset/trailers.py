@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -76,6 +77,27 @@ class Trailer:
 def open_frames(clip: Path, encoded: Path | None) -> np.memmap:
     """Open the frames that a network takes: the encoded ones, where there are any."""
     return load_clip(clip) if encoded is None else open_array(encoded, "an encoded clip (.npy)")
+
+
+def data_digest(trailers: Sequence[Trailer]) -> str:
+    """Return a SHA-256 over ids, sources, groups, times, targets and the size and head and tail of each clip.
+
+    Reading gigabytes of frames at each start would cost more than it protects from.
+    """
+    digest = hashlib.sha256()
+    for trailer in trailers:
+        digest.update(repr((trailer.trailer_id, trailer.source, trailer.group, trailer.weak)).encode())
+        digest.update(trailer.times.tobytes())
+        digest.update(trailer.targets.tobytes())
+        if not trailer.labelled.all():
+            digest.update(trailer.labelled.tobytes())
+        size = trailer.clip.stat().st_size
+        digest.update(str(size).encode())
+        with trailer.clip.open("rb") as clip:
+            digest.update(clip.read(1 << 16))
+            clip.seek(max(0, size - (1 << 16)))
+            digest.update(clip.read())
+    return digest.hexdigest()
 
 
 def load_trailers(

@@ -293,5 +293,11 @@ def _describe(
     width, height = sizes.get(trailer.trailer_id, (trailer.cols, trailer.rows))
     cuts = find_cuts(load_clip(trailer.clip), trailer.times)
     return ScoredTrailer(
-        trailer.trailer_id, trailer.source, split, tuple(float(cut) for cut in cuts), width, height, duration
+        trailer_id=trailer.trailer_id,
+        source=trailer.source,
+        split=split,
+        cuts=tuple(float(cut) for cut in cuts),
+        width=width,
+        height=height,
+        duration=duration,
     )

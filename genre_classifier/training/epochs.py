@@ -169,6 +169,6 @@ def recover(
         logger.warning(
             f"{run}: the network of epoch {best}, which was kept, is gone; that of epoch {epoch} takes its place"
         )
-    kept = checkpoints.Kept(epoch, state.sha256, calibrate(score_trailers(model, validation, config), genres))
+    kept = checkpoints.Kept(epoch, state.sha256, *calibrate(score_trailers(model, validation, config), genres))
     checkpoints.write_state(run, dataclasses.replace(state, kept=kept))
     return kept

@@ -15,11 +15,11 @@ import pandas as pd
 
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset import splits
-from genre_classifier.dataset.trailers import Trailer, load_trailers
+from genre_classifier.dataset.trailers import Trailer, data_digest, load_trailers
 from genre_classifier.network.encoder import Encoder, build_encoder, read_encoder
 from genre_classifier.network.memory import frame_multiplications, require_training_memory
 from genre_classifier.run_folder import layout
-from genre_classifier.run_folder.card import data_digest, read_card
+from genre_classifier.run_folder.card import read_card
 from genre_classifier.run_folder.run import Run, load_run, read_config
 from preprocessing.base.errors import InputError, WorkError
 from preprocessing.base.options import require

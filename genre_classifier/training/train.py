@@ -22,8 +22,7 @@ from genre_classifier.network.losses import trailer_loss
 from genre_classifier.network.model import build_model
 from genre_classifier.network.peers import Peers
 from genre_classifier.run_folder import checkpoints, layout, model_file
-from genre_classifier.run_folder.card import new_card, write_card
-from genre_classifier.run_folder.model_card import write_model_card
+from genre_classifier.run_folder.card import new_card, write_card, write_model_card
 from genre_classifier.run_folder.run import Run, load_run, write_config
 from genre_classifier.training import history
 from genre_classifier.training.cluster import join_workers
