@@ -337,6 +337,9 @@ class EvaluationConfig(Options):
     ] = 15
 
 
+LABEL_FORMATS = ("labels", "wide", "activitynet", "labelstudio", "dcase")  # that label tables are written in
+
+
 class SegmentConfig(Options):
     """How the scores of frames become segments."""
 

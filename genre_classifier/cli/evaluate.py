@@ -10,13 +10,13 @@ import click
 from genre_classifier.cli.config_options import (
     GroupedCommand,
     GroupedOption,
+    RunPath,
     config_options,
     given,
     sharing_options,
     value_option,
 )
 from genre_classifier.cli.output import say
-from genre_classifier.cli.run_path import RunPath
 from genre_classifier.config import MAX_LABEL_MB, EvaluationConfig, MaxLabelMb
 
 

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import click
 
-from genre_classifier.cli.config_options import sharing_options, value_option
+from genre_classifier.cli.config_options import RunPath, sharing_options, value_option
 from genre_classifier.cli.output import say
-from genre_classifier.cli.run_path import RunPath
 from genre_classifier.config import MAX_LABEL_MB, MaxLabelMb
 from preprocessing.base.options import Count, option
 

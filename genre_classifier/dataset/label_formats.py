@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from genre_classifier.config import MAX_LABEL_MB, ExportConfig
+from genre_classifier.config import LABEL_FORMATS, MAX_LABEL_MB, ExportConfig
 from genre_classifier.dataset.label_elan import read_elan
 from genre_classifier.dataset.label_json import (
     activitynet_json,
@@ -43,13 +43,9 @@ logger = logging.getLogger(__name__)
 
 __all__ = ["WRITERS", "Span", "Spans", "label_studio_tasks", "read_table", "write_table"]
 
-WRITERS: dict[str, Callable[[pd.DataFrame, Spans | None, ExportConfig], str]] = {
-    "labels": labels_csv,
-    "wide": wide_csv,
-    "activitynet": activitynet_json,
-    "labelstudio": label_studio_json,
-    "dcase": dcase_tsv,
-}
+Writer = Callable[[pd.DataFrame, Spans | None, ExportConfig], str]
+_WRITERS: tuple[Writer, ...] = (labels_csv, wide_csv, activitynet_json, label_studio_json, dcase_tsv)
+WRITERS = dict(zip(LABEL_FORMATS, _WRITERS, strict=True))
 
 
 def read_table(path: Path, *, fps: float | None = None, max_mb: float = MAX_LABEL_MB) -> pd.DataFrame:

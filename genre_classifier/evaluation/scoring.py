@@ -19,10 +19,10 @@ from genre_classifier.dataset.splits import SPLIT_NAMES, read_splits
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.evaluation import baselines
 from genre_classifier.evaluation.clip_scores import score_clips
-from genre_classifier.evaluation.partial_scores import ScoringUnderWay
 from genre_classifier.evaluation.score_folder import (
     ScoredTrailer,
     ScoreFolder,
+    ScoringUnderWay,
     read_fingerprint,
     read_score_folder,
     write_score_index,

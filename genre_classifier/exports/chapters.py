@@ -9,7 +9,7 @@ import itertools
 from typing import NamedTuple
 
 from genre_classifier.exports.tagged import TaggedVideo
-from genre_classifier.tagging.segment_files import vtt_timestamp
+from genre_classifier.tagging.segments import vtt_timestamp
 
 NOTHING = "no genre"
 

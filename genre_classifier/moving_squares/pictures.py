@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
-from genre_classifier.moving_squares.metrics import METRICS, TITLES, Figures
+from genre_classifier.moving_squares.movies import METRICS, TITLES, Figures
 
 _GIF_MILLISECONDS = 300  # of each step
 _LINES = {"network": ("#0072B2", "o"), "copy": ("#D55E00", "s"), "linear": ("#7F7F7F", "^")}

@@ -21,7 +21,7 @@ import pandas as pd
 
 from genre_classifier.moving_squares import pictures
 from genre_classifier.moving_squares.config import SquaresConfig
-from genre_classifier.moving_squares.metrics import BASELINES, figures, roll_out_guess, wins_through
+from genre_classifier.moving_squares.movies import BASELINES, figures, roll_out_guess, wins_through
 from genre_classifier.moving_squares.predictor import (
     HistoryRow,
     build_predictor,

@@ -15,9 +15,8 @@ from genre_classifier.config import SegmentConfig, TagConfig
 from genre_classifier.network.memory import encoder_bytes, scoring_bytes
 from genre_classifier.run_folder.layout import ENCODER
 from genre_classifier.run_folder.run import Run, run_of_process
-from genre_classifier.tagging.overlay import write_overlay
 from genre_classifier.tagging.scores import write_scores
-from genre_classifier.tagging.segment_files import activitynet, label_studio, webvtt, write_segments
+from genre_classifier.tagging.segments import activitynet, label_studio, webvtt, write_segments
 from genre_classifier.tagging.tags import Tags
 from genre_classifier.tagging.tasks import (
     LABEL_STUDIO,
@@ -33,7 +32,7 @@ from genre_classifier.tagging.tasks import (
     write_record,
 )
 from genre_classifier.tagging.timeline import write_timeline
-from genre_classifier.tagging.video_copies import embedded_copy
+from genre_classifier.tagging.video_copies import embedded_copy, write_overlay
 from genre_classifier.tagging.viewer import viewer_html
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import make_folder, remove_leftovers, write_atomically

@@ -19,7 +19,7 @@ import pandas as pd
 
 from genre_classifier.genres import genre_looks
 from genre_classifier.pages import render
-from genre_classifier.tagging.segment_files import activitynet, read_segments
+from genre_classifier.tagging.segments import activitynet, read_segments
 from genre_classifier.tagging.tags import clock
 from genre_classifier.tagging.tasks import INDEX, SEGMENTS, STAMP, SUMMARY, TagsRecord, read_record
 from preprocessing.base.errors import InputError

@@ -26,8 +26,7 @@ from genre_classifier.run_folder.card import new_card, write_card, write_model_c
 from genre_classifier.run_folder.run import Run, load_run, write_config
 from genre_classifier.training import history
 from genre_classifier.training.cluster import join_workers
-from genre_classifier.training.epochs import EpochKeeper, TensorBoard, learning_rate_at, recover
-from genre_classifier.training.loop import fit_epochs
+from genre_classifier.training.epochs import EpochKeeper, TensorBoard, fit_epochs, learning_rate_at, recover
 from genre_classifier.training.plan import Plan, plan_training
 from genre_classifier.training.reduction import start_from_components
 from preprocessing.base.errors import InputError

@@ -265,7 +265,7 @@ def test_help_is_quick_to_load() -> None:
 
 def test_overlay_bars_are_as_long_as_the_scores() -> None:
     from genre_classifier.genres import GENRE_COLOURS
-    from genre_classifier.tagging.overlay import draw_scores
+    from genre_classifier.tagging.video_copies import draw_scores
 
     picture = np.full((360, 640, 3), 200, np.uint8)
     scores = np.array([0.0, 0.25, 0.5, 0.75, 1.0, 0.6])

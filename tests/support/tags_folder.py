@@ -9,7 +9,7 @@ import pandas as pd
 
 from genre_classifier.cli import _run
 from genre_classifier.genres import GENRES
-from genre_classifier.tagging.segment_files import write_segments
+from genre_classifier.tagging.segments import write_segments
 
 SEGMENTS = pd.DataFrame(
     {
