@@ -34,7 +34,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.fights import train_preset
-from genre_classifier.presets import PRESETS
+from genre_classifier.config import PRESETS
 from preprocessing.base.files import write_atomically
 from preprocessing.clips import clip_path, times_path
 

@@ -10,8 +10,7 @@ import click
 from genre_classifier.cli.config_options import config_options, given, sharing_options
 from genre_classifier.cli.output import say
 from genre_classifier.cli.progress import progress_bar
-from genre_classifier.config import EncoderConfig
-from genre_classifier.presets import DEFAULT_ENCODER
+from genre_classifier.config import DEFAULT_ENCODER, EncoderConfig
 
 
 @click.command()

@@ -19,8 +19,7 @@ from genre_classifier.cli.config_options import (
     value_option,
 )
 from genre_classifier.cli.output import say
-from genre_classifier.config import MAX_LABEL_MB, MaxLabelMb, ModelConfig, TrainingConfig
-from genre_classifier.presets import PRESETS
+from genre_classifier.config import MAX_LABEL_MB, PRESETS, MaxLabelMb, ModelConfig, TrainingConfig
 from preprocessing.base.options import Count, option
 
 _LINE = f"{__name__}.line"

@@ -139,8 +139,8 @@ def _network(base: Path) -> None:
 
 
 def _encoder(base: Path) -> None:
+    from genre_classifier.config import DEFAULT_ENCODER
     from genre_classifier.network.encoder import build_encoder
-    from genre_classifier.presets import DEFAULT_ENCODER
 
     config = dataclasses.replace(DEFAULT_ENCODER, encoder=str(base / "encoder.keras"), encoder_cells=2, motion_size=8)
     build_encoder(config, 20, 20).encode(np.zeros((1, 3, 20, 20), np.uint8))
