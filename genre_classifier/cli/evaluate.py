@@ -49,6 +49,7 @@ from genre_classifier.config import MAX_LABEL_MB, EvaluationConfig, MaxLabelMb
 @click.option("--card", is_flag=True, help="Put the figures into the run's model card, RUN/README.md.")
 @sharing_options
 def command(
+    *,
     inputs: tuple[Path, ...],
     scores: Path | None,
     out: Path,

@@ -38,6 +38,7 @@ from genre_classifier.config import LABEL_FORMATS, MAX_LABEL_MB, ExportConfig, M
 @click.option("--unmapped-as-other", is_flag=True, help="Known names that stand for none of the genres become other.")
 @value_option("--max-label-mb", MaxLabelMb, default=MAX_LABEL_MB, group="")
 def command(
+    *,
     sources: tuple[Path, ...],
     target: Path,
     file_format: str | None,

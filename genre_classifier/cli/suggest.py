@@ -29,6 +29,7 @@ _COUNT = Annotated[Count | None, option("How many trailers; none: all that have 
 @value_option("--max-label-mb", MaxLabelMb, default=MAX_LABEL_MB, group="")
 @sharing_options
 def command(
+    *,
     run: Path,
     clips: Path,
     labels: Path | None,

@@ -42,6 +42,7 @@ from preprocessing.config import VideoLimits
 @config_options(TagConfig(), only=("chunk", "precision"))
 @config_options(VideoLimits())
 def command(
+    *,
     run: Path,
     videos: tuple[Path, ...],
     out: Path,

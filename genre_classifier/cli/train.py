@@ -120,6 +120,7 @@ class _Command(GroupedCommand):
 @config_options(PRESETS[_PRESET].model, leave_out=("rows", "cols", "genres", "encoder_channels", "encoder_digest"))
 @config_options(PRESETS[_PRESET].training)
 def command(
+    *,
     clips: Path,
     labels: Path,
     run: Path,

@@ -156,5 +156,14 @@ def write_label_page(
     rules, thresholds = SegmentConfig(), dict.fromkeys(genres, 1.0)
     segments = to_segments(nothing, thresholds, rules, duration=duration)
     cuts = tuple(map(float, finder.cuts(times)))
-    tags = Tags(video, duration, nothing, segments, thresholds, rules, thumbnails, cuts=cuts)
+    tags = Tags(
+        video=video,
+        duration=duration,
+        scores=nothing,
+        segments=segments,
+        thresholds=thresholds,
+        segment_config=rules,
+        thumbnails=thumbnails,
+        cuts=cuts,
+    )
     write_atomically(page, viewer_html(tags, page.parent, trailer=source, scored=False))

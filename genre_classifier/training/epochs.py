@@ -58,6 +58,7 @@ class EpochKeeper(keras.callbacks.Callback):
     def __init__(
         self,
         run: Path,
+        *,
         parts: Mapping[str, Sequence[Trailer]],
         config: TrainingConfig,
         rows: checkpoints.Rows,

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 _CHANGEABLE = ("epochs", "patience")  # by a resumed run: what was trained stays the same
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
     """A training that can begin.
 
@@ -171,7 +171,17 @@ def plan_training(
     )
     resumed = stored[1] if stored else None
     return Plan(
-        model_config, training_config, clip_config, resumed, table, parts, digest, encoder, first, trailers, stamps
+        model_config=model_config,
+        training_config=training_config,
+        clip_config=clip_config,
+        before=resumed,
+        splits=table,
+        parts=parts,
+        digest=digest,
+        encoder=encoder,
+        start=first,
+        trailers=trailers,
+        stamps=stamps,
     )
 
 

@@ -146,7 +146,16 @@ def train(
         keeper = None
         if first:
             _begin(run, plan, rows, command)  # only now, when all that can be wrong with the input has been found
-            keeper = EpochKeeper(run, parts, config, rows, kept, started, genres, plan.require_same_data)
+            keeper = EpochKeeper(
+                run,
+                parts=parts,
+                config=config,
+                rows=rows,
+                kept=kept,
+                started=started,
+                genres=genres,
+                require_same_data=plan.require_same_data,
+            )
             keeper.publish()
             own_callbacks = [keeper, TensorBoard(run / layout.EVENTS, write_graph=False)]
         more = not history.should_stop(rows, config.patience) and len(rows) < config.epochs

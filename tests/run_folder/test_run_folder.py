@@ -88,7 +88,9 @@ def go_on(run: Path) -> None:
     rows, kept = [], None
     if loaded:
         rows, kept = loaded[1].rows, epochs.recover(run, *loaded, (), CONFIG, GENRES)
-    keeper = epochs.EpochKeeper(run, PARTS, CONFIG, rows, kept, time.monotonic(), GENRES)
+    keeper = epochs.EpochKeeper(
+        run, parts=PARTS, config=CONFIG, rows=rows, kept=kept, started=time.monotonic(), genres=GENRES
+    )
     keeper.publish()
     for number in range(len(rows) + 1, 4):
         keeper.set_model(Network(number))
@@ -414,7 +416,9 @@ def test_weights_that_run_away_end_the_training_and_are_not_kept(networks, tmp_p
     go_on(tmp_path / "run")
     before = sorted((tmp_path / "run").rglob("*"))
     monkeypatch.setattr(model_file, "not_finite", lambda model: "trunk_1/kernel")
-    keeper = epochs.EpochKeeper(tmp_path / "run", PARTS, CONFIG, [], None, time.monotonic(), GENRES)
+    keeper = epochs.EpochKeeper(
+        tmp_path / "run", parts=PARTS, config=CONFIG, rows=[], kept=None, started=time.monotonic(), genres=GENRES
+    )
     keeper.set_model(Network(1))
     keeper.on_epoch_begin(0)
     with pytest.raises(WorkError, match=r"after epoch 1 the weights are no finite numbers \(trunk_1/kernel\)"):
