@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from genre_classifier.exports import AUTO, BASE_URL, FORMATS, annotations, chapters, editing, require_known, timecode
+from genre_classifier.exports import AUTO, BASE_URL, FORMATS, archives, chapters, editing, require_known, timecode
 from genre_classifier.exports.tagged import TaggedVideo, read_video
 from genre_classifier.tagging.tasks import STAMP
 from preprocessing.base.errors import InputError
@@ -46,14 +46,14 @@ def _chapters(video: TaggedVideo, place: Place) -> Iterator[tuple[str, str]]:
 
 
 _FORMATS = (
-    TagsFormat(lambda video, place: [("eaf", annotations.eaf(video, place.out))], annotations.elan_library),
+    TagsFormat(lambda video, place: [("eaf", archives.eaf(video, place.out))], archives.elan_library),
     TagsFormat(lambda video, place: [("otio", editing.otio_json(video))], timecode.editing_library, timed=True),
     TagsFormat(_edl, editing.list_library, timed=True),
     TagsFormat(
-        lambda video, place: [(annotations.ENDING, annotations.manifest(video, place.out, base=place.base_url))],
-        annotations.iiif_library,
+        lambda video, place: [(archives.ENDING, archives.manifest(video, place.out, base=place.base_url))],
+        archives.iiif_library,
     ),
-    TagsFormat(lambda video, place: [("mmif", annotations.time_frames(video))], annotations.mmif_library),
+    TagsFormat(lambda video, place: [("mmif", archives.time_frames(video))], archives.mmif_library),
     TagsFormat(_chapters, lambda: None),
 )
 TAGS_FORMATS = dict(zip(FORMATS, _FORMATS, strict=True))

@@ -1,4 +1,4 @@
-"""Tags as annotations of other tools: ELAN's tiers, a IIIF Presentation 3 manifest, MMIF of the CLAMS platform."""
+"""Tags for archives and research: tiers of ELAN, a manifest of IIIF Presentation 3, MMIF of the CLAMS platform."""
 
 from __future__ import annotations
 
