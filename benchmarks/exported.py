@@ -1,6 +1,6 @@
 """The exported network beside this package's: milliseconds per frame on the same frames, in turn.
 
-    python -m benchmarks.exported [--size 112] [--frames 50] [--rounds 7] [--to savedmodel,onnx,openvino]
+    python -m benchmarks.exported [--size 112] [--frames 50] [--rounds 7] [--to savedmodel,onnx]
 
 The article's network with fresh weights. The table shows medians over the rounds, and the ratio of each to this
 package, which scores all frames in one call; others are asked for one frame after the other.
@@ -20,8 +20,7 @@ from benchmarks.tagging import make_run
 from genre_classifier.config import ModelConfig
 from genre_classifier.network.exported_step import exported_step
 from genre_classifier.network.streaming import ScoreStream
-from genre_classifier.run_folder.export_model import export_model, random_frames, run_step
-from genre_classifier.run_folder.model_formats import MODEL_FORMATS
+from genre_classifier.run_folder.export_model import MODEL_FORMATS, export_model, random_frames, run_step
 from genre_classifier.run_folder.run import load_run
 from preprocessing.config import ClipConfig
 

@@ -30,10 +30,10 @@ from joblib import Parallel, delayed
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
+from genre_classifier.config import PRESETS
 from genre_classifier.evaluation import baselines
 from genre_classifier.evaluation.bootstrap import Estimate, draw_weights, estimate
 from genre_classifier.genres import GENRES
-from genre_classifier.presets import PRESETS
 from preprocessing import load_clip, preprocess_directory
 from preprocessing.base.files import write_atomically
 from preprocessing.clips import clip_path, load_times, times_path

@@ -30,8 +30,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from benchmarks.fights import train_preset
+from genre_classifier.config import PRESETS
 from genre_classifier.evaluation import baselines
-from genre_classifier.presets import PRESETS
 from preprocessing.base.files import write_atomically
 from preprocessing.clips import clip_path, times_path
 

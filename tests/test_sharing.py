@@ -12,10 +12,11 @@ import psutil
 import pytest
 
 from genre_classifier.cli import _run
+from genre_classifier.config import TagConfig
 from genre_classifier.run_folder.run import Run, load_run
 from genre_classifier.tagging.folder import tag_videos
 from genre_classifier.tagging.summary import write_tags_index
-from genre_classifier.tagging.tasks import Extras, Task, plan_tasks
+from genre_classifier.tagging.tasks import Task, plan_tasks
 from preprocessing.base.errors import InputError
 from tests.support.folders import contents
 from tests.support.media import flat_frames, write_media
@@ -48,7 +49,7 @@ def undisturbed(run: Run, videos: Path, tmp_path_factory: pytest.TempPathFactory
 
 def tag(run: Run, videos: Path, out: Path, **options: object) -> dict[str, bytes]:
     tasks = plan_tasks([(videos / name, name) for name in NAMES], out)
-    failures = tag_videos(run, tasks, extras=Extras(label_studio=True), **options)  # type: ignore[arg-type]
+    failures = tag_videos(run, tasks, config=TagConfig(label_studio=True), **options)  # type: ignore[arg-type]
     write_tags_index(out, failures)
     assert [source for source, _ in failures] == ["bad.mkv"]
     return contents(out)
@@ -59,7 +60,7 @@ def taggers() -> list[psutil.Process]:
     found = []
     for child in psutil.Process().children(recursive=True):
         try:
-            found += [child] if "genre_classifier.tagging.tagging_worker" in child.cmdline() else []
+            found += [child] if "preprocessing.processes.stage_worker" in child.cmdline() else []
         except psutil.Error:  # gone by now
             continue
     return found

@@ -10,9 +10,7 @@ import click
 from genre_classifier.cli.config_options import config_options, given, sharing_options
 from genre_classifier.cli.output import say
 from genre_classifier.cli.progress import progress_bar
-from genre_classifier.config import EncoderConfig
-from genre_classifier.presets import DEFAULT_ENCODER
-from preprocessing.base.errors import InputError
+from genre_classifier.config import DEFAULT_ENCODER, EncoderConfig
 
 
 @click.command()
@@ -32,23 +30,16 @@ def command(clips: Path, jobs: int | None, scheduler: str | None, **options: Any
     """
     import dataclasses
 
-    from genre_classifier.dataset.encoded import encode_clips
-    from genre_classifier.network.encoder import build_encoder
-    from preprocessing.clips import clip_path, load_clip
-    from preprocessing.manifest import read_manifest
+    from genre_classifier.dataset.encoded import encode_folder
 
     config = dataclasses.replace(DEFAULT_ENCODER, **given(options, EncoderConfig))
-    manifest = read_manifest(clips)
-    paths = [clip_path(clips, int(number)) for number in manifest.loc[manifest["status"] == "ok", "trailer_id"]]
-    if not paths:
-        raise InputError(f"{clips}: expected clips to encode, found none")
-    encoder = build_encoder(config, *load_clip(paths[0]).shape[2:])
     with progress_bar(0, "encoding", "frame") as bar:
-
-        def on_start(frames: int) -> None:
-            bar.reset(total=frames)
-
-        folder = encode_clips(
-            paths, clips, encoder, jobs=jobs, scheduler=scheduler, on_start=on_start, on_frames=bar.update
+        folder, count = encode_folder(
+            clips,
+            config,
+            jobs=jobs,
+            scheduler=scheduler,
+            on_start=lambda frames: bar.reset(total=frames),
+            on_frames=bar.update,
         )
-    say(f"{folder}: {len(paths)} clips encoded")
+    say(f"{folder}: {count} clips encoded")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from genre_classifier.cli.config_options import RunPath
 from genre_classifier.cli.output import note, say
-from genre_classifier.cli.run_path import RunPath
 from genre_classifier.exports import require_known
 
 
@@ -19,7 +19,7 @@ from genre_classifier.exports import require_known
     "formats",
     required=True,
     metavar="FORMATS",
-    help="One or more of savedmodel (TensorFlow), onnx, openvino, with commas between.",
+    help="One or more of savedmodel (TensorFlow), onnx, with commas between.",
 )
 def command(run: Path, out: Path, formats: str) -> None:
     """Write the network of the run RUN into the folder OUT: one step per frame, its state going in and coming out.
@@ -30,10 +30,9 @@ def command(run: Path, out: Path, formats: str) -> None:
     \b
     Example:
       genre-classifier export-model runs/mine model/ --to onnx
-      genre-classifier export-model runs/mine model/ --to savedmodel,onnx,openvino
+      genre-classifier export-model runs/mine model/ --to savedmodel,onnx
     """
-    from genre_classifier.run_folder.export_model import export_model
-    from genre_classifier.run_folder.model_formats import MODEL_FORMATS
+    from genre_classifier.run_folder.export_model import MODEL_FORMATS, export_model
     from genre_classifier.run_folder.run import load_run
 
     wanted = formats.split(",")

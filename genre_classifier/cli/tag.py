@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import click
 
 from genre_classifier.cli.config_options import (
     GroupedCommand,
     GroupedOption,
+    RunPath,
     config_options,
     given,
     sharing_options,
-    value_option,
 )
 from genre_classifier.cli.output import note, say
-from genre_classifier.cli.run_path import RunPath
-from genre_classifier.config import ExportConfig, Precision, PrecisionOption, SegmentConfig
-from preprocessing.base.options import Count, option
+from genre_classifier.config import SegmentConfig, TagConfig
 from preprocessing.config import VideoLimits
-
-_CHUNK = Annotated[
-    Count,
-    option("Scored at once: memory, not scores, depends on it.", unit="frames", group="Computation", le=1_000_000),
-]
 
 
 @click.command("tag", cls=GroupedCommand)
@@ -33,28 +26,7 @@ _CHUNK = Annotated[
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
 @sharing_options
 @click.option("--strict", is_flag=True, help="Exit with 1 if any video could not be read.")
-@click.option(
-    "--overlay",
-    cls=GroupedOption,
-    group="Further files",
-    is_flag=True,
-    help="Also write overlay.mp4, a copy with the scores drawn on each frame.",
-)
-@click.option(
-    "--embed",
-    cls=GroupedOption,
-    group="Further files",
-    is_flag=True,
-    help="Put a small copy of the video inside viewer.html.",
-)
-@click.option(
-    "--label-studio",
-    cls=GroupedOption,
-    group="Further files",
-    is_flag=True,
-    help="Also write label_studio.json, predictions to correct there.",
-)
-@config_options(ExportConfig(), only=("label_studio_prefix",), group="Further files")
+@config_options(TagConfig(), leave_out=("chunk", "precision"))
 @click.option(
     "--also",
     cls=GroupedOption,
@@ -67,23 +39,17 @@ _CHUNK = Annotated[
     SegmentConfig(),
     flags={"smooth_seconds": "--smooth", "min_seconds": "--min-segment", "min_gap_seconds": "--min-gap"},
 )
-@value_option("--chunk", _CHUNK, default=None)
-@value_option("--precision", PrecisionOption, default="float32")
+@config_options(TagConfig(), only=("chunk", "precision"))
 @config_options(VideoLimits())
 def command(
+    *,
     run: Path,
     videos: tuple[Path, ...],
     out: Path,
     jobs: int | None,
     scheduler: str | None,
     strict: bool,
-    overlay: bool,
-    embed: bool,
-    label_studio: bool,
-    label_studio_prefix: str,
     also: str | None,
-    chunk: int | None,
-    precision: Precision,
     **options: Any,
 ) -> int:
     """Tag videos, or folders of them: which genre each shows when.
@@ -98,14 +64,15 @@ def command(
       genre-classifier tag runs/mine trailers/ --out tags/ --also eaf,otio
       genre-classifier tag runs/mine trailers/ --out tags/ --scheduler tcp://host:8786
     """
-    rules, limits = SegmentConfig(**given(options, SegmentConfig)), VideoLimits(**given(options, VideoLimits))
+    config, limits = TagConfig(**given(options, TagConfig)), VideoLimits(**given(options, VideoLimits))
+    segments = SegmentConfig(**given(options, SegmentConfig))
 
     from genre_classifier.cli.progress import VideoTime
     from genre_classifier.exports.export import export_tags, read_formats
     from genre_classifier.run_folder.run import load_run
     from genre_classifier.tagging.folder import tag_videos
     from genre_classifier.tagging.summary import write_tags_index
-    from genre_classifier.tagging.tasks import EXPORTS, Extras, Task, plan_tasks
+    from genre_classifier.tagging.tasks import EXPORTS, Task, plan_tasks
     from preprocessing.base.errors import InputError
     from preprocessing.base.files import make_folder
     from preprocessing.sources import name_videos
@@ -129,16 +96,14 @@ def command(
         failures = tag_videos(
             loaded,
             tasks,
-            precision=precision,
+            config=config,
+            segments=segments,
             limits=limits,
-            segment_config=rules,
             jobs=jobs,
             scheduler=scheduler,
-            extras=Extras(overlay, embed, label_studio, label_studio_prefix),
             on_start=lambda task: progress.start(task.source),
             on_progress=lambda task, now, end, frames: progress.step(str(task.video), now, end, frames),
             on_done=on_done,
-            **({} if chunk is None else {"chunk": chunk}),
         )
     finally:
         progress.close()

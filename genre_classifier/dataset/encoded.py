@@ -9,15 +9,17 @@ clip counts only while that is the clip there is, so that neither a changed clip
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from genre_classifier.config import EncoderConfig
 from genre_classifier.dataset.trailers import Trailer
-from genre_classifier.network.encoder import BATCH, Encoder
+from genre_classifier.network.encoder import BATCH, Encoder, build_encoder, read_encoder
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import (
     atomic_path,
@@ -28,10 +30,12 @@ from preprocessing.base.files import (
     require_unchanged,
     write_atomically,
 )
-from preprocessing.clips import ClipWriter, load_clip, open_array
+from preprocessing.clips import ClipWriter, clip_path, load_clip, open_array
+from preprocessing.manifest import ok_rows, read_manifest
 from preprocessing.processes.machine import release_pages
-from preprocessing.processes.pool import answers, check_options
-from preprocessing.processes.sharing import failure, share_out
+from preprocessing.processes.pool import check_options
+from preprocessing.processes.serving import Answers
+from preprocessing.processes.sharing import setting_up, share_out
 
 FOLDER = "encoded"
 ENCODER_FILE = "encoder.keras"
@@ -42,6 +46,42 @@ _DIGITS = 16  # of the encoder's digest, in a folder's name
 def encoded_folder(clips: Path, encoder: Encoder) -> Path:
     """Return where the clips of a folder lie, encoded by this encoder."""
     return Path(clips) / FOLDER / encoder.digest[:_DIGITS]
+
+
+def encode_folder(
+    clips: Path,
+    config: EncoderConfig,
+    *,
+    jobs: int | None = 1,
+    scheduler: str | None = None,
+    on_start: Callable[[int], None] | None = None,
+    on_frames: Callable[[int], None] | None = None,
+) -> tuple[Path, int]:
+    """Encode every clip of a folder that is not encoded yet.
+
+    Parameters
+    ----------
+    clips : Path
+    config : EncoderConfig
+    jobs, scheduler, on_start, on_frames
+        As for `encode_clips`.
+
+    Returns
+    -------
+    (Path, int)
+        The folder of the encoded clips, and how many there are.
+
+    Raises
+    ------
+    InputError
+        As `encode_clips`; and if there are no clips, or the encoder cannot be built.
+    """
+    paths = [clip_path(clips, int(number)) for number in ok_rows(read_manifest(clips))["trailer_id"]]
+    if not paths:
+        raise InputError(f"{clips}: expected clips to encode, found none")
+    encoder = build_encoder(config, *load_clip(paths[0]).shape[2:])
+    folder = encode_clips(paths, clips, encoder, jobs=jobs, scheduler=scheduler, on_start=on_start, on_frames=on_frames)
+    return folder, len(paths)
 
 
 def encode_trailers(
@@ -120,41 +160,42 @@ def encode_clips(
         on_start(sum(len(load_clip(path)) for path in missing))
     if missing:
         make_folder(folder, purpose="encoded clips")
-        if not (folder / ENCODER_FILE).is_file():
-            encoder.save(folder / ENCODER_FILE)
+        file = folder / ENCODER_FILE
+        if not file.is_file():
+            encoder.save(file)
         targets = [folder / path.name for path in missing]
-        for frames in _encode_all(missing, targets, encoder, jobs, scheduler):
-            if on_frames:
-                on_frames(frames)
+        tasks = [
+            {"clip": str(clip.absolute()), "target": str(target.absolute()), "encoder": str(file.absolute())}
+            for clip, target in zip(missing, targets, strict=True)
+        ]
+        with share_out(
+            f"{__name__}:encode_task",
+            tasks,
+            here=lambda index: encode_clip(missing[index], targets[index], encoder),
+            files=missing,
+            name="encoder",
+            needed_bytes=encoder.bytes_needed,
+            jobs=jobs,
+            scheduler=scheduler,
+        ) as results:
+            for frames in results:
+                if isinstance(frames, InputError):
+                    raise frames
+                if on_frames:
+                    on_frames(frames)
     return folder
 
 
-def _encode_all(
-    paths: Sequence[Path], targets: Sequence[Path], encoder: Encoder, jobs: int | None, scheduler: str | None
-) -> Iterator[int]:
-    """Encode clips to targets; yield the frames of each when it is done."""
-    jobs, program = share_out(
-        "genre_classifier.dataset.encoding_worker",
-        "encoder",
-        tasks=len(paths),
-        needed_bytes=encoder.bytes_needed,
-        jobs=jobs,
-        scheduler=scheduler,
-    )
-    if jobs == 1 and scheduler is None:
-        for clip, target in zip(paths, targets, strict=True):
-            yield encode_clip(clip, target, encoder)
-        return
-    file = targets[0].with_name(ENCODER_FILE).absolute()
-    tasks = [
-        {"clip": str(clip.absolute()), "target": str(target.absolute()), "encoder": str(file)}
-        for clip, target in zip(paths, targets, strict=True)
-    ]
-    with answers(program, tasks, jobs=jobs, scheduler=scheduler) as results:
-        for clip, answer in zip(paths, results, strict=True):
-            if error := failure(clip, answer):
-                raise error
-            yield answer["done"]["frames"]
+def encode_task(task: dict[str, Any], answers: Answers) -> int:
+    """Encode one clip in a child process; return how many frames it has."""
+    with setting_up():
+        encoder = _encoder_of_process(task["encoder"])
+    return encode_clip(Path(task["clip"]), Path(task["target"]), encoder)
+
+
+@functools.lru_cache(maxsize=1)
+def _encoder_of_process(path: str) -> Encoder:
+    return read_encoder(Path(path))
 
 
 def encode_clip(clip: Path, target: Path, encoder: Encoder) -> int:

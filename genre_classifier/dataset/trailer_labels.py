@@ -6,6 +6,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence, Set
+from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
@@ -92,8 +93,8 @@ def labels_for_trailers(
         _refuse_other_signs(unknown, by_source)
         raise InputError(
             f"labels name the trailer {abbreviated_repr(unknown[0])} (and {len(unknown) - 1} more) that the manifest "
-            f"of the clips does not know; expected a source such as {example!r} or an id; correct it, or skip such "
-            "rows (--skip-unknown)"
+            f"of the clips does not know; expected a source such as {example!r} or an id; correct it, or skip "
+            "such rows (--skip-unknown)"
         )
     joined: dict[int, pd.DataFrame] = {}
     for name, rows in labels.groupby("trailer", sort=False):
@@ -236,3 +237,55 @@ def labelled_frames(trailer_labels: pd.DataFrame, times: np.ndarray) -> np.ndarr
     for start, end in trailer_labels[["start", "end"]].to_numpy(dtype=np.float64):
         known |= (times >= start) & (times < end)
     return known
+
+
+_MOST_NAMED = 5
+
+
+def merge_labels(tables: Sequence[tuple[Path, pd.DataFrame]]) -> pd.DataFrame:
+    """Return one label table in which the last table that names a trailer says all about it.
+
+    What is replaced by something else is logged. A trailer's group stays where the later table knows none.
+
+    Parameters
+    ----------
+    tables : sequence of (Path, DataFrame)
+        Files, for what is logged, and their label tables as `read_labels` gives them.
+
+    Returns
+    -------
+    DataFrame
+        In the order of the tables, each with the trailers that no later one names.
+    """
+    merged: list[pd.DataFrame] = []
+    for path, table in tables:
+        changed, kept = [], []
+        for earlier in merged:
+            again = earlier["trailer"].isin(table["trailer"])
+            changed += [name for name in earlier.loc[again, "trailer"].unique() if not _agree(earlier, table, name)]
+            table = _with_groups(table, earlier[again])
+            kept.append(earlier[~again])
+        if changed:
+            more = f" and {len(changed) - _MOST_NAMED} more" if len(changed) > _MOST_NAMED else ""
+            named = ", ".join(map(repr, changed[:_MOST_NAMED]))
+            logger.warning(f"{path}: takes the place of what earlier files say of {named}{more}")
+        merged = [*kept, table]
+    filled = [table for table in merged if len(table)]
+    table = pd.concat(filled or merged[-1:], ignore_index=True)
+    return table.assign(checked=table["checked"].fillna(True).astype(bool)) if "checked" in table else table
+
+
+def _agree(one: pd.DataFrame, other: pd.DataFrame, trailer: str) -> bool:
+    """Return whether two tables have the same labels of a trailer."""
+    columns = ["genre", "start", "end"]
+    mine = (table.loc[table["trailer"] == trailer, columns] for table in (one, other))
+    first, second = (rows.sort_values(columns, ignore_index=True) for rows in mine)
+    return bool(first.equals(second))
+
+
+def _with_groups(table: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFrame:
+    if "group" not in earlier or earlier["group"].isna().all():
+        return table
+    groups = dict(zip(earlier["trailer"], earlier["group"], strict=True))
+    known = table["group"] if "group" in table else pd.Series(None, index=table.index, dtype=object)
+    return table.assign(group=known.where(known.notna(), table["trailer"].map(groups)))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,10 @@ class Trailer:
     encoded : Path or None
         The clip as a pretrained image network sees it, float16 (frames, channels, rows, cols); see
         `genre_classifier.dataset.encoded`.
+    video_size : tuple of int or None
+        Width and height of the video in pixels, where the manifest knows them.
+    duration : float or None
+        Seconds of the video, likewise.
     """
 
     trailer_id: int
@@ -66,6 +71,8 @@ class Trailer:
     rows: int
     cols: int
     encoded: Path | None = None
+    video_size: tuple[int, int] | None = None
+    duration: float | None = None
 
     def open(self) -> np.memmap:
         """Open the frames that a network takes: the encoded ones, or else the clip's pixels."""
@@ -80,6 +87,27 @@ class Trailer:
 def open_frames(clip: Path, encoded: Path | None) -> np.memmap:
     """Open the frames that a network takes: the encoded ones, where there are any."""
     return load_clip(clip) if encoded is None else open_array(encoded, "an encoded clip (.npy)")
+
+
+def data_digest(trailers: Sequence[Trailer]) -> str:
+    """Return a SHA-256 over ids, sources, groups, times, targets and the size and head and tail of each clip.
+
+    Reading gigabytes of frames at each start would cost more than it protects from.
+    """
+    digest = hashlib.sha256()
+    for trailer in trailers:
+        digest.update(repr((trailer.trailer_id, trailer.source, trailer.group, trailer.weak)).encode())
+        digest.update(trailer.times.tobytes())
+        digest.update(trailer.targets.tobytes())
+        if not trailer.labelled.all():
+            digest.update(trailer.labelled.tobytes())
+        size = trailer.clip.stat().st_size
+        digest.update(str(size).encode())
+        with trailer.clip.open("rb") as clip:
+            digest.update(clip.read(1 << 16))
+            clip.seek(max(0, size - (1 << 16)))
+            digest.update(clip.read())
+    return digest.hexdigest()
 
 
 def load_trailers(
@@ -117,10 +145,9 @@ def load_trailers(
     manifest = read_manifest(clips)
     joined = labels_for_trailers(table, manifest, skip_unknown=skip_unknown)
     done = ok_rows(manifest)
-    sources = {int(i): str(source) for i, source in zip(done["trailer_id"], done["source"], strict=True)}
     trailers = []
-    for trailer_id, rows in joined.items():
-        opened = _unlabelled(clips, trailer_id, sources[trailer_id], genres)
+    for opened in _opened(clips, done[done["trailer_id"].isin(list(joined))], genres):
+        rows = joined[opened.trailer_id]
         group = rows["group"].iloc[0] if "group" in rows else None
         trailers.append(
             dataclasses.replace(
@@ -158,33 +185,35 @@ def load_unlabelled(clips: Path | str, *, genres: Sequence[str] = GENRES) -> lis
         For unreadable input, or clips of different sizes.
     """
     clips = Path(clips)
-    done = ok_rows(read_manifest(clips))
-    trailers = [
-        _unlabelled(clips, int(trailer_id), str(source), genres)
-        for trailer_id, source in zip(done["trailer_id"], done["source"], strict=True)
-    ]
+    trailers = list(_opened(clips, ok_rows(read_manifest(clips)), genres))
     _check_sizes(clips, trailers)
     return trailers
 
 
-def _unlabelled(clips: Path, trailer_id: int, source: str, genres: Sequence[str]) -> Trailer:
-    path = clip_path(clips, trailer_id)
-    clip = load_clip(path)
-    times = load_times(times_path(clips, trailer_id))
-    if len(times) != len(clip):
-        raise InputError(f"{path}: expected as many frames as times ({len(times)}), found {len(clip)}")
-    return Trailer(
-        trailer_id=trailer_id,
-        source=source,
-        clip=path,
-        times=times,
-        targets=np.zeros((len(times), len(genres)), dtype=np.float32),
-        labelled=np.zeros(len(times), dtype=bool),
-        weak=True,
-        group=own_group(trailer_id),
-        rows=clip.shape[2],
-        cols=clip.shape[3],
-    )
+def _opened(clips: Path, rows: pd.DataFrame, genres: Sequence[str]) -> Iterator[Trailer]:
+    """Open the clips of rows of a manifest, without labels."""
+    for row in rows.to_dict("records"):
+        trailer_id = int(row["trailer_id"])
+        path = clip_path(clips, trailer_id)
+        clip = load_clip(path)
+        times = load_times(times_path(clips, trailer_id))
+        if len(times) != len(clip):
+            raise InputError(f"{path}: expected as many frames as times ({len(times)}), found {len(clip)}")
+        sized = not pd.isna(row["width"]) and not pd.isna(row["height"])
+        yield Trailer(
+            trailer_id=trailer_id,
+            source=str(row["source"]),
+            clip=path,
+            times=times,
+            targets=np.zeros((len(times), len(genres)), dtype=np.float32),
+            labelled=np.zeros(len(times), dtype=bool),
+            weak=True,
+            group=own_group(trailer_id),
+            rows=clip.shape[2],
+            cols=clip.shape[3],
+            video_size=(int(row["width"]), int(row["height"])) if sized else None,
+            duration=None if pd.isna(row["duration"]) else float(row["duration"]),
+        )
 
 
 def _check_sizes(clips: Path, trailers: Sequence[Trailer]) -> None:

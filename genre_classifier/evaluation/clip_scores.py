@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from genre_classifier.config import SCORING_CHUNK
-from genre_classifier.dataset.trailers import Trailer
+from genre_classifier.dataset.trailers import Trailer, open_frames
 from genre_classifier.network.memory import scoring_bytes
 from genre_classifier.network.streaming import score_clip
-from genre_classifier.run_folder.run import Run, run_digest
+from genre_classifier.run_folder.run import Run, run_digest, run_of_process
 from genre_classifier.tagging.scores import scores_table, write_scores
-from preprocessing.processes.pool import answers
-from preprocessing.processes.sharing import failure, share_out
+from preprocessing.base.errors import InputError
+from preprocessing.processes.serving import Answers
+from preprocessing.processes.sharing import share_out
 
 
 def score_clips(
@@ -32,19 +34,6 @@ def score_clips(
     jobs, scheduler
         As for `genre_classifier.evaluation.scoring.score_run`.
     """
-    jobs, program = share_out(
-        "genre_classifier.evaluation.scoring_worker",
-        "scorer",
-        tasks=len(trailers),
-        jobs=jobs,
-        scheduler=scheduler,
-        needed_bytes=scoring_bytes(run.model_config, SCORING_CHUNK),
-    )
-    if jobs == 1 and scheduler is None:
-        for trailer, target in zip(trailers, targets, strict=True):
-            score_one(run, trailer.open(), trailer.times, target)
-            yield len(trailer.times)
-        return
     shared = {"run": str(run.path.absolute()), "run_digest": run_digest(run.path)}
     tasks = [
         shared
@@ -56,11 +45,31 @@ def score_clips(
         }
         for trailer, target in zip(trailers, targets, strict=True)
     ]
-    with answers(program, tasks, jobs=jobs, scheduler=scheduler) as results:
-        for trailer, answer in zip(trailers, results, strict=True):
-            if error := failure(trailer.clip, answer):
-                raise error
+
+    def here(index: int) -> None:
+        score_one(run, trailers[index].open(), trailers[index].times, targets[index])
+
+    with share_out(
+        f"{__name__}:score_task",
+        tasks,
+        here=here,
+        files=[trailer.clip for trailer in trailers],
+        name="scorer",
+        needed_bytes=scoring_bytes(run.model_config, SCORING_CHUNK),
+        jobs=jobs,
+        scheduler=scheduler,
+    ) as results:
+        for trailer, result in zip(trailers, results, strict=True):
+            if isinstance(result, InputError):
+                raise result
             yield len(trailer.times)
+
+
+def score_task(task: dict[str, Any], answers: Answers) -> None:
+    """Score one clip in a child process."""
+    run = run_of_process(task["run"], task["run_digest"], encoder=False)
+    frames = open_frames(Path(task["clip"]), task["encoded"] and Path(task["encoded"]))
+    score_one(run, frames, np.array(task["times"]), Path(task["target"]))
 
 
 def score_one(run: Run, frames: np.ndarray, times: np.ndarray, target: Path) -> None:

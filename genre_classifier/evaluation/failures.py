@@ -88,11 +88,11 @@ def worst_segments(data: Aligned, *, most: int = WORST_SEGMENTS) -> list[WorstSe
         for run in np.argsort(-costs, kind="stable")[:most]:
             found.append((float(costs[run]), genre, int(starts[run]), int(stops[run])))
     found.sort(key=lambda run: (-run[0], run[2], run[1]))
-    return [_describe(data, cost, genre, start, stop, error, first_frame) for cost, genre, start, stop in found[:most]]
+    return [_describe(data, *run, error=error, first_frame=first_frame) for run in found[:most]]
 
 
 def _describe(
-    data: Aligned, cost: float, genre: int, start: int, stop: int, error: np.ndarray, first_frame: np.ndarray
+    data: Aligned, cost: float, genre: int, start: int, stop: int, *, error: np.ndarray, first_frame: np.ndarray
 ) -> WorstSegment:
     trailer = int(data.trailer[start])
     peak = start + int(np.argmax(error[start:stop, genre]))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 from genre_classifier.exports.tagged import TaggedVideo
-from genre_classifier.tagging.segment_files import vtt_timestamp
+from genre_classifier.tagging.segments import vtt_timestamp
 
 NOTHING = "no genre"
 

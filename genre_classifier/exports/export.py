@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from genre_classifier.exports import AUTO, BASE_URL, chapters, editing, elan, iiif, mmif, require_known, timecode
+from genre_classifier.exports import AUTO, BASE_URL, FORMATS, archives, chapters, editing, require_known, timecode
 from genre_classifier.exports.tagged import TaggedVideo, read_video
 from genre_classifier.tagging.tasks import STAMP
 from preprocessing.base.errors import InputError
@@ -49,16 +49,18 @@ def _chapters(video: TaggedVideo, place: Place) -> Iterator[tuple[str, str]]:
     yield "chapters.vtt", chapters.webvtt_chapters(video)
 
 
-TAGS_FORMATS = {
-    "eaf": TagsFormat(lambda video, place: [("eaf", elan.eaf(video, place.out))], elan.library),
-    "otio": TagsFormat(lambda video, place: [("otio", editing.otio_json(video))], timecode.editing_library, timed=True),
-    "edl": TagsFormat(_edl, editing.list_library, timed=True),
-    "iiif": TagsFormat(
-        lambda video, place: [(iiif.ENDING, iiif.manifest(video, place.out, base=place.base_url))], iiif.library
+_FORMATS = (
+    TagsFormat(lambda video, place: [("eaf", archives.eaf(video, place.out))], archives.elan_library),
+    TagsFormat(lambda video, place: [("otio", editing.otio_json(video))], timecode.editing_library, timed=True),
+    TagsFormat(_edl, editing.list_library, timed=True),
+    TagsFormat(
+        lambda video, place: [(archives.ENDING, archives.manifest(video, place.out, base=place.base_url))],
+        archives.iiif_library,
     ),
-    "mmif": TagsFormat(lambda video, place: [("mmif", mmif.time_frames(video))], mmif.library),
-    "chapters": TagsFormat(_chapters, lambda: None),
-}
+    TagsFormat(lambda video, place: [("mmif", archives.time_frames(video))], archives.mmif_library),
+    TagsFormat(_chapters, lambda: None),
+)
+TAGS_FORMATS = dict(zip(FORMATS, _FORMATS, strict=True))
 
 
 def read_formats(text: str, *, option: str) -> tuple[str, ...]:

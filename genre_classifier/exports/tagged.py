@@ -96,19 +96,18 @@ def read_video(folder: Path, *, fps: float | None = None) -> TaggedVideo:
     InputError
         If its files are damaged.
     """
-    stamp, segments = read_tagged(folder)
-    known = fps or stamp.get("fps")
-    size = stamp.get("size")
+    record, segments = read_tagged(folder)
+    known = fps or record.fps
     return TaggedVideo(
-        stamp["source"],
-        Path(stamp["video"]),
-        folder,
-        float(stamp["duration"]),
-        segments,
-        tuple(stamp["shares"]),
-        exact_rate(known) if known else None,
-        (size[0], size[1]) if size else None,
-        float(stamp.get("start", 0.0)),  # where it is missing, times count from the first frame
+        source=record.source,
+        path=Path(record.video),
+        folder=folder,
+        duration=record.duration,
+        segments=segments,
+        genres=tuple(record.shares),
+        rate=exact_rate(known) if known else None,
+        size=record.size,
+        start=record.start,
     )
 
 

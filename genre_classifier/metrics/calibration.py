@@ -189,12 +189,6 @@ def fit_calibration(y_true: np.ndarray, raw_scores: np.ndarray, genres: Sequence
     return Calibration(*named)
 
 
-def brier(y_true: np.ndarray, y_score: np.ndarray) -> float:
-    """Mean squared difference between score and truth, in [0, 1], 0 is best; not defined without a frame."""
-    frame_metrics.validate(y_true, y_score)
-    return float(np.mean((y_score.astype(np.float64) - y_true) ** 2)) if y_true.size else float("nan")
-
-
 def bin_of(y_score: np.ndarray, *, bins: int = ECE_BINS) -> np.ndarray:
     """Return the bin of each score, 0 ... bins - 1, as `Reliability` defines them."""
     return np.minimum((y_score.astype(np.float64) * bins).astype(np.intp), bins - 1)

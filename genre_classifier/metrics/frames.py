@@ -96,17 +96,3 @@ def best_f1(y_true: np.ndarray, y_score: np.ndarray) -> tuple[float, float]:
     apart[0] = True
     best = int(np.argmax(np.where(apart, values, -1)))
     return float(values[best]), float((thresholds[best] + below[best]) / 2)
-
-
-def confusion(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Count true positives, false positives and false negatives over the first axis.
-
-    Parameters
-    ----------
-    y_true, y_pred : ndarray of bool, shape (frames, ...)
-
-    Returns
-    -------
-    tp, fp, fn : ndarray of int, shape (...)
-    """
-    return (y_true & y_pred).sum(axis=0), (~y_true & y_pred).sum(axis=0), (y_true & ~y_pred).sum(axis=0)

@@ -75,7 +75,7 @@ def exported_step(model: GenreModel, *, encoder: Encoder | None = None) -> Expor
             packed = keras.tree.pack_sequence_as(start, list(before))
             scores, after, _ = forward.step_through(weights, seen[:, None], packed)
             following = dict(zip(states, keras.tree.flatten(after), strict=True))
-            if STARTED in states:  # always one: and an output that is constant is dropped by OpenVINO
+            if STARTED in states:  # always one: and OpenVINO, which reads the ONNX file, drops a constant output
                 known = dict(zip(states, before, strict=True))
                 following[STARTED] = ops.maximum(following[STARTED], known[STARTED])
         return {SCORES: scores[:, 0], **{f"{NEXT}{name}": state for name, state in following.items()}}

@@ -194,11 +194,6 @@ class ConvLSTM2D(keras.layers.ConvLSTM2D):
         zeros = ops.zeros((batch, rows, cols, self.filters), dtype="float32")
         return zeros, zeros
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> ConvLSTM2D:
-        """Build the layer from `get_config`; in files of version 0.1.0 it has a precision, always float32."""
-        return cls(**{name: value for name, value in config.items() if name != "precision"})
-
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class FrameNormalization(keras.layers.BatchNormalization):

@@ -17,7 +17,6 @@ the loss the average over the real frames.
 from __future__ import annotations
 
 import functools
-import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -26,7 +25,6 @@ import keras
 from keras import ops
 
 from genre_classifier.config import Bptt, ModelConfig, Precision
-from genre_classifier.genres import GENRES
 from genre_classifier.network import forward
 from genre_classifier.network.backend import TENSORFLOW, Tensor, program, require_precision
 from genre_classifier.network.jax_chunks import run_in_chunks
@@ -179,10 +177,9 @@ class GenreModel(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> GenreModel:
-        """Build the network, with fresh weights, from `get_config` or from its layers, as version 0.1.0 wrote them."""
-        fields = _fields_of_layers(config["layers"]) if "layers" in config else config["config"]
+        """Build the network, with fresh weights, from `get_config`."""
         try:
-            options = ModelConfig.from_dict(fields)
+            options = ModelConfig.from_dict(config["config"])
         except InputError as error:  # of another version; whoever reads the file names it beside the reason
             raise ValueError(str(error)) from error
         return cls(options, name=config["name"], trainable=config["trainable"])
@@ -416,27 +413,3 @@ class GenreModel(keras.Model):
         self.require_size(pixels)
         states = self.initial_states(ops.shape(pixels)[0])
         return forward.step_through(self.weights_for_run(self.precision), pixels, states)[0]
-
-
-def _fields_of_layers(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the fields of the ModelConfig of a network whose file lists its layers, as Keras describes them."""
-    options = {layer["name"]: layer["config"] for layer in layers}
-    numbers = range(1, len(layers))
-    trunk = list(itertools.takewhile(options.__contains__, (f"trunk_{number}" for number in numbers)))
-    branch = GENRES[0]  # all are alike
-    dense = itertools.takewhile(options.__contains__, (f"{branch}_dense_{number}" for number in numbers))
-    return {
-        "rows": options["frames"]["batch_shape"][3],
-        "cols": options["frames"]["batch_shape"][4],
-        "trunk_filters": [options[name]["filters"] for name in trunk],
-        "trunk_pools": [options[f"{name}_pool"]["pool"] for name in trunk],
-        "branch_filters": options[f"{branch}_convlstm"]["filters"],
-        "branch_pool": options[f"{branch}_pool"]["pool"],
-        "pool_padding": options[f"{branch}_pool"].get("padding", "valid"),  # version 0.1.0 knew no other
-        "dense_units": [options[name]["units"] for name in dense],
-        "kernel_size": options["trunk_1"]["kernel_size"][0],
-        "head": options[f"{branch}_features"]["head"],
-        "inputs": options["prepare"]["inputs"],
-        "norm_momentum": options["trunk_1_norm"]["momentum"],
-        "norm_epsilon": options["trunk_1_norm"]["epsilon"],
-    }

@@ -58,38 +58,6 @@ def score_frames(
     return run.calibrate(score_clip(run.model, frames, chunk=chunk, precision=precision, encoder=run.encoder))
 
 
-def iter_scores(
-    run: Run,
-    video: Path | str,
-    *,
-    chunk: int = SCORING_CHUNK,
-    precision: Precision = "float32",
-    limits: VideoLimits | None = None,
-) -> Iterator[ScoredFrame]:
-    """Yield the scores of a video while it is decoded, a chunk at a time.
-
-    Parameters
-    ----------
-    run, chunk, precision
-        See `score_frames`.
-    video : Path or str
-        The file.
-    limits : VideoLimits, optional
-        What the video may cost.
-
-    Yields
-    ------
-    ScoredFrame
-
-    Raises
-    ------
-    InputError
-        If the video cannot be read; the words are those of preprocessing.
-    """
-    with SampledFrames(video, run.clip_config, limits=limits) as frames:
-        yield from _scored(run, frames, chunk, precision)
-
-
 def tag_trailer(
     run: Run,
     video: Path | str,
@@ -144,17 +112,17 @@ def tag_trailer(
     size = (int(fields["width"]), int(fields["height"]))
     cuts = tuple(map(float, finder.cuts(scores.index.to_numpy())))
     return Tags(
-        Path(video),
-        duration,
-        scores,
-        segments,
-        dict(run.thresholds),
-        config,
-        thumbnails,
-        fields["fps"],
-        size,
-        cuts,
-        float(fields["start"]),
+        video=Path(video),
+        duration=duration,
+        scores=scores,
+        segments=segments,
+        thresholds=dict(run.thresholds),
+        segment_config=config,
+        thumbnails=thumbnails,
+        fps=fields["fps"],
+        size=size,
+        cuts=cuts,
+        start=float(fields["start"]),
     )
 
 

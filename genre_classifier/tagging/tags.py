@@ -38,7 +38,7 @@ def as_jpeg(picture: np.ndarray, *, quality: int = 72) -> bytes:
     return data.tobytes()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Tags:
     """What tagging found in one video.
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any
 
-from genre_classifier.config import ExportConfig, Precision, SegmentConfig
+from pydantic import AfterValidator, Field
+
+from genre_classifier.config import SegmentConfig, TagConfig
+from genre_classifier.genres import check_genres
 from genre_classifier.run_folder.run import run_digest
+from preprocessing.base.documents import read_as
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import file_facts, read_json, require_unchanged
-from preprocessing.config import VideoLimits
+from preprocessing.base.files import file_facts, read_json, require_unchanged, write_atomically
 from preprocessing.video import check_file
 
 STAMP = "tags.json"
@@ -49,72 +53,56 @@ class Task:
 
 
 @dataclasses.dataclass(frozen=True)
-class Extras:
-    """What is written beside the files that every video gets.
+class Stamp:
+    """What identifies one finished video.
 
     Attributes
     ----------
-    overlay : bool
-        `overlay.mp4`: a copy of the video with the scores drawn on each frame.
-    embed : bool
-        A small copy of the video inside `viewer.html`, so that the page can be sent alone.
-    label_studio : bool
-        `label_studio.json`: the segments as predictions for a person to correct.
-    label_studio_prefix : str
-        What is put before the video's name there: see `ExportConfig`.
+    source, video : str
+        Its name in label tables, and its path.
+    bytes, modified_ns : int
+        Of its file.
+    made_with : dict
+        How it was tagged: see `made_with`.
     """
 
-    overlay: bool = False
-    embed: bool = False
-    label_studio: bool = False
-    label_studio_prefix: str = ExportConfig.label_studio_prefix
+    source: str
+    video: str
+    bytes: int
+    modified_ns: int
+    made_with: dict[str, Any]
 
-    def stamp(self) -> dict[str, Any]:
-        """Return what a finished video's stamp says: no prefix where none other than the usual one was written."""
-        usual = not self.label_studio or self.label_studio_prefix == ExportConfig.label_studio_prefix
-        return {
-            name: value
-            for name, value in dataclasses.asdict(self).items()
-            if not (usual and name == "label_studio_prefix")
-        }
+
+_Count = Annotated[int, Field(ge=0)]
+_Seconds = Annotated[float, Field(ge=0)]
+_Pixels = Annotated[int, Field(gt=0)]
+
+
+def _genres(shares: dict[str, float]) -> dict[str, float]:
+    check_genres(list(shares))
+    return shares
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """How videos are tagged, beside the run.
+class TagsRecord(Stamp):
+    """What `tags.json` holds, for exports and for the summary: see `genre_classifier.tagging.tags.Tags`."""
 
-    Attributes
-    ----------
-    chunk, precision, limits, segments
-        See `genre_classifier.tagging.tag.tag_trailer`.
-    extras : Extras
-        What is written beside the usual files.
-    """
+    duration: _Seconds
+    frames: _Count
+    segments_found: _Count
+    shares: Annotated[dict[str, Annotated[float, Field(ge=0, le=1)]], AfterValidator(_genres)]
+    fps: _Seconds | None = None
+    size: tuple[_Pixels, _Pixels] | None = None
+    cuts: tuple[float, ...] = ()
+    start: Annotated[float, Field(ge=0)] = 0.0  # without it, times count from the first picture
 
-    chunk: int
-    precision: Precision
-    limits: VideoLimits
-    segments: SegmentConfig
-    extras: Extras
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
-        return dataclasses.asdict(self) | {"segments": self.segments.to_dict(), "limits": self.limits.to_dict()}
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Rebuild from `to_dict`."""
-        parts = {
-            "limits": VideoLimits.from_dict(fields["limits"]),
-            "segments": SegmentConfig.from_dict(fields["segments"]),
-            "extras": Extras(**fields["extras"]),
-        }
-        return cls(**{**fields, **parts})
-
-    def made_with(self, run: Path) -> dict[str, Any]:
-        """Return all that a video's files depend on beside the video."""
-        how = {"run": run_digest(run), "precision": self.precision, "segments": self.segments.to_dict()}
-        return how | self.extras.stamp()
+def made_with(run: Path, config: TagConfig, segments: SegmentConfig) -> dict[str, Any]:
+    """Return all that a video's files depend on beside the video: no prefix where none other than the usual is used."""
+    extras: dict[str, Any] = {"overlay": config.overlay, "embed": config.embed, "label_studio": config.label_studio}
+    if config.label_studio and config.label_studio_prefix != TagConfig.label_studio_prefix:
+        extras["label_studio_prefix"] = config.label_studio_prefix
+    return {"run": run_digest(run), "precision": config.precision, "segments": segments.to_dict(), **extras}
 
 
 def plan_tasks(videos: Iterable[tuple[Path, str]], out: Path) -> list[Task]:
@@ -139,7 +127,7 @@ def plan_tasks(videos: Iterable[tuple[Path, str]], out: Path) -> list[Task]:
         if path in tasks:
             continue
         name = _folder_name(_text(video.stem))
-        owner = owners.get(name) or read_stamp(out / name).get("video")
+        owner = owners.get(name) or _owner(out / name)
         if owner not in (None, _text(path)):
             name = f"{name}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
         owners[name] = _text(path)
@@ -147,44 +135,52 @@ def plan_tasks(videos: Iterable[tuple[Path, str]], out: Path) -> list[Task]:
     return list(tasks.values())
 
 
-def make_stamp(task: Task, made_with: dict[str, Any]) -> dict[str, Any]:
+def make_stamp(task: Task, how: dict[str, Any]) -> Stamp:
     """Return what identifies one finished video: its file and how it was tagged."""
     try:
         check_file(task.video)
     except InputError as error:
         raise InputError(f"{task.video}: {error}") from error
     path = os.path.abspath(task.video)  # noqa: PTH100 - as in plan_tasks
-    return {
-        "schema": TAGS_SCHEMA,
-        "source": task.source,
-        "video": _text(path),
-        **file_facts(task.video),
-        "made_with": made_with,
-    }
+    return Stamp(source=task.source, video=_text(path), **file_facts(task.video), made_with=how)
 
 
-def require_same_video(task: Task, stamp: dict[str, Any]) -> None:
+def require_same_video(task: Task, stamp: Stamp) -> None:
     """Refuse, with InputError, a video that has changed since its stamp was made: it is not what was read."""
-    require_unchanged(task.video, {key: stamp[key] for key in ("bytes", "modified_ns")}, doing="tagged")
+    require_unchanged(task.video, {"bytes": stamp.bytes, "modified_ns": stamp.modified_ns}, doing="tagged")
 
 
-def is_done(folder: Path, stamp: dict[str, Any]) -> bool:
+def is_done(folder: Path, stamp: Stamp) -> bool:
     """Return whether the folder holds all files of this video, made from these bytes in this way."""
-    written = read_stamp(folder)
-    made_with = stamp["made_with"]
-    wanted = [*FILES, *[OVERLAY] * made_with["overlay"], *[LABEL_STUDIO] * made_with["label_studio"]]
-    return all(written.get(key) == value for key, value in stamp.items()) and all(
-        (folder / name).is_file() for name in wanted
-    )
+    try:
+        written = read_record(folder)
+    except InputError:
+        return False
+    how = stamp.made_with
+    wanted = [*FILES, *[OVERLAY] * how["overlay"], *[LABEL_STUDIO] * how["label_studio"]]
+    same = all(getattr(written, name) == value for name, value in vars(stamp).items())
+    return same and all((folder / name).is_file() for name in wanted)
 
 
-def read_stamp(folder: Path) -> dict[str, Any]:
-    """Return the stamp of a folder, empty where there is none or it cannot be read."""
+def write_record(folder: Path, record: TagsRecord) -> None:
+    """Write `tags.json`."""
+    document = {"schema": TAGS_SCHEMA, **dataclasses.asdict(record)}
+    write_atomically(folder / STAMP, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_record(folder: Path) -> TagsRecord:
+    """Read `tags.json` of the folder of one video; InputError if it cannot be used."""
+    expected = "what `tag` records of a video"
+    return read_as(folder / STAMP, TagsRecord, expected, schema=TAGS_SCHEMA, remedy="tag it again")
+
+
+def _owner(folder: Path) -> str | None:
+    """Return the video that a folder belongs to, whichever version tagged it; None where that is not known."""
     try:
         stamp = read_json(folder / STAMP, "what `tag` records of a video")
     except InputError:
-        return {}
-    return stamp if isinstance(stamp, dict) else {}
+        return None
+    return stamp.get("video") if isinstance(stamp, dict) else None
 
 
 def _folder_name(stem: str) -> str:

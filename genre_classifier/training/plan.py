@@ -16,11 +16,11 @@ import pandas as pd
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset import splits
 from genre_classifier.dataset.copies import group_copies, note_near_copies
-from genre_classifier.dataset.trailers import Trailer, load_trailers
+from genre_classifier.dataset.trailers import Trailer, data_digest, load_trailers
 from genre_classifier.network.encoder import Encoder, build_encoder, read_encoder
 from genre_classifier.network.memory import frame_multiplications, require_training_memory
 from genre_classifier.run_folder import layout
-from genre_classifier.run_folder.card import data_digest, read_card
+from genre_classifier.run_folder.card import read_card
 from genre_classifier.run_folder.run import Run, load_run, read_config
 from preprocessing.base.errors import InputError, WorkError
 from preprocessing.base.options import require
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 _CHANGEABLE = ("epochs", "patience")  # by a resumed run: what was trained stays the same
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
     """A training that can begin.
 
@@ -175,7 +175,17 @@ def plan_training(
     )
     resumed = stored[1] if stored else None
     return Plan(
-        model_config, training_config, clip_config, resumed, table, parts, digest, encoder, first, trailers, stamps
+        model_config=model_config,
+        training_config=training_config,
+        clip_config=clip_config,
+        before=resumed,
+        splits=table,
+        parts=parts,
+        digest=digest,
+        encoder=encoder,
+        start=first,
+        trailers=trailers,
+        stamps=stamps,
     )
 
 

@@ -23,8 +23,8 @@ from typing import Any, NoReturn
 from preprocessing.base.errors import InputError, WorkError
 
 TEMPORARY_SUFFIX = ".part"
-# What `atomic_path` calls a file, and `tempfile` a folder, that is not done yet; version 0.1.0 put the name in front.
-TEMPORARY_NAME = re.compile(rf"\.(\d+-[0-9a-f]{{8}}|[a-z0-9_]{{8}}|.+\.\d+){re.escape(TEMPORARY_SUFFIX)}(\..*)?")
+# What `atomic_path` calls a file, and `tempfile` a folder, that is not done yet.
+TEMPORARY_NAME = re.compile(rf"\.(\d+-[0-9a-f]{{8}}|[a-z0-9_]{{8}}){re.escape(TEMPORARY_SUFFIX)}(\..*)?")
 # Of a file read into memory: in Python's objects it takes up to forty times its size.
 MOST_BYTES = 64_000_000
 ABANDONED_SECONDS = 3600.0  # what was begun so long ago, and is not done, was killed

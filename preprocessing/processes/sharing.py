@@ -1,4 +1,4 @@
-"""How a stage that computes is shared out among child processes: how many, and with how many threads each.
+"""How a stage that computes is shared out among child processes: how many, their threads, and their results.
 
 Two processes of one thread compute more than one process of two threads (docs/scaling.md), and nothing that this
 package computes depends on the number of threads.
@@ -7,6 +7,8 @@ package computes depends on the number of threads.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import joblib
 from preprocessing.base.errors import InputError
 from preprocessing.processes.child import Program
 from preprocessing.processes.machine import available_bytes
+from preprocessing.processes.pool import answers
 
 logger = logging.getLogger(__name__)
 
@@ -23,25 +26,81 @@ TRIES = 2
 _GPU = Path("/dev/nvidia0")  # told without loading TensorFlow
 
 
+class SetupError(InputError):
+    """What a stage works with cannot be used: no fault of the task, and the end of the stage."""
+
+
+@contextmanager
+def setting_up() -> Iterator[None]:
+    """Turn an InputError of the block into a SetupError."""
+    try:
+        yield
+    except InputError as error:
+        raise SetupError(str(error)) from error
+
+
+@contextmanager
 def share_out(
-    module: str, name: str, *, tasks: int, needed_bytes: float, jobs: int | None, scheduler: str | None = None
-) -> tuple[int, Program]:
-    """Return how many processes are to work, and what they run; 1 is best done by the calling process itself.
+    function: str,
+    tasks: Sequence[dict[str, Any]],
+    *,
+    here: Callable[[int], Any],
+    files: Sequence[Path],
+    name: str,
+    needed_bytes: float,
+    jobs: int | None,
+    scheduler: str | None = None,
+    on_alive: Callable[[int, dict[str, Any]], None] | None = None,
+) -> Iterator[Iterator[Any]]:
+    """Give an iterator over the results of a stage's tasks, in their order; what still runs at the end is ended.
+
+    A task's result is what its function returns, or the InputError that says why its file cannot be used.
 
     Parameters
     ----------
-    module, name : str
-        What they run, and what messages call it.
-    tasks : int
-        More processes than these would be idle.
+    function : str
+        What child processes do, as `module:function`: it gets a task and the `Answers` to report its progress to, and
+        returns what JSON can hold. A SetupError of it (see `setting_up`) ends the stage.
+    tasks : sequence of dict
+        What JSON can hold.
+    here : callable
+        Does the task of a number in this process, which is best where one process is enough.
+    files : sequence of Path
+        The file that each task is about, for messages.
+    name : str
+        What messages call a child process.
     needed_bytes : float
         Of each process, at its peak: no more of them than the free memory holds.
     jobs : int or None
         As the user wants it; None: as many as there are cores, or a single one where there is a GPU, which they would
-        have to share.
+        have to share. No more than there are tasks.
     scheduler : str, optional
         Address of a Dask cluster, which decides about processes itself: a thread of it is a job of one thread.
+    on_alive : callable, optional
+        As for `preprocessing.processes.pool.answers`.
+
+    Raises
+    ------
+    InputError
+        From the iterator, if what the stage works with cannot be used.
+    WorkError
+        If a result cannot be written, or the cluster does not answer.
     """
+    jobs, threads = _processes(len(tasks), needed_bytes, jobs, scheduler)
+    if jobs == 1 and scheduler is None:
+        yield (_result(here, index) for index in range(len(tasks)))
+        return
+    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+    # Else the first one takes all of a GPU's memory.
+    environment = (*((one, str(threads)) for one in names), ("TF_FORCE_GPU_ALLOW_GROWTH", "true"))
+    program = Program("preprocessing.processes.stage_worker", name, tries=TRIES, environment=environment)
+    questions = [{"function": function, "task": task} for task in tasks]
+    with answers(program, questions, jobs=jobs, scheduler=scheduler, on_alive=on_alive) as results:
+        yield (_answered(file, answer) for file, answer in zip(files, results, strict=True))
+
+
+def _processes(tasks: int, needed_bytes: float, jobs: int | None, scheduler: str | None) -> tuple[int, int]:
+    """Return how many processes are to work, and with how many threads each."""
     wanted = max(1, min(jobs or (1 if _GPU.exists() else joblib.cpu_count()), tasks))
     free = available_bytes()
     fit = wanted if scheduler else max(1, min(wanted, int(free / needed_bytes)))
@@ -52,28 +111,23 @@ def share_out(
         )
     elif fit > 1 and not scheduler:
         logger.info(f"{fit} at once, each in about {needed_bytes / 1e9:.1f} GB of memory")
-    threads = str(1 if scheduler else max(1, joblib.cpu_count() // fit))
-    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
-    # Else the first one takes all of a GPU's memory.
-    environment = (*((one, threads) for one in names), ("TF_FORCE_GPU_ALLOW_GROWTH", "true"))
-    return fit, Program(module, name, tries=TRIES, environment=environment)
+    return fit, 1 if scheduler else max(1, joblib.cpu_count() // fit)
 
 
-def no_run(error: InputError) -> dict[str, Any]:
-    """Return a child's answer where what it works with cannot be used: no fault of the task."""
-    return {"done": {"no_run": str(error)}}
+def _result(here: Callable[[int], Any], index: int) -> Any:
+    try:
+        return here(index)
+    except SetupError:
+        raise
+    except InputError as error:
+        return error
 
 
-def failure(path: Path, answer: dict[str, Any]) -> InputError | None:
-    """Return why a child could not do what it was asked of a file, which is called as it was given here; else None.
-
-    Raises
-    ------
-    InputError
-        If what the child works with cannot be used.
-    """
-    if reason := answer.get("done", {}).get("no_run"):
-        raise InputError(reason)
-    if "failed" not in answer:
-        return None
-    return InputError(f"{path}: {answer['failed'].removeprefix(f'{path.absolute()}: ')}")
+def _answered(file: Path, answer: dict[str, Any]) -> Any:
+    """Return the result of a child's answer; a file is called as it was given here."""
+    if "failed" in answer:
+        return InputError(f"{file}: {answer['failed'].removeprefix(f'{file.absolute()}: ')}")
+    done = answer["done"]
+    if isinstance(done, dict) and "setup_failed" in done:
+        raise SetupError(done["setup_failed"])
+    return done

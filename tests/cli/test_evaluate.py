@@ -49,7 +49,8 @@ def stored(tmp_path):
         temperatures=dict.fromkeys(GENRES, 1.5),
         training_prevalence=dict.fromkeys(GENRES, 0.2),
         trailers=tuple(
-            ScoredTrailer(number + 3, name, "test", (1.0, 2.5), 64, 36) for number, name in enumerate(sorted(scores))
+            ScoredTrailer(trailer_id=number + 3, source=name, split="test", cuts=(1.0, 2.5), width=64, height=36)
+            for number, name in enumerate(sorted(scores))
         ),
         scores=scores,
         baselines={"colour_histogram": scores},
@@ -113,7 +114,7 @@ def test_two_score_folders_are_compared_on_the_trailers_of_both(stored, capsys):
         **{
             **vars(folder),
             "run": "other",
-            "trailers": tuple(ScoredTrailer(t.trailer_id, t.source, "train") for t in kept),
+            "trailers": tuple(ScoredTrailer(trailer_id=t.trailer_id, source=t.source, split="train") for t in kept),
             "scores": {t.source: folder.scores[t.source] * np.float32(0.5) for t in kept},
             "baselines": {},
         }

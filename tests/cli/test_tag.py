@@ -219,7 +219,7 @@ def test_a_full_disk_ends_the_work(
 
     out = tmp_path / "tags"
     with monkeypatch.context() as patch:
-        patch.setattr("genre_classifier.tagging.video_folder.write_timeline", full)
+        patch.setattr("genre_classifier.tagging.folder.write_timeline", full)
         assert tag(run, trailers, "--out", out) == 1
     assert "No space left" in capfd.readouterr().err
     assert not list(out.glob("*/tags.json"))
@@ -265,7 +265,7 @@ def test_help_is_quick_to_load() -> None:
 
 def test_overlay_bars_are_as_long_as_the_scores() -> None:
     from genre_classifier.genres import GENRE_COLOURS
-    from genre_classifier.tagging.overlay import draw_scores
+    from genre_classifier.tagging.video_copies import draw_scores
 
     picture = np.full((360, 640, 3), 200, np.uint8)
     scores = np.array([0.0, 0.25, 0.5, 0.75, 1.0, 0.6])

@@ -36,7 +36,10 @@ def stored(path, scores, name):
             thresholds={genre: 0.3 + 0.01 * number for number, genre in enumerate(genres)},
             temperatures=dict.fromkeys(genres, 1.5),
             training_prevalence=dict.fromkeys(genres, 0.2),
-            trailers=tuple(ScoredTrailer(number, source, "test") for number, source in enumerate(sorted(scores))),
+            trailers=tuple(
+                ScoredTrailer(trailer_id=number, source=source, split="test")
+                for number, source in enumerate(sorted(scores))
+            ),
             scores=scores,
             baselines={"movement": scores},
         ),

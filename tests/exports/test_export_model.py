@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ import pytest
 from genre_classifier.cli import _run
 from genre_classifier.config import EncoderConfig, ModelConfig, TrainingConfig
 from genre_classifier.network.encoder import Encoder
-from genre_classifier.run_folder import model_formats
-from genre_classifier.run_folder.export_model import export_model
+from genre_classifier.network.exported_step import exported_step
+from genre_classifier.run_folder.export_model import MODEL_FORMATS, Runner, export_model, random_frames, run_step
 from genre_classifier.run_folder.run import Run, load_run, write_config
 from genre_classifier.tagging.tag import score_frames, tag_trailer
 from preprocessing.base.errors import InputError
@@ -28,7 +29,7 @@ from tests.support.tiny_encoder import write_encoder
 from tests.support.tiny_run import SIZE, make_run
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "tag_with_onnx.py"
-MODULES = {"onnx": ("tf2onnx", "onnxruntime"), "openvino": ("openvino",)}
+MODULES = {"onnx": ("tf2onnx", "onnxruntime")}
 
 
 def require(name: str) -> None:
@@ -79,12 +80,12 @@ def moving_boxes(count: int, *, rows: int = 48, cols: int = 64) -> np.ndarray:
     return frames.astype(np.uint8)
 
 
-@pytest.mark.parametrize("name", model_formats.MODEL_FORMATS)
+@pytest.mark.parametrize("name", MODEL_FORMATS)
 def test_others_score_as_the_network_does(path: Path, tmp_path: Path, name: str, capsys) -> None:
     require(name)
     assert _run(["export-model", str(path), str(tmp_path / "out"), "--to", name]) == 0
     printed = capsys.readouterr()
-    one = model_formats.MODEL_FORMATS[name]
+    one = MODEL_FORMATS[name]
     files = {"model.json", *one.files}
     assert {Path(line).name for line in printed.out.splitlines()} == files
     assert {file.name for file in (tmp_path / "out").iterdir()} == files
@@ -112,7 +113,7 @@ def test_others_score_as_the_network_does(path: Path, tmp_path: Path, name: str,
     ],
 )
 def test_whatever_the_network(tmp_path: Path, changes: dict[str, object]) -> None:
-    names = [name for name in model_formats.MODEL_FORMATS if all(map(_is_there, MODULES.get(name, ())))]
+    names = [name for name in MODEL_FORMATS if all(map(_is_there, MODULES.get(name, ())))]
     run = load_run(run_of(tmp_path / "run", **changes))
     assert max(export_model(run, tmp_path / "out", names).values()) < 1e-5
     facts = json.loads((tmp_path / "out" / "model.json").read_text())
@@ -123,7 +124,7 @@ def test_whatever_the_network(tmp_path: Path, changes: dict[str, object]) -> Non
 def test_a_pretrained_network_becomes_a_part_of_the_step(tmp_path: Path, motion_size: int, cells: int) -> None:
     from genre_classifier.network.encoder import build_encoder
 
-    names = [name for name in model_formats.MODEL_FORMATS if all(map(_is_there, MODULES.get(name, ())))]
+    names = [name for name in MODEL_FORMATS if all(map(_is_there, MODULES.get(name, ())))]
     config = EncoderConfig(
         encoder=str(write_encoder(tmp_path / "tiny.keras")), encoder_cells=cells, motion_size=motion_size
     )
@@ -154,13 +155,13 @@ def _is_there(module: str) -> bool:
 
 
 def test_what_scores_differently_is_not_written(path: Path, tmp_path: Path, monkeypatch, capsys) -> None:
-    one = model_formats.MODEL_FORMATS["savedmodel"]
+    one = MODEL_FORMATS["savedmodel"]
 
-    def read(folder: Path) -> model_formats.Runner:
+    def read(folder: Path) -> Runner:
         step = one.read(folder)
         return lambda inputs: {name: value + 2e-4 * (name == "scores") for name, value in step(inputs).items()}
 
-    monkeypatch.setitem(model_formats.MODEL_FORMATS, "savedmodel", one._replace(read=read))
+    monkeypatch.setitem(MODEL_FORMATS, "savedmodel", one._replace(read=read))
     assert _run(["export-model", str(path), str(tmp_path / "out"), "--to", "savedmodel"]) == 1
     assert "found a difference of 0.0002" in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []
@@ -173,7 +174,7 @@ def test_what_cannot_be_exported_is_said(path: Path, tmp_path: Path, monkeypatch
         assert error.count("\n") == 1, error
         return error
 
-    assert "expected one or more of savedmodel, onnx, openvino, found 'tflite'" in refused(path, "onnx,tflite")
+    assert "expected one or more of savedmodel, onnx, found 'tflite'" in refused(path, "onnx,tflite")
     assert _run(["export-model", str(path), str(tmp_path / "out"), "--to", "savedmodel"]) == 0
     capsys.readouterr()
     require("onnx")
@@ -182,9 +183,23 @@ def test_what_cannot_be_exported_is_said(path: Path, tmp_path: Path, monkeypatch
     run = load_run(path)
     with pytest.raises(InputError, match="export-model RUN OUT --to onnx"):
         run.model.export(tmp_path / "whole.onnx", format="onnx")
-    for name, module in (("onnx", "tf2onnx"), ("onnx", "onnxruntime"), ("openvino", "openvino")):
+    for name, module in (("onnx", "tf2onnx"), ("onnx", "onnxruntime")):
         monkeypatch.setitem(sys.modules, module, None)
         assert f"pip install 'genre-classifier[{name}]'" in refused(path, name)
+
+
+def test_openvino_reads_the_onnx_file(exported: tuple[Run, Path]) -> None:
+    openvino = pytest.importorskip("openvino")
+    run, folder = exported
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(str(folder / "model.onnx"), "CPU", options)
+    frames = random_frames(8, (3, SIZE, SIZE))
+
+    def step(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {output.get_any_name(): value.copy() for output, value in compiled(dict(inputs)).items()}
+
+    found = run_step(step, exported_step(run.model), frames)
+    np.testing.assert_allclose(run.calibrate(found), score_frames(run, frames), atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def write_whole(base: Path) -> Path:
     run = make_run(base / "run", frames=12)
     (run / "splits.csv").write_text("trailer_id,source,split,group\n0,a,train,x\n1,b,test,y\n")
     card.write_card(run, card.new_card(command="train", seed=5, data_digest="", parts={}))
-    kept = checkpoints.Kept(1, "0" * 64, no_calibration(GENRES))
+    kept = checkpoints.Kept(1, "0" * 64, *no_calibration(GENRES))
     (run / layout.CHECKPOINTS).mkdir()
     checkpoints.write_state(run, checkpoints.State("0" * 64, [{"epoch": 1.0, "loss": 2.0}], kept))
     scores = scores_table(np.arange(8) / 8.0, np.full((8, len(GENRES)), 0.25, np.float32), GENRES)
@@ -142,8 +142,8 @@ def _network(base: Path) -> None:
 
 
 def _encoder(base: Path) -> None:
+    from genre_classifier.config import DEFAULT_ENCODER
     from genre_classifier.network.encoder import build_encoder
-    from genre_classifier.presets import DEFAULT_ENCODER
 
     config = dataclasses.replace(DEFAULT_ENCODER, encoder=str(base / "encoder.keras"), encoder_cells=2, motion_size=8)
     build_encoder(config, 20, 20).encode(np.zeros((1, 3, 20, 20), np.uint8))

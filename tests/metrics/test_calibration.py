@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
-from sklearn import metrics as sk
 
 from genre_classifier.metrics import calibration
 
@@ -113,13 +112,6 @@ def test_the_offset_is_the_intercept_of_a_logistic_regression():
 
     assert min((-0.01, 0, 0.01), key=lambda step: log_loss(offset + step)) == 0
     assert offset == pytest.approx(0.8, abs=0.3)
-
-
-def test_brier_agrees_with_scikit_learn():
-    rng = np.random.default_rng(1)
-    y_true, y_score = rng.random(300) < 0.3, rng.random(300)
-    assert calibration.brier(y_true, y_score) == pytest.approx(sk.brier_score_loss(y_true, y_score))
-    assert np.isnan(calibration.brier(np.zeros(0, dtype=bool), np.zeros(0)))
 
 
 def test_calibration_error_of_a_hand_worked_case():

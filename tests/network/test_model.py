@@ -14,7 +14,7 @@ from benchmarks.plain_network import build_plain_model, copy_weights
 from genre_classifier.config import ModelConfig
 from genre_classifier.genres import GENRES
 from genre_classifier.network import backend as acceleration
-from genre_classifier.network.model import GenreModel, build_model
+from genre_classifier.network.model import build_model
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.run_folder.model_file import read_model
 from preprocessing.base.errors import InputError
@@ -146,33 +146,6 @@ def test_saved_model_loads_to_the_same_scores(tmp_path, head, inputs):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     clip = clip_of(4, 16, 14)
     np.testing.assert_array_equal(score_clip(loaded, clip), score_clip(model, clip))
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        ModelConfig(rows=25, cols=28, norm_momentum=0.5, norm_epsilon=1e-2, kernel_size=5, **SMALL),
-        ModelConfig(
-            rows=16,
-            cols=14,
-            trunk_filters=(4, 3, 2),
-            trunk_pools=(2, 1, 2),
-            branch_filters=3,
-            branch_pool=3,
-            dense_units=(),
-            head="pooled",
-            inputs="motion",
-            pool_padding="valid",
-        ),
-    ],
-)
-def test_a_file_that_lists_the_layers_gives_the_network_back(config):
-    """So do the files of version 0.1.0."""
-    model = build_model(config)
-    listed = keras.Model(model.inputs, model.outputs, name="listed").get_config()
-    found = GenreModel.from_config(listed)
-    assert (found.config, found.name) == (config, "listed")
-    assert [weight.path for weight in found.weights] == [weight.path for weight in model.weights]
 
 
 def test_a_file_of_another_version_is_a_line_with_its_name(tmp_path, monkeypatch):

@@ -313,8 +313,8 @@ def test_a_symbolic_link_is_written_through(tmp_path):
 
 def test_what_was_killed_an_hour_ago_goes_and_what_is_anybody_elses_stays(tmp_path):
     with atomic_path(tmp_path / "report.html") as temporary:
-        begun = [temporary.name, ".scores.csv.123.part", ".a_folder.part"]  # version 0.1.0 called it so; of tempfile
-        others = [".notes.part", ".partners", "report.html.part"]
+        begun = [temporary.name, ".a_folder.part"]  # the second one as tempfile calls it
+        others = [".notes.part", ".scores.csv.123.part", ".partners", "report.html.part"]
         for name in (*begun, *others):
             (tmp_path / name).mkdir() if "folder" in name else (tmp_path / name).touch()
         make_folder(tmp_path)

@@ -88,7 +88,9 @@ def go_on(run: Path) -> None:
     rows, kept = [], None
     if loaded:
         rows, kept = loaded[1].rows, epochs.recover(run, *loaded, (), CONFIG, GENRES)
-    keeper = epochs.EpochKeeper(run, PARTS, CONFIG, rows, kept, time.monotonic(), GENRES)
+    keeper = epochs.EpochKeeper(
+        run, parts=PARTS, config=CONFIG, rows=rows, kept=kept, started=time.monotonic(), genres=GENRES
+    )
     keeper.publish()
     for number in range(len(rows) + 1, 4):
         keeper.set_model(Network(number))
@@ -401,7 +403,7 @@ def test_a_run_whose_network_and_preprocessing_differ_is_refused(run):
 
 def test_thresholds_of_another_network_are_refused_unless_a_person_says_so(run):
     calibration, of = read_thresholds(run / "thresholds.json", GENRES)
-    assert of is None  # by hand, or by version 0.1.0
+    assert of is None  # by hand
     write_thresholds(run / "thresholds.json", *calibration, model_sha256="0" * 64)
     with pytest.raises(InputError, match=r"expected the thresholds of model.keras beside it, found those of another"):
         load_run(run)
@@ -414,7 +416,9 @@ def test_weights_that_run_away_end_the_training_and_are_not_kept(networks, tmp_p
     go_on(tmp_path / "run")
     before = sorted((tmp_path / "run").rglob("*"))
     monkeypatch.setattr(model_file, "not_finite", lambda model: "trunk_1/kernel")
-    keeper = epochs.EpochKeeper(tmp_path / "run", PARTS, CONFIG, [], None, time.monotonic(), GENRES)
+    keeper = epochs.EpochKeeper(
+        tmp_path / "run", parts=PARTS, config=CONFIG, rows=[], kept=None, started=time.monotonic(), genres=GENRES
+    )
     keeper.set_model(Network(1))
     keeper.on_epoch_begin(0)
     with pytest.raises(WorkError, match=r"after epoch 1 the weights are no finite numbers \(trunk_1/kernel\)"):

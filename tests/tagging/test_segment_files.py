@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from genre_classifier.dataset.labels import read_labels
-from genre_classifier.tagging.segment_files import activitynet, label_studio, read_segments, webvtt, write_segments
+from genre_classifier.tagging.segments import activitynet, label_studio, read_segments, webvtt, write_segments
 from preprocessing.base.errors import InputError
 
 SEGMENTS = pd.DataFrame(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from genre_classifier.genres import GENRES
-from genre_classifier.tagging.segment_files import write_segments
+from genre_classifier.tagging.segments import write_segments
 from genre_classifier.tagging.summary import read_summary, write_tags_index
 from genre_classifier.tagging.tasks import plan_tasks
 from tests.support.notes import logged
@@ -17,6 +17,9 @@ FACTS = {
     "schema": 1,
     "source": "a.mp4",
     "video": "/v/a.mp4",
+    "bytes": 1000,
+    "modified_ns": 0,
+    "made_with": {},
     "duration": 10.0,
     "frames": 20,
     "segments_found": 1,

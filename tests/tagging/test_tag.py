@@ -11,14 +11,15 @@ import numpy as np
 import psutil
 import pytest
 
+from genre_classifier.config import TagConfig
 from genre_classifier.genres import GENRES
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.run_folder.run import Run, load_run
 from genre_classifier.tagging import tag as tagging
 from genre_classifier.tagging.folder import tag_videos
 from genre_classifier.tagging.scores import read_scores
-from genre_classifier.tagging.tag import iter_scores, score_frames, tag_trailer
-from genre_classifier.tagging.tasks import STAMP, Extras, plan_tasks
+from genre_classifier.tagging.tag import score_frames, tag_trailer
+from genre_classifier.tagging.tasks import STAMP, plan_tasks
 from preprocessing import load_clip, preprocess_directory, preprocess_trailer
 from preprocessing.base.errors import InputError
 from preprocessing.clips import clip_path, load_times, times_path
@@ -69,18 +70,20 @@ def test_tagging_equals_preprocessing_and_scoring(run: Run, video: Path, tmp_pat
 
 
 @pytest.mark.parametrize("chunk", [1, 40, 1000])
-def test_rows_come_while_decoding_and_do_not_depend_on_the_chunk(run: Run, video: Path, chunk: int) -> None:
-    rows = list(iter_scores(run, video, chunk=chunk))
-    whole = tag_trailer(run, video).scores
-    assert [row.time for row in rows] == whole.index.tolist()
-    np.testing.assert_allclose([row.scores for row in rows], whole.to_numpy(), atol=1e-5)
+def test_scores_do_not_depend_on_the_chunk(run: Run, video: Path, chunk: int) -> None:
+    found, whole = tag_trailer(run, video, chunk=chunk).scores, tag_trailer(run, video).scores
+    assert found.index.tolist() == whole.index.tolist()
+    np.testing.assert_allclose(found.to_numpy(), whole.to_numpy(), atol=1e-5)
 
 
 def test_breaking_off_ends_the_reader(run: Run, video: Path) -> None:
     before = set(psutil.Process().children(recursive=True))
-    rows = iter_scores(run, video, chunk=2)
-    next(rows)
-    rows.close()  # type: ignore[attr-defined]
+
+    def stop(now: float, end: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tag_trailer(run, video, chunk=2, on_progress=stop)
     assert set(psutil.Process().children(recursive=True)) <= before
 
 
@@ -198,12 +201,12 @@ def test_a_video_that_is_replaced_meanwhile_is_not_taken_for_the_one_before(
         write_media(video, flat_frames(12, seed=1))
 
     if moment == "while it is copied":
-        monkeypatch.setattr("genre_classifier.tagging.video_folder.write_overlay", replace)
+        monkeypatch.setattr("genre_classifier.tagging.folder.write_overlay", replace)
     on_start, on_progress = (replace, None) if moment == "before it is read" else (None, replace)
     failures = tag_videos(
         run,
         [task],
-        extras=Extras(overlay=True),
+        config=TagConfig(overlay=True),
         on_start=on_start,
         on_progress=on_progress if moment == "while it is read" else None,
     )
@@ -212,7 +215,7 @@ def test_a_video_that_is_replaced_meanwhile_is_not_taken_for_the_one_before(
     ]
     assert not (task.folder / STAMP).exists()
     monkeypatch.undo()
-    assert tag_videos(run, [task], extras=Extras(overlay=True)) == []
+    assert tag_videos(run, [task], config=TagConfig(overlay=True)) == []
     assert len(read_scores(task.folder / "scores.csv")) == 12
 
 

@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from genre_classifier.tagging.overlay import write_overlay
-from genre_classifier.tagging.video_copies import EMBEDDED_ROWS, embedded_copy
+from genre_classifier.tagging.video_copies import EMBEDDED_ROWS, embedded_copy, write_overlay
 from preprocessing.base.errors import InputError
 from preprocessing.config import CopyConfig, VideoLimits
 from preprocessing.fitting import fit_whole

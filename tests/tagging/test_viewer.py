@@ -18,8 +18,7 @@ import pytest
 from genre_classifier.config import SegmentConfig
 from genre_classifier.genres import GENRES
 from genre_classifier.tagging.scores import scores_table
-from genre_classifier.tagging.segment_files import webvtt
-from genre_classifier.tagging.segments import frame_borders, to_segments
+from genre_classifier.tagging.segments import frame_borders, to_segments, webvtt
 from genre_classifier.tagging.tags import Tags
 from genre_classifier.tagging.viewer import relative_url, viewer_html
 from tests.support.browser import Tab, opened, wait
