@@ -58,7 +58,9 @@ def edl(video: TaggedVideo, genre: str) -> str:
             items.append(otio.schema.Gap(source_range=_span(0, first - reached, rate)))
         items.append(_clip(video, start, first, count, rate))
         reached = first + count
-    timeline = _timeline(f"{video.source} {genre}", genre, items, start, rate)
+    for item in items:
+        item.name = _on_one_line(item.name)
+    timeline = _timeline(_on_one_line(f"{video.source} {genre}"), genre, items, start, rate)
     try:
         text = str(otio.adapters.write_to_string(timeline, "cmx_3600", rate=float(rate)))
     except (ValueError, otio.exceptions.OTIOError) as error:
@@ -68,6 +70,11 @@ def edl(video: TaggedVideo, genre: str) -> str:
         ) from error
     title, events = text.split("\n", 1)
     return f"{title}\nFCM: {'' if drop else 'NON-'}DROP FRAME\n{events}"
+
+
+def _on_one_line(name: str) -> str:
+    """Return a name without what ends a line, or looks like nothing: a list of edits has a line for each thing."""
+    return "".join(letter if letter.isprintable() else " " for letter in name)
 
 
 def _span(first: int, count: int, rate: Fraction) -> Any:

@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genre_classifier.cli import _run, group
+from genre_classifier.dataset.label_formats import read_table
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.exports.chapters import chapters
 from genre_classifier.exports.export import TAGS_FORMATS
@@ -63,6 +64,65 @@ def test_a_tier_may_name_genres_by_its_values(tmp_path: Path) -> None:
     ]
 
 
+def elan_of(tiers: str) -> str:
+    header = '<HEADER><MEDIA_DESCRIPTOR MEDIA_URL="a.mp4" MIME_TYPE="video/mp4"/></HEADER>'
+    times = '<TIME_ORDER><TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="0"/><TIME_SLOT TIME_SLOT_ID="ts2" TIME_VALUE="9"/>'
+    schema = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:noNamespaceSchemaLocation="EAFv3.0.xsd"'
+    about = 'AUTHOR="" DATE="2026-01-01T00:00:00+00:00" FORMAT="3.0" VERSION="3.0"'
+    inside = f"{header}{times}</TIME_ORDER>{tiers}"
+    return f"<ANNOTATION_DOCUMENT {about} {schema}>{inside}</ANNOTATION_DOCUMENT>"
+
+
+def elan_tier(name: str, parent: str, **references: str) -> str:
+    """Return a tier of annotations that refer to others; to a time where that is nothing."""
+    lines = [f'<TIER TIER_ID="{name}" LINGUISTIC_TYPE_REF="t"' + (f' PARENT_REF="{parent}">' if parent else ">")]
+    for number, other in references.items():
+        times = 'TIME_SLOT_REF1="ts1" TIME_SLOT_REF2="ts2"'
+        kind, words = ("REF", f'ANNOTATION_REF="{other}"') if other else ("ALIGNABLE", times)
+        value = "<ANNOTATION_VALUE>action</ANNOTATION_VALUE>"
+        lines.append(
+            f'<ANNOTATION><{kind}_ANNOTATION ANNOTATION_ID="{number}" {words}>{value}</{kind}_ANNOTATION></ANNOTATION>'
+        )
+    return "".join(lines) + "</TIER>"
+
+
+CIRCLES = {
+    "one": (elan_tier("genre", "top", a1="a1"), "annotations that refer to each other in a circle ('a1')"),
+    "two": (
+        elan_tier("genre", "top", a1="a2") + elan_tier("b", "top", a2="a1"),
+        "annotations that refer to each other",
+    ),
+    "into one": (
+        elan_tier("genre", "b", a1="a2") + elan_tier("b", "top", a2="a2"),
+        "annotations that refer to each other",
+    ),
+    "tiers": (elan_tier("genre", "b", a1="") + elan_tier("b", "genre"), "tiers that refer to each other in a circle"),
+    "a long way": (
+        elan_tier("genre", "top", a0="", **{f"a{number}": f"a{number - 1}" for number in range(1, 2000)}),
+        "annotations whose references go over more than 100 others",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CIRCLES)
+@pytest.mark.timeout(60)
+def test_references_that_go_in_a_circle_are_a_line(tmp_path: Path, kind: str) -> None:
+    pytest.importorskip("pympi")
+    tiers, expected = CIRCLES[kind]
+    (tmp_path / "a.eaf").write_text(elan_of(tiers))
+    with pytest.raises(InputError, match=rf"a\.eaf: expected ELAN annotations.*{re.escape(expected)}"):
+        read_labels(tmp_path / "a.eaf")
+
+
+def test_annotations_that_refer_to_others_have_their_times(tmp_path: Path) -> None:
+    pytest.importorskip("pympi")
+    tiers = elan_tier("top", "", a1="") + elan_tier("middle", "top", a2="a1") + elan_tier("genre", "middle", a3="a2")
+    (tmp_path / "a.eaf").write_text(elan_of(tiers.replace("action", "terror")))
+    labels = read_table(tmp_path / "a.eaf")
+    assert set(zip(labels["start"], labels["end"], strict=True)) == {(0, 0.009)}
+    assert list(labels["genre"]) == ["top", "middle", "terror"]
+
+
 @pytest.mark.parametrize("text", ["<?xml version='1.0'?><ANNOTATION_DOCUMENT", "<html></html>", "<a/>"])
 def test_what_is_no_elan_is_one_line(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("pympi")
@@ -103,6 +163,19 @@ def test_a_list_of_edits_for_each_genre(tags: Path, tmp_path: Path) -> None:
     records = re.findall(r"(\S+) (\S+)$", files["film one.comedy.edl"].read_text(), re.MULTILINE)
     assert ("00:00:04:13", "00:00:07:06") in records  # as long into the list as into the video
     assert "FROM CLIP NAME:  film one.mp4" in files["film one.comedy.edl"].read_text()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x85", "\u2028"])
+def test_a_line_break_in_a_name_writes_no_line_of_its_own_in_an_edl(tmp_path: Path, end: str) -> None:
+    pytest.importorskip("otio_cmx3600_adapter")
+    line = "002  BAD V C 00:00:00:00 00:00:01:00 00:00:00:00 00:00:01:00"
+    tags = tagged(tmp_path / "tags", source=f"a{end}{line}.mp4", video=f"/videos/b{end}{line}.mp4")
+    files = exported(tags, tmp_path / "out", "--to", "edl", "--fps", "25")
+    plain = exported(tagged(tmp_path / "plain"), tmp_path / "plain out", "--to", "edl", "--fps", "25")
+    for name, path in plain.items():
+        expected, found = (one.read_bytes().decode().splitlines() for one in (path, files[name]))
+        assert len(found) == len(expected)
+        assert not any(one.startswith("002  BAD") for one in found)
 
 
 def test_ffmpeg_reads_the_chapters(tags: Path, tmp_path: Path) -> None:

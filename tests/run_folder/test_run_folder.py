@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import time
@@ -246,6 +247,17 @@ def with_weights(path: Path, value: float) -> None:
     model.save(path)
 
 
+def with_array(path: Path, shape: tuple[int, ...]) -> None:
+    """Add an array of which nothing is stored, so that it is zeros when it is read."""
+    import h5py
+
+    with zipfile.ZipFile(path) as archive:
+        weights = io.BytesIO(archive.read("model.weights.h5"))
+    with h5py.File(weights, "a") as file:
+        file.create_dataset("more", shape, "float32", chunks=True, compression="gzip")
+    with_member(path, "model.weights.h5", weights.getvalue())
+
+
 def other_size(path: Path) -> None:
     from genre_classifier.network.model import build_model
 
@@ -262,6 +274,7 @@ NETWORKS = {
     "another program's": (lambda path: with_member(path, "config.json", b"{}"), "found"),
     "no weights": (lambda path: with_member(path, "model.weights.h5", b""), "found"),
     "3 GB in 3 MB": (lambda path: with_member(path, "more", bytes(200_000_000)), "unpacks to 200 MB, where"),
+    "4 GB in nothing": (lambda path: with_array(path, (1000, 1000, 1000)), "weights '/more' of (1000, 1000, 1000)"),
     "NaN": (lambda path: with_weights(path, np.nan), "found weights that are no finite numbers (trunk_1/"),
     "infinity": (lambda path: with_weights(path, np.inf), "found weights that are no finite numbers (trunk_1/"),
     "other frames": (other_size, "expected a network for frames of 3x16x16, as config.json"),
