@@ -380,8 +380,8 @@ class ExportConfig(Options):
     label_studio_prefix: Annotated[
         str,
         option(
-            "What comes before a trailer's name in the address from which Label Studio plays it: this serves the files "
-            "below its LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT."
+            "What comes before a trailer's name in the address from which Label Studio plays it: for a folder "
+            "trailers/ below its LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, /data/local-files/?d=trailers/."
         ),
     ] = "/data/local-files/?d="
     label_studio_fps: Annotated[

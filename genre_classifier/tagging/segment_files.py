@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -87,28 +88,22 @@ def activitynet(segments: Mapping[str, pd.DataFrame]) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-def label_studio(
-    segments: pd.DataFrame,
-    source: str,
-    *,
-    model: str,
-    prefix: str = ExportConfig.label_studio_prefix,
-    fps: float | None = None,
-) -> str:
+def label_studio(videos: Iterable[tuple[Mapping[str, Any], pd.DataFrame]]) -> str:
     """Return segments as a Label Studio import, pre-annotated: a person corrects them, and `train` reads the result.
 
     Parameters
     ----------
-    segments : DataFrame
-        As `to_segments` gives it.
-    source : str
-        Name of the video in label tables.
-    model : str
-        What made them: Label Studio's `model_version`.
-    prefix : str
-        Put before the name to make an address: see `label_studio_tasks`.
-    fps : float, optional
-        Label Studio counts frames: the rate of the video, which turns seconds into them.
+    videos : iterable of (mapping, DataFrame)
+        Of each video what `tags.json` says, and its segments. The run becomes Label Studio's `model_version`; the rate
+        of the video turns seconds into the frames that Label Studio counts.
     """
-    tasks = label_studio_tasks(segments.assign(trailer=source), {source: fps}, prefix=prefix, predicted_by=model)
+    tasks: list[Any] = []
+    for stamp, segments in videos:
+        source, made_with = stamp["source"], stamp["made_with"]
+        tasks += label_studio_tasks(
+            segments.assign(trailer=source),
+            {source: stamp.get("fps")},
+            prefix=made_with.get("label_studio_prefix", ExportConfig.label_studio_prefix),
+            predicted_by=f"genre-classifier {made_with['run'][:12]}",
+        )
     return json.dumps(tasks, indent=1, ensure_ascii=False) + "\n"

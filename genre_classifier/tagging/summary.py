@@ -1,4 +1,4 @@
-"""`summary.csv`, `segments.json` and `index.html` over every video of a tags folder."""
+"""`summary.csv`, `index.html`, `segments.json` and `label_studio.json` over every video of a tags folder."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import pandas as pd
 
 from genre_classifier.genres import check_genres
 from genre_classifier.tagging.index_page import index_html
-from genre_classifier.tagging.segment_files import activitynet, read_segments
-from genre_classifier.tagging.tasks import INDEX, SEGMENTS, STAMP, SUMMARY, TAGS_SCHEMA
+from genre_classifier.tagging.segment_files import activitynet, label_studio, read_segments
+from genre_classifier.tagging.tasks import INDEX, LABEL_STUDIO, SEGMENTS, STAMP, SUMMARY, TAGS_SCHEMA
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr, read_document, write_atomically
 from preprocessing.base.tables import read_table
@@ -32,6 +32,8 @@ _TEXTS = ("source", "folder", "error")
 def write_tags_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataFrame:
     """Write `summary.csv`, `segments.json` and `index.html` over every video done in the folder, and the failures.
 
+    `label_studio.json`, too, over the videos that have one of their own.
+
     Parameters
     ----------
     out : Path
@@ -45,7 +47,7 @@ def write_tags_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataF
         The summary: source, folder, status, error, duration (seconds), frames, segments, a share in [0, 1] per genre
         of any of the runs; NaN where the run of that video does not know the genre.
     """
-    rows, segments = [], {}
+    rows, segments, stamps = [], {}, {}
     for path in sorted(out.glob(f"*/{STAMP}")):
         name = path.parent.name
         try:
@@ -53,14 +55,24 @@ def write_tags_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataF
         except InputError as error:
             logger.warning(f"{error}; left out of {out / INDEX}")
             continue
+        stamps[name] = stamp
         row = {"source": stamp["source"], "folder": name, "status": "ok", "error": ""}
         row |= {"duration": stamp["duration"], "frames": stamp["frames"], "segments": stamp["segments_found"]}
         rows.append(row | {f"{genre}_share": stamp["shares"][genre] for genre in stamp["shares"]})
     counts = Counter(row["source"] for row in rows)
     # What labels call a video; where two videos share that name, they are told apart by their folders.
     names = [row["folder"] if counts[row["source"]] > 1 else row["source"] for row in rows]
-    found = (segments[row["folder"]] for row in rows)
-    write_atomically(out / SEGMENTS, activitynet(dict(zip(names, found, strict=True))))
+    found = {name: row["folder"] for name, row in zip(names, rows, strict=True)}
+    write_atomically(out / SEGMENTS, activitynet({name: segments[folder] for name, folder in found.items()}))
+    tasks = [
+        (stamps[folder] | {"source": name}, segments[folder])
+        for name, folder in found.items()
+        if stamps[folder].get("made_with", {}).get("label_studio")
+    ]
+    if tasks:
+        write_atomically(out / LABEL_STUDIO, label_studio(tasks))
+    else:
+        (out / LABEL_STUDIO).unlink(missing_ok=True)
     rows += [{"source": source, "folder": "", "status": "failed", "error": error} for source, error in failures]
     columns = ["source", "folder", "status", "error", "duration", "frames", "segments"]
     shares = [name for row in rows for name in row if name.endswith("_share")]
@@ -152,12 +164,18 @@ def _read_stamp(path: Path) -> dict[str, Any]:
         "fps": stamp.get("fps") is None or number(stamp["fps"]),
         "size": stamp.get("size") is None or _is_size(stamp["size"]),
         "video": isinstance(stamp.get("video"), str),
+        "made_with": _is_made_with(stamp.get("made_with", {"run": ""})),
     }
     if wrong := next((name for name, right in checks.items() if not right), None):
         raise InputError(
             f"{path}: expected what `tag` records of a video, found {wrong} {abbreviated_repr(stamp.get(wrong))}"
         )
     return stamp
+
+
+def _is_made_with(value: Any) -> bool:
+    texts = ("run", "label_studio_prefix")
+    return isinstance(value, dict) and "run" in value and all(isinstance(value.get(name, ""), str) for name in texts)
 
 
 def _is_size(value: Any) -> bool:

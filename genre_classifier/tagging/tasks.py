@@ -27,6 +27,7 @@ FILES = ("scores.csv", "segments.csv", "segments.vtt", "segments.json", "timelin
 OVERLAY = "overlay.mp4"
 LABEL_STUDIO = "label_studio.json"
 _LONGEST_NAME_BYTES = 200
+_TAKEN = ("", INDEX, SUMMARY, SEGMENTS, LABEL_STUDIO, EXPORTS)  # what stands beside the folders of videos
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +131,8 @@ def plan_tasks(videos: Iterable[tuple[Path, str]], out: Path) -> list[Task]:
     Returns
     -------
     list of Task
-        A folder is named after the video; where another video has that name already, a digest of the path follows.
+        A folder is named after the video; where another video has that name already, a digest of the path follows. A
+        video that was moved keeps its folder.
     """
     tasks: dict[str, Task] = {}
     owners: dict[str, str] = {}
@@ -139,12 +141,26 @@ def plan_tasks(videos: Iterable[tuple[Path, str]], out: Path) -> list[Task]:
         if path in tasks:
             continue
         name = _folder_name(_text(video.stem))
-        owner = owners.get(name) or read_stamp(out / name).get("video")
+        owner = owners.get(name) or _owner(out / name, video, source)
         if owner not in (None, _text(path)):
             name = f"{name}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
         owners[name] = _text(path)
         tasks[path] = Task(video, source, out / name)
     return list(tasks.values())
+
+
+def _owner(folder: Path, video: Path, source: str) -> str | None:
+    """Return the video that a folder belongs to; none where that one is gone and this one is it, moved."""
+    stamp = read_stamp(folder)
+    owner = stamp.get("video")
+    moved = (
+        isinstance(owner, str)
+        and not os.path.lexists(owner)
+        and stamp.get("source") == source
+        and video.is_file()
+        and stamp.get("bytes") == video.stat().st_size
+    )
+    return None if moved else owner
 
 
 def make_stamp(task: Task, made_with: dict[str, Any]) -> dict[str, Any]:
@@ -190,7 +206,7 @@ def read_stamp(folder: Path) -> dict[str, Any]:
 def _folder_name(stem: str) -> str:
     name = re.sub(r"[\x00-\x1f\x7f]", "_", stem)
     name = name.encode("utf-8")[:_LONGEST_NAME_BYTES].decode("utf-8", "ignore")
-    return f"_{name}" if name.startswith(".") or name in ("", INDEX, SUMMARY, SEGMENTS, EXPORTS) else name
+    return f"_{name}" if name.startswith(".") or name in _TAKEN else name
 
 
 def _text(name: str | Path) -> str:

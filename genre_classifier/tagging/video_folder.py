@@ -72,24 +72,6 @@ def tag_video(
 def write_tags(task: Task, tags: Tags, stamp: dict[str, Any], settings: Settings) -> None:
     """Write all files of one video, `tags.json` last."""
     folder, extras, limits = task.folder, settings.extras, settings.limits
-    make_folder(folder)
-    for stale in (STAMP, OVERLAY, LABEL_STUDIO):
-        (folder / stale).unlink(missing_ok=True)
-    remove_leftovers(folder)
-    write_scores(folder / "scores.csv", tags.scores)
-    write_segments(folder / "segments.csv", tags.segments)
-    write_atomically(folder / "segments.vtt", webvtt(tags.segments))
-    write_atomically(folder / "segments.json", activitynet({task.source: tags.segments}))
-    if extras.label_studio:
-        model = f"genre-classifier {stamp['made_with']['run'][:12]}"
-        prefix = extras.label_studio_prefix
-        text = label_studio(tags.segments, task.source, model=model, prefix=prefix, fps=tags.fps)
-        write_atomically(folder / LABEL_STUDIO, text)
-    write_timeline(folder / "timeline.png", tags)
-    if extras.overlay:
-        write_overlay(folder / OVERLAY, tags, limits=limits)
-    copy = embedded_copy(tags.video, limits=limits) if extras.embed else None
-    write_atomically(folder / "viewer.html", viewer_html(tags, folder, trailer=task.source, embedded=copy))
     facts = {
         "duration": tags.duration,
         "frames": len(tags.scores),
@@ -99,5 +81,20 @@ def write_tags(task: Task, tags: Tags, stamp: dict[str, Any], settings: Settings
         "size": tags.size,
         "cuts": tags.cuts,
     }
+    make_folder(folder)
+    for stale in (STAMP, OVERLAY, LABEL_STUDIO):
+        (folder / stale).unlink(missing_ok=True)
+    remove_leftovers(folder)
+    write_scores(folder / "scores.csv", tags.scores)
+    write_segments(folder / "segments.csv", tags.segments)
+    write_atomically(folder / "segments.vtt", webvtt(tags.segments))
+    write_atomically(folder / "segments.json", activitynet({task.source: tags.segments}))
+    if extras.label_studio:
+        write_atomically(folder / LABEL_STUDIO, label_studio([(stamp | facts, tags.segments)]))
+    write_timeline(folder / "timeline.png", tags)
+    if extras.overlay:
+        write_overlay(folder / OVERLAY, tags, limits=limits)
+    copy = embedded_copy(tags.video, limits=limits) if extras.embed else None
+    write_atomically(folder / "viewer.html", viewer_html(tags, folder, trailer=task.source, embedded=copy))
     require_same_video(task, stamp)  # which copies have read, too
     write_atomically(folder / STAMP, json.dumps(stamp | facts, indent=1, ensure_ascii=False) + "\n")
