@@ -26,7 +26,7 @@ def command(clips: Path, jobs: int | None, scheduler: str | None, **options: Any
     \b
     Example:
       genre-classifier encode clips/ --encoder EfficientNetV2B0
-      genre-classifier encode clips/ --encoder efficientnet_lite0.keras --jobs 2
+      genre-classifier encode clips/ --encoder mobilenet_v2.keras --jobs 2
     """
     import dataclasses
 

@@ -148,7 +148,7 @@ def command(
     Example:
       genre-classifier train clips/ labels.csv runs/mine --epochs 40
       genre-classifier train clips/ labels.csv runs/mine --preset small-data
-      genre-classifier train clips/ labels.csv runs/mine --preset pretrained --encoder efficientnet_lite0.keras
+      genre-classifier train clips/ labels.csv runs/mine --preset pretrained --encoder EfficientNetV2B0
       genre-classifier train clips/ movies.csv runs/mine --genres drama,romance,sci-fi
       genre-classifier train clips/ labels.csv runs/mine --batch-size 8 --workers a:2222,b:2222 --worker 0
       genre-classifier train clips/ labels2.csv runs/better --from runs/mine

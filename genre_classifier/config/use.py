@@ -84,8 +84,8 @@ LABEL_STUDIO_RATES = (1, 480)
 
 
 _PREFIX = (
-    "What comes before a trailer's name in the address from which Label Studio plays it: this serves the files below "
-    "its LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT."
+    "What comes before a trailer's name in the address from which Label Studio plays it: for a folder trailers/ below "
+    "its LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, /data/local-files/?d=trailers/."
 )
 
 

@@ -66,7 +66,8 @@ def _require_ends(path: Path, references: Mapping[str, str | None], what: str) -
         length = lengths.get(name, 0)
         if length < 0:
             raise InputError(
-                f"{path}: expected {_EXPECTED}, found {what} that refer to each other in a circle ({abbreviated_repr(name)})"
+                f"{path}: expected {_EXPECTED}, found {what} that refer to each other in a circle "
+                f"({abbreviated_repr(name)})"
             )
         for one in reversed(way):
             length += 1

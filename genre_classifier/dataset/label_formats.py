@@ -48,6 +48,7 @@ from genre_classifier.dataset.label_rows import (
     read_name,
     read_seconds,
     refused,
+    refused_export,
 )
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr, read_text, write_atomically
@@ -81,6 +82,8 @@ def read_delimited(path: Path, text: str) -> Iterator[Row]:
     if tabs and not columns & {"filename", "trailer"}:
         yield from _with_silent_files(_read_headerless(path, chain([top], rows)))
         return
+    if {"annotation_id", "annotator"} <= columns:
+        raise refused_export(path, "CSV or TSV")
     if twice := next((name for name in names if name and names.count(name) > 1), None):
         raise InputError(f"{path}: expected each column once, found {abbreviated_repr(twice)} twice")
     if {"trailer", "start", "end", "genre"} <= columns:

@@ -23,6 +23,7 @@ from genre_classifier.dataset.label_rows import (
     read_name,
     read_seconds,
     refused,
+    refused_export,
 )
 from genre_classifier.genres import GENRES
 from preprocessing.base.errors import InputError
@@ -75,6 +76,8 @@ def _read_label_studio(path: Path, tasks: list[Any], usual_fps: float | None) ->
     without_rate = 0
     for number, task in enumerate(tasks):
         where = f"task {number}"
+        if isinstance(task, dict) and "annotation_id" in task and "data" not in task:
+            raise refused_export(path, "JSON-MIN")
         data = _field(path, where, task, "data", dict)
         rate = data.get("fps")
         fps = (usual_fps or ExportConfig.label_studio_fps) if rate is None else read_seconds(path, where, rate)

@@ -45,6 +45,13 @@ def refused(path: Path, where: str, expected: str, found: Any) -> InputError:
     return InputError(f"{path}, {where}: expected {expected}, found {abbreviated_repr(found)}")
 
 
+def refused_export(path: Path, found: str) -> InputError:
+    """Return the error to raise for an export of Label Studio that is not the one with its tasks."""
+    return InputError(
+        f"{path}: expected Label Studio's export as JSON, found its export as {found}; export the project as JSON"
+    )
+
+
 def read_seconds(path: Path, where: str, value: Any) -> float:
     """Return a cell or a number of JSON as seconds; an empty cell as NaN."""
     if isinstance(value, str) and not value.strip():

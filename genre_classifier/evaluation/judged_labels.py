@@ -14,8 +14,7 @@ from genre_classifier.dataset.label_formats import WRITERS, Span
 from genre_classifier.dataset.trailer_labels import is_weak, labels_for_trailers, labels_past_ends, only_checked
 from genre_classifier.evaluation.alignment import Aligned, reference_intervals
 from genre_classifier.metrics.events import Events
-from genre_classifier.tagging.segment_files import activitynet
-from genre_classifier.tagging.segments import frame_borders, video_end
+from genre_classifier.tagging.segments import activitynet, frame_borders, video_end
 from preprocessing.base.files import make_folder, write_atomically
 from preprocessing.clips import load_times, times_path
 from preprocessing.manifest import known_durations, ok_rows, read_manifest

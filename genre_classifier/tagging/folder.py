@@ -253,16 +253,6 @@ def write_tags(task: Task, tags: Tags, stamp: Stamp, *, config: TagConfig, limit
     write_segments(folder / "segments.csv", tags.segments)
     write_atomically(folder / "segments.vtt", webvtt(tags.segments))
     write_atomically(folder / "segments.json", activitynet({task.source: tags.segments}))
-    if config.label_studio:
-        model = f"genre-classifier {stamp.made_with['run'][:12]}"
-        prefix = config.label_studio_prefix
-        text = label_studio(tags.segments, task.source, model=model, prefix=prefix, fps=tags.fps)
-        write_atomically(folder / LABEL_STUDIO, text)
-    write_timeline(folder / "timeline.png", tags)
-    if config.overlay:
-        write_overlay(folder / OVERLAY, tags, limits=limits)
-    copy = embedded_copy(tags.video, limits=limits) if config.embed else None
-    write_atomically(folder / "viewer.html", viewer_html(tags, folder, trailer=task.source, embedded=copy))
     record = TagsRecord(
         **vars(stamp),
         duration=tags.duration,
@@ -274,5 +264,12 @@ def write_tags(task: Task, tags: Tags, stamp: Stamp, *, config: TagConfig, limit
         cuts=tags.cuts,
         start=tags.start,
     )
+    if config.label_studio:
+        write_atomically(folder / LABEL_STUDIO, label_studio([(record, tags.segments)]))
+    write_timeline(folder / "timeline.png", tags)
+    if config.overlay:
+        write_overlay(folder / OVERLAY, tags, limits=limits)
+    copy = embedded_copy(tags.video, limits=limits) if config.embed else None
+    write_atomically(folder / "viewer.html", viewer_html(tags, folder, trailer=task.source, embedded=copy))
     require_same_video(task, stamp)  # which copies have read, too
     write_record(folder, record)

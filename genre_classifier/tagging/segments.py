@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,9 @@ from genre_classifier.genres import check_genres
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr, write_atomically
 from preprocessing.base.tables import read_numbers, read_table
+
+if TYPE_CHECKING:
+    from genre_classifier.tagging.tasks import TagsRecord
 
 SEGMENT_COLUMNS = ("start", "end", "genre", "score")
 # Of a video with a single frame and no known duration: one frame of the most common rate.
@@ -233,28 +237,21 @@ def activitynet(segments: Mapping[str, pd.DataFrame]) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-def label_studio(
-    segments: pd.DataFrame,
-    source: str,
-    *,
-    model: str,
-    prefix: str = ExportConfig.label_studio_prefix,
-    fps: float | None = None,
-) -> str:
+def label_studio(videos: Iterable[tuple[TagsRecord, pd.DataFrame]]) -> str:
     """Return segments as a Label Studio import, pre-annotated: a person corrects them, and `train` reads the result.
 
     Parameters
     ----------
-    segments : DataFrame
-        As `to_segments` gives it.
-    source : str
-        Name of the video in label tables.
-    model : str
-        What made them: Label Studio's `model_version`.
-    prefix : str
-        Put before the name to make an address: see `label_studio_tasks`.
-    fps : float, optional
-        Label Studio counts frames: the rate of the video, which turns seconds into them.
+    videos : iterable of (TagsRecord, DataFrame)
+        Of each video what `tags.json` says, and its segments. The run becomes Label Studio's `model_version`; the rate
+        of the video turns seconds into the frames that Label Studio counts.
     """
-    tasks = label_studio_tasks(segments.assign(trailer=source), {source: fps}, prefix=prefix, predicted_by=model)
+    tasks: list[Any] = []
+    for record, segments in videos:
+        tasks += label_studio_tasks(
+            segments.assign(trailer=record.source),
+            {record.source: record.fps},
+            prefix=record.made_with.get("label_studio_prefix", ExportConfig.label_studio_prefix),
+            predicted_by=f"genre-classifier {record.made_with.get('run', '')[:12]}",
+        )
     return json.dumps(tasks, indent=1, ensure_ascii=False) + "\n"

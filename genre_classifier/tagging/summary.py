@@ -1,4 +1,4 @@
-"""`summary.csv`, `segments.json` and `index.html` over every video of a tags folder.
+"""`summary.csv`, `index.html`, `segments.json` and `label_studio.json` over every video of a tags folder.
 
 `index.html` is a sortable table, each row with a small timeline and a link to the video's page; it is drawn by
 `templates/index.js`, a page of it at a time.
@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import re
@@ -19,9 +20,9 @@ import pandas as pd
 
 from genre_classifier.genres import genre_looks
 from genre_classifier.pages import render
-from genre_classifier.tagging.segments import activitynet, read_segments
+from genre_classifier.tagging.segments import activitynet, label_studio, read_segments
 from genre_classifier.tagging.tags import clock
-from genre_classifier.tagging.tasks import INDEX, SEGMENTS, STAMP, SUMMARY, TagsRecord, read_record
+from genre_classifier.tagging.tasks import INDEX, LABEL_STUDIO, SEGMENTS, STAMP, SUMMARY, TagsRecord, read_record
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr, write_atomically
 from preprocessing.base.tables import read_table
@@ -35,6 +36,8 @@ _TEXTS = ("source", "folder", "error")
 
 def write_tags_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataFrame:
     """Write `summary.csv`, `segments.json` and `index.html` over every video done in the folder, and the failures.
+
+    `label_studio.json`, too, over the videos that have one of their own.
 
     Parameters
     ----------
@@ -50,7 +53,7 @@ def write_tags_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataF
         of any of the runs; NaN where the run of that video does not know the genre.
     """
     rows: list[dict[str, Any]] = []
-    segments = {}
+    segments, records = {}, {}
     for path in sorted(out.glob(f"*/{STAMP}")):
         name = path.parent.name
         try:
@@ -58,14 +61,24 @@ def write_tags_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataF
         except InputError as error:
             logger.warning(f"{error}; left out of {out / INDEX}")
             continue
+        records[name] = record
         row: dict[str, Any] = {"source": record.source, "folder": name, "status": "ok", "error": ""}
         row |= {"duration": record.duration, "frames": record.frames, "segments": record.segments_found}
         rows.append(row | {f"{genre}_share": share for genre, share in record.shares.items()})
     counts = Counter(row["source"] for row in rows)
     # What labels call a video; where two videos share that name, they are told apart by their folders.
     names = [row["folder"] if counts[row["source"]] > 1 else row["source"] for row in rows]
-    found = (segments[row["folder"]] for row in rows)
-    write_atomically(out / SEGMENTS, activitynet(dict(zip(names, found, strict=True))))
+    found = {name: row["folder"] for name, row in zip(names, rows, strict=True)}
+    write_atomically(out / SEGMENTS, activitynet({name: segments[folder] for name, folder in found.items()}))
+    tasks = [
+        (dataclasses.replace(records[folder], source=name), segments[folder])
+        for name, folder in found.items()
+        if records[folder].made_with.get("label_studio")
+    ]
+    if tasks:
+        write_atomically(out / LABEL_STUDIO, label_studio(tasks))
+    else:
+        (out / LABEL_STUDIO).unlink(missing_ok=True)
     rows += [{"source": source, "folder": "", "status": "failed", "error": error} for source, error in failures]
     columns = ["source", "folder", "status", "error", "duration", "frames", "segments"]
     shares = [name for row in rows for name in row if name.endswith("_share")]

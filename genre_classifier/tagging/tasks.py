@@ -19,6 +19,7 @@ from genre_classifier.run_folder.run import run_digest
 from preprocessing.base.documents import read_as
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import file_facts, read_json, require_unchanged, write_atomically
+from preprocessing.base.options import require
 from preprocessing.video import check_file
 
 STAMP = "tags.json"
@@ -31,6 +32,7 @@ FILES = ("scores.csv", "segments.csv", "segments.vtt", "segments.json", "timelin
 OVERLAY = "overlay.mp4"
 LABEL_STUDIO = "label_studio.json"
 _LONGEST_NAME_BYTES = 200
+_TAKEN = ("", INDEX, SUMMARY, SEGMENTS, LABEL_STUDIO, EXPORTS)  # what stands beside the folders of videos
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +54,12 @@ class Task:
     folder: Path
 
 
+def _texts(made_with: dict[str, Any]) -> dict[str, Any]:
+    for name in ("run", "label_studio_prefix"):
+        require(isinstance(made_with.get(name, ""), str), f"expected text as {name}")
+    return made_with
+
+
 @dataclasses.dataclass(frozen=True)
 class Stamp:
     """What identifies one finished video.
@@ -70,7 +78,7 @@ class Stamp:
     video: str
     bytes: int
     modified_ns: int
-    made_with: dict[str, Any]
+    made_with: Annotated[dict[str, Any], AfterValidator(_texts)]
 
 
 _Count = Annotated[int, Field(ge=0)]
@@ -118,7 +126,8 @@ def plan_tasks(videos: Iterable[tuple[Path, str]], out: Path) -> list[Task]:
     Returns
     -------
     list of Task
-        A folder is named after the video; where another video has that name already, a digest of the path follows.
+        A folder is named after the video; where another video has that name already, a digest of the path follows. A
+        video that was moved keeps its folder.
     """
     tasks: dict[str, Task] = {}
     owners: dict[str, str] = {}
@@ -127,12 +136,24 @@ def plan_tasks(videos: Iterable[tuple[Path, str]], out: Path) -> list[Task]:
         if path in tasks:
             continue
         name = _folder_name(_text(video.stem))
-        owner = owners.get(name) or _owner(out / name)
+        owner = owners.get(name) or _owner(out / name, video, source)
         if owner not in (None, _text(path)):
             name = f"{name}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
         owners[name] = _text(path)
         tasks[path] = Task(video, source, out / name)
     return list(tasks.values())
+
+
+def _owner(folder: Path, video: Path, source: str) -> str | None:
+    """Return the video that a folder belongs to; none where that one is gone and this one is it, moved."""
+    try:
+        stamp = read_json(folder / STAMP, "what `tag` records of a video")
+    except InputError:
+        return None
+    if not isinstance(stamp, dict) or not isinstance(owner := stamp.get("video"), str):
+        return None
+    same = stamp.get("source") == source and video.is_file() and stamp.get("bytes") == video.stat().st_size
+    return None if same and not os.path.lexists(owner) else owner
 
 
 def make_stamp(task: Task, how: dict[str, Any]) -> Stamp:
@@ -174,19 +195,10 @@ def read_record(folder: Path) -> TagsRecord:
     return read_as(folder / STAMP, TagsRecord, expected, schema=TAGS_SCHEMA, remedy="tag it again")
 
 
-def _owner(folder: Path) -> str | None:
-    """Return the video that a folder belongs to, whichever version tagged it; None where that is not known."""
-    try:
-        stamp = read_json(folder / STAMP, "what `tag` records of a video")
-    except InputError:
-        return None
-    return stamp.get("video") if isinstance(stamp, dict) else None
-
-
 def _folder_name(stem: str) -> str:
     name = re.sub(r"[\x00-\x1f\x7f]", "_", stem)
     name = name.encode("utf-8")[:_LONGEST_NAME_BYTES].decode("utf-8", "ignore")
-    return f"_{name}" if name.startswith(".") or name in ("", INDEX, SUMMARY, SEGMENTS, EXPORTS) else name
+    return f"_{name}" if name.startswith(".") or name in _TAKEN else name
 
 
 def _text(name: str | Path) -> str:

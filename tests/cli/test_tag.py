@@ -73,6 +73,7 @@ def test_every_file_is_written(run: Path, trailers: Path, tmp_path: Path, capfd:
     assert set(labels["trailer"]) == {"a.mkv"}
     assert labels["genre"].tolist() == segments["genre"].tolist()
     assert len(read_labels(folder / "label_studio.json")) == len(segments)
+    assert (out / "label_studio.json").read_text() == (folder / "label_studio.json").read_text()
     page = (folder / "viewer.html").read_text()
     assert "data:video/webm;base64," in page
     assert (folder / "timeline.png").read_bytes().startswith(b"\x89PNG")

@@ -132,6 +132,29 @@ def test_label_studio_exports_of_all_tasks_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "text"),
+    [  # as Label Studio 1.23.2 writes them
+        (
+            "JSON-MIN",
+            '[{"video": "a.mp4", "trailer": "a.mp4", "fps": 24.0, "id": 2, "annotator": 1, "annotation_id": 3, '
+            '"genres": [{"ranges": [{"start": 1, "end": 24}], "timelinelabels": ["action"]}], "lead_time": null}]',
+        ),
+        (
+            "CSV",
+            '"annotation_id","annotator","created_at","fps","genres","id","lead_time","trailer","updated_at","video"\n'
+            '3,"1","2026-11-30T00:09:36Z",24.0,"[{""ranges"":[{""start"":1,""end"":24}],""timelinelabels"":'
+            '[""action""]}]",1,"","a.mp4","2026-11-30T00:09:36Z","a.mp4"\n',
+        ),
+    ],
+)
+def test_other_exports_of_label_studio_are_refused_with_the_one_to_use(tmp_path: Path, kind: str, text: str) -> None:
+    for separator in (",", "\t")[: 1 + (kind == "CSV")]:
+        path = written(tmp_path / "export", text.replace('","', f'"{separator}"'))
+        with pytest.raises(InputError, match=f"found its .*{kind}.*; export the project as JSON"):
+            read_labels(path)
+
+
+@pytest.mark.parametrize(
     ("name", "source"),
     [
         ("8b195a4c-trailer_002.mp4", "trailer_002.mp4"),

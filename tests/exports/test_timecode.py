@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from genre_classifier.exports.tagged import RATES, exact_rate, frame_at
 from genre_classifier.exports.timecode import start_frame
-from genre_classifier.tagging.segment_files import write_segments
+from genre_classifier.tagging.segments import write_segments
 from tests.support.tags_folder import SEGMENTS, exported, tagged
 
 
