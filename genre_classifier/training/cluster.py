@@ -55,8 +55,8 @@ def find_workers(
     tasks = environment.get("SLURM_STEP_NUM_TASKS", "1")
     if not re.fullmatch("[0-9]{1,9}", tasks):
         raise InputError(
-            f"Slurm: expected a number of processes in SLURM_STEP_NUM_TASKS, found {abbreviated_repr(tasks)}; --workers "
-            "names them, or none"
+            f"Slurm: expected a number of processes in SLURM_STEP_NUM_TASKS, found {abbreviated_repr(tasks)}; "
+            "--workers names them, or none"
         )
     if int(tasks) > 1:
         return _of_slurm()
