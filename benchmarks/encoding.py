@@ -22,10 +22,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 
+from genre_classifier.config import PRESETS
 from genre_classifier.network.encoder import build_encoder
 from genre_classifier.network.model import build_model
 from genre_classifier.network.streaming import score_clip
-from genre_classifier.presets import PRESETS
 from genre_classifier.training.train import compile_model
 
 SIZE, ARTICLE_FRAMES, FPS, SECONDS = 224, 8, 4, 120

@@ -20,8 +20,7 @@ from benchmarks.tagging import make_run
 from genre_classifier.config import ModelConfig
 from genre_classifier.network.exported_step import exported_step
 from genre_classifier.network.streaming import ScoreStream
-from genre_classifier.run_folder.export_model import export_model, random_frames, run_step
-from genre_classifier.run_folder.model_formats import MODEL_FORMATS
+from genre_classifier.run_folder.export_model import MODEL_FORMATS, export_model, random_frames, run_step
 from genre_classifier.run_folder.run import load_run
 from preprocessing.config import ClipConfig
 

@@ -5,7 +5,8 @@
 Five folds that keep every source video on one side, once per seed. On each fold's training clips, with their genres as
 weak labels: the baselines of the report, the article's network as it is, and the preset `small-data`, all on the same
 clips. What a run decides by validation it decides on a split of those training clips. With `--encoder`, a pretrained
-image network, two rows more: logistic regression on what it sees, and the preset `pretrained`, on clips of 224x224.
+image network, three rows more: the report's two baselines on what it sees, and the preset `pretrained`, on clips of
+224x224; `--baselines` trains nothing.
 A clip's score is the mean of its frames' scores for `action`; accuracy calls it a fight above 0.5. Beside it stands
 what the best threshold would reach, chosen on the judged clips themselves: one for all, and one for each fold.
 
@@ -29,10 +30,10 @@ from joblib import Parallel, delayed
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
+from genre_classifier.config import PRESETS
 from genre_classifier.evaluation import baselines
 from genre_classifier.evaluation.bootstrap import Estimate, draw_weights, estimate
 from genre_classifier.genres import GENRES
-from genre_classifier.presets import PRESETS
 from preprocessing import load_clip, preprocess_directory
 from preprocessing.base.files import write_atomically
 from preprocessing.clips import clip_path, load_times, times_path
@@ -74,15 +75,19 @@ def encode(media: Path, clips: Path, changes: dict[str, Any]) -> Path:
 
 
 def baseline_scores(
-    name: str, data: pd.DataFrame, test: np.ndarray, clips: Path, encoded: Path | None = None
+    name: str, data: pd.DataFrame, test: np.ndarray, clips: Path, encoded: Path | None = None, *, grey_channels: int = 0
 ) -> np.ndarray:
     """Fit a baseline of the report on the other clips, labelled as wholes, and score those of `test`."""
     is_action = (data["genre"] == "action").to_numpy()
-    paths = [clip_path(clips, int(i)) for i in data["trailer_id"]]
-    arrays = [load_clip(path) if encoded is None else np.load(encoded / path.name, mmap_mode="r") for path in paths]
+    arrays: list[dict[str, np.ndarray]] = []
+    for path in (clip_path(clips, int(i)) for i in data["trailer_id"]):
+        arrays.append({baselines.PIXELS: load_clip(path)})
+        if encoded is not None:
+            maps = np.load(encoded / path.name, mmap_mode="r")
+            arrays[-1][baselines.MAPS] = maps[:, : maps.shape[1] - grey_channels]
     times = [load_times(times_path(clips, int(i))) for i in data["trailer_id"]]
     train = np.setdiff1d(np.arange(len(data)), test)
-    targets = [np.full((len(arrays[i]), 1), is_action[i]) for i in train]
+    targets = [np.full((len(times[i]), 1), is_action[i]) for i in train]
     fitted = baselines.fit(name, [arrays[i] for i in train], [times[i] for i in train], targets)
     return np.array([fitted.score(arrays[i], times[i]).mean() for i in test])
 
@@ -161,9 +166,9 @@ def estimates(
 ) -> list[Estimate]:
     """Return `FIGURES`, means over seeds, with 95 % intervals over draws of groups; results: (scores, fold of each)."""
     names, group_of = np.unique(groups, return_inverse=True)
-    draws = draw_weights(len(names), draws=200, seed=0)[:, group_of]
+    draws = draw_weights(group_of, draws=200, seed=0)
     values = np.array([np.mean([judge(is_action, *one, weights) for one in results], axis=0) for weights in draws])
-    return [estimate(column, confidence=0.95, trailers=len(names)) for column in values.T]
+    return [estimate(column, confidence=0.95, sources=len(names)) for column in values.T]
 
 
 def main() -> None:
@@ -173,6 +178,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--presets", nargs="*", choices=["article", "small-data"], default=["article", "small-data"])
+    parser.add_argument("--baselines", action="store_true", help="These alone: train no network.")
     parser.add_argument("--encoder", help="A pretrained image network, for the preset pretrained.")
     parser.add_argument("--jobs", type=int, default=2, help="Folds at a time, one core each.")
     options = parser.parse_args()
@@ -185,13 +191,16 @@ def main() -> None:
         splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
         for fold, (_, test) in enumerate(splitter.split(is_action, is_action, groups)):
             tests[seed, fold] = test
-    names, encoded = [*baselines.FEATURES, *options.presets], None
+    presets, encoded, grey_channels = [] if options.baselines else options.presets, None, 0
     changes: dict[str, dict[str, Any]] = {}
     if options.encoder:
-        names += [baselines.ENCODER_ALONE, "pretrained"]
+        presets = [*presets, *["pretrained"] * (not options.baselines)]
         changes["pretrained"] = {"encoder": options.encoder}
+        grey_channels = PRESETS["pretrained"].model.grey_channels
         encoded = encode(options.media, options.out / "clips_224", changes["pretrained"])
-    jobs = [(preset, *key) for preset in names if preset in PRESETS for key in tests]
+    simple = baselines.possible([baselines.PIXELS, *[baselines.MAPS] * (encoded is not None)])
+    names = [*simple, *presets]
+    jobs = [(preset, *key) for preset in presets for key in tests]
     found = Parallel(n_jobs=options.jobs)(
         delayed(network_scores)(
             preset, data, tests[seed, fold], options.out, f"{preset}_{seed}_{fold}", seed, **changes.get(preset, {})
@@ -199,13 +208,11 @@ def main() -> None:
         for preset, seed, fold in jobs
     )
     fold_scores = dict(zip(jobs, found, strict=True))
-    for name in names:
-        if name not in PRESETS:
-            maps = encoded if name == baselines.ENCODER_ALONE else None
-            fold_scores |= {
-                (name, *key): baseline_scores(name, data, test, options.out / "clips", maps)
-                for key, test in tests.items()
-            }
+    for name in simple:
+        fold_scores |= {
+            (name, *key): baseline_scores(name, data, test, options.out / "clips", encoded, grey_channels=grey_channels)
+            for key, test in tests.items()
+        }
 
     print(f"{len(data)} clips of {len(set(groups))} sources, {FOLDS} folds, seeds {options.seeds}; mean and 95 %")
     print(f"{'':<20}" + "".join(f"{figure:>22}" for figure in FIGURES) + f"{'CPU s per fold':>16}")

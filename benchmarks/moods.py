@@ -4,7 +4,7 @@
         --out /tmp/moods [--seeds 0 1 2] [--jobs 2]
 
 Five folds that keep clips of one source on one side, once per seed. On each fold's training clips, with their moods as
-weak labels: logistic regression on the encoder's maps (mean, and mean change, of the clip) and the preset `pretrained`.
+weak labels: the report's baselines on the encoder's maps, and the preset `pretrained` (`--baselines`: not that).
 The clips themselves are not there: their maps (2 x 2 cells, two frames per second) and grey pictures of 16 x 16 are, so
 the folder of clips is made of these, enlarged where the preset wants larger ones. A clip's score is the mean of its
 frames' scores.
@@ -26,21 +26,17 @@ import cv2
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from benchmarks.fights import train_preset
-from genre_classifier.presets import PRESETS
+from genre_classifier.config import PRESETS
+from genre_classifier.evaluation import baselines
 from preprocessing.base.files import write_atomically
 from preprocessing.clips import clip_path, times_path
 
 FOLDS = 5
 GREY = 16  # rows and columns of the grey pictures that are there
-COMPONENTS = 32
 
 
 def plant(media: Path, clips: Path, changes: dict[str, Any]) -> Path:
@@ -68,20 +64,16 @@ def plant(media: Path, clips: Path, changes: dict[str, Any]) -> Path:
     return folder
 
 
-def regression_scores(data: pd.DataFrame, test: np.ndarray, encoded: Path) -> np.ndarray:
-    """Fit logistic regression on means, over a clip, of the maps and of their change; score the clips of `test`."""
-    rows = []
-    for trailer_id in data["trailer_id"]:
-        maps = np.load(encoded / clip_path(encoded, trailer_id).name)[:, :1280].astype(np.float32)
-        rows.append(np.concatenate([maps.mean(axis=0).ravel(), np.abs(np.diff(maps, axis=0)).mean(axis=0).ravel()]))
-    features, moods = np.stack(rows), data["mood"].to_numpy()
+def baseline_scores(name: str, data: pd.DataFrame, test: np.ndarray, media: Path) -> np.ndarray:
+    """Fit a baseline of the report on the other clips, labelled as wholes, and score those of `test`."""
+    folder = media / "encoded"
+    arrays = [{baselines.MAPS: np.load(clip_path(folder, i), mmap_mode="r")} for i in data["trailer_id"]]
+    times = [np.load(times_path(folder, i)) for i in data["trailer_id"]]
+    moods = data["mood"].to_numpy()[:, None] == np.unique(data["mood"])
     train = np.setdiff1d(np.arange(len(data)), test)
-    scale = make_pipeline(StandardScaler(), PCA(COMPONENTS, random_state=0), StandardScaler()).fit(features[train])
-    columns = []
-    for mood in sorted(set(moods)):
-        fitted = LogisticRegression(C=0.1, max_iter=1000).fit(scale.transform(features[train]), moods[train] == mood)
-        columns.append(fitted.predict_proba(scale.transform(features[test]))[:, 1])
-    return np.column_stack(columns)
+    targets = [np.tile(moods[i], (len(times[i]), 1)) for i in train]
+    fitted = baselines.fit(name, [arrays[i] for i in train], [times[i] for i in train], targets)
+    return np.array([fitted.score(arrays[i], times[i]).mean(axis=0) for i in test])
 
 
 def network_scores(
@@ -123,12 +115,13 @@ def main() -> None:
     parser.add_argument("--media", type=Path, required=True, help="Folder with clips.csv, encoded/ and grey/.")
     parser.add_argument("--encoder", required=True, help="The network that made them (.keras).")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--baselines", action="store_true", help="These alone: train no network.")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=2, help="Folds at a time, one core each.")
     options = parser.parse_args()
     data = pd.read_csv(options.media / "clips.csv").astype({"group": str})
     changes = {"encoder": options.encoder}
-    encoded = plant(options.media, options.out / "clips", changes)
+    encoded = options.out if options.baselines else plant(options.media, options.out / "clips", changes)
     tests = {}
     for seed in options.seeds:
         splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
@@ -136,12 +129,14 @@ def main() -> None:
             tests[seed, fold] = test
     found = Parallel(n_jobs=options.jobs)(
         delayed(network_scores)(data, test, options.out, f"pretrained_{seed}_{fold}", seed, encoded, changes)
-        for (seed, fold), test in tests.items()
+        for (seed, fold), test in ({} if options.baselines else tests).items()
     )
     scores_of = {
-        "encoder + regression": {key: regression_scores(data, test, encoded) for key, test in tests.items()},
-        "pretrained": dict(zip(tests, found, strict=True)),
+        name: {key: baseline_scores(name, data, test, options.media) for key, test in tests.items()}
+        for name in baselines.possible([baselines.MAPS])
     }
+    if not options.baselines:
+        scores_of["pretrained"] = dict(zip(tests, found, strict=True))
     truth = np.stack([data["mood"] == mood for mood in sorted(set(data["mood"]))], axis=1)
     table: dict[str, Any] = {}
     print(f"{len(data)} clips of {data['group'].nunique()} sources, {FOLDS} folds, seeds {options.seeds}")
@@ -158,7 +153,8 @@ def main() -> None:
         table[name] = {"AP": ap, "AUC": auc, "seeds": per_seed}
     costs = [json.loads(path.read_text())["seconds"] for path in sorted(options.out.glob("pretrained_*.json"))]
     table["seconds_per_fold"] = costs
-    print(f"a fold of pretrained: {np.median([one['cpu'] for one in costs]):.0f} CPU s (median)")
+    if costs:
+        print(f"a fold of pretrained: {np.median([one['cpu'] for one in costs]):.0f} CPU s (median)")
     print(json.dumps(table))
 
 

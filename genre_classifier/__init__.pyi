@@ -1,9 +1,8 @@
-from .config import ModelConfig, TrainingConfig
+from .config import PRESETS, ModelConfig, TrainingConfig
 from .dataset.sequence import TrailerSequence
 from .evaluation.evaluate import evaluate
 from .genres import GENRES
 from .network.model import build_model
-from .presets import PRESETS
 from .run_folder.hub import fetch_run, push_run
 from .run_folder.run import load_run
 from .tagging.tag import tag_trailer

@@ -1,7 +1,7 @@
 """The clip contract: `trailer_<id>.npy` and `times_<id>.npy`, read memory-mapped, written frame by frame.
 
 A clip is uint8, `(frames, 3, rows, cols)`, RGB, C order, values 0-255. Its times are float64, `(frames,)`, seconds from
-the start of the video, strictly increasing. `preprocessing.json` beside them holds the options that made them.
+the start of the container, strictly increasing. `preprocessing.json` beside them holds the options that made them.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def load_times(path: Path | str) -> np.ndarray:
     Returns
     -------
     ndarray of float64, shape (frames,)
-        Seconds from the start of the video, strictly increasing.
+        Seconds since the start of the container, strictly increasing.
 
     Raises
     ------

@@ -10,6 +10,14 @@ from preprocessing.base.options import Count, Options, Positive, option
 
 Fit = Literal["stretch", "letterbox", "crop"]
 
+# FFmpeg's names of what is opened: formats that hold a film themselves. Lists of other files (ffconcat, HLS, DASH,
+# SDP) and patterns of picture names are none: with them a video would be made of files that nobody gave.
+_FORMATS = (
+    "mov matroska avi asf flv live_flv ogg mxf gxf lxf nut rm wtv nsv pva swf gif apng dv ivf obu av1 yuv4mpegpipe",
+    "mpeg mpegts mpegvideo m4v mjpeg h261 h263 h264 hevc vvc vc1 cavsvideo dirac dnxhd",
+)
+FILM_FORMATS = tuple(name for line in _FORMATS for name in line.split())
+
 # Each job is a process: more of them is a slip.
 Jobs = Annotated[
     Annotated[int, Field(ge=1, le=1000)] | None,

@@ -11,6 +11,7 @@ import numpy as np
 
 from preprocessing.base.errors import InputError
 from preprocessing.config import VideoLimits
+from preprocessing.container import read_container
 from preprocessing.sampling import Timing, frame_duration, true_times
 from preprocessing.video import CONVERT_HINT, PACKET_ATTEMPTS, Declared, Video, open_video
 
@@ -38,6 +39,8 @@ class ScannedVideo:
         How many it has; some may be broken.
     packet_times : ndarray of float64, shape (whole packets,)
         Seconds as reported, sorted: they come in the order of decoding.
+    start : float
+        Seconds from where the container begins to where its pictures begin, from which OpenCV counts.
     """
 
     path: Path
@@ -46,6 +49,12 @@ class ScannedVideo:
     declared: Declared
     packets: int
     packet_times: np.ndarray
+    start: float
+
+    def clock(self, reported: np.ndarray, places: np.ndarray | None = None) -> tuple[np.ndarray, Timing]:
+        """Return true times, seconds since the start of the container; see `true_times`."""
+        times, timing = true_times(reported, self.declared.fps or 0.0, places)
+        return times + self.start, timing
 
 
 def scan_video(path: Path, limits: VideoLimits, alive: Callable[[], None]) -> ScannedVideo:
@@ -59,6 +68,8 @@ def scan_video(path: Path, limits: VideoLimits, alive: Callable[[], None]) -> Sc
     """
     times: list[float] = []
     count = failed = 0
+    container = read_container(path)
+    start = container.start if container else 0.0
     with open_video(path, limits, packets=True) as video:
         declared = video.declared
         while failed < PACKET_ATTEMPTS:
@@ -73,9 +84,9 @@ def scan_video(path: Path, limits: VideoLimits, alive: Callable[[], None]) -> Sc
             if count > limits.max_video_frames:
                 most = f"{limits.max_video_frames} frames (--max-video-frames)"
                 raise InputError(f"expected a video of at most {most}, found more")
-    scanned = ScannedVideo(path, limits, alive, declared, count, np.sort(times))
+    scanned = ScannedVideo(path, limits, alive, declared, count, np.sort(times), start)
     if len(times) > 1:
-        _check_duration(len(times) * frame_duration(scanned.packet_times, None), limits)
+        _check_duration(start + len(times) * frame_duration(scanned.packet_times, None), limits)
     return scanned
 
 
@@ -139,7 +150,7 @@ class Reading:
                 yield video
 
     def clock(self) -> tuple[np.ndarray, Timing]:
-        """Return the true time of every frame, in seconds, once all were taken.
+        """Return the true time of every frame, in seconds since the start of the container, once all were taken.
 
         Raises
         ------
@@ -148,10 +159,8 @@ class Reading:
         """
         if not self.times:
             raise InputError(self._nothing_decoded())
-        times, timing = true_times(
-            np.array(self.times), self._video.declared.fps or 0.0, np.array(self._places, dtype=np.intp)
-        )
-        _check_duration(float(times[-1] - times[0]), self._video.limits)
+        times, timing = self._video.clock(np.array(self.times), np.array(self._places, dtype=np.intp))
+        _check_duration(float(times[-1]), self._video.limits)
         return times, timing
 
     def _nothing_decoded(self) -> str:

@@ -23,7 +23,7 @@ from preprocessing.config import ClipConfig, CopyConfig, VideoLimits
 from preprocessing.decode_pass import DamageError, Reading, ScannedVideo, scan_video
 from preprocessing.fitting import Box, fit_frame, fit_whole, picture_box
 from preprocessing.processes.prefetch import Prefetch
-from preprocessing.sampling import Timing, frame_duration, pick_frames, pick_steadily, true_times
+from preprocessing.sampling import Timing, frame_duration, pick_frames, pick_steadily
 from preprocessing.video import CONVERT_HINT, DECODER_THREADS, Declared, Video
 
 # Decoded pictures that wait for fitting; enough to smooth out, few enough for 8K.
@@ -49,8 +49,8 @@ class Sink(Protocol):
 class CopySink(Protocol):
     """Where the pictures of a copy go."""
 
-    def begin(self, start: float, fps: float) -> None:
-        """Start a copy of so many frames per second, the first of them at `start` (seconds)."""
+    def begin(self, fps: float) -> None:
+        """Start a copy of so many frames per second, which begins where the video's container does."""
 
     def add(self, picture: np.ndarray, ticks: int) -> None:
         """Take the next picture, uint8 (rows, cols, 3), RGB, and for how many frames of the copy it is shown."""
@@ -74,6 +74,7 @@ class Decoded:
             "frames": len(self.times),
             "decoded_frames": self.decoded_frames,
             "skipped_packets": self.skipped_packets,
+            "start": float(self.times[0]),
             "duration": self.duration,
             "timing": self.timing,
         }
@@ -145,7 +146,7 @@ def decode_copy(
         times, _ = _all_times(video, threads)
     fps = min(max(1 / frame_duration(times, None), LOWEST_COPY_FPS), config.most_fps)
     picks, ticks = pick_steadily(times, fps)
-    sink.begin(float(times[0]), fps)
+    sink.begin(fps)
     reading = Reading(video, threads=threads, stop_at_damage=False)
     shown = iter(ticks.tolist())
     with closing(_pictures(reading, picks)) as pictures:
@@ -157,7 +158,7 @@ def decode_copy(
 
 
 def _decode(video: ScannedVideo, config: ClipConfig, sink: Sink, *, exact: bool, threads: int) -> Decoded:
-    clock = _all_times(video, threads) if exact else true_times(video.packet_times, video.declared.fps or 0.0)
+    clock = _all_times(video, threads) if exact else video.clock(video.packet_times)
     plan = _Plan.of(clock, config)
     while True:
         box = None

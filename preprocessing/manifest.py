@@ -32,6 +32,7 @@ COLUMNS: dict[str, Any] = {
     "decoded_frames": "Int64",  # what came out of it
     "skipped_packets": "Int64",  # broken ones, that gave no frame
     "fps": "float64",  # what the file says; never trusted
+    "start": "float64",  # seconds of the first picture since the start of the container; empty: times count from it
     "duration": "float64",  # seconds from the first decoded frame to the end of the last
     "declared_duration": "float64",  # seconds by what the file says; never trusted
     "timing": "str",  # where the times come from: timestamps, repaired, frame rate

@@ -14,12 +14,19 @@ from typing import Any, Self
 import numpy as np
 
 from preprocessing.base.errors import InputError
-from preprocessing.config import ClipConfig, CopyConfig, VideoLimits
+from preprocessing.config import FILM_FORMATS, ClipConfig, CopyConfig, VideoLimits
 from preprocessing.processes.child import Child, Program
 
 Pictures = Iterator[tuple[float, np.ndarray]]
-# A video may lie behind any number of audio packets.
-READER = Program("preprocessing.reader_process", "reader", environment=(("OPENCV_FFMPEG_READ_ATTEMPTS", str(10**9)),))
+READER = Program(
+    "preprocessing.reader_process",
+    "reader",
+    environment=(
+        # A video may lie behind any number of audio packets.
+        ("OPENCV_FFMPEG_READ_ATTEMPTS", str(10**9)),
+        ("OPENCV_FFMPEG_CAPTURE_OPTIONS", f"protocol_whitelist;file|format_whitelist;{','.join(FILM_FORMATS)}"),
+    ),
+)
 
 
 def job(
@@ -66,6 +73,11 @@ def job(
 def copy_job(video: Path, config: CopyConfig, limits: VideoLimits) -> dict[str, Any]:
     """Return a job for a reader process that streams the pictures of a copy of the video."""
     return {"video": str(video), "copy": config.to_dict(), "limits": limits.to_dict()}
+
+
+def container_job(video: Path) -> dict[str, Any]:
+    """Return a job for a reader process that tells what a file says of itself (`preprocessing.container`)."""
+    return {"video": str(video), "container": True}
 
 
 class SampledFrames:
@@ -223,7 +235,7 @@ def steady_pictures(
     ------
     fps : float
     pictures : iterator of (float, ndarray)
-        Seconds from the start of the video, and uint8 RGB of shape (rows, cols, 3); rows and cols are even.
+        Seconds since the start of the container, and uint8 RGB of shape (rows, cols, 3); rows and cols are even.
 
     Raises
     ------
@@ -236,7 +248,7 @@ def steady_pictures(
         reader.ask(copy_job(video, config or CopyConfig(), limits))
         answers = _named(video, reader.answers(limits.timeout))
         clock = next(answers)
-        yield clock["fps"], _pictures(answers, clock["start"], clock["fps"])
+        yield clock["fps"], _pictures(answers, clock["fps"])
     finally:
         reader.close()
 
@@ -248,11 +260,11 @@ def _named(video: Path, answers: Iterator[dict[str, Any]]) -> Iterator[dict[str,
         raise InputError(f"{video}: {error}") from None
 
 
-def _pictures(answers: Iterator[dict[str, Any]], start: float, fps: float) -> Pictures:
+def _pictures(answers: Iterator[dict[str, Any]], fps: float) -> Pictures:
     tick = 0
     for answer in answers:
         if "frame" in answer:
             picture = np.frombuffer(answer["bytes"], np.uint8).reshape(answer["shape"])
             for _ in range(answer["ticks"]):
-                yield start + tick / fps, picture
+                yield tick / fps, picture
                 tick += 1

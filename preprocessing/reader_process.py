@@ -8,6 +8,7 @@ and then those bytes. A job with a `copy` streams whole pictures in the same way
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -22,6 +23,7 @@ from preprocessing.base.errors import InputError, WorkError
 from preprocessing.base.files import file_facts, not_written, os_reason, read_json
 from preprocessing.clips import ClipWriter
 from preprocessing.config import ClipConfig, CopyConfig, VideoLimits
+from preprocessing.container import read_container
 from preprocessing.decoding import decode, decode_copy
 from preprocessing.fitting import thumbnail
 from preprocessing.processes.serving import Answers, serve
@@ -43,7 +45,13 @@ def _answer(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
 
 
 def _work(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
-    path, limits = Path(job["video"]), VideoLimits.from_dict(job["limits"])
+    path = Path(job["video"])
+    if "container" in job:
+        check_file(path)
+        if (container := read_container(path)) is None:
+            raise InputError("expected a video, found a file that cannot be opened")
+        return {"done": dataclasses.asdict(container)}
+    limits = VideoLimits.from_dict(job["limits"])
     if job["copy"] is not None:
         check_file(path)
         decode_copy(path, CopyConfig.from_dict(job["copy"]), limits, _CopySink(answers), alive=answers.alive)
@@ -170,8 +178,8 @@ class _CopySink:
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
 
-    def begin(self, start: float, fps: float) -> None:
-        self._answers.say({"start": start, "fps": fps})
+    def begin(self, fps: float) -> None:
+        self._answers.say({"fps": fps})
 
     def add(self, picture: np.ndarray, ticks: int) -> None:
         self._answers.say({"frame": picture.nbytes, "shape": picture.shape, "ticks": ticks}, picture.data)

@@ -160,7 +160,7 @@ def pick_frames(times: np.ndarray, config: ClipConfig) -> np.ndarray:
 
 
 def pick_steadily(times: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
-    """Choose the frame that is shown at each tick of a clock that starts with the first frame.
+    """Choose the frame that is shown at each tick of a clock that starts at 0; before the first frame that is shown.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def pick_steadily(times: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray
         Positions in `times`, strictly increasing, and for how many ticks each of these frames is shown.
     """
     # The last frame stays for half a tick, so that it is shown once.
-    until = np.append(times[1:], times[-1] + 0.5 / fps) - times[0]
+    until = np.append(times[1:], times[-1] + 0.5 / fps)
     # As in _pick_at_rate, a millionth of a second against the rounding of k / fps.
     ticks = np.diff(np.ceil((until - 1e-6) * fps).astype(np.intp), prepend=0)
     picks = np.flatnonzero(ticks)

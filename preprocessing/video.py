@@ -151,7 +151,7 @@ def open_video(
     InputError
         With the reason alone, if no decoder opens it, or its pictures are larger than `limits` allow.
     """
-    with _openable_name(path) as name:
+    with openable_name(path) as name:
         capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
     try:
         if not capture.isOpened():
@@ -198,12 +198,10 @@ def _refuse_shortage() -> None:
 
 
 @contextmanager
-def _openable_name(path: Path) -> Iterator[str]:
-    """Give OpenCV a name that it can take: names that are no UTF-8 go through a link."""
+def openable_name(path: Path) -> Iterator[str]:
+    """Give FFmpeg a name that it takes as it is: one that is no UTF-8, or a pattern (`%03d`), goes through a link."""
     name = str(path.absolute())
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
+    if "%" in name or os.fsencode(name) != name.encode("utf-8", "replace"):
         with tempfile.TemporaryDirectory() as folder:
             suffix = os.fsencode(path.suffix).decode("ascii", "ignore")
             link = Path(folder) / f"video{suffix}"

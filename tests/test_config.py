@@ -120,11 +120,6 @@ def test_lists_become_tuples_and_whole_numbers_numbers() -> None:
     assert config.to_dict()["trunk_filters"] == [2, 3]
 
 
-def test_a_run_from_before_there_was_a_padding_has_valid() -> None:
-    assert ModelConfig.from_dict({}).pool_padding == "valid"
-    assert ModelConfig().pool_padding == "same"
-
-
 @pytest.mark.parametrize(
     ("config_class", "fields", "message"),
     [

@@ -122,8 +122,9 @@ def test_the_report_compares_with_the_encoder_alone(work, tmp_path, capsys):
         _run(["evaluate", f"{work}/run", f"{work}/clips", labels, "--out", out, "--split", "all", "--draws", "20"]) == 0
     )
     assert "The encoder alone" in capsys.readouterr().out
-    assert "encoder" in json.loads((tmp_path / "report" / "scores" / "evaluation.json").read_text())["baselines"]
-    assert (tmp_path / "report" / "scores" / "encoder" / "scores_0.csv").is_file()
+    scored = json.loads((tmp_path / "report" / "scores" / "evaluation.json").read_text())["baselines"]
+    assert {"encoder_frames", "encoder_trailers"} < set(scored)
+    assert (tmp_path / "report" / "scores" / "encoder_trailers" / "scores_0.csv").is_file()
     assert _run(["evaluate", "--scores", out, labels, "--out", f"{out}2", "--draws", "20"]) == 0
 
 

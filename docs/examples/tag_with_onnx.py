@@ -61,4 +61,5 @@ for index, time in enumerate(times):
         frame = np.ascontiguousarray(image[None, :, :, ::-1].transpose(0, 3, 1, 2))  # BGR to RGB, channels first
         raw, *values = session.run(wanted, {"frame": frame, **states})
         states = dict(zip(states, values, strict=True))
-        print(time, *1 / (1 + (1 / raw[0].astype(float) - 1) ** (1 / temperatures)), sep=",")
+        sure = np.clip(raw[0].astype(float), 1e-7, 1 - 1e-7)  # as `tag` calibrates
+        print(time, *1 / (1 + (1 / sure - 1) ** (1 / temperatures)), sep=",")

@@ -18,9 +18,13 @@ from typing import Any
 
 import click
 
-from genre_classifier.cli.interrupts import reraised_interrupts
 from genre_classifier.cli.output import note, show_log
-from genre_classifier.cli.streams import give_up_stdout, native_messages_aside, open_standard_streams
+from genre_classifier.cli.streams import (
+    give_up_stdout,
+    native_messages_aside,
+    open_standard_streams,
+    reraised_interrupts,
+)
 from preprocessing.base.errors import InputError, WorkError
 
 COMMANDS = (

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
+from genre_classifier.run_folder.layout import HUB
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr
 from preprocessing.base.options import Options, Value, values_of
@@ -197,3 +199,18 @@ def given(options: Mapping[str, Any], config_class: type[Options]) -> dict[str, 
     """Return those of a command's options that belong to a configuration and stand on the command line."""
     names = values_of(config_class)
     return {name: value for name, value in options.items() if name in names and is_given(name)}
+
+
+class RunPath(click.Path):
+    """A path; what an address leads to is fetched, and becomes the path of its copy."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Turn the text into a path."""
+        if isinstance(value, str) and value.startswith(HUB):
+            from genre_classifier.run_folder.hub import fetch_run
+
+            return fetch_run(value)
+        return super().convert(value, param, ctx)

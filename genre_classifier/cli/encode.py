@@ -10,8 +10,7 @@ import click
 from genre_classifier.cli.config_options import config_options, given, sharing_options
 from genre_classifier.cli.output import say
 from genre_classifier.cli.progress import progress_bar
-from genre_classifier.config import EncoderConfig
-from genre_classifier.presets import DEFAULT_ENCODER
+from genre_classifier.config import DEFAULT_ENCODER, EncoderConfig
 
 
 @click.command()
@@ -27,7 +26,7 @@ def command(clips: Path, jobs: int | None, scheduler: str | None, **options: Any
     \b
     Example:
       genre-classifier encode clips/ --encoder EfficientNetV2B0
-      genre-classifier encode clips/ --encoder efficientnet_lite0.keras --jobs 2
+      genre-classifier encode clips/ --encoder mobilenet_v2.keras --jobs 2
     """
     import dataclasses
 

@@ -10,13 +10,13 @@ import click
 from genre_classifier.cli.config_options import (
     GroupedCommand,
     GroupedOption,
+    RunPath,
     config_options,
     given,
     sharing_options,
     value_option,
 )
 from genre_classifier.cli.output import say
-from genre_classifier.cli.run_path import RunPath
 from genre_classifier.config import MAX_LABEL_MB, EvaluationConfig, MaxLabelMb
 
 
@@ -49,6 +49,7 @@ from genre_classifier.config import MAX_LABEL_MB, EvaluationConfig, MaxLabelMb
 @click.option("--card", is_flag=True, help="Put the figures into the run's model card, RUN/README.md.")
 @sharing_options
 def command(
+    *,
     inputs: tuple[Path, ...],
     scores: Path | None,
     out: Path,
@@ -114,7 +115,7 @@ def command(
             on_frames=bar.update,
         )
     if card:
-        from genre_classifier.run_folder.model_card import write_model_card
+        from genre_classifier.run_folder.card import write_model_card
 
         assert run is not None
         write_model_card(run, summary=(out / "summary.md").read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ import click
 
 from genre_classifier.cli.config_options import value_option
 from genre_classifier.cli.output import say
-from genre_classifier.exports import AUTO, BASE_URL
+from genre_classifier.exports import AUTO, BASE_URL, FORMATS
 from preprocessing.base.options import Positive, option
 
 _FPS = Annotated[Positive | None, option("Of the videos; none: what their files say.", unit="frames per second")]
@@ -23,8 +23,7 @@ _FPS = Annotated[Positive | None, option("Of the videos; none: what their files 
     "formats",
     required=True,
     metavar="FORMATS",
-    help="One or more of eaf (ELAN), otio (OpenTimelineIO), edl (CMX 3600, a list for each genre), iiif "
-    "(Presentation 3), mmif (CLAMS), chapters (FFmpeg, WebVTT), with commas between.",
+    help=f"One or more of {', '.join(f'{name} ({reader})' for name, reader in FORMATS.items())}, with commas between.",
 )
 @value_option("--fps", _FPS, default=None)
 @click.option(
@@ -48,7 +47,7 @@ def command(tags: Path, out: Path, formats: str, fps: float | None, start_timeco
     """
     from genre_classifier.exports.export import export_tags, read_formats
 
-    wanted = read_formats(formats, option="--to", start_timecode=start_timecode)
+    wanted = read_formats(formats, option="--to")
     export_tags(
         tags,
         out,

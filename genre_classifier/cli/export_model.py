@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from genre_classifier.cli.config_options import RunPath
 from genre_classifier.cli.output import note, say
-from genre_classifier.cli.run_path import RunPath
 from genre_classifier.exports import require_known
 
 
@@ -32,8 +32,7 @@ def command(run: Path, out: Path, formats: str) -> None:
       genre-classifier export-model runs/mine model/ --to onnx
       genre-classifier export-model runs/mine model/ --to savedmodel,onnx
     """
-    from genre_classifier.run_folder.export_model import export_model
-    from genre_classifier.run_folder.model_formats import MODEL_FORMATS
+    from genre_classifier.run_folder.export_model import MODEL_FORMATS, export_model
     from genre_classifier.run_folder.run import load_run
 
     wanted = formats.split(",")

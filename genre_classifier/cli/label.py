@@ -32,8 +32,8 @@ def command(videos: tuple[Path, ...], out: Path, genres: str | None, **options: 
     """
     from genre_classifier.cli.progress import VideoTime
     from genre_classifier.genres import GENRES, genre_list
-    from genre_classifier.tagging.label_page import write_label_page
     from genre_classifier.tagging.tasks import plan_tasks
+    from genre_classifier.tagging.viewer import write_label_page
     from preprocessing.base.errors import InputError
     from preprocessing.base.files import make_folder
     from preprocessing.sources import name_videos

@@ -9,9 +9,7 @@ import click
 
 from genre_classifier.cli.config_options import config_options, given, is_given, value_option
 from genre_classifier.cli.output import say
-from genre_classifier.config import MAX_LABEL_MB, ExportConfig, MaxLabelMb
-
-FORMATS = ("labels", "wide", "activitynet", "labelstudio", "dcase")
+from genre_classifier.config import LABEL_FORMATS, MAX_LABEL_MB, ExportConfig, MaxLabelMb
 
 
 @click.command("labels")
@@ -20,7 +18,7 @@ FORMATS = ("labels", "wide", "activitynet", "labelstudio", "dcase")
 @click.option(
     "--to",
     "file_format",
-    type=click.Choice(FORMATS),
+    type=click.Choice(LABEL_FORMATS),
     help="Format of OUT; else its ending tells: .csv labels, .json activitynet, .tsv dcase.",
 )
 @click.option(
@@ -40,6 +38,7 @@ FORMATS = ("labels", "wide", "activitynet", "labelstudio", "dcase")
 @click.option("--unmapped-as-other", is_flag=True, help="Known names that stand for none of the genres become other.")
 @value_option("--max-label-mb", MaxLabelMb, default=MAX_LABEL_MB, group="")
 def command(
+    *,
     sources: tuple[Path, ...],
     target: Path,
     file_format: str | None,
@@ -63,10 +62,11 @@ def command(
       genre-classifier labels labels.csv tasks.json --to labelstudio
       genre-classifier labels labels.csv truth.json --clips clips/
     """
-    from genre_classifier.dataset.label_merging import merge_labels
     from genre_classifier.dataset.labels import common_genres, read_genre_map, read_labels, write_labels
+    from genre_classifier.dataset.trailer_labels import merge_labels
     from genre_classifier.evaluation.judged_labels import judged_labels
-    from genre_classifier.genres import GENRE_MAP, GENRES, genre_list
+    from genre_classifier.genres import GENRE_MAP, GENRES, genre_list, listed
+    from preprocessing.base.errors import InputError
 
     if genres == "auto":
         named = tuple(dict.fromkeys(name for source in sources for name in common_genres(source, max_mb=max_label_mb)))
@@ -84,8 +84,13 @@ def command(
     }
     tables = [(source, read_labels(source, **rules)) for source in sources]
     table = merge_labels(tables)
+    if table.empty:
+        raise InputError(
+            f"{sources[0]}: expected labels of {listed(named)}, found none; name its genres with --genres (auto: all "
+            "of them), or what its names stand for with --genre-map"
+        )
     spans = None
     if clips is not None:
         table, spans = judged_labels(table, clips, named)
-    write_labels(target, table, file_format=file_format, spans=spans, config=config)
-    say(f"{len(table)} labels of {table['trailer'].nunique()} trailers in {target}")
+    held = write_labels(target, table, file_format=file_format, spans=spans, config=config)
+    say(f"{len(held)} labels of {held['trailer'].nunique()} trailers in {target}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from tqdm import tqdm
 
@@ -74,4 +76,63 @@ class VideoTime:
 
     def close(self) -> None:
         """Remove the bar."""
+        self.bar.close()
+
+
+class TrainingProgress:
+    """A bar over all steps of all epochs: the loss, and the macro-AP of the last validation; `callback` feeds it."""
+
+    def __init__(self, epochs: int) -> None:
+        self.bar = progress_bar(None, "training", "step")
+        self.epochs = epochs
+        self._shown: dict[str, str] = {}
+        self._encoding: Any = None
+
+    def callback(self) -> Any:
+        """Return the Keras callback of the training."""
+        import keras  # seconds, and of no use to the other bars
+
+        def begin(epoch: int, logs: dict[str, Any] | None) -> None:
+            steps = callback.params["steps"]
+            if self.bar.total is None:
+                self.bar.total = steps * self.epochs
+                self.bar.update(epoch * steps)
+            self.bar.set_description(f"epoch {epoch + 1}/{self.epochs}")
+
+        def step(batch: int, logs: dict[str, Any] | None) -> None:
+            self._show(logs, "loss")
+            self.bar.update()
+
+        def end(epoch: int, logs: dict[str, Any] | None) -> None:
+            self._show(logs, "loss", "val_loss", "val_macro_ap")
+
+        callback = keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_epoch_end=end, on_train_batch_end=step)
+        return callback
+
+    def _show(self, logs: dict[str, Any] | None, *names: str) -> None:
+        for name in names:
+            value = float((logs or {}).get(name, math.nan))
+            if not math.isnan(value):
+                self._shown[name] = f"{value:.3f}"
+        self.bar.set_postfix(self._shown, refresh=False)
+
+    def start_encoding(self, frames: int) -> None:
+        """Show how far an encoder is, before the first epoch."""
+        self._encoding = progress_bar(frames, "encoding", "frame") if frames else None
+
+    def encoded(self, frames: int) -> None:
+        """Take so many more frames that are encoded."""
+        if self._encoding is not None:
+            self._encoding.update(frames)
+            if self._encoding.n >= self._encoding.total:
+                self._encoding.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._encoding is not None:
+            self._encoding.close()
         self.bar.close()

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any
 
 from genre_classifier.cli.output import one_line
@@ -136,3 +137,47 @@ def _watch(watched: int, terminal: int, kept: int, stack: int) -> None:
 def _lines(data: bytes) -> list[str]:
     text = data.decode("utf-8", errors="backslashreplace")
     return [one_line(line) for line in text.splitlines() if line.strip()]
+
+
+_AGAIN_SECONDS = 0.5
+
+
+@contextmanager
+def reraised_interrupts() -> Iterator[None]:
+    """Raise KeyboardInterrupt at Ctrl-C, and again while it neither is handled nor has left the block.
+
+    Handled means that an `except` or a `finally` is at work because of it: that takes as long as it needs.
+    """
+    if not hasattr(signal, "SIGALRM") or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # on Windows; or who started us decided otherwise
+        return
+    alarm = signal.signal(signal.SIGALRM, _again)
+    unraisable = sys.unraisablehook
+
+    def quiet(found: sys.UnraisableHookArgs) -> None:
+        if not issubclass(found.exc_type, KeyboardInterrupt):  # which is raised again
+            unraisable(found)
+
+    sys.unraisablehook = quiet
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = unraisable
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGALRM, alarm)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+    raise KeyboardInterrupt
+
+
+def _again(_number: int, _frame: FrameType | None) -> None:
+    signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+    error = sys.exception()
+    while error and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    if error is None:
+        raise KeyboardInterrupt

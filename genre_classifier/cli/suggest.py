@@ -7,9 +7,8 @@ from typing import Annotated
 
 import click
 
-from genre_classifier.cli.config_options import sharing_options, value_option
+from genre_classifier.cli.config_options import RunPath, sharing_options, value_option
 from genre_classifier.cli.output import say
-from genre_classifier.cli.run_path import RunPath
 from genre_classifier.config import MAX_LABEL_MB, MaxLabelMb
 from preprocessing.base.options import Count, option
 
@@ -30,6 +29,7 @@ _COUNT = Annotated[Count | None, option("How many trailers; none: all that have 
 @value_option("--max-label-mb", MaxLabelMb, default=MAX_LABEL_MB, group="")
 @sharing_options
 def command(
+    *,
     run: Path,
     clips: Path,
     labels: Path | None,

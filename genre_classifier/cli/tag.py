@@ -10,12 +10,12 @@ import click
 from genre_classifier.cli.config_options import (
     GroupedCommand,
     GroupedOption,
+    RunPath,
     config_options,
     given,
     sharing_options,
 )
 from genre_classifier.cli.output import note, say
-from genre_classifier.cli.run_path import RunPath
 from genre_classifier.config import SegmentConfig, TagConfig
 from preprocessing.config import VideoLimits
 
@@ -42,6 +42,7 @@ from preprocessing.config import VideoLimits
 @config_options(TagConfig(), only=("chunk", "precision"))
 @config_options(VideoLimits())
 def command(
+    *,
     run: Path,
     videos: tuple[Path, ...],
     out: Path,

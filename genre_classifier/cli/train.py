@@ -12,15 +12,14 @@ from pydantic import Field
 from genre_classifier.cli.config_options import (
     GroupedCommand,
     GroupedOption,
+    RunPath,
     config_options,
     given,
     is_given,
     value_option,
 )
 from genre_classifier.cli.output import say
-from genre_classifier.cli.run_path import RunPath
-from genre_classifier.config import MAX_LABEL_MB, MaxLabelMb, ModelConfig, TrainingConfig
-from genre_classifier.presets import PRESETS
+from genre_classifier.config import MAX_LABEL_MB, PRESETS, MaxLabelMb, ModelConfig, TrainingConfig
 from preprocessing.base.options import Count, option
 
 _LINE = f"{__name__}.line"
@@ -121,6 +120,7 @@ class _Command(GroupedCommand):
 @config_options(PRESETS[_PRESET].model, leave_out=("rows", "cols", "genres", "encoder_channels", "encoder_digest"))
 @config_options(PRESETS[_PRESET].training)
 def command(
+    *,
     clips: Path,
     labels: Path,
     run: Path,
@@ -148,7 +148,7 @@ def command(
     Example:
       genre-classifier train clips/ labels.csv runs/mine --epochs 40
       genre-classifier train clips/ labels.csv runs/mine --preset small-data
-      genre-classifier train clips/ labels.csv runs/mine --preset pretrained --encoder efficientnet_lite0.keras
+      genre-classifier train clips/ labels.csv runs/mine --preset pretrained --encoder EfficientNetV2B0
       genre-classifier train clips/ movies.csv runs/mine --genres drama,romance,sci-fi
       genre-classifier train clips/ labels.csv runs/mine --batch-size 8 --workers a:2222,b:2222 --worker 0
       genre-classifier train clips/ labels2.csv runs/better --from runs/mine
@@ -158,7 +158,7 @@ def command(
     import dataclasses
     import os
 
-    from genre_classifier.cli.training_progress import TrainingProgress
+    from genre_classifier.cli.progress import TrainingProgress
     from genre_classifier.dataset.labels import common_genres, read_genre_map, read_labels
     from genre_classifier.genres import GENRE_MAP, genre_list
     from genre_classifier.run_folder.layout import require_run
@@ -208,7 +208,7 @@ def command(
             resume=resume,
             overwrite=overwrite,
             start=start,
-            callbacks=[progress.callback],
+            callbacks=[progress.callback()],
             on_encoding=progress.start_encoding,
             on_encoded=progress.encoded,
             command=click.get_current_context().meta[_LINE],

@@ -78,7 +78,7 @@ def draw_change(frames: int, augmentation: Augmentation, rng: np.random.Generato
         gain = 1 + rng.uniform(-augmentation.contrast, augmentation.contrast)
         offset = 255 * rng.uniform(-augmentation.brightness, augmentation.brightness)
         greys = np.clip((np.arange(256) - 127.5) * gain + 127.5 + offset, 0, 255).astype(np.uint8)
-    return Change(kept, flip, cut, place, shares, greys)
+    return Change(kept, flip=flip, cut=cut, place=place, shares=shares, greys=greys)
 
 
 def _mirror(frames: np.ndarray, grey_channels: int) -> np.ndarray:

@@ -98,16 +98,54 @@ def movement(clip: np.ndarray, times: np.ndarray, frames: np.ndarray) -> np.ndar
         Mean, standard deviation and maximum of each of the four differences over the frames less than half the window
         away. The first frame of the clip, which has none before it, is left out where there is another.
     """
-    first = np.searchsorted(times, times[frames] - MOVEMENT_SECONDS / 2, side="left")
-    stop = np.searchsorted(times, times[frames] + MOVEMENT_SECONDS / 2, side="right")
-    first = np.clip(first, 1, max(1, len(clip) - 1))
-    stop = np.maximum(stop, first + 1)
-    inside = np.zeros(len(clip) + 2, dtype=np.int64)
-    np.add.at(inside, first, 1)
-    np.add.at(inside, stop, -1)
-    needed = np.flatnonzero(np.cumsum(inside)[: len(clip)])
+    windows, needed = _windows(times, frames)
     changes = np.zeros((len(clip) + 1, 4), dtype=np.float32)  # one more: a clip of one frame changes by nothing
     if len(needed):
         changes[needed] = frame_differences(clip, needed)
-    windows = [changes[start:end] for start, end in zip(first, stop, strict=True)]
-    return np.stack([np.concatenate([one.mean(axis=0), one.std(axis=0), one.max(axis=0)]) for one in windows])
+    around = [changes[window] for window in windows]
+    return np.stack([np.concatenate([one.mean(axis=0), one.std(axis=0), one.max(axis=0)]) for one in around])
+
+
+def maps_and_change(maps: np.ndarray, times: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """Describe what an image network sees in frames, and how much that changes over `MOVEMENT_SECONDS` around them.
+
+    Parameters
+    ----------
+    maps : ndarray of float, shape (all frames, channels, rows, cols)
+        Of encoded clips, without the pixels of their grey pictures.
+    times : ndarray of float64, shape (all frames,)
+        Seconds.
+    frames : ndarray of int, shape (frames,)
+        Which frames, in increasing order.
+
+    Returns
+    -------
+    ndarray of float32, shape (frames, 2 x channels)
+        Of each channel the mean over its cells, and the mean absolute change of a cell from frame to frame. Averaged
+        over all frames of a clip, they are the clip's mean maps and their mean change.
+    """
+    windows, needed = _windows(times, frames)
+    changes = np.zeros((len(maps) + 1, maps.shape[1]), dtype=np.float32)
+    for start in range(0, len(needed), _BATCH_FRAMES):
+        now = needed[start : start + _BATCH_FRAMES]
+        change = np.asarray(maps[now], np.float32) - np.asarray(maps[np.maximum(now - 1, 0)], np.float32)
+        changes[now] = np.abs(change).mean(axis=(2, 3))
+    parts = [frames[start : start + _BATCH_FRAMES] for start in range(0, len(frames), _BATCH_FRAMES)]
+    means = np.concatenate([np.asarray(maps[part], np.float32).mean(axis=(2, 3)) for part in parts])
+    return np.hstack([means, np.stack([changes[window].mean(axis=0) for window in windows])])
+
+
+def _windows(times: np.ndarray, frames: np.ndarray) -> tuple[list[slice], np.ndarray]:
+    """Return for each of `frames` those around it, and which frames are in any of these windows.
+
+    The first frame of the clip, which has none before it, is left out where there is another.
+    """
+    length = len(times)
+    first = np.searchsorted(times, times[frames] - MOVEMENT_SECONDS / 2, side="left")
+    stop = np.searchsorted(times, times[frames] + MOVEMENT_SECONDS / 2, side="right")
+    first = np.clip(first, 1, max(1, length - 1))
+    stop = np.maximum(stop, first + 1)
+    inside = np.zeros(length + 2, dtype=np.int64)
+    np.add.at(inside, first, 1)
+    np.add.at(inside, stop, -1)
+    return [slice(*pair) for pair in zip(first, stop, strict=True)], np.flatnonzero(np.cumsum(inside)[:length])

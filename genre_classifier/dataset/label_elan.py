@@ -5,7 +5,7 @@ One file is about one video, the first that it links.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -15,6 +15,7 @@ from preprocessing.base.extras import require_extra
 from preprocessing.base.files import abbreviated_repr
 
 _EXPECTED = "ELAN annotations (.eaf)"
+_FURTHEST = 100  # how many annotations or tiers a chain of references may go over; a person's go over a few
 NAMED_BY_VALUES = ("default", "genre", "genres")  # tiers, whatever their case, whose annotations say the genre
 
 
@@ -29,12 +30,17 @@ def read_elan(path: Path) -> Iterator[Row]:
     elan = require_extra("pympi.Elan", "pympi-ling", extra="export")
     try:
         document = elan.Eaf(str(path), suppress_version_warning=True)
+        _require_ends(path, {tier: parts[2].get("PARENT_REF") for tier, parts in document.tiers.items()}, "tiers")
+        references = {one: document.tiers[tier][1].get(one) for one, tier in document.annotations.items()}
+        _require_ends(path, {one: reference and reference[0] for one, reference in references.items()}, "annotations")
         links = [str(link.get("RELATIVE_MEDIA_URL") or link["MEDIA_URL"]) for link in document.get_linked_files()]
         spans = [
             (str(tier), float(start), float(end), str(value))
             for tier in document.get_tier_names()
             for start, end, value, *_ in sorted(document.get_annotation_data_for_tier(tier))
         ]
+    except InputError:
+        raise
     except Exception as error:  # pympi has none of its own
         raise InputError(
             f"{path}: expected {_EXPECTED}, found what cannot be read ({abbreviated_repr(str(error))})"
@@ -45,3 +51,28 @@ def read_elan(path: Path) -> Iterator[Row]:
     for tier, start, end, value in spans:
         genre = value if tier.lower() in NAMED_BY_VALUES else tier
         yield f"tier {abbreviated_repr(tier)}, at {start / 1000:g} s", trailer, start / 1000, end / 1000, genre, None
+
+
+def _require_ends(path: Path, references: Mapping[str, str | None], what: str) -> None:
+    """Refuse (InputError) references that never end, or go so far that following each one takes for ever."""
+    lengths: dict[str, int] = {}
+    for start in references:
+        way: list[str] = []
+        name = start
+        while name not in lengths and (following := references.get(name)):
+            lengths[name] = -1  # on the way
+            way.append(name)
+            name = following
+        length = lengths.get(name, 0)
+        if length < 0:
+            raise InputError(
+                f"{path}: expected {_EXPECTED}, found {what} that refer to each other in a circle "
+                f"({abbreviated_repr(name)})"
+            )
+        for one in reversed(way):
+            length += 1
+            lengths[one] = length
+        if length > _FURTHEST:
+            raise InputError(
+                f"{path}: expected {_EXPECTED}, found {what} whose references go over more than {_FURTHEST} others"
+            )

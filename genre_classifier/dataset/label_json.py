@@ -17,11 +17,13 @@ from genre_classifier.dataset.label_rows import (
     EXPECTED,
     Row,
     Spans,
+    Written,
     drop_endless,
     note_implicit_other,
     read_name,
     read_seconds,
     refused,
+    refused_export,
 )
 from genre_classifier.genres import GENRES
 from preprocessing.base.errors import InputError
@@ -74,6 +76,8 @@ def _read_label_studio(path: Path, tasks: list[Any], usual_fps: float | None) ->
     without_rate = 0
     for number, task in enumerate(tasks):
         where = f"task {number}"
+        if isinstance(task, dict) and "annotation_id" in task and "data" not in task:
+            raise refused_export(path, "JSON-MIN")
         data = _field(path, where, task, "data", dict)
         rate = data.get("fps")
         fps = (usual_fps or ExportConfig.label_studio_fps) if rate is None else read_seconds(path, where, rate)
@@ -155,7 +159,7 @@ def _group(path: Path, where: str, value: Any) -> str | None:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def activitynet_json(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig) -> str:
+def activitynet_json(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig) -> Written:
     """Return ActivityNet's annotations; with `spans`, weak labels become segments of what is judged."""
     note_implicit_other(labels, spans)
     labels = drop_endless(labels, "ActivityNet")
@@ -194,7 +198,7 @@ def activitynet_json(labels: pd.DataFrame, spans: Spans | None, config: ExportCo
         for number, genre in enumerate(genres, start=1)
     ]
     document = {"version": "genre-classifier 1", "taxonomy": [root, *nodes], "database": database}
-    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n", labels
 
 
 def label_studio_tasks(
@@ -254,7 +258,7 @@ def _task_rate(known: float | None, usual: float) -> float:
     return float(known) if known is not None and least <= known <= most else usual
 
 
-def label_studio_json(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig) -> str:
+def label_studio_json(labels: pd.DataFrame, spans: Spans | None, config: ExportConfig) -> Written:
     """Return Label Studio tasks as persons would have made them; borders are rounded to its frames."""
     note_implicit_other(labels, spans)
     labels = drop_endless(labels, "Label Studio")
@@ -265,4 +269,4 @@ def label_studio_json(labels: pd.DataFrame, spans: Spans | None, config: ExportC
     if moved > 1e-6:
         logger.warning(f"Label Studio counts frames: borders were rounded, by up to {moved:.3f} s")
     tasks = label_studio_tasks(labels, rates, fps=fps, prefix=config.label_studio_prefix)
-    return json.dumps(tasks, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(tasks, indent=1, ensure_ascii=False) + "\n", labels

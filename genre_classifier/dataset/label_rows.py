@@ -34,6 +34,7 @@ class Span(NamedTuple):
 
 
 Spans = Mapping[str, Span]  # by trailer
+Written = tuple[str, pd.DataFrame]  # a file's text, and the labels that it holds
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -42,6 +43,13 @@ Spans = Mapping[str, Span]  # by trailer
 def refused(path: Path, where: str, expected: str, found: Any) -> InputError:
     """Return the error to raise for what stands in a place of a file."""
     return InputError(f"{path}, {where}: expected {expected}, found {abbreviated_repr(found)}")
+
+
+def refused_export(path: Path, found: str) -> InputError:
+    """Return the error to raise for an export of Label Studio that is not the one with its tasks."""
+    return InputError(
+        f"{path}: expected Label Studio's export as JSON, found its export as {found}; export the project as JSON"
+    )
 
 
 def read_seconds(path: Path, where: str, value: Any) -> float:

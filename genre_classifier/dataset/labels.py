@@ -91,7 +91,8 @@ def read_labels(
         others = f" (and {more} more: {listed([abbreviated_repr(name) for name in list(unknown)[1:]])})" if more else ""
         raise InputError(
             f"{path}, {where}: expected a genre ({listed(genres)}, or a MovieLens or IMDb name), found "
-            f"{abbreviated_repr(name)}{others}; --genres names the genres of a run, --genre-map adds other names for them"
+            f"{abbreviated_repr(name)}{others}; --genres names the genres of a run, --genre-map adds other names "
+            f"for them"
         )
     if unmapped:
         counts = ", ".join(f"{name} ({count})" for name, count in unmapped.most_common())
@@ -208,7 +209,7 @@ def write_labels(
     file_format: str | None = None,
     spans: label_formats.Spans | None = None,
     config: ExportConfig | None = None,
-) -> None:
+) -> pd.DataFrame:
     """Write a label table, its intervals joined (`join_intervals`).
 
     Parameters
@@ -223,8 +224,18 @@ def write_labels(
         What is judged of each trailer: see `judged_labels`.
     config : ExportConfig, optional
         What formats of other programs say beside the labels.
+
+    Returns
+    -------
+    DataFrame
+        The labels that the file holds: what its format cannot hold is logged.
+
+    Raises
+    ------
+    InputError
+        If there is no label to write.
     """
-    label_formats.write_table(
+    return label_formats.write_table(
         path,
         join_intervals(labels),
         file_format=file_format,
@@ -235,12 +246,14 @@ def write_labels(
 
 def _check_intervals(path: Path, labels: pd.DataFrame) -> None:
     start, end = labels["start"], labels["end"]
-    endless = (start == 0) & (end == np.inf) & (labels["genre"] == "other")
+    endless = (start == 0) & (end == np.inf) & (labels["genre"] == OTHER)
+    shows_more = labels["trailer"].isin(labels.loc[labels["genre"] != OTHER, "trailer"])
     for bad, expected in (
         (start.isna() != end.isna(), "both start and end, or neither for the whole trailer"),
         (start < 0, "a start of at least 0 seconds"),
         (end <= start, "an end after its start"),
         ((np.isinf(start) | np.isinf(end)) & ~endless, "finite seconds"),
+        (endless & shows_more, "`other` from 0 to inf in a trailer that shows nothing else alone"),
     ):
         if bad.any():
             row = labels[bad].iloc[0]

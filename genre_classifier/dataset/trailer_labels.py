@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence, Set
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence, Set
+from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
@@ -16,6 +18,7 @@ from preprocessing.base.files import abbreviated_repr
 
 logger = logging.getLogger(__name__)
 
+_MOST_NAMED = 5
 # Label Studio puts eight digits of a digest before the name of an uploaded file.
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 
@@ -87,6 +90,7 @@ def labels_for_trailers(
     unknown = [name for name in without_clip if known[name] not in failed]
     if unknown and not skip_unknown:
         example = next(iter(by_source), "none")
+        _refuse_other_signs(unknown, by_source)
         raise InputError(
             f"labels name the trailer {abbreviated_repr(unknown[0])} (and {len(unknown) - 1} more) that the manifest "
             f"of the clips does not know; expected a source such as {example!r} or an id; correct it, or skip "
@@ -120,6 +124,18 @@ def _known_name(name: str, sources: Set[str]) -> str:
     """Return the source that a name stands for: itself, unless only what Label Studio made of it is unknown."""
     plain = _UPLOADED.sub("", name)
     return next((one for one in (name, unquote(name), plain, unquote(plain)) if one in sources), name)
+
+
+def _refuse_other_signs(names: Sequence[str], sources: Mapping[str, int]) -> None:
+    """Say so (InputError) where a name looks like a source and is written with other signs."""
+    alike = {unicodedata.normalize("NFC", source): source for source in sources}
+    for name in names:
+        if source := alike.get(unicodedata.normalize("NFC", name)):
+            raise InputError(
+                f"labels name the trailer {abbreviated_repr(name)} with other signs than the manifest of the clips "
+                "does: letters with accents are one sign in the one and two in the other (Unicode NFC, NFD); write the "
+                f"name as the file has it, or give the id {sources[source]}"
+            )
 
 
 def frame_targets(trailer_labels: pd.DataFrame, times: np.ndarray, genres: Sequence[str] = GENRES) -> np.ndarray:
@@ -163,6 +179,46 @@ def frame_targets(trailer_labels: pd.DataFrame, times: np.ndarray, genres: Seque
     return targets
 
 
+def labels_past_ends(trailers: Iterable[tuple[str, pd.DataFrame, np.ndarray]]) -> str | None:
+    """Say which intervals begin after their trailer has ended, and whether that is so of most of what is labelled.
+
+    Parameters
+    ----------
+    trailers : iterable of (str, DataFrame, ndarray)
+        Name, rows of its labels and seconds of its frames (at least one). A trailer ends half a step after its last
+        frame.
+
+    Returns
+    -------
+    str or None
+        A line for the user; None where there is nothing to say.
+    """
+    total, late, names = 0, 0, []
+    labelled = past = 0.0  # seconds
+    for name, rows, times in trailers:
+        intervals = rows.loc[np.isfinite(rows["end"]), ["start", "end"]].to_numpy(dtype=np.float64)
+        start, stop = intervals[:, 0], intervals[:, 1]
+        end = times[-1] + (times[-1] - times[-2]) / 2 if len(times) > 1 else np.inf
+        gone = int((start >= end).sum())
+        total, late = total + len(intervals), late + gone
+        names += [abbreviated_repr(name)] * (gone > 0)
+        labelled += float((stop - start).sum())
+        past += float(np.maximum(0.0, stop - np.maximum(start, end)).sum())
+    said = []
+    if late:
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        said.append(
+            f"{late} of {total} intervals begin after the end of their trailer, and nothing is labelled by them: in "
+            f"{', '.join(names[:_MOST_NAMED])}{more}."
+        )
+    if past > labelled / 2:
+        said.append(
+            "Most of the labelled time lies past the ends of the trailers: are its times milliseconds? They have to be "
+            "seconds."
+        )
+    return " ".join(said) or None
+
+
 def labelled_frames(trailer_labels: pd.DataFrame, times: np.ndarray) -> np.ndarray:
     """Return which frames of a trailer its labels are about: all, or those inside intervals where it is not checked.
 
@@ -181,3 +237,55 @@ def labelled_frames(trailer_labels: pd.DataFrame, times: np.ndarray) -> np.ndarr
     for start, end in trailer_labels[["start", "end"]].to_numpy(dtype=np.float64):
         known |= (times >= start) & (times < end)
     return known
+
+
+_MOST_NAMED = 5
+
+
+def merge_labels(tables: Sequence[tuple[Path, pd.DataFrame]]) -> pd.DataFrame:
+    """Return one label table in which the last table that names a trailer says all about it.
+
+    What is replaced by something else is logged. A trailer's group stays where the later table knows none.
+
+    Parameters
+    ----------
+    tables : sequence of (Path, DataFrame)
+        Files, for what is logged, and their label tables as `read_labels` gives them.
+
+    Returns
+    -------
+    DataFrame
+        In the order of the tables, each with the trailers that no later one names.
+    """
+    merged: list[pd.DataFrame] = []
+    for path, table in tables:
+        changed, kept = [], []
+        for earlier in merged:
+            again = earlier["trailer"].isin(table["trailer"])
+            changed += [name for name in earlier.loc[again, "trailer"].unique() if not _agree(earlier, table, name)]
+            table = _with_groups(table, earlier[again])
+            kept.append(earlier[~again])
+        if changed:
+            more = f" and {len(changed) - _MOST_NAMED} more" if len(changed) > _MOST_NAMED else ""
+            named = ", ".join(map(repr, changed[:_MOST_NAMED]))
+            logger.warning(f"{path}: takes the place of what earlier files say of {named}{more}")
+        merged = [*kept, table]
+    filled = [table for table in merged if len(table)]
+    table = pd.concat(filled or merged[-1:], ignore_index=True)
+    return table.assign(checked=table["checked"].fillna(True).astype(bool)) if "checked" in table else table
+
+
+def _agree(one: pd.DataFrame, other: pd.DataFrame, trailer: str) -> bool:
+    """Return whether two tables have the same labels of a trailer."""
+    columns = ["genre", "start", "end"]
+    mine = (table.loc[table["trailer"] == trailer, columns] for table in (one, other))
+    first, second = (rows.sort_values(columns, ignore_index=True) for rows in mine)
+    return bool(first.equals(second))
+
+
+def _with_groups(table: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFrame:
+    if "group" not in earlier or earlier["group"].isna().all():
+        return table
+    groups = dict(zip(earlier["trailer"], earlier["group"], strict=True))
+    known = table["group"] if "group" in table else pd.Series(None, index=table.index, dtype=object)
+    return table.assign(group=known.where(known.notna(), table["trailer"].map(groups)))

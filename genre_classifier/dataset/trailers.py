@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from genre_classifier.dataset.trailer_labels import (
     is_weak,
     labelled_frames,
     labels_for_trailers,
+    labels_past_ends,
     own_group,
 )
 from genre_classifier.genres import GENRES
@@ -23,6 +26,8 @@ from genre_classifier.network.senses import PICTURES
 from preprocessing.base.errors import InputError
 from preprocessing.clips import clip_path, load_clip, load_times, open_array, times_path
 from preprocessing.manifest import ok_rows, read_manifest
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,6 +58,10 @@ class Trailer:
         `genre_classifier.dataset.encoded`.
     looks : Path or None
         What such a network saw when it looked at the video itself; see `genre_classifier.dataset.looks`.
+    video_size : tuple of int or None
+        Width and height of the video in pixels, where the manifest knows them.
+    duration : float or None
+        Seconds of the video, likewise.
     """
 
     trailer_id: int
@@ -67,6 +76,8 @@ class Trailer:
     cols: int
     encoded: Path | None = None
     looks: Path | None = None
+    video_size: tuple[int, int] | None = None
+    duration: float | None = None
 
     def open(self) -> np.memmap | ClipInputs:
         """Open what a network takes: encoded frames, or the clip's pixels, with an encoder's looks beside them."""
@@ -87,6 +98,27 @@ def open_inputs(
     if looks is not None:
         return ClipInputs({"frames": load_clip(clip), PICTURES: open_looks(looks, times)})
     return load_clip(clip)
+
+
+def data_digest(trailers: Sequence[Trailer]) -> str:
+    """Return a SHA-256 over ids, sources, groups, times, targets and the size and head and tail of each clip.
+
+    Reading gigabytes of frames at each start would cost more than it protects from.
+    """
+    digest = hashlib.sha256()
+    for trailer in trailers:
+        digest.update(repr((trailer.trailer_id, trailer.source, trailer.group, trailer.weak)).encode())
+        digest.update(trailer.times.tobytes())
+        digest.update(trailer.targets.tobytes())
+        if not trailer.labelled.all():
+            digest.update(trailer.labelled.tobytes())
+        size = trailer.clip.stat().st_size
+        digest.update(str(size).encode())
+        with trailer.clip.open("rb") as clip:
+            digest.update(clip.read(1 << 16))
+            clip.seek(max(0, size - (1 << 16)))
+            digest.update(clip.read())
+    return digest.hexdigest()
 
 
 def load_trailers(
@@ -124,10 +156,9 @@ def load_trailers(
     manifest = read_manifest(clips)
     joined = labels_for_trailers(table, manifest, skip_unknown=skip_unknown)
     done = ok_rows(manifest)
-    sources = {int(i): str(source) for i, source in zip(done["trailer_id"], done["source"], strict=True)}
     trailers = []
-    for trailer_id, rows in joined.items():
-        opened = _unlabelled(clips, trailer_id, sources[trailer_id], genres)
+    for opened in _opened(clips, done[done["trailer_id"].isin(list(joined))], genres):
+        rows = joined[opened.trailer_id]
         group = rows["group"].iloc[0] if "group" in rows else None
         trailers.append(
             dataclasses.replace(
@@ -139,6 +170,8 @@ def load_trailers(
             )
         )
     _check_sizes(clips, trailers)
+    if note := labels_past_ends((one.source, joined[one.trailer_id], one.times) for one in trailers):
+        logger.warning(note)
     return trailers
 
 
@@ -163,33 +196,35 @@ def load_unlabelled(clips: Path | str, *, genres: Sequence[str] = GENRES) -> lis
         For unreadable input, or clips of different sizes.
     """
     clips = Path(clips)
-    done = ok_rows(read_manifest(clips))
-    trailers = [
-        _unlabelled(clips, int(trailer_id), str(source), genres)
-        for trailer_id, source in zip(done["trailer_id"], done["source"], strict=True)
-    ]
+    trailers = list(_opened(clips, ok_rows(read_manifest(clips)), genres))
     _check_sizes(clips, trailers)
     return trailers
 
 
-def _unlabelled(clips: Path, trailer_id: int, source: str, genres: Sequence[str]) -> Trailer:
-    path = clip_path(clips, trailer_id)
-    clip = load_clip(path)
-    times = load_times(times_path(clips, trailer_id))
-    if len(times) != len(clip):
-        raise InputError(f"{path}: expected as many frames as times ({len(times)}), found {len(clip)}")
-    return Trailer(
-        trailer_id=trailer_id,
-        source=source,
-        clip=path,
-        times=times,
-        targets=np.zeros((len(times), len(genres)), dtype=np.float32),
-        labelled=np.zeros(len(times), dtype=bool),
-        weak=True,
-        group=own_group(trailer_id),
-        rows=clip.shape[2],
-        cols=clip.shape[3],
-    )
+def _opened(clips: Path, rows: pd.DataFrame, genres: Sequence[str]) -> Iterator[Trailer]:
+    """Open the clips of rows of a manifest, without labels."""
+    for row in rows.to_dict("records"):
+        trailer_id = int(row["trailer_id"])
+        path = clip_path(clips, trailer_id)
+        clip = load_clip(path)
+        times = load_times(times_path(clips, trailer_id))
+        if len(times) != len(clip):
+            raise InputError(f"{path}: expected as many frames as times ({len(times)}), found {len(clip)}")
+        sized = not pd.isna(row["width"]) and not pd.isna(row["height"])
+        yield Trailer(
+            trailer_id=trailer_id,
+            source=str(row["source"]),
+            clip=path,
+            times=times,
+            targets=np.zeros((len(times), len(genres)), dtype=np.float32),
+            labelled=np.zeros(len(times), dtype=bool),
+            weak=True,
+            group=own_group(trailer_id),
+            rows=clip.shape[2],
+            cols=clip.shape[3],
+            video_size=(int(row["width"]), int(row["height"])) if sized else None,
+            duration=None if pd.isna(row["duration"]) else float(row["duration"]),
+        )
 
 
 def _check_sizes(clips: Path, trailers: Sequence[Trailer]) -> None:

@@ -52,6 +52,8 @@ class Aligned:
         Trailers that take part in frame, segment and event figures.
     weak : ndarray of bool, shape (T,)
         Trailers with weak labels.
+    group : ndarray of int, shape (T,)
+        Number of each trailer's group, as the labels name it; a trailer without one is a group of its own.
     references, detections : Events
         Of the timed trailers: intervals of the labels, segments made from the scores.
     """
@@ -68,6 +70,7 @@ class Aligned:
     ends: np.ndarray
     timed: np.ndarray
     weak: np.ndarray
+    group: np.ndarray
     references: Events
     detections: Events
 
@@ -164,6 +167,14 @@ def _events(rows: list[tuple[int, float, float, int, float]]) -> Events:
         end=np.asarray(end, dtype=np.float64),
         score=np.asarray(score, dtype=np.float64),
     )
+
+
+def _groups(by_trailer: Mapping[str, pd.DataFrame], names: Sequence[str]) -> np.ndarray:
+    """Number the groups in the order in which trailers name them."""
+    named = [by_trailer[name]["group"].iloc[0] if "group" in by_trailer[name] else None for name in names]
+    keys = [("trailer", name) if pd.isna(group) else ("group", group) for name, group in zip(names, named, strict=True)]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return np.array([numbers[key] for key in keys])
 
 
 def align(
@@ -268,6 +279,7 @@ def align(
         ends=np.array(ends),
         timed=timed,
         weak=weak,
+        group=_groups(by_trailer, names),
         references=_events(references),
         detections=_events(detections),
     )

@@ -125,7 +125,7 @@ def compare(first: Evaluation, second: Evaluation, *, other: str) -> Comparison:
 
 def _difference(first: Evaluation, second: Evaluation, level: str, scope: str, metric: str) -> Difference:
     draws = first.levels[level][scope][metric] - second.levels[level][scope][metric]
-    change = bootstrap.estimate(draws, confidence=first.config.confidence, trailers=first.trailers_at(level))
+    change = bootstrap.estimate(draws, confidence=first.config.confidence, sources=first.sources_at(level))
     return Difference(
         level=level,
         scope=scope,

@@ -89,9 +89,10 @@ class Evaluation:
         """The level at which the network is compared with baselines."""
         return self.headline[0][0]
 
-    def trailers_at(self, level: str) -> int:
-        """Return how many trailers take part at a level."""
-        return len(self.data.trailers) if level in _TRAILER_LEVELS else int(self.data.timed.sum())
+    def sources_at(self, level: str) -> int:
+        """Return how many groups of trailers take part at a level: what intervals draw."""
+        taking_part = np.ones(len(self.data.timed), bool) if level in _TRAILER_LEVELS else self.data.timed
+        return len(np.unique(self.data.group[taking_part]))
 
     def figure(self, level: str, scope: str, metric: str) -> Estimate:
         """Return one figure with its interval.
@@ -114,7 +115,7 @@ class Evaluation:
         )
 
     def _figure(self, level: str, draws: np.ndarray) -> Estimate:
-        return bootstrap.estimate(draws, confidence=self.config.confidence, trailers=self.trailers_at(level))
+        return bootstrap.estimate(draws, confidence=self.config.confidence, sources=self.sources_at(level))
 
 
 def evaluate(
@@ -173,7 +174,7 @@ def evaluate(
         segments=segments,
     )
     known = genres_of({name: scores[name] for name in data.trailers})
-    weights = bootstrap.draw_weights(len(data.trailers), draws=config.draws, seed=config.seed)
+    weights = bootstrap.draw_weights(data.group, draws=config.draws, seed=config.seed)
     per_trailer = resampling.per_trailer_values(data)
     keep = data.timed_frames
     truth = trailer_metrics.true_genres(data.y_true, data.trailer)

@@ -13,6 +13,7 @@ import numpy as np
 
 from genre_classifier.evaluation.alignment import Aligned
 from genre_classifier.metrics import counts
+from genre_classifier.metrics import trailers as trailer_metrics
 
 WORST_SEGMENTS = 10
 # Seconds between a frame and the nearest cut; the last band is open.
@@ -87,11 +88,11 @@ def worst_segments(data: Aligned, *, most: int = WORST_SEGMENTS) -> list[WorstSe
         for run in np.argsort(-costs, kind="stable")[:most]:
             found.append((float(costs[run]), genre, int(starts[run]), int(stops[run])))
     found.sort(key=lambda run: (-run[0], run[2], run[1]))
-    return [_describe(data, cost, genre, start, stop, error, first_frame) for cost, genre, start, stop in found[:most]]
+    return [_describe(data, *run, error=error, first_frame=first_frame) for run in found[:most]]
 
 
 def _describe(
-    data: Aligned, cost: float, genre: int, start: int, stop: int, error: np.ndarray, first_frame: np.ndarray
+    data: Aligned, cost: float, genre: int, start: int, stop: int, *, error: np.ndarray, first_frame: np.ndarray
 ) -> WorstSegment:
     trailer = int(data.trailer[start])
     peak = start + int(np.argmax(error[start:stop, genre]))
@@ -160,14 +161,25 @@ def trailers_by_score(data: Aligned, per_trailer: Mapping[str, np.ndarray]) -> l
     -------
     list of dict
         trailer, frames, seconds, average_precision and f1 (means over the genres where defined), error_rate (share of
-        wrong decisions), genres (those labelled).
+        wrong decisions), genres (those labelled). Where labels are of whole trailers: of the trailer's mean scores,
+        average_precision that of its own ranking of the genres.
     """
-    precisions = counts.mean_of_defined(per_trailer["average_precision"])
-    f1 = counts.mean_of_defined(per_trailer["f1"])
     frames = np.bincount(data.trailer, minlength=len(data.trailers))
-    wrong = np.bincount(data.trailer, weights=(data.y_pred != data.y_true).mean(axis=1), minlength=len(data.trailers))
-    # Of trailers labelled as wholes, every average precision is 1.
-    order = np.lexsort((-wrong / np.maximum(frames, 1), precisions))
+    if data.timed_by_weak_labels:
+        truth = trailer_metrics.true_genres(data.y_true, data.trailer)
+        scores = trailer_metrics.pool_mean(data.y_score, data.trailer)
+        found = scores >= data.thresholds
+        precisions = trailer_metrics.sample_average_precisions(truth, scores)
+        f1 = counts.f1(
+            *((one & other).sum(axis=1) for one, other in ((truth, found), (~truth, found), (truth, ~found)))
+        )
+        wrong = trailer_metrics.hamming_losses(truth, found)
+    else:
+        precisions = counts.mean_of_defined(per_trailer["average_precision"])
+        f1 = counts.mean_of_defined(per_trailer["f1"])
+        errors = (data.y_pred != data.y_true).mean(axis=1)
+        wrong = counts.ratio(np.bincount(data.trailer, weights=errors, minlength=len(frames)), frames)
+    order = np.lexsort((-wrong, precisions))
     labelled = [data.y_true[data.trailer == index].any(axis=0) for index in range(len(data.trailers))]
     return [
         {
@@ -177,7 +189,7 @@ def trailers_by_score(data: Aligned, per_trailer: Mapping[str, np.ndarray]) -> l
             "genres": [genre for genre, shown in zip(data.genres, labelled[index], strict=True) if shown],
             "average_precision": float(precisions[index]),
             "f1": float(f1[index]),
-            "error_rate": float(wrong[index] / frames[index]),
+            "error_rate": float(wrong[index]),
         }
         for index in order
         if data.timed[index]

@@ -115,10 +115,14 @@ BASELINES: dict[str, Entry] = {
         "Movement alone",
         "Logistic regression on twelve numbers about how much moves within a second around the frame; no colours.",
     ),
-    "encoder": Entry(
-        "The encoder alone",
-        "Logistic regression on what the network's pretrained encoder sees in the single frame; no movement, no course "
-        "in time.",
+    "encoder_frames": Entry(
+        "The encoder alone, by frames",
+        "Logistic regression on what the network's pretrained encoder sees in the frame, and on how much that changes "
+        "within a second around it.",
+    ),
+    "encoder_trailers": Entry(
+        "The encoder alone, by trailers",
+        "The same on the means over the whole trailer, one score for all of its frames.",
     ),
     "trailer_average": Entry(
         "The model, averaged over the trailer", "The network's own scores without their course in time."

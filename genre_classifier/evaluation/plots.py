@@ -6,6 +6,7 @@ Made for paper as well as screens: everything that a colour says is also said by
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import re
 import textwrap
@@ -20,7 +21,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import precision_recall_curve
 
-from genre_classifier.evaluation import plots
 from genre_classifier.evaluation.alignment import Aligned
 from genre_classifier.evaluation.bootstrap import Estimate
 from genre_classifier.evaluation.evaluate import Evaluation
@@ -42,7 +42,7 @@ MATRIX_GENRES = 10  # that a matrix has room for with words in its cells
 # The share of fewer frames jumps about and says nothing.
 LEAST_BIN_FRAMES = 10
 _CURVE_POINTS = 200
-_MARKERS = ("s", "D", "^", "v", "P", "X")
+_MARKERS = ("s", "D", "^", "v", "P", "X", "p", "*")
 _STYLE: Any = {  # any: Matplotlib's own type lists every setting by name
     "svg.fonttype": "none",  # text stays text: searchable, small
     "font.family": "sans-serif",
@@ -171,7 +171,7 @@ def genre_dots(axes: Axes, model: Mapping[str, Estimate], baselines: Mapping[str
     axes.plot(
         list(drawn.values()), [height[row] for row in drawn], "o", color=MODEL_COLOUR, markersize=8, label="the network"
     )
-    for (name, values), marker in zip(baselines.items(), _MARKERS, strict=False):
+    for (name, values), marker in zip(baselines.items(), itertools.cycle(_MARKERS), strict=False):
         drawn = {row: values[row].value for row in model if values[row].defined}
         axes.plot(
             list(drawn.values()),
@@ -281,34 +281,38 @@ def report_plots(evaluation: Evaluation) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Name -> `<svg>` element: baselines, precision_recall, reliability, co_occurrence, cut_distance (where cuts are
-        known), timelines (where a trailer is labelled in time).
+        Name -> `<svg>` element: baselines; where a trailer is labelled in time precision_recall, reliability,
+        co_occurrence, cut_distance (where cuts are known) and timelines.
     """
     genres = evaluation.data.genres
     more = len(genres) - 6  # than the sizes are given for
     grid_inches = (PAGE_INCHES, max(2.9, 2.3 * math.ceil(len(genres) / _GRID_COLUMNS)))
     letters = max(map(len, genres)) if _crowded(genres) else 0  # of names that stand upright
     drawn = {
-        "baselines": plots.svg(
+        "baselines": svg(
             lambda figure: _baselines(figure, evaluation),
             name="baselines",
             size_inches=(PAGE_INCHES, max(1.9, 3.4 + 0.28 * more)),
             title="Average precision per genre, network and baselines",
         ),
-        "precision_recall": plots.svg(
+    }
+    if evaluation.data.timed_by_weak_labels:
+        return drawn
+    drawn |= {
+        "precision_recall": svg(
             lambda figure: _precision_recall(figure, evaluation),
             name="pr",
             size_inches=grid_inches,
             title="Precision against recall per genre",
         ),
-        "reliability": plots.svg(
+        "reliability": svg(
             lambda figure: _reliability(figure, evaluation),
             name="reliability",
             size_inches=grid_inches,
             title="Share of frames that show the genre against score, per genre",
         ),
-        "co_occurrence": plots.svg(
-            lambda figure: plots.co_occurrence(figure.subplots(), evaluation.co_occurrence, genres),
+        "co_occurrence": svg(
+            lambda figure: co_occurrence(figure.subplots(), evaluation.co_occurrence, genres),
             name="cooccurrence",
             size_inches=(max(6.4, 6.4 + 0.3 * (more - 4)), max(1.4, 3.1 + 0.26 * more) + 0.08 * letters),
             title="Predicted genres by labelled genre",
@@ -316,15 +320,15 @@ def report_plots(evaluation: Evaluation) -> dict[str, str]:
     }
     if evaluation.cut_distance is not None:
         rows = evaluation.cut_distance
-        drawn["cut_distance"] = plots.svg(
-            lambda figure: plots.cut_distance(figure.subplots(), rows),
+        drawn["cut_distance"] = svg(
+            lambda figure: cut_distance(figure.subplots(), rows),
             name="cuts",
             size_inches=(6.4, 2.5),
             title="Share of wrong decisions by distance to the nearest cut",
         )
     shown = timeline_trailers(evaluation)
     if shown:
-        drawn["timelines"] = plots.svg(
+        drawn["timelines"] = svg(
             lambda figure: _timelines(figure, evaluation, shown),
             name="timelines",
             size_inches=(PAGE_INCHES, max(1.3, 2.0 + 0.18 * more) * len(shown)),
@@ -344,7 +348,7 @@ def _baselines(figure: Figure, evaluation: Evaluation) -> None:
     axes = figure.subplots()
     key = (evaluation.judged_level, "average_precision")
     rows = (*evaluation.data.genres, "macro")
-    plots.genre_dots(
+    genre_dots(
         axes,
         {row: evaluation.figure(key[0], row, key[1]) for row in rows},
         {
@@ -377,7 +381,7 @@ def _precision_recall(figure: Figure, evaluation: Evaluation) -> None:
     looks = genre_looks(data.genres)
     for index, (genre, axes) in enumerate(zip(data.genres, _genre_grid(figure, data.genres), strict=True)):
         point = tuple(evaluation.figure("frame_pooled", genre, name).value for name in ("recall", "precision"))
-        plots.precision_recall(
+        precision_recall(
             axes,
             data.y_true[keep, index],
             data.y_score[keep, index],
@@ -393,7 +397,7 @@ def _precision_recall(figure: Figure, evaluation: Evaluation) -> None:
 def _reliability(figure: Figure, evaluation: Evaluation) -> None:
     genres = evaluation.data.genres
     for genre, axes in zip(genres, _genre_grid(figure, genres), strict=True):
-        plots.reliability_diagram(axes, **evaluation.reliability[genre])
+        reliability_diagram(axes, **evaluation.reliability[genre])
         _title(axes, genre)
     figure.supxlabel("mean score of the bin", fontsize=9)
     figure.supylabel("share of frames that show the genre", fontsize=9)
@@ -402,6 +406,6 @@ def _reliability(figure: Figure, evaluation: Evaluation) -> None:
 def _timelines(figure: Figure, evaluation: Evaluation, shown: list[str]) -> None:
     grid = figure.subplots(len(shown), 1, squeeze=False)
     for name, axes in zip(shown, grid.flat, strict=True):
-        plots.timeline(axes, evaluation.data, evaluation.data.trailers.index(name))
+        timeline(axes, evaluation.data, evaluation.data.trailers.index(name))
         # A dollar sign would start a formula.
         axes.set_title(name.replace("$", r"\$"), loc="left", fontsize=9)

@@ -20,18 +20,20 @@ from genre_classifier.evaluation.document import NOT_DEFINED, About
 from genre_classifier.evaluation.evaluate import Evaluation
 from genre_classifier.evaluation.failures import WorstSegment
 from genre_classifier.evaluation.glossary import BASELINES, LEVELS, METRICS, SCOPES
+from genre_classifier.evaluation.judged_labels import write_activitynet
 from genre_classifier.evaluation.plots import FAINT, INK, LEAST_BIN_FRAMES, MODEL_COLOUR, report_plots
 from genre_classifier.genres import genre_looks
 from genre_classifier.pages import data_url, render
 from genre_classifier.tagging.tags import clock
 from preprocessing.base.files import make_folder, write_atomically
 
-REPORT, METRICS_FILE, PER_GENRE, SUMMARY, PLOTS = (
+REPORT, METRICS_FILE, PER_GENRE, SUMMARY, PLOTS, ACTIVITYNET = (
     "report.html",
     "metrics.json",
     "per_genre.csv",
     "summary.md",
     "plots",
+    "activitynet",
 )
 # What the table of baselines shows: title, level, metric, scope; the lead is taken in the first.
 _BASELINE_COLUMNS = (
@@ -103,6 +105,7 @@ def write_report(
     for name, markup in plots.items():
         write_atomically(out / PLOTS / f"{name}.svg", markup)
     write_atomically(out / METRICS_FILE, document.metrics_json(evaluation, about, comparison))
+    write_activitynet(out / ACTIVITYNET, evaluation.data)
     table = document.per_genre_table(evaluation)
     write_atomically(out / PER_GENRE, table.to_csv(index=False, lineterminator="\n"))
     write_atomically(out / SUMMARY, sentences.markdown_summary(evaluation, about, comparison))

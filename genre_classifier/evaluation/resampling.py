@@ -3,7 +3,7 @@
 Each function counts what every trailer adds, multiplies the counts with the weights of the draws and returns a table:
 scope -> metric -> values of shape (draws + 1,), row 0 being the figure itself. Scopes are the genres and
 
-- `macro`: the mean over the genres where the metric is defined; every genre counts alike,
+- `macro`: the mean over the genres that the draw's trailers show, where the metric is defined; each counts alike,
 - `micro`: all decisions of all genres in one pot; frequent genres count more,
 - `weighted`: the mean over genres weighted by their support,
 - `all`: figures that are not made of one per genre.
@@ -42,7 +42,9 @@ def _table(genres: Sequence[str], per_genre: Mapping[str, np.ndarray], support: 
     table: Table = {
         genre: {name: values[:, index] for name, values in per_genre.items()} for index, genre in enumerate(genres)
     }
-    table["macro"] = {name: counts.mean_of_defined(values) for name, values in per_genre.items()}
+    table["macro"] = {
+        name: counts.mean_of_defined(np.where(support > 0, values, np.nan)) for name, values in per_genre.items()
+    }
     table["weighted"] = {name: counts.weighted_mean_of_defined(values, support) for name, values in per_genre.items()}
     return table
 
@@ -112,16 +114,21 @@ def _frame_confusion(data: Aligned) -> np.ndarray:
 
 
 def per_trailer_values(data: Aligned) -> dict[str, np.ndarray]:
-    """Return frame-level average precision and F1 within each trailer: shape (trailers, genres), NaN: not defined."""
+    """Return frame-level average precision and F1 within each trailer: shape (trailers, genres), NaN: not defined.
+
+    That is so of trailers labelled as wholes: all of their frames are alike.
+    """
     precisions = np.full((len(data.trailers), len(data.genres)), np.nan)
     borders = np.searchsorted(data.trailer, np.arange(len(data.trailers) + 1))
-    for trailer in np.flatnonzero(data.timed):
+    labelled_in_time = data.timed & ~data.weak
+    for trailer in np.flatnonzero(labelled_in_time):
         own = slice(borders[trailer], borders[trailer + 1])
         for genre in range(len(data.genres)):
             precisions[trailer, genre] = frame_metrics.average_precision(
                 data.y_true[own, genre], data.y_score[own, genre]
             )
-    return {"average_precision": precisions, "f1": _decisions(_frame_confusion(data))["f1"]}
+    f1 = np.where(labelled_in_time[:, None], _decisions(_frame_confusion(data))["f1"], np.nan)
+    return {"average_precision": precisions, "f1": f1}
 
 
 def frames_averaged_over_trailers(
@@ -169,6 +176,7 @@ def detection(data: Aligned, weights: np.ndarray, config: EvaluationConfig) -> T
     tiou, trailers = np.asarray(config.tiou), len(data.trailers)
     names = [f"average_precision_at_{limit:.2f}" for limit in tiou]
     columns: dict[str, list[np.ndarray]] = {name: [] for name in [*names, "mean_average_precision"]}
+    supports = []
     for genre in range(len(data.genres)):
         references, found = data.references.of_genre(genre), data.detections.of_genre(genre)
         right = detection_metrics.true_detections(references, found, tiou)
@@ -176,6 +184,7 @@ def detection(data: Aligned, weights: np.ndarray, config: EvaluationConfig) -> T
         level, levels = ranking.levels_of(found.score, np.any(right, axis=0), levels=DETECTION_LEVELS)
         cell = found.trailer * levels + level
         drawn_references = weights @ np.bincount(references.trailer, minlength=trailers).astype(np.float32)
+        supports.append(drawn_references)
         tried = weights @ np.bincount(cell, minlength=trailers * levels).reshape(trailers, levels).astype(np.float32)
         at_limit = []
         for index in range(len(tiou)):
@@ -186,7 +195,7 @@ def detection(data: Aligned, weights: np.ndarray, config: EvaluationConfig) -> T
             columns[names[index]].append(at_limit[-1])
         columns["mean_average_precision"].append(np.mean(at_limit, axis=0))
     per_genre = {name: np.column_stack(values) for name, values in columns.items()}
-    table = _table(data.genres, per_genre, np.ones(len(data.genres)))
+    table = _table(data.genres, per_genre, np.column_stack(supports))
     del table["weighted"]
     return table
 
@@ -219,12 +228,14 @@ def trailers(
     per_trailer = {
         "sample_average_precision": trailer_metrics.sample_average_precisions(y_true, y_score),
         "label_ranking_average_precision": trailer_metrics.label_ranking_average_precisions(y_true, y_score),
-        "hamming_loss": trailer_metrics.hamming_losses(y_true, y_pred),
     }
     table["all"] = {
         name: counts.ratio(weights @ np.nan_to_num(found), weights @ (~np.isnan(found)).astype(np.float64))
         for name, found in per_trailer.items()
     }
+    wrong = counts.ratio(weights @ (y_true != y_pred).astype(np.float64), weights.sum(axis=1, keepdims=True))
+    shown = weights @ y_true.astype(np.float64) > 0
+    table["all"]["hamming_loss"] = counts.mean_of_defined(np.where(shown, wrong, np.nan))
     return table
 
 
@@ -242,8 +253,10 @@ def probability(
     exact_weights = weights.astype(np.float64)
     frames = exact_weights @ np.bincount(trailer, minlength=trailers_number)
     columns: dict[str, list[np.ndarray]] = {"brier": [], "expected_calibration_error": []}
+    supports = []
     for genre in range(len(genres)):
         truth, score = y_true[:, genre], y_score[:, genre].astype(np.float64)
+        supports.append(exact_weights @ np.bincount(trailer[truth], minlength=trailers_number))
         squares = np.bincount(trailer, weights=(score - truth) ** 2, minlength=trailers_number)
         columns["brier"].append(counts.ratio(exact_weights @ squares, frames))
         cell = trailer * bins + calibration.bin_of(score, bins=bins)
@@ -252,7 +265,9 @@ def probability(
             for what in (np.ones(len(score)), truth.astype(np.float64), score)
         ]
         columns["expected_calibration_error"].append(calibration.expected_calibration_error(*per_bin))
-    table = _table(genres, {name: np.column_stack(values) for name, values in columns.items()}, np.ones(len(genres)))
+    table = _table(
+        genres, {name: np.column_stack(values) for name, values in columns.items()}, np.column_stack(supports)
+    )
     del table["weighted"]
     return table
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from genre_classifier.config import MAX_LABEL_MB, EvaluationConfig
 from genre_classifier.dataset.labels import read_labels
-from genre_classifier.dataset.trailer_labels import labels_for_trailers, only_checked
+from genre_classifier.dataset.trailer_labels import labels_for_trailers, labels_past_ends, only_checked
 from genre_classifier.evaluation import comparison, sentences
 from genre_classifier.evaluation.document import About
 from genre_classifier.evaluation.evaluate import Evaluation, evaluate
@@ -137,7 +137,7 @@ def run_evaluation(
         trailers = _trailers(request, labels, first.genres)
     folder = first if isinstance(first, ScoreFolder) else score(first, trailers, FOLDER)
     evaluation = _evaluate(folder, labels, config)
-    notes, compared = [], None
+    notes, compared = [note] if (note := _labels_past_ends(folder, labels)) else [], None
     if not folder.baselines:
         notes.append(
             "The baselines of colours and movement are missing: no training trailer was at hand to fit them on."
@@ -205,16 +205,11 @@ def _evaluate(
     folder: ScoreFolder, labels: pd.DataFrame, config: EvaluationConfig, genres: Sequence[str] | None = None
 ) -> Evaluation:
     """Join a scores folder with labels by source or id, and evaluate, over all genres or some."""
-    manifest = folder.manifest()
-    source_of = dict(zip(manifest["trailer_id"], manifest["source"], strict=True))
-    joined = labels_for_trailers(labels, manifest, skip_unknown=True, quiet=True)
-    named = pd.concat([rows.assign(trailer=source_of[trailer_id]) for trailer_id, rows in joined.items()])
-    if without := sorted(set(source_of) - set(joined)):
-        logger.warning(
-            f"{len(without)} scored trailers have no label and are left out, such as {source_of[without[0]]!r}"
-        )
+    joined = _labels_by_source(folder, labels)
+    if without := [trailer.source for trailer in folder.trailers if trailer.source not in joined]:
+        logger.warning(f"{len(without)} scored trailers have no label and are left out, such as {without[0]!r}")
     return evaluate(
-        named,
+        pd.concat([rows.assign(trailer=source) for source, rows in joined.items()]),
         folder.scores,
         genres=genres,
         thresholds=folder.thresholds,
@@ -225,6 +220,18 @@ def _evaluate(
         durations=folder.durations,
         config=config,
     )
+
+
+def _labels_by_source(folder: ScoreFolder, labels: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    manifest = folder.manifest()
+    source_of = dict(zip(manifest["trailer_id"], manifest["source"], strict=True))
+    joined = labels_for_trailers(labels, manifest, skip_unknown=True, quiet=True)
+    return {source_of[trailer_id]: rows for trailer_id, rows in joined.items()}
+
+
+def _labels_past_ends(folder: ScoreFolder, labels: pd.DataFrame) -> str | None:
+    rows_of = _labels_by_source(folder, labels)
+    return labels_past_ends((source, rows, folder.scores[source].index.to_numpy()) for source, rows in rows_of.items())
 
 
 def _compare(

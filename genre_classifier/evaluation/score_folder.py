@@ -10,29 +10,42 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-import sys
+import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import AfterValidator, Field
 
 from genre_classifier.evaluation.alignment import genres_of
 from genre_classifier.evaluation.glossary import BASELINES
 from genre_classifier.genres import check_genres
 from genre_classifier.metrics.calibration import no_calibration
 from genre_classifier.tagging.scores import read_scores, write_scores
-from preprocessing.base.errors import InputError
-from preprocessing.base.files import abbreviated_repr, make_folder, read_document, write_atomically
+from preprocessing.base.documents import parse_as
+from preprocessing.base.errors import InputError, WorkError
+from preprocessing.base.files import abbreviated_repr, make_folder, read_document, require_unchanged, write_atomically
+from preprocessing.base.options import require
 
 SCORES_SCHEMA = 1
 SCORES_FILE = "evaluation.json"
 FOLDER = "scores"  # inside a report folder
+logger = logging.getLogger(__name__)
+
+# Baselines of earlier versions, whose scores say too little.
+RETIRED = ("encoder",)
+_EXPECTED = "the index of a scores folder (JSON)"
 
 
-@dataclasses.dataclass(frozen=True)
+_Seconds = Annotated[float, Field(ge=0)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Count = Annotated[int, Field(ge=0)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ScoredTrailer:
     """One trailer of a scores folder.
 
@@ -52,13 +65,50 @@ class ScoredTrailer:
         Seconds from the video's first frame to the end of its last, as the manifest has it; None where not known.
     """
 
-    trailer_id: int | None
+    trailer_id: _Count | None
     source: str
     split: str | None = None
-    cuts: tuple[float, ...] | None = None
-    width: int = 0
-    height: int = 0
-    duration: float | None = None
+    cuts: tuple[_Seconds, ...] | None = None
+    width: _Count = 0
+    height: _Count = 0
+    duration: _Seconds | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _GenreValues:
+    threshold: _Share
+    temperature: Annotated[float, Field(gt=0)]
+    training_prevalence: _Share | None = None
+
+
+def _genres_once(genres: dict[str, _GenreValues]) -> dict[str, _GenreValues]:
+    check_genres(list(genres))
+    return genres
+
+
+def _trailers_once(trailers: tuple[ScoredTrailer, ...]) -> tuple[ScoredTrailer, ...]:
+    for name in ("source", "trailer_id"):  # one file, and one label, for each
+        found = [getattr(trailer, name) for trailer in trailers]
+        require(len(set(found)) == len(found), f"expected another {name} for each trailer, found one twice")
+    return trailers
+
+
+def _baseline(name: str) -> str:
+    require(name in {*BASELINES, *RETIRED}, f"expected names of baselines, found {abbreviated_repr(name)}")
+    return name
+
+
+@dataclasses.dataclass(frozen=True)
+class _Index:
+    """What `evaluation.json` holds."""
+
+    run: str
+    split: str
+    clips: str
+    fingerprint: str
+    genres: Annotated[dict[str, _GenreValues], AfterValidator(_genres_once)]
+    baselines: list[Annotated[str, AfterValidator(_baseline)]]
+    trailers: Annotated[tuple[ScoredTrailer, ...], AfterValidator(_trailers_once)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,31 +234,27 @@ def read_score_folder(path: Path) -> ScoreFolder:
     if found is None:
         return _read_bare_tables(path)
     path = found / SCORES_FILE
-    index = _read_index(path)
-    for name in ("run", "split", "clips", "fingerprint"):
-        _check(path, isinstance(index.get(name), str), name, index.get(name), "text")
-    trailers = _trailers(path, index.get("trailers"))
-    values = _genre_values(path, index.get("genres"))
-    names = index.get("baselines")
-    known = isinstance(names, list) and all(isinstance(name, str) and name in BASELINES for name in names)
-    _check(path, known, "baselines", names, "names of baselines")
-    genres = tuple(values["threshold"])
+    index = parse_as(path, _read_index(path), _Index, _EXPECTED)
+    if any(name in RETIRED for name in index.baselines):
+        logger.warning(f"{path}: the baseline of the encoder is of an earlier version and is left out; score again")
+    prevalence = {genre: own.training_prevalence for genre, own in index.genres.items()}
+    known = {genre: share for genre, share in prevalence.items() if share is not None}
 
     def tables(baseline: str = "") -> dict[str, pd.DataFrame]:
-        files = {trailer.source: found / baseline / score_file(trailer.trailer_id) for trailer in trailers}
-        return _read_tables(files, genres)
+        files = {trailer.source: found / baseline / score_file(trailer.trailer_id) for trailer in index.trailers}
+        return _read_tables(files, tuple(index.genres))
 
     return ScoreFolder(
-        run=index["run"],
-        split=index["split"],
-        clips=index["clips"],
-        fingerprint=index["fingerprint"],
-        thresholds=values["threshold"],
-        temperatures=values["temperature"],
-        training_prevalence=values.get("training_prevalence"),
-        trailers=trailers,
+        run=index.run,
+        split=index.split,
+        clips=index.clips,
+        fingerprint=index.fingerprint,
+        thresholds={genre: own.threshold for genre, own in index.genres.items()},
+        temperatures={genre: own.temperature for genre, own in index.genres.items()},
+        training_prevalence=known if len(known) == len(prevalence) else None,
+        trailers=index.trailers,
         scores=tables(),
-        baselines={name: tables(name) for name in index["baselines"]},
+        baselines={name: tables(name) for name in index.baselines if name not in RETIRED},
     )
 
 
@@ -221,70 +267,6 @@ def _read_tables(files: Mapping[str, Path], genres: Sequence[str] | None = None)
     return {name: table[list(genres)] for name, table in tables.items()}
 
 
-def _check(path: Path, right: bool, name: str, value: Any, expected: str) -> None:
-    if not right:
-        raise InputError(f"{path}: expected {expected} as {name}, found {abbreviated_repr(value)}")
-
-
-def _is_number(value: Any, *, whole: bool = False, least: float = 0.0, most: float = math.inf) -> bool:
-    kinds = (int,) if whole else (int, float)
-    return isinstance(value, kinds) and not isinstance(value, bool) and least <= value <= most
-
-
-def _trailers(path: Path, rows: Any) -> tuple[ScoredTrailer, ...]:
-    """Return the trailers of an index; what a later version adds is passed over."""
-    _check(path, isinstance(rows, list), "trailers", rows, "a list")
-    fields = [field.name for field in dataclasses.fields(ScoredTrailer)]
-    trailers = []
-    for row in rows:
-        _check(path, isinstance(row, dict), "a trailer", row, "an object")
-        cuts = row.get("cuts")
-        checks = {
-            "source": (isinstance(row.get("source"), str), "text"),
-            "trailer_id": (row.get("trailer_id") is None or _is_number(row["trailer_id"], whole=True), "an id"),
-            "split": (row.get("split") is None or isinstance(row["split"], str), "text"),
-            "cuts": (cuts is None or (isinstance(cuts, list) and all(map(_is_number, cuts))), "a list of seconds"),
-            "width": (_is_number(row.get("width", 0), whole=True), "pixels"),
-            "height": (_is_number(row.get("height", 0), whole=True), "pixels"),
-            "duration": (row.get("duration") is None or _is_number(row["duration"]), "seconds"),
-        }
-        for name, (right, expected) in checks.items():
-            _check(path, right, name, row.get(name), expected)
-        known = {name: row[name] for name in fields if name in row}
-        trailers.append(ScoredTrailer(**known | {"cuts": None if cuts is None else tuple(cuts)}))
-    for name in ("source", "trailer_id"):  # one file, and one label, for each
-        found = [getattr(trailer, name) for trailer in trailers]
-        _check(path, len(set(found)) == len(found), name, found, "a different one for each trailer")
-    return tuple(trailers)
-
-
-def _genre_values(path: Path, genres: Any) -> dict[str, dict[str, float]]:
-    """Return thresholds, temperatures and, where known for all genres, training prevalences."""
-    _check(path, isinstance(genres, dict), "genres", genres, "an object")
-    try:
-        check_genres(list(genres))
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    values: dict[str, dict[str, float]] = {"threshold": {}, "temperature": {}, "training_prevalence": {}}
-    for genre, own in genres.items():
-        _check(path, isinstance(own, dict), f"genre {genre}", own, "an object")
-        for name, least, most in (
-            ("threshold", 0.0, 1.0),
-            ("temperature", sys.float_info.min, math.inf),
-            ("training_prevalence", 0.0, 1.0),
-        ):
-            value = own.get(name)
-            if value is None and name == "training_prevalence":
-                continue
-            _check(
-                path, _is_number(value, least=least, most=most), f"{name} of {genre}", value, "a number in its range"
-            )
-            values[name][genre] = float(value)
-    if len(values["training_prevalence"]) < len(genres):
-        del values["training_prevalence"]
-    return values
-
-
 def read_fingerprint(path: Path) -> str | None:
     """Return the fingerprint of the scores folder at `path`, None where there is no usable one."""
     try:
@@ -294,7 +276,7 @@ def read_fingerprint(path: Path) -> str | None:
 
 
 def _read_index(path: Path) -> dict[str, Any]:
-    return read_document(path, SCORES_SCHEMA, "the index of a scores folder (JSON)", "score again with this version")
+    return read_document(path, SCORES_SCHEMA, _EXPECTED, "score again with this version")
 
 
 def _read_bare_tables(path: Path) -> ScoreFolder:
@@ -314,7 +296,73 @@ def _read_bare_tables(path: Path) -> ScoreFolder:
         thresholds=thresholds,
         temperatures=temperatures,
         training_prevalence=None,
-        trailers=tuple(ScoredTrailer(None, file.stem) for file in files),
+        trailers=tuple(ScoredTrailer(trailer_id=None, source=file.stem) for file in files),
         scores=scores,
         baselines={},
     )
+
+
+_UNFINISHED = "unfinished_"
+
+
+class ScoringUnderWay:
+    """Tables of a scoring that is not done yet, each kept as soon as it is there, so that none is ever lost.
+
+    Parameters
+    ----------
+    out : Path
+        The scores folder that is to be.
+    fingerprint : str
+        Of all that scores depend on: tables of another fingerprint are not taken.
+    genres : sequence of str
+        Names of the scores: tables with others are not taken.
+    again : bool
+        Begin anew, whatever is there.
+    """
+
+    def __init__(self, out: Path, fingerprint: str, genres: Sequence[str], *, again: bool = False) -> None:
+        self._out, self._genres = out, list(genres)
+        self._folder = out / f"{_UNFINISHED}{fingerprint[:16]}"
+        if again:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        # A whole folder may lack what a later version adds.
+        whole = not again and read_fingerprint(out) == fingerprint
+        self._places = (self._folder, *[out] * whole)
+
+    def find(self, trailer_id: int, *, baseline: str = "") -> pd.DataFrame | None:
+        """Return the scores of a trailer by the model, or by a baseline; None where there are none."""
+        for place in self._places:
+            try:
+                table = read_scores(place / baseline / score_file(trailer_id))
+            except InputError:
+                continue  # missing, or damaged by what interrupted it
+            if list(table.columns) == self._genres:
+                return table
+        return None
+
+    def read(self, trailer_id: int) -> pd.DataFrame:
+        """Return the scores of a trailer by the model, which were found or written before."""
+        table = self.find(trailer_id)
+        if table is None:
+            raise WorkError(f"{self.place(trailer_id)}: gone, or damaged, since it was written; run again")
+        return table
+
+    def place(self, trailer_id: int, *, baseline: str = "") -> Path:
+        """Return where to write the scores of a trailer, so that they are kept."""
+        (self._folder / baseline).mkdir(parents=True, exist_ok=True)
+        return self._folder / baseline / score_file(trailer_id)
+
+    def require_unchanged(self, known: Mapping[Path, Mapping[str, int]]) -> None:
+        """Refuse (InputError) clips that are not what `file_facts` said; what is unfinished is of them, and goes."""
+        try:
+            for clip, facts in known.items():
+                require_unchanged(clip, facts, doing="scored")
+        except InputError:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+
+    def finish(self, folder: ScoreFolder) -> None:
+        """Write the whole folder, and remove what was unfinished, here or in an earlier scoring."""
+        write_score_folder(self._out, folder)
+        for leftover in self._out.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(leftover, ignore_errors=True)

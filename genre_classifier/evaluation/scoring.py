@@ -19,10 +19,10 @@ from genre_classifier.dataset.splits import SPLIT_NAMES, read_splits
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.evaluation import baselines
 from genre_classifier.evaluation.clip_scores import score_clips
-from genre_classifier.evaluation.partial_scores import ScoringUnderWay
 from genre_classifier.evaluation.score_folder import (
     ScoredTrailer,
     ScoreFolder,
+    ScoringUnderWay,
     read_fingerprint,
     read_score_folder,
     write_score_index,
@@ -33,7 +33,6 @@ from genre_classifier.tagging.scores import scores_table, write_scores
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import file_facts
 from preprocessing.clips import load_clip, read_clip_config
-from preprocessing.manifest import known_durations, read_manifest
 from preprocessing.processes.pool import check_options
 
 logger = logging.getLogger(__name__)
@@ -112,9 +111,10 @@ def score_run(
     training = [trailer for trailer in trailers if splits[trailer.trailer_id] == "train"]
     facts = {trailer.clip: file_facts(trailer.clip) for trailer in (*wanted, *training)}
     fingerprint = _fingerprint(run, wanted, training, facts, config.seed)
-    durations = known_durations(read_manifest(clips))
+    durations = {trailer.source: trailer.duration for trailer in wanted}
     kept = None if again else _whole(out, fingerprint, run.genres)
-    names = [*baselines.FEATURES, *[baselines.ENCODER_ALONE] * (run.encoder is not None)] if training else []
+    sources = [baselines.PIXELS, *[baselines.MAPS] * (run.encoder is not None)]
+    names = baselines.possible(sources) if training else []
     if kept and set(kept.baselines) == set(names):
         kept = dataclasses.replace(
             kept,
@@ -150,7 +150,6 @@ def score_run(
         if on_frames:
             on_frames(frames)
     scores = {trailer.source: under_way.read(trailer.trailer_id) for trailer in wanted}
-    sizes = _video_sizes(clips)
     folder = ScoreFolder(
         run=run.path.resolve().name,
         split=split if only is None else EVERY_SPLIT,
@@ -159,13 +158,9 @@ def score_run(
         thresholds=run.thresholds,
         temperatures=run.temperatures,
         training_prevalence=_prevalence(training, run.genres),
-        trailers=tuple(
-            _describe(trailer, splits[trailer.trailer_id], sizes, durations.get(trailer.source)) for trailer in wanted
-        ),
+        trailers=tuple(_describe(trailer, splits[trailer.trailer_id]) for trailer in wanted),
         scores=scores,
-        baselines={
-            name: _baseline_scores(name, training, wanted, run.genres, config.seed, under_way) for name in names
-        },
+        baselines={name: _baseline_scores(name, training, wanted, run, config.seed, under_way) for name in names},
     )
     under_way.require_unchanged(facts)
     under_way.finish(folder)
@@ -257,42 +252,37 @@ def _baseline_scores(
     name: str,
     training: Sequence[Trailer],
     wanted: Sequence[Trailer],
-    genres: Sequence[str],
+    run: Run,
     seed: int,
     under_way: ScoringUnderWay,
 ) -> dict[str, pd.DataFrame]:
     """Score with a baseline, which is fitted only if a trailer's scores are missing."""
 
-    def frames_of(trailer: Trailer) -> np.ndarray:
-        return trailer.open() if name == baselines.ENCODER_ALONE else load_clip(trailer.clip)
+    def arrays_of(trailer: Trailer) -> dict[str, np.ndarray]:
+        return baselines.arrays_of(trailer, grey_channels=run.model_config.grey_channels)
 
     fitted, scores = None, {}
     for trailer in wanted:
         table = under_way.find(trailer.trailer_id, baseline=name)
         if table is None:
             if fitted is None:
-                clips, times = [frames_of(one) for one in training], [one.times for one in training]
-                fitted = baselines.fit(name, clips, times, [one.targets for one in training], seed=seed)
-            table = scores_table(trailer.times, fitted.score(frames_of(trailer), trailer.times), genres)
+                arrays, times = [arrays_of(one) for one in training], [one.times for one in training]
+                fitted = baselines.fit(name, arrays, times, [one.targets for one in training], seed=seed)
+            table = scores_table(trailer.times, fitted.score(arrays_of(trailer), trailer.times), run.genres)
             write_scores(under_way.place(trailer.trailer_id, baseline=name), table)
         scores[trailer.source] = table
     return scores
 
 
-def _video_sizes(clips: Path) -> dict[int, tuple[int, int]]:
-    """Width and height of each trailer's video, where the manifest knows them."""
-    manifest = read_manifest(clips).dropna(subset=["trailer_id", "width", "height"])
-    return {
-        int(i): (int(width), int(height))
-        for i, width, height in zip(manifest["trailer_id"], manifest["width"], manifest["height"], strict=True)
-    }
-
-
-def _describe(
-    trailer: Trailer, split: str | None, sizes: dict[int, tuple[int, int]], duration: float | None
-) -> ScoredTrailer:
-    width, height = sizes.get(trailer.trailer_id, (trailer.cols, trailer.rows))
+def _describe(trailer: Trailer, split: str | None) -> ScoredTrailer:
+    width, height = trailer.video_size or (trailer.cols, trailer.rows)
     cuts = find_cuts(load_clip(trailer.clip), trailer.times)
     return ScoredTrailer(
-        trailer.trailer_id, trailer.source, split, tuple(float(cut) for cut in cuts), width, height, duration
+        trailer_id=trailer.trailer_id,
+        source=trailer.source,
+        split=split,
+        cuts=tuple(float(cut) for cut in cuts),
+        width=width,
+        height=height,
+        duration=trailer.duration,
     )

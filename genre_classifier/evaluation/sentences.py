@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from genre_classifier.evaluation.bootstrap import LEAST_TRAILERS, TRAILERS_FOR_TRUST
+from genre_classifier.evaluation.bootstrap import LEAST_SOURCES, SOURCES_FOR_TRUST
 from genre_classifier.evaluation.comparison import Comparison
 from genre_classifier.evaluation.document import About, baseline_verdicts, interval, number, with_interval
 from genre_classifier.evaluation.evaluate import Evaluation
@@ -22,14 +22,15 @@ def opening(evaluation: Evaluation, about: About) -> str:
     """Say what was evaluated, and the first figure with its interval."""
     data, level = evaluation.data, evaluation.judged_level
     score = evaluation.figure(level, "macro", "average_precision")
-    seconds = float(data.ends.sum())
+    seconds = float(data.ends[data.timed].sum())
     length = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
     every, defined = len(data.genres), sum(details["frames"] > 0 for details in evaluation.genres.values())
     over = f"the {every} genres" if defined == every else f"the {defined} of {every} genres that the labels show"
     averaged = f"averaged over {over}" if every > 1 else f"for {data.genres[0]}, its only genre"
     width = f" ({evaluation.config.confidence:.0%} interval {interval(score)})" if score.has_interval else ""
-    on = f"On {_count(len(data.trailers), 'trailer')} ({length}, {len(data.times):,} frames)"
+    on = f"On {_count(int(data.timed.sum()), 'trailer')} ({length}, {int(data.timed_frames.sum()):,} frames)"
     if not data.timed_by_weak_labels:
+        on += " labelled in time" * bool(data.weak.any())
         return (
             f"{on} the scores of “{about.run}” reach an average precision over frames of {number(score.value)}{width}, "
             f"{averaged}; 1 is perfect."
@@ -52,14 +53,19 @@ def caveats(evaluation: Evaluation, about: About) -> list[str]:
         )
     if evaluation.data.timed_by_weak_labels:
         sentences.append(
-            "No trailer has labels in time: figures about frames, segments and events take every genre to hold "
-            "throughout its trailer, and say little."
+            "No trailer has labels in time: whole trailers are judged, and nothing is said of frames and segments."
         )
-    timed = int(evaluation.data.timed.sum())
-    if timed < TRAILERS_FOR_TRUST:
-        what = "there are no intervals" if timed < LEAST_TRAILERS else "the intervals are rough, and rather too narrow"
+    timed, sources = int(evaluation.data.timed.sum()), evaluation.sources_at(evaluation.judged_level)
+    if whole := 0 if evaluation.data.timed_by_weak_labels else int(evaluation.data.weak.sum()):
+        sentences.append(
+            f"{_count(whole, 'more trailer')} labelled as a whole {'takes' if whole == 1 else 'take'} part in figures "
+            "about whole trailers alone."
+        )
+    if sources < SOURCES_FOR_TRUST:
+        what = "there are no intervals" if sources < LEAST_SOURCES else "the intervals are rough, and rather too narrow"
         labelled = "" if evaluation.data.timed_by_weak_labels else " labelled in time"
-        sentences.append(f"With only {_count(timed, 'trailer')}{labelled} {what}.")
+        grouped = "" if sources == timed else f" of {_count(sources, 'group')}"
+        sentences.append(f"With only {_count(timed, 'trailer')}{grouped}{labelled} {what}.")
     return sentences
 
 

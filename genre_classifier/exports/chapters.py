@@ -1,4 +1,4 @@
-"""Chapters: FFmpeg's metadata and WebVTT, for players and for muxing into the video itself.
+"""Chapters: FFmpeg's metadata, Matroska XML and WebVTT, for players and for muxing into the video itself.
 
 Chapters follow each other, genres overlap: a chapter lasts as long as the same genres run.
 """
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import itertools
 from typing import NamedTuple
+from xml.etree import ElementTree
 
 from genre_classifier.exports.tagged import TaggedVideo
-from genre_classifier.tagging.segment_files import vtt_timestamp
+from genre_classifier.tagging.segments import vtt_timestamp
 
 NOTHING = "no genre"
 
@@ -48,6 +49,25 @@ def ffmetadata(video: TaggedVideo) -> str:
         escaped = "".join(f"\\{sign}" if sign in "=;#\\\n" else sign for sign in title)
         blocks.append(f"[CHAPTER]\nTIMEBASE=1/1000\nSTART={start}\nEND={end}\ntitle={escaped}")
     return "\n".join(blocks) + "\n"
+
+
+def matroska_xml(video: TaggedVideo) -> str:
+    """Return the chapters as MKVToolNix reads them ("Matroska XML chapter files" of its documentation)."""
+    root = ElementTree.Element("Chapters")
+    edition = ElementTree.SubElement(root, "EditionEntry")
+    for start, end, title in chapters(video):
+        atom = ElementTree.SubElement(edition, "ChapterAtom")
+        ElementTree.SubElement(atom, "ChapterTimeStart").text = _nanoseconds(start)
+        ElementTree.SubElement(atom, "ChapterTimeEnd").text = _nanoseconds(end)
+        display = ElementTree.SubElement(atom, "ChapterDisplay")
+        ElementTree.SubElement(display, "ChapterString").text = title
+        ElementTree.SubElement(display, "ChapterLanguage").text = "und"
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _nanoseconds(milliseconds: int) -> str:
+    return f"{vtt_timestamp(milliseconds)}000000"
 
 
 def webvtt_chapters(video: TaggedVideo) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
-from genre_classifier.exports.tagged import TaggedVideo, frame_at, require_rate
+from genre_classifier.exports.tagged import TaggedVideo, require_rate
 from genre_classifier.exports.timecode import DROP_FRAME, editing_library, start_frame
 from preprocessing.base.errors import InputError
 from preprocessing.base.extras import require_extra
@@ -28,7 +28,7 @@ def otio_json(video: TaggedVideo) -> str:
     """Return a timeline of the whole video whose segments are markers, as OpenTimelineIO's JSON."""
     otio, rate = editing_library(), require_rate(video)
     start = start_frame(video.start_timecode, rate)
-    clip = _clip(video, start, 0, max(1, frame_at(video.duration, rate)), rate)
+    clip = _clip(video, start, 0, video.frames, rate)
     for first, count, row in _frames(video):
         marker = otio.schema.Marker(row["genre"], marked_range=_span(start + first, count, rate))
         marker.color = _COLOURS[video.genres.index(row["genre"]) % len(_COLOURS)]
@@ -58,7 +58,9 @@ def edl(video: TaggedVideo, genre: str) -> str:
             items.append(otio.schema.Gap(source_range=_span(0, first - reached, rate)))
         items.append(_clip(video, start, first, count, rate))
         reached = first + count
-    timeline = _timeline(f"{video.source} {genre}", genre, items, start, rate)
+    for item in items:
+        item.name = _on_one_line(item.name)
+    timeline = _timeline(_on_one_line(f"{video.source} {genre}"), genre, items, start, rate)
     try:
         text = str(otio.adapters.write_to_string(timeline, "cmx_3600", rate=float(rate)))
     except (ValueError, otio.exceptions.OTIOError) as error:
@@ -70,6 +72,11 @@ def edl(video: TaggedVideo, genre: str) -> str:
     return f"{title}\nFCM: {'' if drop else 'NON-'}DROP FRAME\n{events}"
 
 
+def _on_one_line(name: str) -> str:
+    """Return a name without what ends a line, or looks like nothing: a list of edits has a line for each thing."""
+    return "".join(letter if letter.isprintable() else " " for letter in name)
+
+
 def _span(first: int, count: int, rate: Fraction) -> Any:
     time = editing_library().opentime
     return time.TimeRange(time.RationalTime(first, float(rate)), time.RationalTime(count, float(rate)))
@@ -78,7 +85,7 @@ def _span(first: int, count: int, rate: Fraction) -> Any:
 def _clip(video: TaggedVideo, start: int, first: int, count: int, rate: Fraction) -> Any:
     """Return `count` frames of a video, from frame `first` on, as a clip; `start` is the number of its first frame."""
     schema = editing_library().schema
-    whole = _span(start, max(1, frame_at(video.duration, require_rate(video))), rate)
+    whole = _span(start, video.frames, rate)
     media = schema.ExternalReference(target_url=video.path.as_uri(), available_range=whole)
     return schema.Clip(video.path.name, media_reference=media, source_range=_span(start + first, count, rate))
 
@@ -92,11 +99,9 @@ def _timeline(name: str, track: str, clips: Iterable[Any], start: int, rate: Fra
 
 def _frames(video: TaggedVideo) -> list[tuple[int, int, dict[str, Any]]]:
     """Return first frame, number of frames and row of each segment, in the order of time."""
-    rate = require_rate(video)
     found = []
     for row in video.segments.sort_values(["start", "end"]).to_dict("records"):
-        first = frame_at(row["start"], rate)
-        found.append(
-            (first, max(1, frame_at(row["end"], rate) - first), {str(key): value for key, value in row.items()})
-        )
+        first = video.frame_at(row["start"])
+        count = max(1, video.frame_at(row["end"]) - first)
+        found.append((first, count, {str(key): value for key, value in row.items()}))
     return found

@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from genre_classifier.exports import AUTO, BASE_URL, chapters, editing, elan, iiif, mmif, require_known, timecode
+from genre_classifier.exports import AUTO, BASE_URL, FORMATS, archives, chapters, editing, require_known, timecode
 from genre_classifier.exports.tagged import TaggedVideo, read_video
 from genre_classifier.tagging.tasks import STAMP
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import make_folder, write_atomically
+from preprocessing.processes.pool import Pool
+from preprocessing.reader_client import READER
 
 logger = logging.getLogger(__name__)
 
@@ -42,22 +45,25 @@ def _edl(video: TaggedVideo, place: Place) -> Iterator[tuple[str, str]]:
 
 def _chapters(video: TaggedVideo, place: Place) -> Iterator[tuple[str, str]]:
     yield "ffmetadata", chapters.ffmetadata(video)
+    yield "chapters.xml", chapters.matroska_xml(video)
     yield "chapters.vtt", chapters.webvtt_chapters(video)
 
 
-TAGS_FORMATS = {
-    "eaf": TagsFormat(lambda video, place: [("eaf", elan.eaf(video, place.out))], elan.library),
-    "otio": TagsFormat(lambda video, place: [("otio", editing.otio_json(video))], timecode.editing_library, timed=True),
-    "edl": TagsFormat(_edl, editing.list_library, timed=True),
-    "iiif": TagsFormat(
-        lambda video, place: [(iiif.ENDING, iiif.manifest(video, place.out, base=place.base_url))], iiif.library
+_FORMATS = (
+    TagsFormat(lambda video, place: [("eaf", archives.eaf(video, place.out))], archives.elan_library),
+    TagsFormat(lambda video, place: [("otio", editing.otio_json(video))], timecode.editing_library, timed=True),
+    TagsFormat(_edl, editing.list_library, timed=True),
+    TagsFormat(
+        lambda video, place: [(archives.ENDING, archives.manifest(video, place.out, base=place.base_url))],
+        archives.iiif_library,
     ),
-    "mmif": TagsFormat(lambda video, place: [("mmif", mmif.time_frames(video))], mmif.library),
-    "chapters": TagsFormat(_chapters, lambda: None),
-}
+    TagsFormat(lambda video, place: [("mmif", archives.time_frames(video))], archives.mmif_library),
+    TagsFormat(_chapters, lambda: None),
+)
+TAGS_FORMATS = dict(zip(FORMATS, _FORMATS, strict=True))
 
 
-def read_formats(text: str, *, option: str, start_timecode: str = AUTO) -> tuple[str, ...]:
+def read_formats(text: str, *, option: str) -> tuple[str, ...]:
     """Return the formats that an option names, with commas between.
 
     Parameters
@@ -65,8 +71,6 @@ def read_formats(text: str, *, option: str, start_timecode: str = AUTO) -> tuple
     text : str
     option : str
         For the message.
-    start_timecode : str
-        As in `export_tags`.
 
     Raises
     ------
@@ -74,16 +78,14 @@ def read_formats(text: str, *, option: str, start_timecode: str = AUTO) -> tuple
         If one is unknown, or a library that it needs is not installed.
     """
     names = tuple(dict.fromkeys(text.split(",")))
-    _require(names, start_timecode, option)
+    _require(names, option)
     return names
 
 
-def _require(names: Sequence[str], start_timecode: str, option: str) -> None:
+def _require(names: Sequence[str], option: str) -> None:
     require_known(names, TAGS_FORMATS, option)
     for name in names:
         TAGS_FORMATS[name].require()
-        if TAGS_FORMATS[name].timed and start_timecode == AUTO:
-            timecode.media_library()
 
 
 def export_tags(
@@ -132,32 +134,34 @@ def export_tags(
     folders = [tags] if (tags / STAMP).is_file() else sorted(path.parent for path in tags.glob(f"*/{STAMP}"))
     if not folders:
         raise InputError(f"{tags}: expected a folder that `tag` wrote, found no {STAMP} in it or below it")
-    _require(formats, start_timecode, "formats")
+    _require(formats, "formats")
     make_folder(out)
     place = Place(out, base_url)
     timed = any(TAGS_FORMATS[name].timed for name in formats)
     written, left_out = 0, []
-    for folder in folders:
-        try:
-            video = read_video(folder, fps=fps)
-        except InputError as error:
-            left_out.append(f"{error}")
-            continue
-        if timed and video.rate:
-            start = timecode.start_timecode(video.path, video.rate) if start_timecode == AUTO else start_timecode
-            video = dataclasses.replace(video, start_timecode=start)
-        for name in formats:
+    with closing(Pool(READER)) as readers:
+        for folder in folders:
             try:
-                files = list(TAGS_FORMATS[name].files(video, place))
+                video = read_video(folder, fps=fps)
             except InputError as error:
                 left_out.append(f"{error}")
                 continue
-            for ending, text in files:
-                path = out / f"{folder.name}.{ending}"
-                write_atomically(path, text)
-                written += 1
-                if on_file:
-                    on_file(path)
+            if timed and video.rate:
+                auto = start_timecode == AUTO
+                start = timecode.start_timecode(video.path, video.rate, readers) if auto else start_timecode
+                video = dataclasses.replace(video, start_timecode=start)
+            for name in formats:
+                try:
+                    files = list(TAGS_FORMATS[name].files(video, place))
+                except InputError as error:
+                    left_out.append(f"{error}")
+                    continue
+                for ending, text in files:
+                    path = out / f"{folder.name}.{ending}"
+                    write_atomically(path, text)
+                    written += 1
+                    if on_file:
+                        on_file(path)
     left_out = list(dict.fromkeys(left_out))  # a rate that two formats lack is said once
     if left_out and not written:
         raise InputError(left_out[0])

@@ -41,7 +41,7 @@ class TaggedVideo:
     folder : Path
         Of its tags.
     duration : float
-        Seconds.
+        The second at which the video ends.
     segments : DataFrame
         Columns start, end (seconds), genre, score.
     genres : tuple of str
@@ -50,6 +50,8 @@ class TaggedVideo:
         Frames per second; None where nobody knows.
     size : tuple of int or None
         Width and height in pixels.
+    start : float
+        The second at which the first frame is shown: seconds count from the start of the container.
     start_timecode : str
         Of the first frame; `;` before the frames counts drop-frame.
     """
@@ -62,7 +64,17 @@ class TaggedVideo:
     genres: tuple[str, ...]
     rate: Fraction | None
     size: tuple[int, int] | None
+    start: float = 0.0
     start_timecode: str = "00:00:00:00"
+
+    @property
+    def frames(self) -> int:
+        """Return how many frames it has at its rate."""
+        return max(1, self.frame_at(self.duration))
+
+    def frame_at(self, seconds: float) -> int:
+        """Return the number of the frame that begins nearest to a time; the first frame is 0."""
+        return max(0, frame_at(seconds - self.start, require_rate(self)))
 
     @property
     def mimetype(self) -> str:
@@ -84,18 +96,18 @@ def read_video(folder: Path, *, fps: float | None = None) -> TaggedVideo:
     InputError
         If its files are damaged.
     """
-    stamp, segments = read_tagged(folder)
-    known = fps or stamp.get("fps")
-    size = stamp.get("size")
+    record, segments = read_tagged(folder)
+    known = fps or record.fps
     return TaggedVideo(
-        stamp["source"],
-        Path(stamp["video"]),
-        folder,
-        float(stamp["duration"]),
-        segments,
-        tuple(stamp["shares"]),
-        exact_rate(known) if known else None,
-        (size[0], size[1]) if size else None,
+        source=record.source,
+        path=Path(record.video),
+        folder=folder,
+        duration=record.duration,
+        segments=segments,
+        genres=tuple(record.shares),
+        rate=exact_rate(known) if known else None,
+        size=record.size,
+        start=record.start,
     )
 
 

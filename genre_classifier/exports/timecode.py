@@ -1,4 +1,4 @@
-"""Start timecodes: what a file says of its first frame (`av`), and timecode as a frame number (`opentimelineio`)."""
+"""Start timecodes: what a file says of its first frame, and timecode as a frame number (`opentimelineio`)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import Any
 
 from preprocessing.base.errors import InputError
 from preprocessing.base.extras import require_extra
+from preprocessing.config import VideoLimits
+from preprocessing.processes.pool import Pool
+from preprocessing.reader_client import container_job
 
 logger = logging.getLogger(__name__)
 
@@ -20,11 +23,6 @@ _TIMECODE = re.compile(r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d[:;]\d\d")
 def editing_library() -> Any:
     """Return OpenTimelineIO."""
     return require_extra("opentimelineio", "opentimelineio", extra="export")
-
-
-def media_library() -> Any:
-    """Return PyAV."""
-    return require_extra("av", "av", extra="export")
 
 
 def start_frame(timecode: str, rate: Fraction) -> int:
@@ -48,34 +46,30 @@ def start_frame(timecode: str, rate: Fraction) -> int:
         ) from error
 
 
-def file_timecode(path: Path) -> str | None:
+def file_timecode(path: Path, readers: Pool) -> str | None:
     """Return the timecode of a file's first frame as FFmpeg finds it, in a timecode track or in the metadata.
 
     Parameters
     ----------
     path : Path
         QuickTime and MP4 (`tmcd`), MXF, Matroska (a tag `TIMECODE`) and whatever else FFmpeg reads it from.
+    readers : Pool
+        Reader processes, one of which opens it.
 
     Returns
     -------
     str or None
         None where the file says nothing; a file that cannot be read says nothing either, which is logged.
     """
-    av = media_library()
-    try:
-        if not path.is_file():  # a pipe would wait for ever
-            raise FileNotFoundError(f"{path}: no such file")
-        with av.open(str(path), metadata_errors="replace") as container:
-            for metadata in (container.metadata, *(stream.metadata for stream in container.streams)):
-                for key, value in metadata.items():
-                    if key.lower() == "timecode":
-                        return str(value).strip()
-    except (OSError, av.FFmpegError):
+    answer = readers.run(container_job(path), VideoLimits().timeout)
+    if "failed" in answer:
         logger.warning(f"{path}: cannot be read for its start timecode; counted from zero, or give --start-timecode")
-    return None
+        return None
+    timecode: str | None = answer["done"]["timecode"]
+    return timecode
 
 
-def start_timecode(path: Path, rate: Fraction) -> str:
+def start_timecode(path: Path, rate: Fraction, readers: Pool) -> str:
     """Return the timecode of a video's first frame: that of its file, or zero, in drop-frame where the rate has it.
 
     Parameters
@@ -84,9 +78,11 @@ def start_timecode(path: Path, rate: Fraction) -> str:
     rate : Fraction
         Frames per second. A sign other than `:` before the frames means drop-frame, as FFmpeg reads it, but only at
         29.97 and 59.94: at other rates no frame number is dropped.
+    readers : Pool
+        Reader processes, one of which opens it.
     """
     zero = "00:00:00;00" if rate in DROP_FRAME else "00:00:00:00"
-    found = file_timecode(path)
+    found = file_timecode(path, readers)
     if found is None:
         return zero
     timecode = f"{found[:8]}{';' if rate in DROP_FRAME and found[8:9] != ':' else ':'}{found[9:]}"

@@ -157,11 +157,11 @@ def best_f1_thresholds(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of float64, shape (genres,)
-        In (0, 1]; 0.5 for a genre without a positive frame.
+        In (0, 1], on no score; 0.5 for a genre without a positive frame.
     """
     labels, scores = np.asarray(y_true) > 0.5, np.asarray(y_score)
     thresholds = [frame_metrics.best_f1(labels[:, genre], scores[:, genre])[1] for genre in range(labels.shape[1])]
-    return np.clip(np.nan_to_num(np.array(thresholds), nan=DEFAULT_THRESHOLD), _EPSILON, 1.0)
+    return np.clip(np.nan_to_num(np.array(thresholds), nan=DEFAULT_THRESHOLD), np.finfo(np.float32).tiny, 1.0)
 
 
 def no_calibration(genres: Sequence[str]) -> Calibration:

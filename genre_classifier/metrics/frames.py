@@ -18,6 +18,10 @@ from sklearn import metrics as sklearn_metrics
 
 from genre_classifier.metrics import counts
 
+# Steps of float32 between two scores that a threshold may part: the same network on another machine, or a calibration
+# in float64, moves scores by one or two.
+ROUNDINGS = 8
+
 
 def validate(y_true: np.ndarray, y_score: np.ndarray) -> None:
     """Check the arrays of one genre or of all.
@@ -75,9 +79,10 @@ def roc_auc(y_true: np.ndarray, y_score: np.ndarray) -> float:
 def best_f1(y_true: np.ndarray, y_score: np.ndarray) -> tuple[float, float]:
     """Return the highest F1 that any threshold reaches, and that threshold.
 
-    The threshold lies halfway between the lowest score that it admits and the next one below, so that a small change
-    of scores does not move a frame across; when it admits everything it is the lowest score. Chosen on the data that
-    it is measured on, the F1 is an upper bound, not a forecast. Both are not defined without a positive frame.
+    The threshold lies halfway between the lowest score that it admits and the next one below (0 when it admits
+    everything), so that a small change of scores does not move a frame across. Scores that differ by no more than
+    rounding to float32 are never parted. Chosen on the data that it is measured on, the F1 is an upper bound, not a
+    forecast. Both are not defined without a positive frame.
     """
     validate(y_true, y_score)
     if not y_true.any():
@@ -86,6 +91,8 @@ def best_f1(y_true: np.ndarray, y_score: np.ndarray) -> tuple[float, float]:
         y_true, y_score.astype(np.float64), drop_intermediate=False
     )
     values = np.nan_to_num(counts.ratio(2 * precisions * recalls, precisions + recalls))[:-1]
-    best = int(np.argmax(values))
-    below = thresholds[best - 1] if best else thresholds[best]
-    return float(values[best]), float((thresholds[best] + below) / 2)
+    below = np.concatenate([[0.0], thresholds[:-1]])
+    apart = thresholds - below > ROUNDINGS * np.spacing(thresholds.astype(np.float32))
+    apart[0] = True
+    best = int(np.argmax(np.where(apart, values, -1)))
+    return float(values[best]), float((thresholds[best] + below[best]) / 2)

@@ -70,4 +70,4 @@ def label_ranking_average_precisions(y_true: np.ndarray, y_score: np.ndarray) ->
 
 def hamming_losses(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     """Return per trailer the share of genres decided wrongly, in [0, 1]: shape (trailers,)."""
-    return np.asarray((y_true != y_pred).mean(axis=1))
+    return counts.ratio((y_true != y_pred).sum(axis=1), y_true.shape[1])

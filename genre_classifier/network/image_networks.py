@@ -62,7 +62,8 @@ def application_network(name: str) -> tuple[keras.Model, str]:
         file = url.rstrip(":.,").rsplit("/", 1)[-1] or "its weights"
         raise InputError(
             f"encoder {name}: its weights could not be had from "
-            f"{url.rstrip(':.,') or abbreviated_repr(str(error))}; put {file} into {home / 'models'}, or name a .keras file"
+            f"{url.rstrip(':.,') or abbreviated_repr(str(error))}; put {file} into {home / 'models'}, "
+            f"or name a .keras file"
         ) from error
     return network, _mode_of(build)
 

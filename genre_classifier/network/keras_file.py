@@ -1,8 +1,7 @@
-"""A network's `.keras` file, from whomever: how large its network is, is known before any of it is made."""
+"""A network's `.keras` file, from whomever: what it holds, and how large it is, is known before any of it is made."""
 
 from __future__ import annotations
 
-import json
 import math
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +10,9 @@ from typing import Any
 
 import keras
 
+from genre_classifier.network.keras_checks import Array, array_of, read_description, require_arrays
 from genre_classifier.network.memory import FLOAT, file_bytes
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import MOST_BYTES
 from preprocessing.processes.machine import available_bytes
 
 _LONGEST_REASON = 300  # characters; zipfile quotes what it finds, all of it
@@ -39,26 +38,32 @@ def load_network(path: Path, expected: str, *, most_bytes: float = math.inf, com
     Raises
     ------
     InputError
-        If it is damaged, unpacks to far more than its network needs, or describes a network that is too large or that
-        there is no room for.
+        If it is damaged, unpacks to far more than its network needs, describes a network that is too large or that
+        there is no room for, or holds anything that `genre_classifier.network.keras_checks` does not let pass.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
-            if unpacked <= most_bytes:
-                described = _described_bytes(archive)
-                most_bytes = min(most_bytes, file_bytes(described))
-                _check_room(path, expected, described, most_bytes)
-        if unpacked > most_bytes:
-            found = f"a file that unpacks to {unpacked / 1e6:.0f} MB, where its network"
-            raise InputError(f"{path}: {expected}, found {found} needs at most {most_bytes / 1e6:.0f}")
-        return keras.saving.load_model(path, compile=compiled)
+            _require_small(path, expected, unpacked, most_bytes)
+            arrays = _described_arrays(read_description(archive, compiled=compiled))
+            described = float(FLOAT * sum(math.prod(array.shape) for array in arrays))
+            most_bytes = min(most_bytes, file_bytes(described))
+            _check_room(path, expected, described, most_bytes)
+            _require_small(path, expected, unpacked, most_bytes)
+            require_arrays(archive, arrays, compiled=compiled)
+        return keras.saving.load_model(path, compile=compiled, safe_mode=True)
     except (InputError, MemoryError):
         raise
     # zipfile, zlib, json, h5py and Keras each have errors of their own for damage; nothing else runs here.
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), "")[:_LONGEST_REASON] or type(error).__name__
         raise InputError(f"{path}: {expected}, found: {reason!r}") from error  # it may quote what the file holds
+
+
+def _require_small(path: Path, expected: str, unpacked: int, most_bytes: float) -> None:
+    if unpacked > most_bytes:
+        found = f"a file that unpacks to {unpacked / 1e6:.0f} MB, where its network"
+        raise InputError(f"{path}: {expected}, found {found} needs at most {most_bytes / 1e6:.0f}")
 
 
 def _check_room(path: Path, expected: str, described: float, most_bytes: float) -> None:
@@ -72,23 +77,21 @@ def _check_room(path: Path, expected: str, described: float, most_bytes: float) 
         )
 
 
-def _described_bytes(archive: zipfile.ZipFile) -> float:
-    """Return the size of the weights that a file describes, by making its layers without any.
+def _described_arrays(description: dict[str, Any]) -> list[Array]:
+    """Return what the weights of a described network are, by making its layers without any.
 
     What Keras refuses here it would refuse later too, having made the layers before that one.
     """
-    if (size := archive.getinfo("config.json").file_size) > MOST_BYTES:
-        raise ValueError(f"a description of {size / 1e6:.0f} MB")
-    layers = _uncompiled(json.loads(archive.read("config.json")))
+    layers = _uncompiled(description)
 
-    def weights() -> int:
+    def weights() -> list[Array]:
         with keras.StatelessScope(initialize_variables=False):  # which puts off the values of all variables
             network = keras.saving.deserialize_keras_object(layers, safe_mode=True)
-        return sum(math.prod(variable.shape) for variable in network.variables)
+        return [array_of(variable.shape, variable.dtype) for variable in network.variables]
 
     # In a thread of its own: Keras keeps a list of what was put off for each, and catches up at the next occasion.
     with ThreadPoolExecutor(max_workers=1) as thread:
-        return float(thread.submit(weights).result()) * FLOAT
+        return thread.submit(weights).result()
 
 
 def _uncompiled(part: Any) -> Any:

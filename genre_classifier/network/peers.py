@@ -8,6 +8,7 @@ has its own. The processes of TensorFlow and of JAX find each other in `tensorfl
 from __future__ import annotations
 
 import signal
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -99,12 +100,22 @@ class Peers:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C end the process at once: it waits where Python does not hear it."""
+    """Let Ctrl-C end the process at once, with a line: it waits where Python does not hear it.
+
+    No thread of this process can say the line, since TensorFlow lets none run while it waits. A shell beside it does,
+    which sees it end before it has written that all went well.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    watcher = subprocess.Popen(
+        ["/bin/sh", "-c", "read -r line || echo genre-classifier: stopped >&2"],
+        stdin=subprocess.PIPE,
+        start_new_session=True,  # a Ctrl-C of the terminal is not for it
+    )
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        watcher.communicate(b"done\n")

@@ -19,8 +19,9 @@ from typing import Any
 from genre_classifier.metrics.calibration import Calibration
 from genre_classifier.run_folder.layout import CHECKPOINTS, network_path
 from genre_classifier.run_folder.model_file import digest, read_model, save_model
+from preprocessing.base.documents import read_as
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import abbreviated_repr, not_written, read_json, write_atomically
+from preprocessing.base.files import not_written, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +40,19 @@ class Kept:
         Counted from 1.
     sha256 : str
         Of its `.keras` file.
-    calibration : Calibration
-        Fitted on its scores.
+    thresholds, temperatures : dict
+        Its calibration, fitted on its scores.
     """
 
     epoch: int
     sha256: str
-    calibration: Calibration
+    thresholds: dict[str, float]
+    temperatures: dict[str, float]
+
+    @property
+    def calibration(self) -> Calibration:
+        """Return thresholds and temperatures together."""
+        return Calibration(self.thresholds, self.temperatures)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +107,7 @@ def save_checkpoint(
     save_model(weights, model)
     sha256 = digest(weights)
     if calibration is not None:
-        kept = Kept(len(rows), sha256, calibration)
+        kept = Kept(len(rows), sha256, *calibration)
     write_state(run, State(sha256, rows, kept))
     _remove_others(run, len(rows))
     return kept
@@ -112,37 +119,28 @@ def write_state(run: Path, state: State) -> None:
     history = [{name: value if math.isfinite(value) else None for name, value in row.items()} for row in state.rows]
     document: dict[str, Any] = {"sha256": state.sha256, "history": history}
     if state.kept:
-        thresholds, temperatures = state.kept.calibration
-        document["kept"] = {
-            "epoch": state.kept.epoch,
-            "sha256": state.kept.sha256,
-            "thresholds": thresholds,
-            "temperatures": temperatures,
-        }
+        document["kept"] = dataclasses.asdict(state.kept)
     write_atomically(network_path(run, len(state.rows)).with_suffix(".json"), json.dumps(document))
+
+
+@dataclasses.dataclass(frozen=True)
+class _StateFile:
+    sha256: str
+    history: list[dict[str, float | None]]
+    kept: Kept | None = None
 
 
 def read_state(run: Path, epoch: int) -> State:
     """Read `epoch_<n>.json`; InputError if it cannot be used."""
     path = network_path(run, epoch).with_suffix(".json")
     expected = "the state of a training"
-    document = read_json(path, expected)
-    try:
-        rows = [
-            {str(name): math.nan if value is None else float(value) for name, value in row.items()}
-            for row in document["history"]
-        ]
-        kept = document.get("kept")
-        if kept is not None:
-            genres = list(kept["thresholds"])
-            numbers = [{genre: float(kept[name][genre]) for genre in genres} for name in ("thresholds", "temperatures")]
-            kept = Kept(int(kept["epoch"]), str(kept["sha256"]), Calibration(*numbers))
-        state = State(str(document["sha256"]), rows, kept)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(f"{path}: expected {expected}, found {abbreviated_repr(error)}") from error
+    found = read_as(path, _StateFile, expected)
+    rows = [{name: math.nan if value is None else value for name, value in row.items()} for row in found.history]
     if len(rows) != epoch:
         raise InputError(f"{path}: expected {expected} after {epoch} epochs, found {len(rows)} in its history")
-    return state
+    if found.kept and found.kept.thresholds.keys() != found.kept.temperatures.keys():
+        raise InputError(f"{path}: expected {expected}, found thresholds and temperatures of different genres")
+    return State(found.sha256, rows, found.kept)
 
 
 def load_checkpoint(run: Path, *, limit: float = math.inf) -> tuple[Any, State] | None:

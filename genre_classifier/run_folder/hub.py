@@ -141,6 +141,11 @@ def _one_line(what: str) -> Iterator[None]:
     except (OSError, ValueError, errors.HfHubHTTPError.__bases__[0]) as error:
         raise WorkError(f"{asked}, which failed: {_first_line(error)}; try again") from error
 
+    # Its library takes what it is answered as it expects it; nothing else runs here.
+    except (LookupError, TypeError, AttributeError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {_first_line(error)}"
+        raise WorkError(f"{asked}, was answered in a way that its library does not understand ({reason})") from error
+
 
 def _first_line(error: Exception) -> str:
     """Return what an error says first: the library adds a paragraph to it."""

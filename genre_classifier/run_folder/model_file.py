@@ -65,7 +65,7 @@ def read_model(path: Path, *, limit: float = math.inf, compiled: bool = False) -
         If it is damaged, too large, describes a network that there is no room for, is of another version, or holds
         weights that are no numbers.
     """
-    import genre_classifier.network.losses
+    import genre_classifier.network.losses  # noqa: F401
     import genre_classifier.network.model  # noqa: F401  both register what the file names
     from genre_classifier.network.keras_file import load_network
 

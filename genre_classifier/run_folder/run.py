@@ -9,18 +9,20 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.metrics.calibration import Calibration, apply_temperature, no_calibration
 from genre_classifier.run_folder import model_file
 from genre_classifier.run_folder.checkpoints import find_kept
 from genre_classifier.run_folder.layout import CONFIG, ENCODER, MODEL, RUN_SCHEMA, THRESHOLDS
+from preprocessing.base.documents import read_as
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import abbreviated_repr, read_document, write_atomically
+from preprocessing.base.files import write_atomically
 from preprocessing.config import ClipConfig
 from preprocessing.processes.sharing import setting_up
 
@@ -218,18 +220,26 @@ def write_config(path: Path, model: ModelConfig, training: TrainingConfig, clips
     write_atomically(path / CONFIG, json.dumps(document, indent=2) + "\n")
 
 
+@dataclasses.dataclass(frozen=True)
+class _Config:
+    """What `config.json` holds."""
+
+    model: dict[str, Any]
+    training: dict[str, Any]
+    preprocessing: dict[str, Any]
+
+
 def read_config(path: Path) -> tuple[ModelConfig, TrainingConfig, ClipConfig]:
     """Read `config.json` of the run folder `path`."""
-    document = read_document(path / CONFIG, RUN_SCHEMA, "a JSON file of a run", _REMEDY)
+    found = read_as(path / CONFIG, _Config, "the options of a run", schema=RUN_SCHEMA, remedy=_REMEDY)
     try:
-        parts = document["model"], document["training"], document["preprocessing"]
-        return ModelConfig.from_dict(parts[0]), TrainingConfig.from_dict(parts[1]), ClipConfig.from_dict(parts[2])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path / CONFIG}: expected model, training and preprocessing options, found {abbreviated_repr(error)}"
-        ) from error
+        return (
+            ModelConfig.from_dict(found.model),
+            TrainingConfig.from_dict(found.training),
+            ClipConfig.from_dict(found.preprocessing),
+        )
     except InputError as error:
-        raise InputError(f"{path / CONFIG}: {error}; was the run made by another version?") from error
+        raise InputError(f"{path / CONFIG}: {error}; {_REMEDY}") from error
 
 
 def write_thresholds(
@@ -242,6 +252,20 @@ def write_thresholds(
     }
     belongs = {"model_sha256": model_sha256} if model_sha256 else {}
     write_atomically(path, json.dumps({"schema": RUN_SCHEMA, **belongs, "genres": genres}, indent=2) + "\n")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Decision:
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    temperature: Annotated[float, Field(gt=0)]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Thresholds:
+    """What `thresholds.json` holds."""
+
+    genres: dict[str, _Decision]
+    model_sha256: str | None = None
 
 
 def read_thresholds(path: Path, expected: Sequence[str]) -> tuple[Calibration, str | None]:
@@ -263,22 +287,12 @@ def read_thresholds(path: Path, expected: Sequence[str]) -> tuple[Calibration, s
     InputError
         If it cannot be read, or a threshold is not in [0, 1] or a temperature not a positive number.
     """
-    document = read_document(path, RUN_SCHEMA, "a JSON file of a run", _REMEDY)
-    try:
-        genres = document["genres"]
-        calibration = Calibration(
-            {genre: float(genres[genre]["threshold"]) for genre in expected},
-            {genre: float(genres[genre]["temperature"]) for genre in expected},
-        )
-        of = document.get("model_sha256")
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path}: expected a threshold and a temperature per genre, found {abbreviated_repr(error)}"
-        ) from error
-    for genre in expected:
-        threshold, temperature = calibration.thresholds[genre], calibration.temperatures[genre]
-        if not 0 <= threshold <= 1:
-            raise InputError(f"{path}: expected a threshold from 0 to 1 for {genre}, found {threshold}")
-        if not 0 < temperature < float("inf"):
-            raise InputError(f"{path}: expected a positive temperature for {genre}, found {temperature}")
-    return calibration, None if of is None else str(of)
+    expected_file = "a threshold from 0 to 1 and a positive temperature per genre"
+    found = read_as(path, _Thresholds, expected_file, schema=RUN_SCHEMA, remedy=_REMEDY)
+    if missing := [genre for genre in expected if genre not in found.genres]:
+        raise InputError(f"{path}: expected {expected_file}, found nothing for {missing[0]}")
+    calibration = Calibration(
+        {genre: found.genres[genre].threshold for genre in expected},
+        {genre: found.genres[genre].temperature for genre in expected},
+    )
+    return calibration, found.model_sha256

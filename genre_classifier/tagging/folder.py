@@ -6,7 +6,6 @@ A video is done when its `tags.json` is there, written last: a later command goe
 from __future__ import annotations
 
 import functools
-import json
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,22 +15,24 @@ from genre_classifier.config import SegmentConfig, TagConfig
 from genre_classifier.network.memory import encoder_bytes, scoring_bytes
 from genre_classifier.run_folder.layout import ENCODER
 from genre_classifier.run_folder.run import Run, run_of_process
-from genre_classifier.tagging.overlay import write_overlay
 from genre_classifier.tagging.scores import write_scores
-from genre_classifier.tagging.segment_files import activitynet, label_studio, webvtt, write_segments
+from genre_classifier.tagging.segments import activitynet, label_studio, webvtt, write_segments
 from genre_classifier.tagging.tags import Tags
 from genre_classifier.tagging.tasks import (
     LABEL_STUDIO,
     OVERLAY,
     STAMP,
+    Stamp,
+    TagsRecord,
     Task,
     is_done,
     made_with,
     make_stamp,
     require_same_video,
+    write_record,
 )
 from genre_classifier.tagging.timeline import write_timeline
-from genre_classifier.tagging.video_copies import embedded_copy
+from genre_classifier.tagging.video_copies import embedded_copy, write_overlay
 from genre_classifier.tagging.viewer import viewer_html
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import make_folder, remove_leftovers, write_atomically
@@ -95,7 +96,7 @@ def tag_videos(
     check_options(jobs=jobs, scheduler=scheduler)
     config, segments, limits = config or TagConfig(), segments or SegmentConfig(), limits or VideoLimits()
     how = made_with(run.path, config, segments)
-    stamps: list[dict[str, Any] | InputError | None] = []  # None: done already
+    stamps: list[Stamp | InputError | None] = []  # None: done already
     tasks = list(tasks)
     for task in tasks:
         try:
@@ -103,7 +104,7 @@ def tag_videos(
             stamps.append(None if is_done(task.folder, stamp) else stamp)
         except InputError as error:
             stamps.append(error)
-    waiting = [(task, stamp) for task, stamp in zip(tasks, stamps, strict=True) if isinstance(stamp, dict)]
+    waiting = [(task, stamp) for task, stamp in zip(tasks, stamps, strict=True) if isinstance(stamp, Stamp)]
     lock = threading.Lock()
     begun: set[int] = set()
 
@@ -141,7 +142,7 @@ def tag_videos(
             "video": str(task.video.absolute()),
             "source": task.source,
             "folder": str(task.folder.absolute()),
-            "stamp": stamp,
+            "stamp": vars(stamp),
         }
         for task, stamp in waiting
     ]
@@ -158,7 +159,7 @@ def tag_videos(
         on_alive=alive,
     ) as outcomes:
         for task, found in zip(tasks, stamps, strict=True):
-            outcome = next(outcomes) if isinstance(found, dict) else found
+            outcome = next(outcomes) if isinstance(found, Stamp) else found
             if outcome is not None:
                 failures.append((task.source, str(outcome)))
             if on_done:
@@ -180,7 +181,7 @@ def tag_task(task: dict[str, Any], answers: Answers) -> None:
     tag_video(
         run_of_process(task["run"], task["run_digest"], encoder=True),
         Task(Path(task["video"]), task["source"], Path(task["folder"])),
-        task["stamp"],
+        Stamp(**task["stamp"]),
         config=TagConfig.from_dict(task["config"]),
         segments=SegmentConfig.from_dict(task["segments"]),
         limits=VideoLimits.from_dict(task["limits"]),
@@ -191,7 +192,7 @@ def tag_task(task: dict[str, Any], answers: Answers) -> None:
 def tag_video(
     run: Run,
     task: Task,
-    stamp: dict[str, Any],
+    stamp: Stamp,
     *,
     config: TagConfig,
     segments: SegmentConfig,
@@ -204,7 +205,7 @@ def tag_video(
     ----------
     run : Run
     task : Task
-    stamp : dict
+    stamp : Stamp
         See `genre_classifier.tagging.tasks.make_stamp`.
     config, segments, limits
         As for `tag_videos`.
@@ -241,7 +242,7 @@ def tag_video(
     write_tags(task, tags, stamp, config=config, limits=limits)
 
 
-def write_tags(task: Task, tags: Tags, stamp: dict[str, Any], *, config: TagConfig, limits: VideoLimits) -> None:
+def write_tags(task: Task, tags: Tags, stamp: Stamp, *, config: TagConfig, limits: VideoLimits) -> None:
     """Write all files of one video, `tags.json` last."""
     folder = task.folder
     make_folder(folder)
@@ -252,24 +253,23 @@ def write_tags(task: Task, tags: Tags, stamp: dict[str, Any], *, config: TagConf
     write_segments(folder / "segments.csv", tags.segments)
     write_atomically(folder / "segments.vtt", webvtt(tags.segments))
     write_atomically(folder / "segments.json", activitynet({task.source: tags.segments}))
+    record = TagsRecord(
+        **vars(stamp),
+        duration=tags.duration,
+        frames=len(tags.scores),
+        segments_found=len(tags.segments),
+        shares=tags.shares(),
+        fps=tags.fps,
+        size=tags.size,
+        cuts=tags.cuts,
+        start=tags.start,
+    )
     if config.label_studio:
-        model = f"genre-classifier {stamp['made_with']['run'][:12]}"
-        prefix = config.label_studio_prefix
-        text = label_studio(tags.segments, task.source, model=model, prefix=prefix, fps=tags.fps)
-        write_atomically(folder / LABEL_STUDIO, text)
+        write_atomically(folder / LABEL_STUDIO, label_studio([(record, tags.segments)]))
     write_timeline(folder / "timeline.png", tags)
     if config.overlay:
         write_overlay(folder / OVERLAY, tags, limits=limits)
     copy = embedded_copy(tags.video, limits=limits) if config.embed else None
     write_atomically(folder / "viewer.html", viewer_html(tags, folder, trailer=task.source, embedded=copy))
-    facts = {
-        "duration": tags.duration,
-        "frames": len(tags.scores),
-        "segments_found": len(tags.segments),
-        "shares": tags.shares(),
-        "fps": tags.fps,
-        "size": tags.size,
-        "cuts": tags.cuts,
-    }
     require_same_video(task, stamp)  # which copies have read, too
-    write_atomically(folder / STAMP, json.dumps(stamp | facts, indent=1, ensure_ascii=False) + "\n")
+    write_record(folder, record)

@@ -23,7 +23,7 @@ def scores_table(times: np.ndarray, scores: np.ndarray, genres: Sequence[str] = 
     Parameters
     ----------
     times : ndarray of float, shape (frames,)
-        Seconds from the start of the video.
+        Seconds since the start of the container.
     scores : ndarray of float, shape (frames, genres)
         Probabilities in [0, 1].
     genres : sequence of str

@@ -1,9 +1,13 @@
-"""`summary.csv`, `segments.json` and `index.html` over every video of a tags folder."""
+"""`summary.csv`, `index.html`, `segments.json` and `label_studio.json` over every video of a tags folder.
+
+`index.html` is a sortable table, each row with a small timeline and a link to the video's page; it is drawn by
+`templates/index.js`, a page of it at a time.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-import math
 import os
 import re
 from collections import Counter
@@ -14,12 +18,13 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from genre_classifier.genres import check_genres
-from genre_classifier.tagging.index_page import index_html
-from genre_classifier.tagging.segment_files import activitynet, read_segments
-from genre_classifier.tagging.tasks import INDEX, SEGMENTS, STAMP, SUMMARY, TAGS_SCHEMA
+from genre_classifier.genres import genre_looks
+from genre_classifier.pages import render
+from genre_classifier.tagging.segments import activitynet, label_studio, read_segments
+from genre_classifier.tagging.tags import clock
+from genre_classifier.tagging.tasks import INDEX, LABEL_STUDIO, SEGMENTS, STAMP, SUMMARY, TagsRecord, read_record
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import abbreviated_repr, read_document, write_atomically
+from preprocessing.base.files import abbreviated_repr, write_atomically
 from preprocessing.base.tables import read_table
 
 logger = logging.getLogger(__name__)
@@ -31,6 +36,8 @@ _TEXTS = ("source", "folder", "error")
 
 def write_tags_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataFrame:
     """Write `summary.csv`, `segments.json` and `index.html` over every video done in the folder, and the failures.
+
+    `label_studio.json`, too, over the videos that have one of their own.
 
     Parameters
     ----------
@@ -45,22 +52,33 @@ def write_tags_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataF
         The summary: source, folder, status, error, duration (seconds), frames, segments, a share in [0, 1] per genre
         of any of the runs; NaN where the run of that video does not know the genre.
     """
-    rows, segments = [], {}
+    rows: list[dict[str, Any]] = []
+    segments, records = {}, {}
     for path in sorted(out.glob(f"*/{STAMP}")):
         name = path.parent.name
         try:
-            stamp, segments[name] = read_tagged(path.parent)
+            record, segments[name] = read_tagged(path.parent)
         except InputError as error:
             logger.warning(f"{error}; left out of {out / INDEX}")
             continue
-        row = {"source": stamp["source"], "folder": name, "status": "ok", "error": ""}
-        row |= {"duration": stamp["duration"], "frames": stamp["frames"], "segments": stamp["segments_found"]}
-        rows.append(row | {f"{genre}_share": stamp["shares"][genre] for genre in stamp["shares"]})
+        records[name] = record
+        row: dict[str, Any] = {"source": record.source, "folder": name, "status": "ok", "error": ""}
+        row |= {"duration": record.duration, "frames": record.frames, "segments": record.segments_found}
+        rows.append(row | {f"{genre}_share": share for genre, share in record.shares.items()})
     counts = Counter(row["source"] for row in rows)
     # What labels call a video; where two videos share that name, they are told apart by their folders.
     names = [row["folder"] if counts[row["source"]] > 1 else row["source"] for row in rows]
-    found = (segments[row["folder"]] for row in rows)
-    write_atomically(out / SEGMENTS, activitynet(dict(zip(names, found, strict=True))))
+    found = {name: row["folder"] for name, row in zip(names, rows, strict=True)}
+    write_atomically(out / SEGMENTS, activitynet({name: segments[folder] for name, folder in found.items()}))
+    tasks = [
+        (dataclasses.replace(records[folder], source=name), segments[folder])
+        for name, folder in found.items()
+        if records[folder].made_with.get("label_studio")
+    ]
+    if tasks:
+        write_atomically(out / LABEL_STUDIO, label_studio(tasks))
+    else:
+        (out / LABEL_STUDIO).unlink(missing_ok=True)
     rows += [{"source": source, "folder": "", "status": "failed", "error": error} for source, error in failures]
     columns = ["source", "folder", "status", "error", "duration", "frames", "segments"]
     shares = [name for row in rows for name in row if name.endswith("_share")]
@@ -109,7 +127,7 @@ def as_text(cell: str) -> str:
     return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
-def read_tagged(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+def read_tagged(folder: Path) -> tuple[TagsRecord, pd.DataFrame]:
     """Read what `tag` recorded of a video, and its segments.
 
     Raises
@@ -117,48 +135,47 @@ def read_tagged(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     InputError
         If either is damaged.
     """
-    stamp, segments = _read_stamp(folder / STAMP), read_segments(folder / "segments.csv")
-    if unknown := sorted(set(segments["genre"]) - set(stamp["shares"])):
+    record, segments = read_record(folder), read_segments(folder / "segments.csv")
+    if unknown := sorted(set(segments["genre"]) - set(record.shares)):
         raise InputError(f"{folder / 'segments.csv'}: expected genres of {STAMP}, found {abbreviated_repr(unknown[0])}")
-    return stamp, segments
+    return record, segments
 
 
-def _read_stamp(path: Path) -> dict[str, Any]:
-    """Read what `tag` recorded of a video.
+def index_html(summary: pd.DataFrame, segments: dict[str, pd.DataFrame]) -> str:
+    """Return the page.
 
-    Raises
-    ------
-    InputError
-        If it is damaged.
+    Parameters
+    ----------
+    summary : DataFrame
+        As `write_tags_index` makes it: a row per video, done or failed.
+    segments : dict of str to DataFrame
+        For each folder of the summary, its segments.
     """
-    stamp = read_document(path, TAGS_SCHEMA, "what `tag` records of a video", "tag it again")
-    shares = stamp.get("shares")
-    shares = shares if isinstance(shares, dict) else {}
-    try:
-        check_genres(list(shares))
-    except InputError:
-        shares = {"": None}
+    done = summary[summary["status"] == "ok"].to_dict("records")
+    failed = summary[summary["status"] == "failed"].to_dict("records")
+    genres = [str(name).removesuffix("_share") for name in summary.columns if str(name).endswith("_share")]
+    looks = genre_looks(genres)
+    videos = [
+        _video({str(name): value for name, value in row.items()}, segments[str(row["folder"])], genres) for row in done
+    ]
+    data = {"genres": [{"name": genre, "colour": looks[genre].colour} for genre in genres], "videos": videos}
+    return render("index.html", rows=len(done), data=data, failed=failed, genres=genres, looks=looks)
 
-    def number(value: Any, *, whole: bool = False, most: float = math.inf) -> bool:
-        kinds = (int,) if whole else (int, float)
-        return isinstance(value, kinds) and not isinstance(value, bool) and 0 <= value <= most
 
-    checks = {
-        "source": isinstance(stamp.get("source"), str),
-        "duration": number(stamp.get("duration")),
-        "frames": number(stamp.get("frames"), whole=True),
-        "segments_found": number(stamp.get("segments_found"), whole=True),
-        "shares": all(number(share, most=1) for share in shares.values()),
-        "fps": stamp.get("fps") is None or number(stamp["fps"]),
-        "size": stamp.get("size") is None or _is_size(stamp["size"]),
-        "video": isinstance(stamp.get("video"), str),
+def _video(video: dict[str, Any], segments: pd.DataFrame, genres: list[str]) -> dict[str, Any]:
+    """Return a row of the table as JSON types: shares in percent, spans as genre, begin and width in thousandths."""
+    per_mille = 1000 / (video["duration"] or 1.0)  # nothing can be seen of a video without length
+    columns = (segments[name].tolist() for name in ("genre", "start", "end"))
+    return {
+        "source": video["source"],
+        "link": quote(f"./{video['folder']}/viewer.html"),
+        "seconds": video["duration"],
+        "duration": clock(video["duration"]),
+        "segments": int(video["segments"]),
+        # None: a genre that the run of this video does not know
+        "shares": [None if pd.isna(share := video[f"{genre}_share"]) else round(100 * share, 1) for genre in genres],
+        "spans": [
+            [genres.index(genre), round(per_mille * start, 1), round(per_mille * (end - start), 1)]
+            for genre, start, end in zip(*columns, strict=True)
+        ],
     }
-    if wrong := next((name for name, right in checks.items() if not right), None):
-        raise InputError(
-            f"{path}: expected what `tag` records of a video, found {wrong} {abbreviated_repr(stamp.get(wrong))}"
-        )
-    return stamp
-
-
-def _is_size(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(type(one) is int and one > 0 for one in value)

@@ -114,7 +114,17 @@ def tag_trailer(
     size = (int(fields["width"]), int(fields["height"]))
     cuts = tuple(map(float, finder.cuts(scores.index.to_numpy())))
     return Tags(
-        Path(video), duration, scores, segments, dict(run.thresholds), config, thumbnails, fields["fps"], size, cuts
+        video=Path(video),
+        duration=duration,
+        scores=scores,
+        segments=segments,
+        thresholds=dict(run.thresholds),
+        segment_config=config,
+        thumbnails=thumbnails,
+        fps=fields["fps"],
+        size=size,
+        cuts=cuts,
+        start=float(fields["start"]),
     )
 
 

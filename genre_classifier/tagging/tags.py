@@ -38,7 +38,7 @@ def as_jpeg(picture: np.ndarray, *, quality: int = 72) -> bytes:
     return data.tobytes()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Tags:
     """What tagging found in one video.
 
@@ -47,7 +47,7 @@ class Tags:
     video : Path
         The file.
     duration : float
-        Seconds, as far as frames were decoded.
+        The second at which the video ends, as far as frames were decoded.
     scores : DataFrame
         The score table: calibrated probabilities, indexed by seconds.
     segments : DataFrame
@@ -64,6 +64,8 @@ class Tags:
         Width and height in pixels, as shown.
     cuts : tuple of float
         Seconds of the hard cuts between the scored frames.
+    start : float
+        The second at which the first picture is shown.
     """
 
     video: Path
@@ -76,6 +78,7 @@ class Tags:
     fps: float | None = None
     size: tuple[int, int] | None = None
     cuts: tuple[float, ...] = ()
+    start: float = 0.0
 
     @property
     def name(self) -> str:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
 
 from genre_classifier.config import SegmentConfig, TagConfig
+from genre_classifier.genres import check_genres
 from genre_classifier.run_folder.run import run_digest
+from preprocessing.base.documents import read_as
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import file_facts, read_json, require_unchanged
+from preprocessing.base.files import file_facts, read_json, require_unchanged, write_atomically
+from preprocessing.base.options import require
 from preprocessing.video import check_file
 
 STAMP = "tags.json"
@@ -26,6 +32,7 @@ FILES = ("scores.csv", "segments.csv", "segments.vtt", "segments.json", "timelin
 OVERLAY = "overlay.mp4"
 LABEL_STUDIO = "label_studio.json"
 _LONGEST_NAME_BYTES = 200
+_TAKEN = ("", INDEX, SUMMARY, SEGMENTS, LABEL_STUDIO, EXPORTS)  # what stands beside the folders of videos
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +54,60 @@ class Task:
     folder: Path
 
 
+def _texts(made_with: dict[str, Any]) -> dict[str, Any]:
+    for name in ("run", "label_studio_prefix"):
+        require(isinstance(made_with.get(name, ""), str), f"expected text as {name}")
+    return made_with
+
+
+@dataclasses.dataclass(frozen=True)
+class Stamp:
+    """What identifies one finished video.
+
+    Attributes
+    ----------
+    source, video : str
+        Its name in label tables, and its path.
+    bytes, modified_ns : int
+        Of its file.
+    made_with : dict
+        How it was tagged: see `made_with`.
+    """
+
+    source: str
+    video: str
+    bytes: int
+    modified_ns: int
+    made_with: Annotated[dict[str, Any], AfterValidator(_texts)]
+
+
+_Count = Annotated[int, Field(ge=0)]
+_Seconds = Annotated[float, Field(ge=0)]
+_Pixels = Annotated[int, Field(gt=0)]
+
+
+def _genres(shares: dict[str, float]) -> dict[str, float]:
+    check_genres(list(shares))
+    return shares
+
+
+@dataclasses.dataclass(frozen=True)
+class TagsRecord(Stamp):
+    """What `tags.json` holds, for exports and for the summary: see `genre_classifier.tagging.tags.Tags`."""
+
+    duration: _Seconds
+    frames: _Count
+    segments_found: _Count
+    shares: Annotated[dict[str, Annotated[float, Field(ge=0, le=1)]], AfterValidator(_genres)]
+    fps: _Seconds | None = None
+    size: tuple[_Pixels, _Pixels] | None = None
+    cuts: tuple[float, ...] = ()
+    start: Annotated[float, Field(ge=0)] = 0.0  # without it, times count from the first picture
+
+
 def made_with(run: Path, config: TagConfig, segments: SegmentConfig) -> dict[str, Any]:
     """Return all that a video's files depend on beside the video: no prefix where none other than the usual is used."""
-    extras = {"overlay": config.overlay, "embed": config.embed, "label_studio": config.label_studio}
+    extras: dict[str, Any] = {"overlay": config.overlay, "embed": config.embed, "label_studio": config.label_studio}
     if config.label_studio and config.label_studio_prefix != TagConfig.label_studio_prefix:
         extras["label_studio_prefix"] = config.label_studio_prefix
     return {"run": run_digest(run), "precision": config.precision, "segments": segments.to_dict(), **extras}
@@ -68,7 +126,8 @@ def plan_tasks(videos: Iterable[tuple[Path, str]], out: Path) -> list[Task]:
     Returns
     -------
     list of Task
-        A folder is named after the video; where another video has that name already, a digest of the path follows.
+        A folder is named after the video; where another video has that name already, a digest of the path follows. A
+        video that was moved keeps its folder.
     """
     tasks: dict[str, Task] = {}
     owners: dict[str, str] = {}
@@ -77,7 +136,7 @@ def plan_tasks(videos: Iterable[tuple[Path, str]], out: Path) -> list[Task]:
         if path in tasks:
             continue
         name = _folder_name(_text(video.stem))
-        owner = owners.get(name) or read_stamp(out / name).get("video")
+        owner = owners.get(name) or _owner(out / name, video, source)
         if owner not in (None, _text(path)):
             name = f"{name}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
         owners[name] = _text(path)
@@ -85,50 +144,61 @@ def plan_tasks(videos: Iterable[tuple[Path, str]], out: Path) -> list[Task]:
     return list(tasks.values())
 
 
-def make_stamp(task: Task, made_with: dict[str, Any]) -> dict[str, Any]:
+def _owner(folder: Path, video: Path, source: str) -> str | None:
+    """Return the video that a folder belongs to; none where that one is gone and this one is it, moved."""
+    try:
+        stamp = read_json(folder / STAMP, "what `tag` records of a video")
+    except InputError:
+        return None
+    if not isinstance(stamp, dict) or not isinstance(owner := stamp.get("video"), str):
+        return None
+    same = stamp.get("source") == source and video.is_file() and stamp.get("bytes") == video.stat().st_size
+    return None if same and not os.path.lexists(owner) else owner
+
+
+def make_stamp(task: Task, how: dict[str, Any]) -> Stamp:
     """Return what identifies one finished video: its file and how it was tagged."""
     try:
         check_file(task.video)
     except InputError as error:
         raise InputError(f"{task.video}: {error}") from error
     path = os.path.abspath(task.video)  # noqa: PTH100 - as in plan_tasks
-    return {
-        "schema": TAGS_SCHEMA,
-        "source": task.source,
-        "video": _text(path),
-        **file_facts(task.video),
-        "made_with": made_with,
-    }
+    return Stamp(source=task.source, video=_text(path), **file_facts(task.video), made_with=how)
 
 
-def require_same_video(task: Task, stamp: dict[str, Any]) -> None:
+def require_same_video(task: Task, stamp: Stamp) -> None:
     """Refuse, with InputError, a video that has changed since its stamp was made: it is not what was read."""
-    require_unchanged(task.video, {key: stamp[key] for key in ("bytes", "modified_ns")}, doing="tagged")
+    require_unchanged(task.video, {"bytes": stamp.bytes, "modified_ns": stamp.modified_ns}, doing="tagged")
 
 
-def is_done(folder: Path, stamp: dict[str, Any]) -> bool:
+def is_done(folder: Path, stamp: Stamp) -> bool:
     """Return whether the folder holds all files of this video, made from these bytes in this way."""
-    written = read_stamp(folder)
-    made_with = stamp["made_with"]
-    wanted = [*FILES, *[OVERLAY] * made_with["overlay"], *[LABEL_STUDIO] * made_with["label_studio"]]
-    return all(written.get(key) == value for key, value in stamp.items()) and all(
-        (folder / name).is_file() for name in wanted
-    )
-
-
-def read_stamp(folder: Path) -> dict[str, Any]:
-    """Return the stamp of a folder, empty where there is none or it cannot be read."""
     try:
-        stamp = read_json(folder / STAMP, "what `tag` records of a video")
+        written = read_record(folder)
     except InputError:
-        return {}
-    return stamp if isinstance(stamp, dict) else {}
+        return False
+    how = stamp.made_with
+    wanted = [*FILES, *[OVERLAY] * how["overlay"], *[LABEL_STUDIO] * how["label_studio"]]
+    same = all(getattr(written, name) == value for name, value in vars(stamp).items())
+    return same and all((folder / name).is_file() for name in wanted)
+
+
+def write_record(folder: Path, record: TagsRecord) -> None:
+    """Write `tags.json`."""
+    document = {"schema": TAGS_SCHEMA, **dataclasses.asdict(record)}
+    write_atomically(folder / STAMP, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_record(folder: Path) -> TagsRecord:
+    """Read `tags.json` of the folder of one video; InputError if it cannot be used."""
+    expected = "what `tag` records of a video"
+    return read_as(folder / STAMP, TagsRecord, expected, schema=TAGS_SCHEMA, remedy="tag it again")
 
 
 def _folder_name(stem: str) -> str:
     name = re.sub(r"[\x00-\x1f\x7f]", "_", stem)
     name = name.encode("utf-8")[:_LONGEST_NAME_BYTES].decode("utf-8", "ignore")
-    return f"_{name}" if name.startswith(".") or name in ("", INDEX, SUMMARY, SEGMENTS, EXPORTS) else name
+    return f"_{name}" if name.startswith(".") or name in _TAKEN else name
 
 
 def _text(name: str | Path) -> str:

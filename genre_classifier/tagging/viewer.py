@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 
+from genre_classifier.config import SegmentConfig
+from genre_classifier.dataset.cuts import CutFinder
 from genre_classifier.genres import OTHER, genre_looks
 from genre_classifier.pages import data_url, render
-from genre_classifier.tagging.segments import frame_borders
-from genre_classifier.tagging.tags import FEW_GENRES, Tags, as_jpeg, clock
+from genre_classifier.tagging.scores import scores_table
+from genre_classifier.tagging.segments import frame_borders, to_segments, video_end
+from genre_classifier.tagging.tags import FEW_GENRES, THUMBNAILS, Tags, Thumbnail, as_jpeg, clock
+from preprocessing.base.files import write_atomically
+from preprocessing.config import ClipConfig, VideoLimits
+from preprocessing.reader_client import SampledFrames, in_chunks
 
 
 def viewer_html(
@@ -91,3 +98,72 @@ def relative_url(video: Path, folder: Path) -> str:
 def _rounded(values: np.ndarray, decimals: int) -> list[float]:
     # By way of text: float32 would show digits that it does not have.
     return [float(f"{value:.{decimals}f}") for value in values]
+
+
+FRAMES = 10_000  # every frame of a trailer, so that edges lie on true frames; of two hours more than one a second
+_SIZE = 64  # rows and columns in which cuts are looked for
+_CHUNK_FRAMES = 64
+
+
+def write_label_page(
+    page: Path,
+    video: Path,
+    source: str,
+    *,
+    genres: Sequence[str],
+    limits: VideoLimits | None = None,
+    on_progress: Callable[[float, float, int], None] | None = None,
+) -> None:
+    """Read a video and write its page.
+
+    Parameters
+    ----------
+    page : Path
+        What is written; the video is linked relative to it.
+    video : Path
+        The file.
+    source : str
+        What label tables call it.
+    genres : sequence of str
+        That it can be labelled with.
+    limits : VideoLimits, optional
+        What the video may cost.
+    on_progress : callable, optional
+        Called now and then with the time of the latest frame, that of the last one, and how many frames are read.
+
+    Raises
+    ------
+    InputError
+        If the video cannot be read.
+    WorkError
+        If the page cannot be written.
+    """
+    finder, count = CutFinder(), 0
+    config = ClipConfig(frames=FRAMES, size=_SIZE)
+    with SampledFrames(video, config, limits=limits, thumbnails=THUMBNAILS, exact=False) as frames:
+        for read, pixels, anew in in_chunks(frames, _CHUNK_FRAMES):
+            if anew:
+                finder.reset()
+                count = 0
+            finder.feed(pixels)
+            count += len(read)
+            if on_progress:
+                on_progress(read[-1], float(frames.times[-1]), count)
+        times, fields = frames.times, frames.fields
+        thumbnails = tuple(Thumbnail(*one) for one in frames.thumbnails)
+    duration = video_end(times, float(fields["duration"]))
+    nothing = scores_table(times, np.zeros((len(times), len(genres)), np.float32), genres)
+    rules, thresholds = SegmentConfig(), dict.fromkeys(genres, 1.0)
+    segments = to_segments(nothing, thresholds, rules, duration=duration)
+    cuts = tuple(map(float, finder.cuts(times)))
+    tags = Tags(
+        video=video,
+        duration=duration,
+        scores=nothing,
+        segments=segments,
+        thresholds=thresholds,
+        segment_config=rules,
+        thumbnails=thumbnails,
+        cuts=cuts,
+    )
+    write_atomically(page, viewer_html(tags, page.parent, trailer=source, scored=False))

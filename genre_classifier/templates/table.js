@@ -1,6 +1,13 @@
 "use strict";
-// Tables sort by the column whose head is pressed: numbers (`data-sort`) the largest first, words from A to Z.
+// Tables sort by the column whose head is pressed: numbers (`data-sort`) the largest first, words from A to Z. Folded
+// sections open when a link leads there, and on paper.
 (() => {
+  const open = section => { if (section instanceof HTMLDetailsElement) section.open = true; };
+  const named = () => open(document.getElementById(location.hash.slice(1)));
+  addEventListener("hashchange", named);
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(open));
+  document.querySelectorAll("nav a").forEach(link => link.addEventListener("click", () => open(document.querySelector(link.hash))));
+  named();
   const opposite = { ascending: "descending", descending: "ascending" };
   const compare = (a, b) => a.dataset.sort === undefined
     ? a.textContent.trim().localeCompare(b.textContent.trim(), undefined, { numeric: true })

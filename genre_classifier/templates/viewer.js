@@ -31,6 +31,8 @@ const page = (() => {
     const h = Math.floor(whole / 3600), m = Math.floor(whole / 60) % 60;
     return (h ? `${h}:${two(m)}` : m) + ":" + two(whole % 60) + (decimals ? "." + String(ticks % 10 ** decimals).padStart(decimals, "0") : "");
   };
+  /* Of an address; bytes of a name that are no UTF-8 stay as they are written in it. */
+  const readable = (address) => address.replace(/%[0-7][0-9a-f]|(?:%[89a-f][0-9a-f])+/gi, (bytes) => { try { return decodeURIComponent(bytes); } catch { return bytes; } });
   const percent = (seconds) => `${(100 * seconds / duration).toFixed(2)}%`;
   const frameAt = (time) => {
     let low = 0, high = times.length - 1;
@@ -71,7 +73,7 @@ const page = (() => {
     slides.seek(time);
   }
   video.addEventListener("error", () => unplayable(
-    data.embedded ? "its format is not supported." : `its format is not supported here, or the file is no longer at ${decodeURIComponent(data.source.replace(/%(?![0-9a-f]{2})/gi, "%25")).slice(2)}.`));
+    data.embedded ? "its format is not supported." : `its format is not supported here, or the file is no longer at ${readable(data.source).slice(2)}.`));
   video.addEventListener("loadedmetadata", () => {
     if (!video.videoWidth) unplayable("its picture is in a format that is not supported.");
     else if (wanted()) film.seek(wanted());

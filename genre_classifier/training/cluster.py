@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
+_LOOPBACK = re.compile(r"localhost|127(\.[0-9]+){3}|\[::1\]")
 SLURM_PORT = 8888  # TensorFlow's own choice (tf.distribute.cluster_resolver.SlurmClusterResolver)
 
 
@@ -51,7 +52,13 @@ def find_workers(
         raise InputError("--worker needs --workers: host:port of each process, with commas between")
     if text := environment.get("TF_CONFIG"):
         return _of_tf_config(text)
-    if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+    tasks = environment.get("SLURM_STEP_NUM_TASKS", "1")
+    if not re.fullmatch("[0-9]{1,9}", tasks):
+        raise InputError(
+            f"Slurm: expected a number of processes in SLURM_STEP_NUM_TASKS, found {abbreviated_repr(tasks)}; "
+            "--workers names them, or none"
+        )
+    if int(tasks) > 1:
         return _of_slurm()
     return (), 0
 
@@ -91,6 +98,12 @@ def join_workers(addresses: Sequence[str], worker: int) -> Peers:
         return JaxPeers(addresses, worker)
     from genre_classifier.training.tensorflow_peers import TensorFlowPeers
 
+    host, port = addresses[worker].rsplit(":", 1)
+    if _LOOPBACK.fullmatch(host):
+        logger.warning(
+            f"worker {worker} of {len(addresses)}: TensorFlow listens on port {port} for every machine, not on {host} "
+            f"alone, and asks for no password; close the port in the firewall, or train on JAX (KERAS_BACKEND=jax)"
+        )
     return TensorFlowPeers(addresses, worker)
 
 
@@ -106,7 +119,7 @@ def _of_tf_config(text: str) -> tuple[tuple[str, ...], int]:
             raise KeyError(task["type"])
         rank = int(task["index"]) + (len(chiefs) if task["type"] == "worker" else 0)
         addresses = tuple(map(str, [*chiefs, *workers]))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(
             f"TF_CONFIG: expected a cluster and a task as TensorFlow reads them, found {abbreviated_repr(text)}"
         ) from error

@@ -7,8 +7,10 @@ Both are so during the steps of an epoch alone: whatever else is computed, is co
 from __future__ import annotations
 
 import atexit
+import ipaddress
 import os
 import re
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -53,6 +55,7 @@ class JaxPeers(Peers):
                     addresses[0],
                     self.count,
                     rank,
+                    coordinator_bind_address=_own_address(addresses[0]),
                     initialization_timeout=_PATIENCE_S,
                     heartbeat_timeout_seconds=_HEARTBEAT_S,
                 )
@@ -110,6 +113,22 @@ class JaxPeers(Peers):
                 raise WorkError(f"worker {self.rank} of {self.count}: {reason}") from error
             atexit.register(_leave)
             raise self.lost(reason) from error
+
+
+def _own_address(address: str) -> str | None:
+    """Return where the first process listens: there alone where it is a number of this machine; None: everywhere.
+
+    A name may stand for another address here than on the other machines.
+    """
+    host, port = address.rsplit(":", 1)
+    host = "127.0.0.1" if host == "localhost" else host.strip("[]")
+    try:
+        family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+        with socket.socket(family) as trial:
+            trial.bind((host, 0))
+    except (OSError, ValueError):
+        return None
+    return f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
 
 
 def _leave() -> None:

@@ -15,23 +15,25 @@ import pandas as pd
 
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset import splits
-from genre_classifier.dataset.trailers import Trailer, load_trailers
+from genre_classifier.dataset.copies import group_copies, note_near_copies
+from genre_classifier.dataset.trailers import Trailer, data_digest, load_trailers
 from genre_classifier.network.encoder import Encoder, build_encoder, read_encoder
 from genre_classifier.network.memory import frame_multiplications, require_training_memory
 from genre_classifier.run_folder import layout
-from genre_classifier.run_folder.card import data_digest, read_card
+from genre_classifier.run_folder.card import read_card
 from genre_classifier.run_folder.run import Run, load_run, read_config
 from preprocessing.base.errors import InputError, WorkError
 from preprocessing.base.options import require
 from preprocessing.clips import CONFIG_NAME, read_clip_config
 from preprocessing.config import ClipConfig
+from preprocessing.manifest import read_manifest
 
 logger = logging.getLogger(__name__)
 
 _CHANGEABLE = ("epochs", "patience")  # by a resumed run: what was trained stays the same
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
     """A training that can begin.
 
@@ -126,6 +128,7 @@ def plan_training(
     model_config = model_config or (before[0] if before else ModelConfig())
     training_config = training_config or (before[1] if before else TrainingConfig())
     trailers = load_trailers(clips, labels, genres=model_config.genres, skip_unknown=skip_unknown)
+    trailers = group_copies(trailers, read_manifest(clips))
     model_config = dataclasses.replace(model_config, rows=trailers[0].rows, cols=trailers[0].cols)
     if model_config.exclusive == "auto":
         one = all((trailer.targets[trailer.labelled].sum(axis=1) == 1).all() for trailer in trailers)
@@ -154,6 +157,7 @@ def plan_training(
     if first:
         splits.require_kept(table, kept, str(first.path))
     parts = splits.apply_splits(trailers, table, str(splits_file or run / layout.SPLITS))
+    note_near_copies(parts)
     _note_gaps(parts, model_config, training_config)
     require(
         training_config.batch_size >= processes,
@@ -175,7 +179,17 @@ def plan_training(
     )
     resumed = stored[1] if stored else None
     return Plan(
-        model_config, training_config, clip_config, resumed, table, parts, digest, encoder, first, trailers, stamps
+        model_config=model_config,
+        training_config=training_config,
+        clip_config=clip_config,
+        before=resumed,
+        splits=table,
+        parts=parts,
+        digest=digest,
+        encoder=encoder,
+        start=first,
+        trailers=trailers,
+        stamps=stamps,
     )
 
 

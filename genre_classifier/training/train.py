@@ -22,13 +22,11 @@ from genre_classifier.network.losses import trailer_loss
 from genre_classifier.network.model import build_model
 from genre_classifier.network.peers import Peers
 from genre_classifier.run_folder import checkpoints, layout, model_file
-from genre_classifier.run_folder.card import new_card, write_card
-from genre_classifier.run_folder.model_card import write_model_card
+from genre_classifier.run_folder.card import new_card, write_card, write_model_card
 from genre_classifier.run_folder.run import Run, load_run, write_config
 from genre_classifier.training import history
 from genre_classifier.training.cluster import join_workers
-from genre_classifier.training.epochs import EpochKeeper, TensorBoard, learning_rate_at, recover
-from genre_classifier.training.loop import fit_epochs
+from genre_classifier.training.epochs import EpochKeeper, TensorBoard, fit_epochs, learning_rate_at, recover
 from genre_classifier.training.plan import Plan, plan_training
 from genre_classifier.training.reduction import start_from_components
 from genre_classifier.training.regression import start_from_regression
@@ -151,7 +149,16 @@ def train(
         keeper = None
         if first:
             _begin(run, plan, rows, command)  # only now, when all that can be wrong with the input has been found
-            keeper = EpochKeeper(run, parts, config, rows, kept, started, genres, plan.require_same_data)
+            keeper = EpochKeeper(
+                run,
+                parts=parts,
+                config=config,
+                rows=rows,
+                kept=kept,
+                started=started,
+                genres=genres,
+                require_same_data=plan.require_same_data,
+            )
             keeper.publish()
             own_callbacks = [keeper, TensorBoard(run / layout.EVENTS, write_graph=False)]
         more = not history.should_stop(rows, config.patience) and len(rows) < config.epochs

@@ -96,7 +96,8 @@ def read_text(path: Path, expected: str, *, most_bytes: int = MOST_BYTES, raised
 def read_json(path: Path, expected: str, *, most_bytes: int = MOST_BYTES) -> Any:
     """Read a JSON file.
 
-    Numbers are finite, and whole ones fit into 64 bits; strings can be written again as UTF-8.
+    Numbers are finite, and whole ones fit into 64 bits; strings can be written again as UTF-8; no object has a key
+    twice.
 
     Parameters
     ----------
@@ -114,7 +115,13 @@ def read_json(path: Path, expected: str, *, most_bytes: int = MOST_BYTES) -> Any
 def parse_json(path: Path, text: str, expected: str) -> Any:
     """Return what the text of a JSON file holds; path and `expected` are for the message: see `read_json`."""
     try:
-        document = json.loads(text, parse_constant=_no_number, parse_float=parse_finite, parse_int=parse_int64)
+        document = json.loads(
+            text,
+            parse_constant=_no_number,
+            parse_float=parse_finite,
+            parse_int=parse_int64,
+            object_pairs_hook=_each_key_once,
+        )
         if re.search(r"\\u[dD][89a-fA-F]", text):  # maybe half of a surrogate pair
             json.dumps(document, ensure_ascii=False).encode("utf-8")
     except RecursionError:
@@ -150,6 +157,17 @@ def read_document(path: Path, schema: int, expected: str, remedy: str) -> dict[s
         )
         raise InputError(f"{path}: expected schema {schema}, found {found}; {remedy}")
     return document
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON; of two values under one key, Python's own reader drops the first in silence."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(
+            f"the key {abbreviated_repr(next(key for key in keys if keys.count(key) > 1))} twice in one object"
+        )
+    return found
 
 
 def _no_number(text: str) -> NoReturn:

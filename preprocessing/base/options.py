@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import types
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, Union, dataclass_transform, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Self, dataclass_transform, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -21,6 +20,8 @@ from preprocessing.base.files import abbreviated_repr
 
 LARGEST = 2**32  # what is not below it fits into no library's 32 bits
 _CHECKS = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+_TYPES = {"integer": int, "number": float, "boolean": bool, "string": str}  # by their names in a JSON schema
+_LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 _KINDS: dict[Any, tuple[str, str]] = {  # of one value, and of several
     int: ("a whole number", "whole numbers"),
     float: ("a number", "numbers"),
@@ -77,28 +78,17 @@ class Value:
         info = FieldInfo.from_annotation(annotation)
         extra: Any = info.json_schema_extra or {}
         self.meaning, self.unit, self.group = info.description or "", extra.get("unit", ""), extra.get("group", "")
-        self.several = self.may_be_none = False
-        self.length: int | None = None
-        self.limits: dict[str, Any] = {}
-        self._read(annotation)
-
-    def _read(self, annotation: Any) -> None:
-        """Take limits and kind from an annotation, and from those inside it."""
-        inner, origin = get_args(annotation), get_origin(annotation)
-        if origin is Annotated:
-            info = FieldInfo.from_annotation(annotation)
-            for limit in info.metadata:
-                self.limits |= {name: getattr(limit, name) for name in ("ge", "gt", "le", "lt") if hasattr(limit, name)}
-            self._read(info.annotation)
-        elif origin in (Union, types.UnionType):
-            self.may_be_none = True
-            self._read(next(part for part in inner if part is not type(None)))
-        elif origin is tuple:
-            self.several, self.length = True, None if inner[-1] is Ellipsis else len(inner)
-            self._read(inner[0])
-        else:
-            self.choices: tuple[str, ...] = inner if origin is Literal else ()
-            self.kind: Any = str if origin is Literal else annotation
+        schema = TypeAdapter(annotation).json_schema()
+        self.may_be_none = "anyOf" in schema
+        if self.may_be_none:
+            schema = next(part for part in schema["anyOf"] if part["type"] != "null")
+        self.several, parts = schema["type"] == "array", schema.get("prefixItems")
+        self.length = len(parts) if parts else None
+        if self.several:
+            schema = parts[0] if parts else schema["items"]
+        self.choices: tuple[str, ...] = tuple(schema.get("enum", ()))
+        self.kind: Any = _TYPES[schema["type"]]
+        self.limits: dict[str, Any] = {name: schema[long] for name, long in _LIMITS.items() if long in schema}
 
     def bounds(self, *, found: Any = None) -> str:
         """Return the limits in words and the unit; that of all numbers only where the value found is not below it."""

@@ -13,8 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from genre_classifier.cli import COMMANDS, _run, group
-from genre_classifier.config import ModelConfig, TrainingConfig
-from genre_classifier.presets import PRESETS
+from genre_classifier.config import PRESETS, ModelConfig, TrainingConfig
 from genre_classifier.run_folder.run import read_config
 from tests.support.tiny_run import make_run
 from tests.support.trailers import write_clips

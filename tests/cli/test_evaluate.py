@@ -20,6 +20,7 @@ from genre_classifier.genres import GENRES
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.tagging.scores import write_scores
 from preprocessing.base.errors import InputError
+from tests.support import activitynet
 from tests.support.evaluation_cases import made_up
 from tests.support.folders import contents
 
@@ -48,7 +49,8 @@ def stored(tmp_path):
         temperatures=dict.fromkeys(GENRES, 1.5),
         training_prevalence=dict.fromkeys(GENRES, 0.2),
         trailers=tuple(
-            ScoredTrailer(number + 3, name, "test", (1.0, 2.5), 64, 36) for number, name in enumerate(sorted(scores))
+            ScoredTrailer(trailer_id=number + 3, source=name, split="test", cuts=(1.0, 2.5), width=64, height=36)
+            for number, name in enumerate(sorted(scores))
         ),
         scores=scores,
         baselines={"colour_histogram": scores},
@@ -112,7 +114,7 @@ def test_two_score_folders_are_compared_on_the_trailers_of_both(stored, capsys):
         **{
             **vars(folder),
             "run": "other",
-            "trailers": tuple(ScoredTrailer(t.trailer_id, t.source, "train") for t in kept),
+            "trailers": tuple(ScoredTrailer(trailer_id=t.trailer_id, source=t.source, split="train") for t in kept),
             "scores": {t.source: folder.scores[t.source] * np.float32(0.5) for t in kept},
             "baselines": {},
         }
@@ -467,3 +469,40 @@ def test_a_run_is_scored_once_and_evaluated(tmp_path, capsys):
     code, text, _ = run_command(capsys, *arguments, "--compare", tmp_path / "other")
     assert code == 0
     assert "other, the run compared with, learned from 1 of these trailers" in text
+
+
+def test_labels_past_the_end_are_in_the_notes(stored, capsys):
+    path, _ = stored
+    labels = pd.read_csv(path / "labels.csv")
+    labels.assign(start=labels["start"] * 1000, end=labels["end"] * 1000).to_csv(path / "labels.csv", index=False)
+    late = int((labels["start"] > 0).sum())
+    options = ("--scores", path / "scores", path / "labels.csv", "--out", path / "report", "--draws", 5)
+    code, out, _ = run_command(capsys, *options)
+    assert code == 0
+    (note,) = json.loads((path / "report" / "metrics.json").read_text())["evaluated"]["notes"]
+    assert note in out
+    assert note.startswith(f"{late} of {len(labels)} intervals begin after the end of their trailer")
+    assert note.endswith("are its times milliseconds? They have to be seconds.")
+
+
+def test_activitynets_evaluator_finds_what_evaluate_finds(stored, capsys):
+    """On the files as written, where a genre is predicted that no label shows, and trailers have no labels."""
+    path, folder = stored
+    labels = pd.read_csv(path / "labels.csv")
+    kept = (labels["genre"] != "musical") & (labels["trailer"] != folder.trailers[0].source)
+    labels[kept].to_csv(path / "labels.csv", index=False)
+    options = ("--scores", path / "scores", path / "labels.csv", "--out", path / "report", "--draws", 5)
+    assert run_command(capsys, *options)[0] == 0
+    theirs = activitynet.evaluate(
+        *(path / "report" / "activitynet" / f"{name}.json" for name in ("truth", "predictions"))
+    )
+    document = json.loads((path / "report" / "metrics.json").read_text())
+    assert document["genres"]["musical"]["detected_events"] > 0
+    assert set(theirs) == set(GENRES) - {"musical"}
+    figures = document["figures"]["detection"]
+    for genre, values in theirs.items():
+        ours = [figures[genre][f"average_precision_at_{tiou:.2f}"]["value"] for tiou in activitynet.LIMITS]
+        np.testing.assert_allclose(ours, values, atol=1e-12)
+    expected = np.mean(list(theirs.values()))
+    assert 0 < expected < 1
+    assert figures["macro"]["mean_average_precision"]["value"] == pytest.approx(expected, abs=1e-12)

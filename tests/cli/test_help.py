@@ -14,9 +14,8 @@ from click.testing import CliRunner
 
 from genre_classifier.cli import COMMANDS, group
 from genre_classifier.cli.config_options import ValueOption, config_options, given
-from genre_classifier.config import ModelConfig, TrainingConfig
+from genre_classifier.config import PRESETS, ModelConfig, TrainingConfig
 from genre_classifier.moving_squares.config import PRESETS as SQUARES
-from genre_classifier.presets import PRESETS
 from preprocessing.base.options import values_of
 
 ROOT = Path(__file__).parents[2]

@@ -73,6 +73,7 @@ def test_every_file_is_written(run: Path, trailers: Path, tmp_path: Path, capfd:
     assert set(labels["trailer"]) == {"a.mkv"}
     assert labels["genre"].tolist() == segments["genre"].tolist()
     assert len(read_labels(folder / "label_studio.json")) == len(segments)
+    assert (out / "label_studio.json").read_text() == (folder / "label_studio.json").read_text()
     page = (folder / "viewer.html").read_text()
     assert "data:video/webm;base64," in page
     assert (folder / "timeline.png").read_bytes().startswith(b"\x89PNG")
@@ -86,11 +87,11 @@ def test_exports_come_with_the_tags(run: Path, trailers: Path, tmp_path: Path, c
     out = tmp_path / "tags"
     shutil.copy(trailers / "a.mkv", trailers / "exports.mkv")
     assert tag(run, trailers, "--out", out, "--min-segment", 0.1, "--also", "eaf,chapters") == 0
-    ends = ("eaf", "ffmetadata", "chapters.vtt")
+    ends = ("eaf", "ffmetadata", "chapters.xml", "chapters.vtt")
     expected = [f"{name}.{end}" for name in ("_exports", "a", "b") for end in ends]
     assert sorted(path.name for path in (out / "exports").iterdir()) == sorted(expected)
     printed = capsys.readouterr().out.splitlines()
-    assert printed[-10:] == [str(out / "index.html"), *(str(out / "exports" / name) for name in expected)]
+    assert printed[-13:] == [str(out / "index.html"), *(str(out / "exports" / name) for name in expected)]
     assert _run(["export", str(out), str(tmp_path / "again"), "--to", "chapters"]) == 0
     for path in (tmp_path / "again").iterdir():
         assert path.read_bytes() == (out / "exports" / path.name).read_bytes()
@@ -265,7 +266,7 @@ def test_help_is_quick_to_load() -> None:
 
 def test_overlay_bars_are_as_long_as_the_scores() -> None:
     from genre_classifier.genres import GENRE_COLOURS
-    from genre_classifier.tagging.overlay import draw_scores
+    from genre_classifier.tagging.video_copies import draw_scores
 
     picture = np.full((360, 640, 3), 200, np.uint8)
     scores = np.array([0.0, 0.25, 0.5, 0.75, 1.0, 0.6])

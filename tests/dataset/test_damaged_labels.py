@@ -57,6 +57,7 @@ DAMAGES: dict[str, str | bytes] = {
     "no genre": HEADER + "a,0,1,\n",
     "not a number": HEADER + "a,0,NaN,action\n",
     "infinite": HEADER + "a,0,1e999,action\n",
+    "other throughout beside another genre": HEADER + "a,3,4,action\na,0,inf,other\n",
     "underscores": HEADER + "a,0,1_0,action\n",
     "a weak label without a genre": "trailer,genre\na,\n",
     "an event without a name": "filename\tonset\toffset\tevent_label\na\t0\t1\t\n",
@@ -80,6 +81,8 @@ DAMAGES: dict[str, str | bytes] = {
     # of ActivityNet
     "a list as database": '{"database": [1]}',
     "null as database": '{"database": null}',
+    "a video twice": '{"results": {"a": [{"label": "action"}], "a": [{"label": "terror"}]}}',
+    "annotations twice": activitynet()[:-3] + ', "annotations": [{"label": "terror"}]}}}',
     "a number as results": '{"results": 3}',
     "a list as entry": '{"database": {"a": []}}',
     "a number of results": '{"results": {"a": 3}}',

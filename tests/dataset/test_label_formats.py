@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genre_classifier.cli import _run
 from genre_classifier.config import ExportConfig
 from genre_classifier.dataset.label_formats import WRITERS
 from genre_classifier.dataset.labels import join_intervals, read_labels, write_labels
@@ -102,3 +106,39 @@ def test_what_a_format_cannot_hold_is_said(tmp_path_factory):
             assert part in note
         if file_format != "dcase":
             assert back["group"].tolist() == ["film", "film"]
+
+
+@pytest.mark.parametrize("file_format", sorted(WRITERS))
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "a,0,2,action\na,2,4,action\na,5,6,action\nb,,,comedy\nb,,,terror\nc,0,inf,other\n",
+        "a,,,action\na,,,comedy\nb,,,other\n",
+        "a,0,2,action\na,3,4,terror\nb,1,2,comedy\n",
+    ],
+)
+def test_the_closing_line_counts_what_is_in_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], file_format: str, rows: str
+) -> None:
+    source, target = tmp_path / "in.csv", tmp_path / ("out.tsv" if file_format == "dcase" else "out.json")
+    source.write_text(f"trailer,start,end,genre\n{rows}")
+    assert _run(["labels", str(source), str(target), "--to", file_format]) == 0
+    found = read_labels(target)
+    expected = f"{len(found)} labels of {found['trailer'].nunique()} trailers in {target}"
+    assert capsys.readouterr().out.splitlines() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("rows", "name", "expected"),
+    [
+        ("a,,,drama\nb,,,romance\n", "out.csv", r"in\.csv: expected labels of comedy, .*--genres"),
+        ("a,0,inf,other\n", "out.json", r"out\.json: expected labels that activitynet can hold, found none"),
+    ],
+)
+def test_a_file_without_labels_is_not_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: str, name: str, expected: str
+) -> None:
+    (tmp_path / "in.csv").write_text(f"trailer,start,end,genre\n{rows}")
+    assert _run(["labels", str(tmp_path / "in.csv"), str(tmp_path / name)]) == 2
+    assert re.search(expected, capsys.readouterr().err)
+    assert not (tmp_path / name).exists()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from genre_classifier.cli import _run
-from genre_classifier.dataset.label_merging import merge_labels
 from genre_classifier.dataset.labels import read_labels
+from genre_classifier.dataset.trailer_labels import merge_labels
 from tests.support.notes import logged
 
 FIRST = """trailer,start,end,genre,group

@@ -17,6 +17,7 @@ from genre_classifier.config import ExportConfig
 from genre_classifier.dataset.label_formats import Span
 from genre_classifier.dataset.labels import read_labels, write_labels
 from genre_classifier.dataset.trailer_labels import frame_targets, is_weak, labels_for_trailers
+from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.evaluation.judged_labels import judged_labels
 from genre_classifier.genres import GENRES
 from preprocessing.base.errors import InputError
@@ -128,6 +129,29 @@ def test_label_studio_exports_of_all_tasks_are_read(tmp_path: Path) -> None:
     ]
     labels = read_labels(written(tmp_path / "export.json", json.dumps(tasks)))
     assert rows(labels) == [("8b195a4c-a%201.mp4", 1, 2, "action"), ("d.mp4", 0, 1, "musical")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [  # as Label Studio 1.23.2 writes them
+        (
+            "JSON-MIN",
+            '[{"video": "a.mp4", "trailer": "a.mp4", "fps": 24.0, "id": 2, "annotator": 1, "annotation_id": 3, '
+            '"genres": [{"ranges": [{"start": 1, "end": 24}], "timelinelabels": ["action"]}], "lead_time": null}]',
+        ),
+        (
+            "CSV",
+            '"annotation_id","annotator","created_at","fps","genres","id","lead_time","trailer","updated_at","video"\n'
+            '3,"1","2026-11-30T00:09:36Z",24.0,"[{""ranges"":[{""start"":1,""end"":24}],""timelinelabels"":'
+            '[""action""]}]",1,"","a.mp4","2026-11-30T00:09:36Z","a.mp4"\n',
+        ),
+    ],
+)
+def test_other_exports_of_label_studio_are_refused_with_the_one_to_use(tmp_path: Path, kind: str, text: str) -> None:
+    for separator in (",", "\t")[: 1 + (kind == "CSV")]:
+        path = written(tmp_path / "export", text.replace('","', f'"{separator}"'))
+        with pytest.raises(InputError, match=f"found its .*{kind}.*; export the project as JSON"):
+            read_labels(path)
 
 
 @pytest.mark.parametrize(
@@ -408,3 +432,50 @@ def test_a_link_stays_a_link_and_a_device_is_refused(tmp_path: Path, capsys: pyt
     assert _run(["labels", str(source), str(tmp_path / "null.csv")]) == 2
     assert "found a device" in capsys.readouterr().err
     assert Path("/dev/null").is_char_device()
+
+
+# --- beyond the ends -------------------------------------------------------------------------------------------------
+
+IN_MILLISECONDS = "trailer,start,end,genre\na 1.mp4,0,4800,action\na 1.mp4,4800,9600,terror\nb.mp4,0,9000,comedy\n"
+ASKED = "are its times milliseconds? They have to be seconds"
+
+
+def test_labels_past_the_end_are_counted_and_named(
+    tmp_path: Path, clips: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "trailer,start,end,genre\na 1.mp4,1,2,action\na 1.mp4,9.8,12,terror\nb.mp4,9.8,11,comedy\nb.mp4,3,9,action\n"
+    source = written(tmp_path / "labels.csv", text)
+    said = (
+        "2 of 4 intervals begin after the end of their trailer, and nothing is labelled by them: in 'a 1.mp4', 'b.mp4'."
+    )
+    assert _run(["labels", str(source), str(tmp_path / "out.csv"), "--clips", str(clips)]) == 0
+    notes = capsys.readouterr().err
+    assert said in notes.splitlines()
+    assert "milliseconds" not in notes
+    with logged() as lines:
+        load_trailers(clips, source)
+    assert said in lines
+
+
+@pytest.mark.parametrize("begin", ["0,4800", "4.8,4800"])
+def test_a_table_that_lies_mostly_past_the_ends_is_asked_for_its_unit(
+    tmp_path: Path, clips: Path, capsys: pytest.CaptureFixture[str], begin: str
+) -> None:
+    source = written(tmp_path / "labels.csv", IN_MILLISECONDS.replace("0,4800", begin, 1))
+    assert _run(["labels", str(source), str(tmp_path / "out.csv"), "--clips", str(clips)]) == 0
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "milliseconds" in line)
+    assert line.startswith("1 of 3 intervals begin after the end of their trailer")
+    assert line.endswith(f"Most of the labelled time lies past the ends of the trailers: {ASKED}.")
+    # All of them begin in time.
+    source = written(tmp_path / "labels.csv", "trailer,start,end,genre\na 1.mp4,0,9600,action\n")
+    with logged() as lines:
+        load_trailers(clips, source)
+    assert f"Most of the labelled time lies past the ends of the trailers: {ASKED}." in lines
+
+
+def test_labels_up_to_the_end_are_no_reason_to_say_anything(tmp_path: Path, clips: Path) -> None:
+    rows = "a 1.mp4,0,9.61,action\na 1.mp4,9.55,10,terror\nb.mp4,0,inf,other\nc.mp4,,,comedy\n"
+    source = written(tmp_path / "labels.csv", f"trailer,start,end,genre\n{rows}")
+    with logged() as lines:
+        load_trailers(clips, source)
+    assert not [line for line in lines if "end" in line]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from genre_classifier.dataset.trailer_labels import (
 )
 from genre_classifier.genres import GENRES
 from preprocessing.base.errors import InputError
+from preprocessing.manifest import manifest_table
 from tests.support.notes import logged
 
 
@@ -172,3 +174,13 @@ def test_formats_that_cannot_hold_it_say_so(tmp_path, caplog):
     (tmp_path / "labels.csv").write_text(CHECKED + "a,0,1,comedy,no\n")
     write_labels(tmp_path / "labels.json", read_labels(tmp_path / "labels.csv"))
     assert "activitynet cannot hold that 1 trailers are not checked" in caplog.text
+
+
+def test_a_name_written_with_other_signs_is_said() -> None:
+    composed, decomposed = (unicodedata.normalize(form, "\u00e9t\u00e9.mp4") for form in ("NFC", "NFD"))
+    for one, other in ((composed, decomposed), (decomposed, composed)):
+        manifest = manifest_table([{"trailer_id": 7, "source": one, "status": "ok", "frames": 1}])
+        labels = pd.DataFrame([(other, np.nan, np.nan, "comedy")], columns=["trailer", "start", "end", "genre"])
+        with pytest.raises(InputError, match=r"NFC, NFD.*or give the id 7"):
+            labels_for_trailers(labels, manifest)
+        assert list(labels_for_trailers(labels.assign(trailer=one), manifest)) == [7]

@@ -83,10 +83,9 @@ def test_single_frames_do_not_give_the_genre_away():
     trailers = [drawn(seed, config) for seed in range(100, 136)]
     train, test = trailers[:26], trailers[26:]
     times = [np.arange(len(clip)) / config.fps for clip, _ in trailers]
-    baseline = baselines.fit(
-        "colour_histogram", [clip for clip, _ in train], times[:26], [targets for _, targets in train], seed=0
-    )
-    scores = np.concatenate([baseline.score(clip, own) for (clip, _), own in zip(test, times[26:], strict=True)])
+    pixels = [{baselines.PIXELS: clip} for clip, _ in trailers]
+    baseline = baselines.fit("colour_histogram", pixels[:26], times[:26], [targets for _, targets in train], seed=0)
+    scores = np.concatenate([baseline.score(*pair) for pair in zip(pixels[26:], times[26:], strict=True)])
     truth = np.concatenate([targets for _, targets in test])
     macro = np.mean([average_precision_score(truth[:, g], scores[:, g]) for g in range(len(GENRES))])
     assert truth.mean() + 0.1 < macro < 0.65  # colours tell the pair, not which of the two

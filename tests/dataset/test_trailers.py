@@ -7,8 +7,7 @@ import pytest
 
 from genre_classifier.dataset.augmentation import Augmentation, draw_change
 from genre_classifier.dataset.sequence import TrailerSequence
-from genre_classifier.dataset.trailers import load_trailers
-from genre_classifier.run_folder.card import data_digest
+from genre_classifier.dataset.trailers import data_digest, load_trailers
 from preprocessing.base.errors import InputError
 from tests.support.trailers import write_clips
 

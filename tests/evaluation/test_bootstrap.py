@@ -16,22 +16,22 @@ from tests.support.evaluation_cases import made_up
 
 
 def test_row_zero_is_the_data_itself_and_seeds_repeat():
-    weights = bootstrap.draw_weights(7, draws=50, seed=3)
+    weights = bootstrap.draw_weights(np.arange(7), draws=50, seed=3)
     assert weights.shape == (51, 7)
     np.testing.assert_array_equal(weights[0], 1)
     np.testing.assert_array_equal(weights.sum(axis=1), 7)
-    np.testing.assert_array_equal(weights, bootstrap.draw_weights(7, draws=50, seed=3))
-    assert (weights != bootstrap.draw_weights(7, draws=50, seed=4)).any()
+    np.testing.assert_array_equal(weights, bootstrap.draw_weights(np.arange(7), draws=50, seed=3))
+    assert (weights != bootstrap.draw_weights(np.arange(7), draws=50, seed=4)).any()
 
 
 def test_estimate_is_a_percentile_interval_over_defined_draws():
     draws = np.concatenate([[0.5], np.linspace(0, 1, 101)])
-    found = bootstrap.estimate(draws, confidence=0.9, trailers=5)
+    found = bootstrap.estimate(draws, confidence=0.9, sources=5)
     assert (found.value, found.low, found.high) == pytest.approx((0.5, 0.05, 0.95))
     mostly_undefined = np.where(np.arange(102) % 5 == 1, np.nan, draws)
-    assert not bootstrap.estimate(mostly_undefined, confidence=0.9, trailers=5).has_interval
-    assert not bootstrap.estimate(draws, confidence=0.9, trailers=1).has_interval
-    nothing = bootstrap.estimate(np.full(102, np.nan), confidence=0.9, trailers=5)
+    assert not bootstrap.estimate(mostly_undefined, confidence=0.9, sources=5).has_interval
+    assert not bootstrap.estimate(draws, confidence=0.9, sources=1).has_interval
+    nothing = bootstrap.estimate(np.full(102, np.nan), confidence=0.9, sources=5)
     assert nothing.to_json() == {"value": None, "low": None, "high": None}
 
 
@@ -39,7 +39,7 @@ def test_estimate_is_a_percentile_interval_over_defined_draws():
 def test_levels_give_the_figures_of_the_repeated_items(rows):
     true, score, trailer = (np.array(column) for column in zip(*rows, strict=True))
     score = score / 6
-    weights = bootstrap.draw_weights(4, draws=5, seed=len(rows))
+    weights = bootstrap.draw_weights(np.arange(4), draws=5, seed=len(rows))
     found, tried = ranking.level_counts(true, score, trailer, 4).drawn(weights)
     precisions, areas = ranking.average_precision(found, tried), ranking.roc_auc(found, tried)
     for draw, weight in enumerate(weights):
@@ -75,7 +75,7 @@ def test_draws_of_every_level_are_those_of_trailers_taken_again():
     config = EvaluationConfig(draws=4, seed=2)
     options = {"thresholds": dict.fromkeys(GENRES, 0.55), "temperatures": dict.fromkeys(GENRES, 1.5)}
     whole = evaluate(labels, scores, config=config, **options)
-    weights = bootstrap.draw_weights(5, draws=4, seed=2)
+    weights = bootstrap.draw_weights(np.arange(5), draws=4, seed=2)
     for draw in range(1, 5):
         copied_labels, copied_scores = [], {}
         for trailer, times_taken in zip(whole.data.trailers, weights[draw], strict=True):
@@ -103,8 +103,10 @@ def coverage(simulate, figure, truth, *, trailers, rounds=800, draws=300):
     inside = 0
     for round_number in range(rounds):
         rng = np.random.default_rng([1, round_number])  # no stream in common with the draws
-        values = figure(simulate(rng, trailers), bootstrap.draw_weights(trailers, draws=draws, seed=round_number))
-        found = bootstrap.estimate(values, confidence=0.95, trailers=trailers)
+        values = figure(
+            simulate(rng, trailers), bootstrap.draw_weights(np.arange(trailers), draws=draws, seed=round_number)
+        )
+        found = bootstrap.estimate(values, confidence=0.95, sources=trailers)
         inside += found.low <= truth <= found.high
     return inside / rounds
 
@@ -166,7 +168,7 @@ def test_calibration_error_of_draws_is_that_of_the_repeated_frames():
     labels, scores = made_up(trailers=4, frames=40)
     whole = evaluate(labels, scores, config=EvaluationConfig(draws=3, seed=5))
     data, genre = whole.data, 0
-    weights = bootstrap.draw_weights(4, draws=3, seed=5)
+    weights = bootstrap.draw_weights(np.arange(4), draws=3, seed=5)
     for draw in range(4):
         again = np.repeat(np.arange(len(data.times)), weights[draw][data.trailer].astype(int))
         bins = calibration.reliability(data.y_true[again, genre], data.y_score[again, genre])

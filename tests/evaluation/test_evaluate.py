@@ -5,6 +5,7 @@ import sys
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,8 +54,8 @@ def test_weak_trailers_take_part_only_where_time_does_not_matter():
     assert not data.timed_by_weak_labels
     found = evaluate(labels, scores, config=FEW)
     assert sum(found.genres[genre]["frames"] for genre in GENRES) == 40
-    assert found.trailers_at("frame_pooled") == 2
-    assert found.trailers_at("trailer_maximum") == 3
+    assert found.sources_at("frame_pooled") == 2
+    assert found.sources_at("trailer_maximum") == 3
     assert found.genres["musical"]["trailers"] >= 1
 
 
@@ -104,9 +105,12 @@ def test_trailers_labelled_as_wholes_are_judged_as_wholes():
         assert found.baseline_figure("movement", "trailer_mean", "macro", metric).value == pytest.approx(value)
     lead = expected(mean, 0.45)["average_precision"] - expected(1 - mean, 0.5)["average_precision"]
     assert found.lead("movement").value == pytest.approx(lead)
-    assert [row["error_rate"] for row in found.by_trailer] == sorted(
-        (row["error_rate"] for row in found.by_trailer), reverse=True
-    )
+    hardest = [(row["average_precision"], -row["error_rate"]) for row in found.by_trailer]
+    assert hardest == sorted(hardest)
+    own = {row["trailer"]: row for row in found.by_trailer}[names[0]]
+    assert own["average_precision"] == pytest.approx(sk.average_precision_score(truth[0], mean[0]))
+    assert own["f1"] == pytest.approx(sk.f1_score(truth[0], mean[0] >= 0.45))
+    assert own["error_rate"] == pytest.approx(np.mean(truth[0] != (mean[0] >= 0.45)))
 
 
 def test_a_genre_that_all_trailers_show_or_none_has_no_accuracy():
@@ -174,7 +178,7 @@ def test_trailer_figures_are_those_of_scikit_learn(columns):
         value = found.figure(level, "all", "label_ranking_average_precision").value
         assert value == pytest.approx(sk.label_ranking_average_precision_score(y_true, y_score))
         value = found.figure(level, "all", "hamming_loss").value
-        assert value == pytest.approx(sk.hamming_loss(y_true, y_score >= 0.5))
+        assert value == pytest.approx(sk.hamming_loss(y_true[:, :4], y_score[:, :4] >= 0.5))
         value = found.figure(level, "micro", "average_precision").value
         assert value == pytest.approx(sk.average_precision_score(y_true, y_score, average="micro"))
         assert np.isnan(found.figure(level, "musical", "average_precision").value)
@@ -329,3 +333,48 @@ def test_evaluating_stored_scores_never_imports_keras():
     heavy = "{'keras', 'tensorflow', 'jax'}"
     code = f"import sys, genre_classifier.evaluation.run_evaluation; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_means_over_genres_take_those_that_judged_trailers_show():
+    labels, scores = made_up(genres=GENRES[:2])
+    found = evaluate(labels, scores, config=FEW)
+    for level, metric in (
+        ("probability_before", "brier"),
+        ("probability_after", "expected_calibration_error"),
+        ("frame_pooled", "f1"),
+        ("segment", "f1"),
+        ("event", "f1"),
+        ("trailer_mean", "f1"),
+        ("detection", "mean_average_precision"),
+    ):
+        shown = [found.figure(level, genre, metric).value for genre in GENRES[:2]]
+        assert found.figure(level, "macro", metric).value == pytest.approx(np.mean(shown)), (level, metric)
+        assert found.figure(level, "macro", metric).has_interval
+    data = found.data
+    borders = np.searchsorted(data.trailer, np.arange(len(data.trailers)))
+    mean = np.add.reduceat(data.y_score, borders) / np.bincount(data.trailer)[:, None]
+    truth = np.logical_or.reduceat(data.y_true, borders)
+    two = sk.hamming_loss(truth[:, :2], mean[:, :2] >= 0.5)
+    assert found.figure("trailer_mean", "all", "hamming_loss").value == pytest.approx(two)
+
+
+def test_intervals_draw_groups_where_the_labels_name_them():
+    """Each trailer eight times over says no more than once."""
+    labels, scores = made_up(trailers=6, skill=1.0)
+    copies = {f"{name}/{copy}": table for name, table in scores.items() for copy in range(8)}
+    parts = [labels.assign(trailer=labels["trailer"] + f"/{copy}", group=labels["trailer"]) for copy in range(8)]
+    config = EvaluationConfig(draws=400)
+    once = evaluate(labels, scores, config=config)
+    grouped = evaluate(pd.concat(parts, ignore_index=True), copies, config=config)
+    single = evaluate(pd.concat(parts, ignore_index=True).drop(columns="group"), copies, config=config)
+    assert grouped.sources_at("frame_pooled") == 6
+    assert single.sources_at("frame_pooled") == 48
+
+    def width(found):
+        figure = found.figure("frame_pooled", "macro", "average_precision")
+        return figure.high - figure.low
+
+    assert width(grouped) == pytest.approx(width(once), rel=0.2)
+    assert width(single) < 0.6 * width(once)
+    one = evaluate(parts[0].assign(group="g"), {f"{name}/0": table for name, table in scores.items()}, config=FEW)
+    assert not one.figure("frame_pooled", "macro", "average_precision").has_interval

@@ -36,7 +36,10 @@ def stored(path, scores, name):
             thresholds={genre: 0.3 + 0.01 * number for number, genre in enumerate(genres)},
             temperatures=dict.fromkeys(genres, 1.5),
             training_prevalence=dict.fromkeys(genres, 0.2),
-            trailers=tuple(ScoredTrailer(number, source, "test") for number, source in enumerate(sorted(scores))),
+            trailers=tuple(
+                ScoredTrailer(trailer_id=number, source=source, split="test")
+                for number, source in enumerate(sorted(scores))
+            ),
             scores=scores,
             baselines={"movement": scores},
         ),
@@ -159,7 +162,7 @@ def test_a_folder_of_scores_has_its_own_genres(tmp_path):
             read_score_folder(tmp_path)
 
 
-def test_a_folder_of_scores_of_an_earlier_version_is_read_as_it_was(tmp_path):
+def test_a_folder_of_scores_of_an_earlier_version_is_read_as_it_was(tmp_path, caplog):
     """Written out as version 0.1.0 did: nothing says which genres but the keys, and no trailer has a duration."""
     values = {genre: {"threshold": 0.4, "temperature": 2.0, "training_prevalence": None} for genre in GENRES}
     trailer = {"trailer_id": 7, "source": "a.mp4", "split": "test", "cuts": [1.5], "width": 64, "height": 36}
@@ -170,7 +173,7 @@ def test_a_folder_of_scores_of_an_earlier_version_is_read_as_it_was(tmp_path):
         "clips": "",
         "fingerprint": "f",
         "genres": values,
-        "baselines": [],
+        "baselines": ["encoder"],
         "trailers": [trailer],
     }
     (tmp_path / "evaluation.json").write_text(json.dumps(index, indent=1) + "\n")
@@ -178,6 +181,8 @@ def test_a_folder_of_scores_of_an_earlier_version_is_read_as_it_was(tmp_path):
     (tmp_path / "scores_7.csv").write_text(head + "0,0.0,0.9,0.1,0.2,0.3,0.4,0.5\n1,0.5,0.1,0.8,0.2,0.3,0.4,0.5\n")
     folder = read_score_folder(tmp_path)
     assert folder.genres == GENRES
+    assert folder.baselines == {}  # that of the encoder said too little, and is not read
+    assert "of an earlier version and is left out; score again" in caplog.text
     assert folder.training_prevalence is None
     assert folder.scores["a.mp4"].to_numpy()[0].tolist() == pytest.approx([0.9, 0.1, 0.2, 0.3, 0.4, 0.5])
 

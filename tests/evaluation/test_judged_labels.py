@@ -13,6 +13,7 @@ from genre_classifier import cli, load_run, tag_trailer
 from genre_classifier.config import EvaluationConfig
 from genre_classifier.evaluation import run_evaluation as pipeline
 from genre_classifier.evaluation.evaluate import Evaluation
+from genre_classifier.evaluation.judged_labels import PREDICTIONS, TRUTH, write_activitynet
 from genre_classifier.evaluation.run_evaluation import Request, run_evaluation
 from genre_classifier.genres import GENRES
 from genre_classifier.run_folder.run import Run
@@ -98,24 +99,29 @@ def test_evaluate_judges_the_segments_that_tag_finds(
 def test_files_for_activitynet_get_the_score_of_the_report(
     media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`tag` and `labels --clips` write what ActivityNet's evaluator reads, and it finds what `evaluate` finds."""
+    """`evaluate` writes what ActivityNet's evaluator reads, and it finds what `evaluate` finds: of what `tag` found."""
     tags, truth, labels = tmp_path / "tags", tmp_path / "truth.json", media / "labels.csv"
-    assert cli._run(["tag", str(media / "run"), str(media / "trailers"), "--out", str(tags)]) == 0
-    assert cli._run(["labels", str(labels), str(truth), "--clips", str(media / "clips")]) == 0
-    expected = activitynet.read_ground_truth(truth)
-    found = activitynet.read_predictions(tags / "segments.json")
-    assert {video for predictions in found.values() for _, video, _, _ in predictions} == set(SOURCES)
     evaluation = evaluated(Request(media / "run", media / "clips", labels, tmp_path / "report"), monkeypatch)
+    write_activitynet(tmp_path / "judged", evaluation.data)
+    expected = activitynet.read_ground_truth(tmp_path / "judged" / TRUTH)
+    assert cli._run(["labels", str(labels), str(truth), "--clips", str(media / "clips")]) == 0
+    assert {label: sorted(found) for label, found in activitynet.read_ground_truth(truth).items()} == {
+        label: sorted(found) for label, found in expected.items()
+    }
+    assert cli._run(["tag", str(media / "run"), str(media / "trailers"), "--out", str(tags)]) == 0
+    tagged_segments = json.loads((tags / "segments.json").read_text())["results"]
+    judged = json.loads((tmp_path / "judged" / PREDICTIONS).read_text())["results"]
+    assert {
+        video: sorted((one["label"], *one["segment"]) for one in found if one["label"] in expected)
+        for video, found in tagged_segments.items()
+    } == {video: sorted((one["label"], *one["segment"]) for one in found) for video, found in judged.items()}
+    theirs = activitynet.evaluate(tmp_path / "judged" / TRUTH, tmp_path / "judged" / PREDICTIONS)
     values = []
-    for tiou in (0.5, 0.75, 0.95):
-        for genre in GENRES:
+    for genre in GENRES:
+        for tiou, value in zip(activitynet.LIMITS, theirs.get(genre, []), strict=genre in theirs):
             ours = evaluation.figure("detection", genre, f"average_precision_at_{tiou:.2f}").value
-            if genre not in expected:
-                assert ours is None or np.isnan(ours)
-                continue
-            theirs = activitynet.average_precision(expected[genre], found.get(genre, []), tiou=tiou)
-            assert ours == pytest.approx(theirs, abs=1e-12)
-            values.append(theirs)
+            assert ours == pytest.approx(value, abs=1e-12)
+            values.append(value)
     assert 0 in values
     assert 1 in values
     assert any(0 < value < 1 for value in values)

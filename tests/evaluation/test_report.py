@@ -63,6 +63,7 @@ def test_every_file_is_there(folder):
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     plots = {"baselines", "precision_recall", "reliability", "co_occurrence", "cut_distance", "timelines"}
     expected = {"report.html", "metrics.json", "per_genre.csv", "summary.md"} | {f"plots/{name}.svg" for name in plots}
+    expected |= {"activitynet/truth.json", "activitynet/predictions.json"}
     assert names == expected
 
 
@@ -121,14 +122,28 @@ def test_the_page_works_in_a_browser_without_a_network(folder):
         page.on("request", lambda request: requests.append(request.url))
         page.goto((folder / "report.html").as_uri())
         assert messages == []
+        # Below the summary all is folded, until a link leads there.
+        assert page.evaluate("[...document.querySelectorAll('details')].filter(one => one.open).length") == 0
+        assert page.locator("#headline").is_visible()
+        assert page.evaluate("document.documentElement.scrollHeight") < 7000
+        page.locator("nav a", has_text="By genre").click()
+        assert page.locator("#genres .scroll table").first.is_visible()
+        assert not page.locator("#time .scroll table").first.is_visible()
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert page.evaluate("[...document.querySelectorAll('details')].every(one => one.open)")
+        # On a narrow screen the meaning of a figure has the whole width, below it.
+        says = page.locator(".headline tbody tr").first.locator("td").last.bounding_box()
+        value = page.locator(".headline tbody tr").first.locator("td").first.bounding_box()
+        assert says["width"] > 300
+        assert says["y"] >= value["y"] + value["height"] - 1
         assert [url for url in requests if not url.startswith("data:")] == [(folder / "report.html").as_uri()]
         assert page.evaluate("document.documentElement.scrollWidth") <= 390  # wide tables scroll by themselves
         assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
         identifiers = page.evaluate("[...document.querySelectorAll('[id]')].map(element => element.id)")
         assert len(identifiers) == len(set(identifiers))
 
-        rows = page.locator("#genres ~ .scroll table").first.locator("tbody tr")
-        head = page.locator("#genres ~ .scroll table").first.locator("th", has_text="AP").first
+        rows = page.locator("#genres .scroll table").first.locator("tbody tr")
+        head = page.locator("#genres .scroll table").first.locator("th", has_text="AP").first
         head.locator("button").click()
         assert head.get_attribute("aria-sort") == "descending"
         values = [float(cell) for cell in rows.evaluate_all("rows => rows.map(row => row.cells[4].dataset.sort)")[:6]]
@@ -138,7 +153,7 @@ def test_the_page_works_in_a_browser_without_a_network(folder):
         assert last_three == ["macro", "weighted", "micro"]  # totals stay below
         head.locator("button").click()
         assert head.get_attribute("aria-sort") == "ascending"
-        page.locator("#genres ~ .scroll table").first.locator("th button", has_text="Genre").click()
+        page.locator("#genres .scroll table").first.locator("th button", has_text="Genre").click()
         names = rows.evaluate_all("rows => rows.map(row => row.cells[0].textContent)")
         assert names == [*sorted(GENRES), "macro", "weighted", "micro"]  # words from A to Z
         # A picture keeps its size, and is moved in its box.
@@ -146,6 +161,7 @@ def test_the_page_works_in_a_browser_without_a_network(folder):
 
         page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="dark")
         page.goto((folder / "report.html").as_uri())
+        page.evaluate(UNFOLD)
         too_wide = "[...document.querySelectorAll('.scroll, .chart')].filter(one => one.scrollWidth > one.clientWidth)"
         assert page.evaluate(f"{too_wide}.map(one => one.textContent.slice(0, 80))") == []
         dark = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).every(one => one < 60)"
@@ -158,6 +174,8 @@ def test_the_page_works_in_a_browser_without_a_network(folder):
         assert page.evaluate("window.ran") is None  # no script runs but the page's own
         browser.close()
 
+
+UNFOLD = "document.querySelectorAll('details').forEach(one => { one.open = true; })"
 
 # Pairs of words in one picture that lie over each other.
 COLLISIONS = """[...document.querySelectorAll(".chart svg")].flatMap(picture => {
@@ -181,6 +199,7 @@ def test_the_page_has_room_for_any_number_of_genres(tmp_path, genres):
     with chromium() as browser:
         tab = Tab(browser.new_page())
         page = tab.open(tmp_path / "report.html")
+        page.evaluate(UNFOLD)
         for width in (1280, 390):
             page.set_viewport_size({"width": width, "height": 800})
             assert page.evaluate("document.documentElement.scrollWidth") == width
@@ -207,12 +226,12 @@ def test_pictures_are_the_same_bytes_each_time(evaluation):
 
 
 def test_every_baseline_is_drawn():
-    from genre_classifier.evaluation.baselines import ENCODER_ALONE, FEATURES
+    from genre_classifier.evaluation.baselines import RECIPES
     from genre_classifier.evaluation.glossary import BASELINES
     from genre_classifier.evaluation.plots import report_plots
 
     labels, scores = made_up(trailers=2, frames=20)
-    found = evaluate(labels, scores, baselines=dict.fromkeys([*FEATURES, ENCODER_ALONE], scores), config=FEW)
+    found = evaluate(labels, scores, baselines=dict.fromkeys(RECIPES, scores), config=FEW)
     assert set(found.baselines) == set(BASELINES)
     drawn = report_plots(found)["baselines"]
     assert [name for name, entry in BASELINES.items() if entry.title not in drawn] == []
@@ -261,9 +280,19 @@ def test_trailers_labelled_as_wholes_lead_the_report(tmp_path):
     assert "It beats every simple baseline: “Prevalence” (0.500), “Movement alone” (0.500)" in text
     page = (tmp_path / "report.html").read_text()
     assert "The model, averaged over the trailer" not in page
-    assert page.index('id="trailers"') < page.index('id="genres"')
+    for about_frames in ("genres", "time", "probability"):
+        assert f'id="{about_frames}"' not in page
+        assert f'href="#{about_frames}"' not in page
+    for line in (LEVELS["frame_per_trailer"].title, "The worst stretches", "Near cuts"):
+        assert line not in page
+    assert [path.name for path in (tmp_path / "plots").iterdir()] == ["baselines.svg"]
     assert "average precision over trailers" in page
     document = json.loads((tmp_path / "metrics.json").read_text())
+    within = document["figures"]["frame_per_trailer"]["comedy"]
+    assert {figure["value"] for figure in within.values()} == {None}  # all frames of a trailer are alike
+    hardest = document["where_it_goes_wrong"]["trailers"][0]
+    assert (hardest["average_precision"], hardest["f1"]) == (1.0, 0.0)  # ranked right, and below the threshold
+    assert hardest["error_rate"] == pytest.approx(1 / 6)
     assert [row["metric"] for row in document["headline"][:3]] == ["average_precision", "roc_auc", "accuracy"]
     assert {row["level"] for row in document["headline"][:3]} == {"trailer_mean"}
     table = pd.read_csv(tmp_path / "per_genre.csv", dtype=str).set_index("genre")
@@ -283,3 +312,26 @@ def test_the_schema_is_documented(evaluation):
     metrics = {metric for table in document["figures"].values() for scope in table.values() for metric in scope}
     names |= {metric for metric in metrics if not metric.startswith("average_precision_at_")}
     assert [name for name in sorted(names) if f"`{name}`" not in text] == []
+
+
+def test_the_first_sentence_counts_what_was_judged():
+    labels, scores = made_up(trailers=6)
+    strong = labels[labels["trailer"] < "trailer_002"]
+    weak = label_table([(name, None, None, "comedy") for name in list(scores)[2:]])
+    found = evaluate(pd.concat([strong, weak]), scores, config=FEW)
+    assert summary.opening(found, ABOUT).startswith(
+        "On 2 trailers (30 seconds, 120 frames) labelled in time the scores"
+    )
+    text = " ".join(summary.caveats(found, ABOUT))
+    assert "4 more trailers labelled as a whole take part in figures about whole trailers alone." in text
+    assert "With only 2 trailers labelled in time the intervals are rough" in text
+
+
+def test_trailers_of_one_group_are_counted_together():
+    labels, scores = made_up(trailers=6)
+    found = evaluate(labels.assign(group=labels["trailer"].str[-5]), scores, config=FEW)
+    pairs = evaluate(
+        labels.assign(group="g" + (labels["trailer"].str[-5].astype(int) // 2).astype(str)), scores, config=FEW
+    )
+    assert "With only 6 trailers labelled in time the" in " ".join(summary.caveats(found, ABOUT))
+    assert "With only 6 trailers of 3 groups labelled in time the" in " ".join(summary.caveats(pairs, ABOUT))

@@ -18,8 +18,7 @@ from genre_classifier.cli import _run
 from genre_classifier.config import EncoderConfig, ModelConfig, TrainingConfig
 from genre_classifier.network.encoder import Encoder
 from genre_classifier.network.exported_step import exported_step
-from genre_classifier.run_folder import model_formats
-from genre_classifier.run_folder.export_model import export_model, random_frames, run_step
+from genre_classifier.run_folder.export_model import MODEL_FORMATS, Runner, export_model, random_frames, run_step
 from genre_classifier.run_folder.run import Run, load_run, write_config
 from genre_classifier.tagging.tag import score_frames, tag_trailer
 from preprocessing.base.errors import InputError
@@ -81,12 +80,12 @@ def moving_boxes(count: int, *, rows: int = 48, cols: int = 64) -> np.ndarray:
     return frames.astype(np.uint8)
 
 
-@pytest.mark.parametrize("name", model_formats.MODEL_FORMATS)
+@pytest.mark.parametrize("name", MODEL_FORMATS)
 def test_others_score_as_the_network_does(path: Path, tmp_path: Path, name: str, capsys) -> None:
     require(name)
     assert _run(["export-model", str(path), str(tmp_path / "out"), "--to", name]) == 0
     printed = capsys.readouterr()
-    one = model_formats.MODEL_FORMATS[name]
+    one = MODEL_FORMATS[name]
     files = {"model.json", *one.files}
     assert {Path(line).name for line in printed.out.splitlines()} == files
     assert {file.name for file in (tmp_path / "out").iterdir()} == files
@@ -114,7 +113,7 @@ def test_others_score_as_the_network_does(path: Path, tmp_path: Path, name: str,
     ],
 )
 def test_whatever_the_network(tmp_path: Path, changes: dict[str, object]) -> None:
-    names = [name for name in model_formats.MODEL_FORMATS if all(map(_is_there, MODULES.get(name, ())))]
+    names = [name for name in MODEL_FORMATS if all(map(_is_there, MODULES.get(name, ())))]
     run = load_run(run_of(tmp_path / "run", **changes))
     assert max(export_model(run, tmp_path / "out", names).values()) < 1e-5
     facts = json.loads((tmp_path / "out" / "model.json").read_text())
@@ -125,7 +124,7 @@ def test_whatever_the_network(tmp_path: Path, changes: dict[str, object]) -> Non
 def test_a_pretrained_network_becomes_a_part_of_the_step(tmp_path: Path, motion_size: int, cells: int) -> None:
     from genre_classifier.network.encoder import build_encoder
 
-    names = [name for name in model_formats.MODEL_FORMATS if all(map(_is_there, MODULES.get(name, ())))]
+    names = [name for name in MODEL_FORMATS if all(map(_is_there, MODULES.get(name, ())))]
     config = EncoderConfig(
         encoder=str(write_encoder(tmp_path / "tiny.keras")), encoder_cells=cells, motion_size=motion_size
     )
@@ -156,13 +155,13 @@ def _is_there(module: str) -> bool:
 
 
 def test_what_scores_differently_is_not_written(path: Path, tmp_path: Path, monkeypatch, capsys) -> None:
-    one = model_formats.MODEL_FORMATS["savedmodel"]
+    one = MODEL_FORMATS["savedmodel"]
 
-    def read(folder: Path) -> model_formats.Runner:
+    def read(folder: Path) -> Runner:
         step = one.read(folder)
         return lambda inputs: {name: value + 2e-4 * (name == "scores") for name, value in step(inputs).items()}
 
-    monkeypatch.setitem(model_formats.MODEL_FORMATS, "savedmodel", one._replace(read=read))
+    monkeypatch.setitem(MODEL_FORMATS, "savedmodel", one._replace(read=read))
     assert _run(["export-model", str(path), str(tmp_path / "out"), "--to", "savedmodel"]) == 1
     assert "found a difference of 0.0002" in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []

@@ -5,8 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import av
 import click
@@ -18,12 +21,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genre_classifier.cli import _run, group
+from genre_classifier.dataset.label_formats import read_table
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.exports.chapters import chapters
 from genre_classifier.exports.export import TAGS_FORMATS
 from genre_classifier.exports.tagged import TaggedVideo, read_video
 from genre_classifier.genres import GENRES
 from preprocessing.base.errors import InputError
+from tests.support.media import flat_frames, write_media
 from tests.support.tags_folder import SEGMENTS, exported, tagged
 
 
@@ -57,6 +62,65 @@ def test_a_tier_may_name_genres_by_its_values(tmp_path: Path) -> None:
     assert read_labels(tmp_path / "b.eaf").to_dict("records") == [
         {"trailer": "b.mp4", "start": 1.0, "end": 2.5, "genre": "terror"}
     ]
+
+
+def elan_of(tiers: str) -> str:
+    header = '<HEADER><MEDIA_DESCRIPTOR MEDIA_URL="a.mp4" MIME_TYPE="video/mp4"/></HEADER>'
+    times = '<TIME_ORDER><TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="0"/><TIME_SLOT TIME_SLOT_ID="ts2" TIME_VALUE="9"/>'
+    schema = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:noNamespaceSchemaLocation="EAFv3.0.xsd"'
+    about = 'AUTHOR="" DATE="2026-01-01T00:00:00+00:00" FORMAT="3.0" VERSION="3.0"'
+    inside = f"{header}{times}</TIME_ORDER>{tiers}"
+    return f"<ANNOTATION_DOCUMENT {about} {schema}>{inside}</ANNOTATION_DOCUMENT>"
+
+
+def elan_tier(name: str, parent: str, **references: str) -> str:
+    """Return a tier of annotations that refer to others; to a time where that is nothing."""
+    lines = [f'<TIER TIER_ID="{name}" LINGUISTIC_TYPE_REF="t"' + (f' PARENT_REF="{parent}">' if parent else ">")]
+    for number, other in references.items():
+        times = 'TIME_SLOT_REF1="ts1" TIME_SLOT_REF2="ts2"'
+        kind, words = ("REF", f'ANNOTATION_REF="{other}"') if other else ("ALIGNABLE", times)
+        value = "<ANNOTATION_VALUE>action</ANNOTATION_VALUE>"
+        lines.append(
+            f'<ANNOTATION><{kind}_ANNOTATION ANNOTATION_ID="{number}" {words}>{value}</{kind}_ANNOTATION></ANNOTATION>'
+        )
+    return "".join(lines) + "</TIER>"
+
+
+CIRCLES = {
+    "one": (elan_tier("genre", "top", a1="a1"), "annotations that refer to each other in a circle ('a1')"),
+    "two": (
+        elan_tier("genre", "top", a1="a2") + elan_tier("b", "top", a2="a1"),
+        "annotations that refer to each other",
+    ),
+    "into one": (
+        elan_tier("genre", "b", a1="a2") + elan_tier("b", "top", a2="a2"),
+        "annotations that refer to each other",
+    ),
+    "tiers": (elan_tier("genre", "b", a1="") + elan_tier("b", "genre"), "tiers that refer to each other in a circle"),
+    "a long way": (
+        elan_tier("genre", "top", a0="", **{f"a{number}": f"a{number - 1}" for number in range(1, 2000)}),
+        "annotations whose references go over more than 100 others",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CIRCLES)
+@pytest.mark.timeout(60)
+def test_references_that_go_in_a_circle_are_a_line(tmp_path: Path, kind: str) -> None:
+    pytest.importorskip("pympi")
+    tiers, expected = CIRCLES[kind]
+    (tmp_path / "a.eaf").write_text(elan_of(tiers))
+    with pytest.raises(InputError, match=rf"a\.eaf: expected ELAN annotations.*{re.escape(expected)}"):
+        read_labels(tmp_path / "a.eaf")
+
+
+def test_annotations_that_refer_to_others_have_their_times(tmp_path: Path) -> None:
+    pytest.importorskip("pympi")
+    tiers = elan_tier("top", "", a1="") + elan_tier("middle", "top", a2="a1") + elan_tier("genre", "middle", a3="a2")
+    (tmp_path / "a.eaf").write_text(elan_of(tiers.replace("action", "terror")))
+    labels = read_table(tmp_path / "a.eaf")
+    assert set(zip(labels["start"], labels["end"], strict=True)) == {(0, 0.009)}
+    assert list(labels["genre"]) == ["top", "middle", "terror"]
 
 
 @pytest.mark.parametrize("text", ["<?xml version='1.0'?><ANNOTATION_DOCUMENT", "<html></html>", "<a/>"])
@@ -101,6 +165,19 @@ def test_a_list_of_edits_for_each_genre(tags: Path, tmp_path: Path) -> None:
     assert "FROM CLIP NAME:  film one.mp4" in files["film one.comedy.edl"].read_text()
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x85", "\u2028"])
+def test_a_line_break_in_a_name_writes_no_line_of_its_own_in_an_edl(tmp_path: Path, end: str) -> None:
+    pytest.importorskip("otio_cmx3600_adapter")
+    line = "002  BAD V C 00:00:00:00 00:00:01:00 00:00:00:00 00:00:01:00"
+    tags = tagged(tmp_path / "tags", source=f"a{end}{line}.mp4", video=f"/videos/b{end}{line}.mp4")
+    files = exported(tags, tmp_path / "out", "--to", "edl", "--fps", "25")
+    plain = exported(tagged(tmp_path / "plain"), tmp_path / "plain out", "--to", "edl", "--fps", "25")
+    for name, path in plain.items():
+        expected, found = (one.read_bytes().decode().splitlines() for one in (path, files[name]))
+        assert len(found) == len(expected)
+        assert not any(one.startswith("002  BAD") for one in found)
+
+
 def test_ffmpeg_reads_the_chapters(tags: Path, tmp_path: Path) -> None:
     files = exported(tags, tmp_path / "out", "--to", "chapters")
     with av.open(str(files["film one.ffmetadata"]), format="ffmetadata") as container:
@@ -113,9 +190,29 @@ def test_ffmpeg_reads_the_chapters(tags: Path, tmp_path: Path) -> None:
         (7.25, "no genre"),
         (10.01, "musical"),
     ]
+    document = ElementTree.fromstring(files["film one.chapters.xml"].read_bytes())
+    atoms = [[atom.findtext(f".//{name}") for name in ("ChapterTimeStart", "ChapterString")] for atom in document[0]]
+    assert atoms[:2] == [["00:00:00.000000000", "comedy"], ["00:00:02.002000000", "action"]]
     cues = (tmp_path / "out" / "film one.chapters.vtt").read_text().split("\n\n")
     assert cues[0] == "WEBVTT"
     assert cues[3] == "00:00:04.500 --> 00:00:06.000\ncomedy + action"
+
+
+@pytest.mark.skipif(shutil.which("mkvmerge") is None, reason="needs mkvtoolnix")
+def test_mkvtoolnix_takes_the_chapters(tags: Path, tmp_path: Path) -> None:
+    chapters_file = exported(tags, tmp_path / "out", "--to", "chapters")["film one.chapters.xml"]
+    video = write_media(tmp_path / "film.mkv", flat_frames(320))
+    merged = tmp_path / "merged.mkv"
+    command = ["mkvmerge", "-q", "-o", str(merged), "--chapters", str(chapters_file), str(video)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    with av.open(str(merged)) as container:
+        found = [
+            (float(one["start"] * one["time_base"]), float(one["end"] * one["time_base"]), one["metadata"]["title"])
+            for one in container.chapters()
+        ]
+    expected = [(one.start / 1000, one.end / 1000, one.title) for one in chapters(read_video(tags / "film one"))]
+    assert found == expected
 
 
 def test_what_is_missing_is_said(tags: Path, tmp_path: Path, capsys, monkeypatch) -> None:
@@ -185,7 +282,12 @@ def test_a_folder_may_be_called_anything(tmp_path: Path, monkeypatch: pytest.Mon
     tags = tagged(tmp_path / "tags", "50% #1?")
     monkeypatch.chdir(tags / "50% #1?")
     files = exported(Path(), tmp_path / "out", "--to", "iiif,chapters")
-    assert sorted(files) == ["50% #1?.chapters.vtt", "50% #1?.ffmetadata", "50% #1?.manifest.json"]
+    assert sorted(files) == [
+        "50% #1?.chapters.vtt",
+        "50% #1?.chapters.xml",
+        "50% #1?.ffmetadata",
+        "50% #1?.manifest.json",
+    ]
     document = json.loads(files["50% #1?.manifest.json"].read_text())
     assert document["id"] == "http://localhost:8000/50%25%20%231%3F.manifest.json"
     video = document["items"][0]["items"][0]["items"][0]["body"]
@@ -196,7 +298,7 @@ def test_a_folder_may_be_called_anything(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_damaged_video_is_left_out(tags: Path, tmp_path: Path, capsys) -> None:
     (tagged(tags, "other") / "other" / "tags.json").write_text("{")
     files = exported(tags, tmp_path / "out", "--to", "chapters")
-    assert sorted(files) == ["film one.chapters.vtt", "film one.ffmetadata"]
+    assert sorted(files) == ["film one.chapters.vtt", "film one.chapters.xml", "film one.ffmetadata"]
     assert "left out" in capsys.readouterr().err
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from genre_classifier.exports.tagged import RATES, exact_rate, frame_at
 from genre_classifier.exports.timecode import start_frame
-from tests.support.tags_folder import exported, tagged
+from genre_classifier.tagging.segments import write_segments
+from tests.support.tags_folder import SEGMENTS, exported, tagged
 
 
 def test_rates_are_exact() -> None:
@@ -137,3 +138,33 @@ def test_a_video_that_is_away_is_counted_from_zero(tmp_path: Path, capsys) -> No
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "/videos/film one.mp4: cannot be read for its start timecode; counted from zero" in error
+
+
+def test_frames_count_from_the_first_picture_and_seconds_from_the_container(tmp_path: Path) -> None:
+    """The same segments of a video whose first picture comes late: frames are as before, seconds are later."""
+    otio = pytest.importorskip("opentimelineio")
+    rate, late = exact_rate(29.97), 2002 / 30000
+    early = tagged(tmp_path / "early", fps=29.97)
+    shifted = SEGMENTS.assign(start=SEGMENTS["start"] + late, end=SEGMENTS["end"] + late)
+    tags = tagged(tmp_path / "late", fps=29.97, start=late, duration=12.5 + late)
+    write_segments(tags / "film one" / "segments.csv", shifted)
+    options = ("--to", "otio,edl,chapters", "--start-timecode", "01:00:00;00")
+    before, after = exported(early, tmp_path / "out1", *options), exported(tags, tmp_path / "out2", *options)
+    for name in ("film one.comedy.edl", "film one.musical.edl", "film one.otio"):
+        assert before[name].read_text() == after[name].read_text()
+    (clip,) = otio.adapters.read_from_file(str(after["film one.otio"])).find_clips()
+    assert clip.source_range.duration.value == frame_at(12.5, rate)
+    assert "00:00:02.069 --> " in after["film one.chapters.vtt"].read_text()
+
+
+def test_a_file_that_crashes_its_reader_is_counted_from_zero(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("opentimelineio")
+    crashing = tmp_path / "reader"
+    crashing.write_text("#!/bin/sh\nkill -SEGV $$")
+    crashing.chmod(0o700)
+    monkeypatch.setattr("preprocessing.processes.child.sys.executable", str(crashing))
+    video = media(tmp_path / "a.mkv", Fraction(25), "01:00:00:00")
+    exported(tagged(tmp_path / "tags", video=str(video), fps=25.0), tmp_path / "out", "--to", "otio")
+    assert f"{video}: cannot be read for its start timecode; counted from zero" in capsys.readouterr().err

@@ -18,8 +18,8 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +259,16 @@ class Bench:
         """Return the files that an undisturbed run left."""
         output = self._results / name / COMMANDS[name].output
         return [path for path in [output, *output.rglob("*")] if path.is_file()]
+
+    @contextmanager
+    def moved(self) -> Iterator[None]:
+        """Move all that there is to work on to another folder, and back."""
+        here = self.work
+        self.work = here.rename(here.with_name("elsewhere"))
+        try:
+            yield
+        finally:
+            self.work = self.work.rename(here)
 
     def finish(self, name: str) -> None:
         """Put in place what an undisturbed run leaves, its inputs included."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import resource
 import shutil
@@ -73,6 +74,52 @@ def _signal(which: signal.Signals) -> Fault:
     return fault
 
 
+def _killed_when_met(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
+    """One of several that train together is gone, after their first epoch: they have met."""
+    if COMMANDS[name].processes == 1:
+        pytest.skip(f"{name} works alone")
+    running = _start(bench, name)
+    checkpoints = bench.work / COMMANDS[name].output
+    while all(one.process.poll() is None for one in running) and not list(checkpoints.glob("checkpoints/*.json")):
+        time.sleep(0.001)
+    time.sleep(rng.uniform(0, 1))
+    running[int(rng.integers(len(running)))].signal(signal.SIGKILL)
+    return _ends(running)
+
+
+def _moved_between_steps(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
+    """Killed, or done; then everything is moved elsewhere, gone on with there, and moved back."""
+    if rng.random() < 0.5:
+        ends = _signal(signal.SIGKILL)(bench, name, rng)
+    else:
+        bench.undisturbed(name)
+        bench.finish(name)
+        ends = []
+    with bench.moved():
+        bench.again(COMMANDS[name])
+    return ends
+
+
+def _killed_on_a_cluster(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
+    """The work is done by two Dask workers, of which one is gone."""
+    command = COMMANDS[name]
+    if "--jobs 1" not in command.arguments:
+        pytest.skip(f"{name} takes no cluster")
+    distributed = pytest.importorskip("distributed")
+    bench.undisturbed(name)
+    bench.prepare(command)
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, protocol="tcp"
+    ) as cluster:
+        arguments = command.arguments.replace("--jobs 1", f"--scheduler {cluster.scheduler_address}")
+        running = bench.start(dataclasses.replace(command, arguments=arguments))
+        _at_a_moment(bench, name, rng, running)
+        psutil.Process(cluster.workers[int(rng.integers(2))].pid).kill()
+        ends = _ends(running)
+    assert all(done.code == 0 for done in ends), ends
+    return ends
+
+
 def _start(bench: Bench, name: str, before: Callable[[], None] | None = None) -> list[Running]:
     bench.undisturbed(name)
     bench.prepare(COMMANDS[name])
@@ -105,6 +152,23 @@ def _full_filesystem(bench: Bench, name: str, rng: np.random.Generator) -> list[
     return ends
 
 
+def _filling_filesystem(bench: Bench, name: str, rng: np.random.Generator) -> list[Done]:
+    """A file system of its own, in which no room is left from some moment of the work on."""
+    bench.undisturbed(name)
+    bench.prepare(COMMANDS[name])
+    saved = bench.work.with_name("saved")
+    with _small_filesystem(bench.work) as leave_room:
+        bench.restore_inputs()
+        running = bench.start(COMMANDS[name])
+        _at_a_moment(bench, name, rng, running)
+        leave_room(0)
+        ends = _ends(running)
+        shutil.copytree(bench.work, saved)
+    shutil.rmtree(bench.work)
+    saved.rename(bench.work)
+    return ends
+
+
 @contextmanager
 def _small_filesystem(folder: Path) -> Iterator[Callable[[int], None]]:
     """Mount one over a folder; what is called with a number of bytes leaves that much room in it."""
@@ -117,8 +181,12 @@ def _small_filesystem(folder: Path) -> Iterator[Callable[[int], None]]:
         pytest.skip("only root can mount a file system, and not everywhere")
 
     def leave_room(size: int) -> None:
-        most = shutil.disk_usage(folder).used + size
-        subprocess.run(["mount", "-o", f"remount,size={most}", folder], check=True)
+        for _ in range(100):  # more may be written between looking and limiting
+            most = shutil.disk_usage(folder).used + size
+            limit = ["mount", "-o", f"remount,size={most}", folder]
+            if not subprocess.run(limit, capture_output=True, check=False).returncode:
+                return
+        raise AssertionError(f"{folder} takes no limit")
 
     try:
         yield leave_room
@@ -292,16 +360,20 @@ def _two_at_once(bench: Bench, name: str, rng: np.random.Generator) -> list[Done
 
 FAULTS: dict[str, Fault] = {
     "SIGKILL": _signal(signal.SIGKILL),
+    "SIGKILL when they have met": _killed_when_met,
+    "SIGKILL, then moved": _moved_between_steps,
     "SIGTERM": _signal(signal.SIGTERM),
     "SIGINT": _signal(signal.SIGINT),
     "a full disk": _full_disk,
     "a full file system": _full_filesystem,
+    "a file system that fills up": _filling_filesystem,
     "an obstacle": _obstacle,
     "a read-only folder": _read_only,
     "few descriptors": _few_descriptors,
     "closed stdout": _closed_stdout,
     "two at once": _two_at_once,
     "a killed worker": _killed_worker,
+    "a killed Dask worker": _killed_on_a_cluster,
     "a clock set back": _clock_set_back,
     "little memory": _little_memory,
     "an input moved away and back": _moved_away_for_a_while,

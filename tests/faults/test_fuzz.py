@@ -9,6 +9,7 @@ import dataclasses
 import importlib.util
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ from preprocessing.base.errors import InputError, WorkError
 from preprocessing.clips import load_clip, load_times, read_clip_config, write_clip_config
 from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.manifest import read_manifest
+from preprocessing.processes.pool import Pool
+from preprocessing.reader_client import READER
 from tests.faults.mutations import mutate, mutate_member
 from tests.support.folders import contents
 from tests.support.media import flat_frames, write_media
@@ -63,7 +66,7 @@ def write_whole(base: Path) -> Path:
     preprocess_directory(base / "videos", base / "prepared", config=CLIPS)
     labels.to_csv(base / "labels.csv", index=False)
     for name, ending in (("wide", "csv"), ("activitynet", "json"), ("labelstudio", "json"), ("dcase", "tsv")):
-        (base / f"{name}.{ending}").write_text(WRITERS[name](labels, None, ExportConfig()))
+        (base / f"{name}.{ending}").write_text(WRITERS[name](labels, None, ExportConfig())[0])
     (base / "map.csv").write_text("name,genre\nwar,action\nlove,\n")
     tagged(base / "tags", "film")
     tagged(base / "tags", "another")
@@ -73,7 +76,7 @@ def write_whole(base: Path) -> Path:
     run = make_run(base / "run", frames=12)
     (run / "splits.csv").write_text("trailer_id,source,split,group\n0,a,train,x\n1,b,test,y\n")
     card.write_card(run, card.new_card(command="train", seed=5, data_digest="", parts={}))
-    kept = checkpoints.Kept(1, "0" * 64, no_calibration(GENRES))
+    kept = checkpoints.Kept(1, "0" * 64, *no_calibration(GENRES))
     (run / layout.CHECKPOINTS).mkdir()
     checkpoints.write_state(run, checkpoints.State("0" * 64, [{"epoch": 1.0, "loss": 2.0}], kept))
     scores = scores_table(np.arange(8) / 8.0, np.full((8, len(GENRES)), 0.25, np.float32), GENRES)
@@ -139,8 +142,8 @@ def _network(base: Path) -> None:
 
 
 def _encoder(base: Path) -> None:
+    from genre_classifier.config import DEFAULT_ENCODER
     from genre_classifier.network.encoder import build_encoder
-    from genre_classifier.presets import DEFAULT_ENCODER
 
     config = dataclasses.replace(DEFAULT_ENCODER, encoder=str(base / "encoder.keras"), encoder_cells=2, motion_size=8)
     build_encoder(config, 20, 20).encode(np.zeros((1, 3, 20, 20), np.uint8))
@@ -287,10 +290,11 @@ def damaged_video(videos: dict[str, bytes], seed: int) -> tuple[str, bytes]:
 def test_a_damaged_video_has_a_start_timecode_or_none(
     videos: dict[str, bytes], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    for seed in range(request.config.getoption("--fuzz") or VIDEOS):
-        suffix, damaged = damaged_video(videos, seed)
-        (tmp_path / f"v{suffix}").write_bytes(damaged)
-        assert start_timecode(tmp_path / f"v{suffix}", Fraction(25)), seed
+    with closing(Pool(READER)) as readers:
+        for seed in range(request.config.getoption("--fuzz") or VIDEOS):
+            suffix, damaged = damaged_video(videos, seed)
+            (tmp_path / f"v{suffix}").write_bytes(damaged)
+            assert start_timecode(tmp_path / f"v{suffix}", Fraction(25), readers), seed
 
 
 @pytest.mark.timeout(3600)

@@ -37,6 +37,41 @@ def test_thresholds_are_ones_that_segments_accept(rows):
     assert 0 < threshold <= 1
 
 
+def in_float64(raw, temperatures):
+    """Calibrate as another program does that reads raw scores and temperatures."""
+    return expit(logit(np.clip(raw.astype(np.float64), 1e-7, 1 - 1e-7)) / temperatures)
+
+
+@pytest.mark.parametrize("temperature", [0.7, 1.3, 2.0, 3.3])
+def test_a_threshold_that_admits_all_but_the_highest_or_everything_lies_on_no_score(temperature):
+    raw = np.full((288, 1), 1e-9, dtype=np.float32)  # the network is sure, and wrong
+    raw[:2] = 0.3
+    y_true = np.ones((288, 1), dtype=bool)
+    y_true[:5] = False
+    found = calibration.fit_calibration(y_true, raw, ["comedy"])
+    scores = calibration.apply_temperature(raw, np.array([temperature]))
+    threshold = calibration.best_f1_thresholds(y_true, scores)
+    assert (scores >= threshold).all()
+    assert (in_float64(raw, temperature) >= threshold).all()
+    assert (in_float64(raw, found.temperatures["comedy"]) >= found.thresholds["comedy"]).all()
+
+
+@given(
+    st.floats(0.2, 5),
+    st.lists(st.tuples(st.booleans(), st.floats(2**-20, 1, width=32), st.integers(-3, 3)), min_size=1, max_size=30),
+)
+def test_rounding_moves_no_frame_across_a_threshold(temperature, rows):
+    """Scores that differ in their last bits alone, of which a threshold between could not be written down."""
+    y_true = np.array([[row[0]] for row in rows])
+    near = np.array([[row[1] + row[2] * np.spacing(np.float32(row[1]))] for row in rows])
+    raw = np.clip(near, 0, 1).astype(np.float32)
+    scores = calibration.apply_temperature(raw, np.array([temperature]))
+    threshold = calibration.best_f1_thresholds(y_true, scores)
+    decided = scores >= threshold
+    np.testing.assert_array_equal(in_float64(raw, temperature) >= threshold, decided)
+    np.testing.assert_array_equal(scores.astype(np.float64) >= threshold.astype(np.float32), decided)
+
+
 @given(st.floats(0.1, 10), st.lists(st.floats(0, 1, width=32), min_size=2, max_size=20))
 def test_temperature_keeps_the_order_and_the_range(temperature, scores):
     raw = np.sort(np.array(scores, dtype=np.float32))[:, None]

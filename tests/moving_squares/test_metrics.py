@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from skimage.metrics import structural_similarity as skimage_ssim
 from sklearn import metrics as sklearn_metrics
 
-from genre_classifier.moving_squares.metrics import (
+from genre_classifier.moving_squares.movies import (
     METRICS,
     copy_last,
     extrapolate,

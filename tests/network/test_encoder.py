@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import runpy
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -117,6 +119,25 @@ def test_a_network_of_keras_applications_brings_its_scaling(monkeypatch):
     assert (encoder.channels, encoder.cells) == (1280, 2)
     scale = encoder.network.get_layer("scale")
     np.testing.assert_allclose(scale(np.array([[[[0.0, 127.5, 255.0]]]], np.float32))[0, 0, 0], [-1, 0, 1], atol=1e-6)
+
+
+def test_the_example_makes_a_file_that_gives_what_the_name_gives(monkeypatch, tmp_path):
+    build = keras.applications.MobileNetV2
+
+    def without_download(**options):
+        keras.utils.set_random_seed(1)
+        return build(**options | {"weights": None})
+
+    without_download.__module__ = build.__module__
+    monkeypatch.setattr(keras.applications, "MobileNetV2", without_download)
+    path = tmp_path / "mobilenet_v2.keras"
+    monkeypatch.setattr("sys.argv", ["make_encoder.py", str(path)])
+    runpy.run_path(str(Path(__file__).parents[2] / "docs" / "examples" / "make_encoder.py"))
+    frames = np.random.default_rng(0).integers(0, 256, (2, 3, 64, 64), dtype=np.uint8)
+    file, named = (build_encoder(EncoderConfig(encoder=name), 64, 64) for name in (str(path), "MobileNetV2"))
+    np.testing.assert_allclose(file.encode(frames), named.encode(frames), atol=2e-3)
+    earlier = build_encoder(EncoderConfig(encoder=str(path), encoder_layer="block_3_expand_relu"), 64, 64)
+    assert earlier.channels == 144
 
 
 def test_weights_that_cannot_be_downloaded_are_named(monkeypatch):

@@ -128,6 +128,19 @@ def test_what_the_hub_refuses_is_one_line(desk):
     assert desk.refused("push-to-hub", ".", NAME)[0] == 2  # no run in it
 
 
+@pytest.mark.parametrize("odd", ["[]", "{}", '{"sha": 3, "siblings": 4, "url": 5}', "[" * 100_000])
+def test_an_answer_of_another_shape_is_one_line(desk, odd):
+    desk.hub.odd = odd.encode()
+    try:
+        fetched = desk.refused("export-model", f"hf://{NAME}@v3", "out", "--to", "onnx")
+        pushed = desk.refused("push-to-hub", "mine", NAME)
+    finally:
+        desk.hub.odd = None
+    for code, line in (fetched, pushed):
+        assert code == 1, line
+        assert "asked the Hugging Face hub" in line
+
+
 def test_the_card_of_a_fetched_run_is_not_written(desk):
     run = f"hf://{NAME}"
     done = desk.run("evaluate", run, "clips", "labels.csv", "--out", "report", "--card")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from genre_classifier.run_folder import layout
-from genre_classifier.run_folder.model_card import write_model_card
+from genre_classifier.run_folder.card import write_model_card
 from preprocessing.base.errors import InputError
 from tests.support.tiny_run import make_run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import time
@@ -88,7 +89,9 @@ def go_on(run: Path) -> None:
     rows, kept = [], None
     if loaded:
         rows, kept = loaded[1].rows, epochs.recover(run, *loaded, (), CONFIG, GENRES)
-    keeper = epochs.EpochKeeper(run, PARTS, CONFIG, rows, kept, time.monotonic(), GENRES)
+    keeper = epochs.EpochKeeper(
+        run, parts=PARTS, config=CONFIG, rows=rows, kept=kept, started=time.monotonic(), genres=GENRES
+    )
     keeper.publish()
     for number in range(len(rows) + 1, 4):
         keeper.set_model(Network(number))
@@ -244,6 +247,17 @@ def with_weights(path: Path, value: float) -> None:
     model.save(path)
 
 
+def with_array(path: Path, shape: tuple[int, ...]) -> None:
+    """Add an array of which nothing is stored, so that it is zeros when it is read."""
+    import h5py
+
+    with zipfile.ZipFile(path) as archive:
+        weights = io.BytesIO(archive.read("model.weights.h5"))
+    with h5py.File(weights, "a") as file:
+        file.create_dataset("more", shape, "float32", chunks=True, compression="gzip")
+    with_member(path, "model.weights.h5", weights.getvalue())
+
+
 def other_size(path: Path) -> None:
     from genre_classifier.network.model import build_model
 
@@ -260,6 +274,7 @@ NETWORKS = {
     "another program's": (lambda path: with_member(path, "config.json", b"{}"), "found"),
     "no weights": (lambda path: with_member(path, "model.weights.h5", b""), "found"),
     "3 GB in 3 MB": (lambda path: with_member(path, "more", bytes(200_000_000)), "unpacks to 200 MB, where"),
+    "4 GB in nothing": (lambda path: with_array(path, (1000, 1000, 1000)), "weights '/more' of (1000, 1000, 1000)"),
     "NaN": (lambda path: with_weights(path, np.nan), "found weights that are no finite numbers (trunk_1/"),
     "infinity": (lambda path: with_weights(path, np.inf), "found weights that are no finite numbers (trunk_1/"),
     "other frames": (other_size, "expected a network for frames of 3x16x16, as config.json"),
@@ -414,7 +429,9 @@ def test_weights_that_run_away_end_the_training_and_are_not_kept(networks, tmp_p
     go_on(tmp_path / "run")
     before = sorted((tmp_path / "run").rglob("*"))
     monkeypatch.setattr(model_file, "not_finite", lambda model: "trunk_1/kernel")
-    keeper = epochs.EpochKeeper(tmp_path / "run", PARTS, CONFIG, [], None, time.monotonic(), GENRES)
+    keeper = epochs.EpochKeeper(
+        tmp_path / "run", parts=PARTS, config=CONFIG, rows=[], kept=None, started=time.monotonic(), genres=GENRES
+    )
     keeper.set_model(Network(1))
     keeper.on_epoch_begin(0)
     with pytest.raises(WorkError, match=r"after epoch 1 the weights are no finite numbers \(trunk_1/kernel\)"):

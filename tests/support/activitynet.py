@@ -2,17 +2,20 @@
 
 Caba Heilbron et al., "ActivityNet: a large-scale video benchmark for human activity understanding", CVPR 2015, and what
 its `eval_detection.py` asks of both files and computes: `segment_iou`, `interpolated_prec_rec`,
-`compute_average_precision_detection`.
+`compute_average_precision_detection`. Like that program, it stops with a KeyError at a prediction of a label that the
+ground truth lacks, and takes a prediction about a video without ground truth for false.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 
 Instance = tuple[str, float, float]  # video, start, end
+LIMITS = np.linspace(0.5, 0.95, 10)
 
 
 def read_ground_truth(path: Path, *, subset: str = "validation") -> dict[str, list[Instance]]:
@@ -33,17 +36,27 @@ def read_ground_truth(path: Path, *, subset: str = "validation") -> dict[str, li
     return found
 
 
-def read_predictions(path: Path) -> dict[str, list[tuple[float, str, float, float]]]:
-    """Return score, video, start and end of each label's predictions."""
+def read_predictions(path: Path, labels: Collection[str]) -> dict[str, list[tuple[float, str, float, float]]]:
+    """Return score, video, start and end of the predictions of each of the ground truth's labels."""
     data = json.loads(path.read_text(encoding="utf-8"))
     if not all(field in data for field in ("results", "version", "external_data")):
         raise OSError("Please input a valid prediction file.")
-    found: dict[str, list[tuple[float, str, float, float]]] = {}
+    found: dict[str, list[tuple[float, str, float, float]]] = {label: [] for label in labels}
     for video, results in data["results"].items():
         for one in results:
             start, end = one["segment"]
-            found.setdefault(one["label"], []).append((one["score"], video, float(start), float(end)))
+            found[one["label"]].append((one["score"], video, float(start), float(end)))
     return found
+
+
+def evaluate(truth: Path, predictions: Path) -> dict[str, np.ndarray]:
+    """Return the average precision of each label at `LIMITS`; the mean of all is what ActivityNet ranks by."""
+    references = read_ground_truth(truth)
+    found = read_predictions(predictions, references)
+    return {
+        label: np.array([average_precision(references[label], found[label], tiou=tiou) for tiou in LIMITS])
+        for label in references
+    }
 
 
 def segment_iou(target: np.ndarray, candidates: np.ndarray) -> np.ndarray:
@@ -57,9 +70,12 @@ def average_precision(
     truth: list[Instance], predictions: list[tuple[float, str, float, float]], *, tiou: float
 ) -> float:
     """Average precision of one label at one temporal IoU."""
+    if not predictions:
+        return 0.0
     taken: set[tuple[str, int]] = set()
     hits = []
-    for _, video, start, end in sorted(predictions, key=lambda one: -one[0]):
+    for position in np.argsort([score for score, *_ in predictions])[::-1].tolist():
+        _, video, start, end = predictions[position]
         own = np.array([(first, last) for name, first, last in truth if name == video])
         hit = False
         if len(own):

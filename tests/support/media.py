@@ -5,6 +5,7 @@ Written with PyAV, so that what OpenCV reads is checked against an independent l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -60,15 +61,38 @@ def write_media(
     return path
 
 
+def write_late_pictures(path: Path, delay: float, *, count: int = 20, begin: float = 0.0) -> Path:
+    """Write a video of `count` frames at 25 per second whose sound begins at `begin` and its pictures `delay` later."""
+    import av
+
+    codec, layout = ("libopus", "stereo") if path.suffix == ".webm" else ("mp2", "stereo")
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libvpx" if path.suffix == ".webm" else "mpeg4", rate=25)
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        sound = container.add_stream(codec, rate=48_000, layout=layout)
+        size = 960 if codec == "libopus" else 1152
+        for index in range(math.ceil((delay + count / 25) * 48_000 / size)):
+            tone = av.AudioFrame.from_ndarray(np.zeros((1, 2 * size), np.int16), format="s16", layout=layout)
+            tone.sample_rate, tone.pts = 48_000, round(begin * 48_000) + index * size
+            container.mux(sound.encode(tone))
+        for index, pixels in enumerate(flat_frames(count)):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+            frame.pts = round((begin + delay) * 25) + index
+            container.mux(video.encode(frame))
+        container.mux(sound.encode(None))
+        container.mux(video.encode(None))
+    return path
+
+
 def decode_media(path: Path) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Decode with PyAV: times in seconds from the start of the stream, and RGB pictures; broken packets are skipped."""
+    """Decode with PyAV: seconds since the start of the container, and RGB pictures; broken packets are skipped."""
     import av
 
     times, pictures = [], []
     with av.open(str(path), metadata_errors="replace") as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_type = "NONE"
-        start = float((stream.start_time or 0) * (stream.time_base or 0))
+        start = (container.start_time or 0) / av.time_base
         for packet in container.demux(stream):
             try:
                 for frame in packet.decode():

@@ -40,4 +40,12 @@ def example_tags(video: Path, *, seconds: float = SECONDS, frames: int = 120, ge
         Thumbnail(float(time), np.full((144, 256, 3), int(20 + 200 * time / seconds), np.uint8)) for time in times[::2]
     )
     segments = to_segments(scores, thresholds, config, duration=seconds)
-    return Tags(video, seconds, scores, segments, thresholds, config, thumbnails)
+    return Tags(
+        video=video,
+        duration=seconds,
+        scores=scores,
+        segments=segments,
+        thresholds=thresholds,
+        segment_config=config,
+        thumbnails=thumbnails,
+    )

@@ -9,7 +9,7 @@ import pandas as pd
 
 from genre_classifier.cli import _run
 from genre_classifier.genres import GENRES
-from genre_classifier.tagging.segment_files import write_segments
+from genre_classifier.tagging.segments import write_segments
 
 SEGMENTS = pd.DataFrame(
     {
@@ -29,6 +29,9 @@ def tagged(out: Path, name: str = "film one", **changes: object) -> Path:
         "schema": 1,
         "source": f"{name}.mp4",
         "video": f"/videos/{name}.mp4",
+        "bytes": 1000,
+        "modified_ns": 0,
+        "made_with": {},
         "duration": 12.5,
         "frames": 300,
         "segments_found": 4,

@@ -36,7 +36,7 @@ def train_all(
     from genre_classifier.dataset.trailers import load_trailers
     from genre_classifier.network.model import build_model
     from genre_classifier.training.cluster import join_workers
-    from genre_classifier.training.loop import fit_epochs
+    from genre_classifier.training.epochs import fit_epochs
     from genre_classifier.training.train import compile_model, training_sequence
     from tests.support.trailers import TINY
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from genre_classifier.genres import GENRES
-from genre_classifier.tagging.index_page import index_html
+from genre_classifier.tagging.summary import index_html
 from tests.support.browser import Tab, chromium
 
 SEGMENTS = pd.DataFrame({"start": [0.0, 5.0], "end": [2.5, 10.0], "genre": ["comedy", "other"], "score": [0.9, 0.8]})

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from genre_classifier.dataset.labels import read_labels
-from genre_classifier.tagging.segment_files import activitynet, label_studio, read_segments, webvtt, write_segments
+from genre_classifier.tagging.segments import activitynet, label_studio, read_segments, webvtt, write_segments
 from preprocessing.base.errors import InputError
 
 SEGMENTS = pd.DataFrame(
@@ -73,11 +73,12 @@ def test_activitynet_is_read_as_labels(tmp_path: Path, name: str) -> None:
 
 def test_label_studio_predictions_are_read_as_labels(tmp_path: Path) -> None:
     path = tmp_path / "label_studio.json"
-    path.write_text(label_studio(SEGMENTS, "b/a 1.mp4", model="mine", fps=25), encoding="utf-8")
+    stamp = {"source": "b/a 1.mp4", "fps": 25, "made_with": {"run": "mine"}}
+    path.write_text(label_studio([(stamp, SEGMENTS)]), encoding="utf-8")
     (task,) = json.loads(path.read_text())
     assert "annotations" not in task
     assert task["data"]["video"] == "/data/local-files/?d=b/a%201.mp4"
-    assert task["predictions"][0]["model_version"] == "mine"
+    assert task["predictions"][0]["model_version"] == "genre-classifier mine"
     assert task["predictions"][0]["result"][1]["score"] == 0.9375
     labels = read_labels(path)
     assert labels["genre"].tolist() == ["comedy", "terror", "other"]

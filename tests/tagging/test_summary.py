@@ -2,12 +2,14 @@
 
 import json
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from genre_classifier.dataset.labels import read_labels
 from genre_classifier.genres import GENRES
-from genre_classifier.tagging.segment_files import write_segments
+from genre_classifier.tagging.segments import write_segments
 from genre_classifier.tagging.summary import read_summary, write_tags_index
 from genre_classifier.tagging.tasks import plan_tasks
 from tests.support.notes import logged
@@ -17,6 +19,9 @@ FACTS = {
     "schema": 1,
     "source": "a.mp4",
     "video": "/v/a.mp4",
+    "bytes": 1000,
+    "modified_ns": 0,
+    "made_with": {},
     "duration": 10.0,
     "frames": 20,
     "segments_found": 1,
@@ -56,6 +61,9 @@ DAMAGED_STAMPS = {
             ("shares", {"comedy": 1.5}),
             ("shares", dict.fromkeys(GENRES, 2.0)),
             ("shares", dict.fromkeys(GENRES, "x")),
+            ("made_with", "x"),
+            ("made_with", {"run": 1}),
+            ("made_with", {"run": "x", "label_studio_prefix": 1}),
         )
     },
     "infinite": json.dumps(FACTS).replace("10.0", "Infinity"),
@@ -128,3 +136,51 @@ def test_no_cell_is_a_formula_and_all_are_read_back(tmp_path):
     assert sorted(again["source"]) == sorted([*NAMES, "=folder.mp4", "\tbad.mp4", "b.mp4"])
     assert set(again["error"]) == {"", '=HYPERLINK("http://x")', "-1 frames"}
     assert "=folder" in set(again["folder"])
+
+
+def test_one_file_for_label_studio_holds_every_video_that_has_one(tmp_path):
+    made_with = {"run": "0123456789abcdef", "label_studio": True}
+    for name, how in (
+        ("a", made_with),
+        ("b", made_with | {"label_studio_prefix": "https://films.example/"}),
+        ("c", made_with | {"label_studio": False}),
+    ):
+        tagged(tmp_path, name, made_with=how, fps=25.0)
+    tagged(tmp_path, "before")
+    write_tags_index(tmp_path, [])
+    path = tmp_path / "label_studio.json"
+    tasks = json.loads(path.read_text())
+    assert [task["data"]["video"] for task in tasks] == ["/data/local-files/?d=a.mp4", "https://films.example/b.mp4"]
+    assert {task["predictions"][0]["model_version"] for task in tasks} == {"genre-classifier 0123456789ab"}
+    assert read_labels(path)["trailer"].tolist() == ["a.mp4", "b.mp4"]
+    tagged(tmp_path, "d", made_with=made_with, source="a.mp4")  # two videos of one name never become one task
+    write_tags_index(tmp_path, [])
+    assert read_labels(path)["trailer"].tolist() == ["a", "b.mp4", "d"]
+    for name in ("a", "b", "d"):
+        (tmp_path / name / "tags.json").unlink()
+    write_tags_index(tmp_path, [])
+    assert not path.exists()  # as in a folder that was tagged again without it
+
+
+def test_no_video_gets_the_folder_of_a_file_over_all():
+    names = ("index.html", "summary.csv", "segments.json", "label_studio.json")
+    tasks = plan_tasks([(Path(f"/v/{name}.mp4"), f"{name}.mp4") for name in names], Path("/tags"))
+    assert [task.folder.name for task in tasks] == [f"_{name}" for name in names]
+
+
+def test_a_video_that_was_moved_with_its_tags_keeps_its_folder(tmp_path):
+    (tmp_path / "there").mkdir()
+    video = tmp_path / "there" / "a.mp4"
+    video.write_bytes(b"12345")
+
+    def folder(**stamp):
+        out = tmp_path / str(len(list(tmp_path.iterdir())))
+        tagged(out, "a", **{"source": "a.mp4", "video": str(tmp_path / "gone" / "a.mp4"), "bytes": 5} | stamp)
+        return plan_tasks([(video, "a.mp4")], out)[0].folder.name
+
+    assert folder() == "a"
+    beside = tmp_path / "a.mp4"
+    beside.write_bytes(b"12345")
+    assert folder(video=str(beside)) != "a"  # it is another one, still there
+    assert folder(bytes=6) != "a"
+    assert folder(source="b.mp4") != "a"

@@ -46,12 +46,12 @@ def test_thumbnails_stand_over_their_times() -> None:
 def test_any_name_and_little_content(tmp_path: Path, name: str, recwarn: pytest.WarningsRecorder) -> None:
     tags = example_tags(Path(name))
     lone = Tags(
-        tags.video,
-        0.04,
-        scores_table(np.zeros(1), np.full((1, 6), 0.5)),
-        tags.segments.iloc[:0],
-        tags.thresholds,
-        tags.segment_config,
+        video=tags.video,
+        duration=0.04,
+        scores=scores_table(np.zeros(1), np.full((1, 6), 0.5)),
+        segments=tags.segments.iloc[:0],
+        thresholds=tags.thresholds,
+        segment_config=tags.segment_config,
     )
     for number, one in enumerate([lone, dataclasses.replace(tags, thumbnails=())]):
         write_timeline(tmp_path / f"{number}.png", one)

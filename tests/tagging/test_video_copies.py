@@ -9,13 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from genre_classifier.tagging.overlay import write_overlay
-from genre_classifier.tagging.video_copies import EMBEDDED_ROWS, embedded_copy
+from genre_classifier.tagging.video_copies import EMBEDDED_ROWS, embedded_copy, write_overlay
 from preprocessing.base.errors import InputError
 from preprocessing.config import CopyConfig, VideoLimits
 from preprocessing.fitting import fit_whole
 from preprocessing.reader_client import steady_pictures
-from tests.support.media import damage, flat_frames, reader_processes, write_media
+from tests.support.media import damage, flat_frames, reader_processes, write_late_pictures, write_media
 from tests.support.tag_examples import example_tags
 
 
@@ -39,6 +38,16 @@ def test_pictures_come_at_a_constant_rate(tmp_path: Path, most_fps: float) -> No
         # A millisecond: Matroska's times are rounded to it.
         allowed = {shown_at(times, time - 1e-3), shown_at(times, time + 1e-3)}
         assert any(np.abs(picture.astype(int) - frames[index]).max() <= 1 for index in allowed)
+
+
+def test_a_copy_runs_by_the_clock_of_the_video(tmp_path: Path) -> None:
+    video = write_late_pictures(tmp_path / "film.mkv", 0.4)
+    with steady_pictures(video) as (fps, pictures):
+        found = list(pictures)
+    assert [time for time, _ in found] == pytest.approx(np.arange(len(found)) / fps)
+    assert len(found) == pytest.approx((0.4 + 0.8) * fps, abs=2)
+    first = [bool((picture == found[0][1]).all()) for _, picture in found]
+    assert first.index(False) / fps == pytest.approx(0.44, abs=0.04)  # until the second picture comes
 
 
 @pytest.mark.parametrize(

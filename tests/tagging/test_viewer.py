@@ -18,8 +18,7 @@ import pytest
 from genre_classifier.config import SegmentConfig
 from genre_classifier.genres import GENRES
 from genre_classifier.tagging.scores import scores_table
-from genre_classifier.tagging.segment_files import webvtt
-from genre_classifier.tagging.segments import frame_borders, to_segments
+from genre_classifier.tagging.segments import frame_borders, to_segments, webvtt
 from genre_classifier.tagging.tags import Tags
 from genre_classifier.tagging.viewer import relative_url, viewer_html
 from tests.support.browser import Tab, opened, wait
@@ -194,9 +193,10 @@ def test_keys_and_toggles(tab: Tab, tagged: tuple[Path, Tags]) -> None:
     assert page.locator("#segments tr").count() < total
 
 
-@pytest.mark.parametrize("kind", ["not a video", "gone"])
+@pytest.mark.parametrize("kind", ["not a video", "gone", "gone, and its name is no UTF-8"])
 def test_without_a_playable_video_the_pictures_and_curves_stay(tab: Tab, tmp_path: Path, kind: str) -> None:
-    video = tmp_path / "film.avi"
+    odd = kind.endswith("UTF-8")
+    video = tmp_path / os.fsdecode(b"f%ilm \xff\xc3\xa9.avi" if odd else b"film.avi")
     if kind == "not a video":
         video.write_bytes(b"RIFF\0\0\0\0AVI nothing that a browser plays")
     tags = example_tags(video)
@@ -205,7 +205,7 @@ def test_without_a_playable_video_the_pictures_and_curves_stay(tab: Tab, tmp_pat
     tab.complaints[:] = [text for text in tab.complaints if "ERR_FILE_NOT_FOUND" not in text]  # the browser's own note
     notice = page.locator("#notice").inner_text()
     assert "cannot show the video" in notice
-    assert "film.avi" in notice
+    assert ("f%ilm %FF%C3%A9.avi" if odd else "film.avi") in notice
     assert page.locator("#still").is_visible()
     assert page.evaluate("document.querySelector('#still').naturalWidth") == 256
     assert cursor_seconds(page) == pytest.approx(3, abs=0.02)

@@ -11,7 +11,7 @@ from genre_classifier.dataset.augmentation import Augmentation
 from genre_classifier.dataset.sequence import BatchFrames, TrailerSequence
 from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.network.model import build_model
-from genre_classifier.training.loop import fit_epochs
+from genre_classifier.training.epochs import fit_epochs
 from genre_classifier.training.train import compile_model, train
 from tests.support.trailers import TINY, write_clips
 

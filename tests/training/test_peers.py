@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -174,12 +176,71 @@ def test_slurm_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
             {"TF_CONFIG": '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps", "index": 0}}'},
             "TF_CONFIG",
         ),
+        (
+            None,
+            None,
+            {"TF_CONFIG": '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1e400}}'},
+            "TF_CONFIG: expected a cluster and a task",
+        ),
+        (None, None, {"TF_CONFIG": "[" * 100_000}, "TF_CONFIG: expected a cluster and a task"),
+        (None, None, {"SLURM_STEP_NUM_TASKS": "abc"}, "expected a number of processes in SLURM_STEP_NUM_TASKS, found"),
+        (None, None, {"SLURM_STEP_NUM_TASKS": "9" * 5000}, "in SLURM_STEP_NUM_TASKS, found"),
         (None, None, {"TF_CONFIG": '{"cluster": {"worker": 3}, "task": {"type": "worker", "index": 0}}'}, "TF_CONFIG"),
     ],
 )
 def test_what_names_no_processes_is_refused(workers, worker, environment, words):
     with pytest.raises(InputError, match=words):
         find_workers(workers, worker, environment)
+
+
+def listening(process: int) -> set[str]:
+    """Return the addresses, with ports, at which a process listens, as Linux writes them: in hexadecimal."""
+    files, found = set(), set()
+    for one in Path(f"/proc/{process}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            files.add(str(one.readlink()))
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{process}/net/{table}").read_text().splitlines()[1:]:
+            parts = line.split()
+            if parts[3] == "0A" and f"socket:[{parts[9]}]" in files:
+                found.add(parts[1])
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="needs Linux")
+@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=needs_jax)])
+def test_one_that_waits_listens_where_it_says_and_ends_with_a_line(tmp_path: Path, backend: str) -> None:
+    addresses = free_addresses()
+    write_clips(tmp_path / "clips", [8] * 5, size=16).to_csv(tmp_path / "labels.csv", index=False)
+    command = ["genre_classifier", "train", tmp_path / "clips", tmp_path / "labels.csv", tmp_path / "run"]
+    process = start([*command, "--workers", ",".join(addresses), "--worker", 0], tmp_path / "log", backend)
+    port = f":{int(addresses[0].rsplit(':', 1)[1]):04X}"
+    while not (own := {one for one in listening(process.pid) if one.endswith(port)}):
+        assert process.poll() is None, (tmp_path / "log").read_text()[-3000:]
+        time.sleep(0.05)
+    everywhere = {f"{'0' * digits}{port}" for digits in (8, 32)}
+    log = (tmp_path / "log").read_text()
+    if backend == "jax":
+        assert not own & everywhere
+        assert "listens on port" not in log
+    else:  # which cannot be told otherwise
+        assert own <= everywhere
+        assert f"TensorFlow listens on port {addresses[0].rsplit(':', 1)[1]} for every machine" in log
+    process.send_signal(signal.SIGINT)
+    assert process.wait() in (-signal.SIGINT, 130)
+    while "stopped" not in (log := (tmp_path / "log").read_text()):
+        time.sleep(0.05)
+    assert [line for line in log.splitlines() if "stopped" in line] == ["genre-classifier: stopped"]
+    assert "Traceback" not in log
+
+
+@needs_jax
+def test_jax_listens_at_a_number_of_this_machine_alone() -> None:
+    from genre_classifier.training.jax_peers import _own_address
+
+    assert _own_address("127.0.0.1:7000") == _own_address("localhost:7000") == "127.0.0.1:7000"
+    assert _own_address("node1:7000") is None
+    assert _own_address("192.0.2.1:7000") is None  # an address that no machine has
 
 
 def test_processes_that_disagree_do_not_begin(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,14 @@ from genre_classifier.dataset.trailers import Trailer, load_unlabelled
 from genre_classifier.evaluation.score_folder import FOLDER
 from genre_classifier.evaluation.scoring import score_run, split_of_trailers
 from genre_classifier.evaluation.suggestions.acquisition import (
+    evidence,
+    limits_of,
     nearest_distances,
+    reason,
     standardise,
     suggestion_order,
 )
-from genre_classifier.evaluation.suggestions.page import suggestions_html
-from genre_classifier.evaluation.suggestions.reasons import evidence, limits_of, reason
+from genre_classifier.pages import render
 from genre_classifier.run_folder.layout import SPLITS
 from genre_classifier.run_folder.run import Run, load_run
 from genre_classifier.tagging.summary import as_text, viewer_urls
@@ -184,3 +186,30 @@ def trailer_features(trailer: Trailer) -> tuple[np.ndarray, np.ndarray]:
     colours, moves = colour_histograms(clip, frames), movement(clip, trailer.times, frames)
     release_pages(clip)
     return colours.mean(axis=0), moves.mean(axis=0)
+
+
+def suggestions_html(table: pd.DataFrame, viewers: Mapping[str, str], *, run: str, labelled: int, waiting: int) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `genre_classifier.evaluation.suggestions.suggest.suggest` gives it.
+    viewers : mapping of str to str
+        Source -> URL of its viewer page, relative to this one.
+    run : str
+        Name of the run.
+    labelled, waiting : int
+        How many clips have a label, and how many have none.
+    """
+    rows = table.astype({"distance": object}).where(table.notna(), None).to_dict("records")
+    longest = float(table["distance"].max()) if table["distance"].notna().any() else 1.0
+    return render(
+        "suggestions.html",
+        rows=rows,
+        viewers=viewers,
+        run=run,
+        labelled=labelled,
+        waiting=waiting,
+        longest=longest or 1.0,
+    )

@@ -12,9 +12,8 @@ import pytest
 
 from genre_classifier import cli
 from genre_classifier.evaluation import scoring
-from genre_classifier.evaluation.suggestions.page import suggestions_html
-from genre_classifier.evaluation.suggestions.reasons import Limits, evidence, reason
-from genre_classifier.evaluation.suggestions.suggest import suggest
+from genre_classifier.evaluation.suggestions.acquisition import Limits, evidence, reason
+from genre_classifier.evaluation.suggestions.suggest import suggest, suggestions_html
 from genre_classifier.genres import GENRES
 from genre_classifier.tagging.scores import scores_table
 from preprocessing.base.errors import InputError

@@ -1,0 +1,82 @@
+"""What a file says before anything is decoded, read by PyAV: its format, where it begins, its start timecode.
+
+Pictures are OpenCV's, which counts their times from the first picture's. Used in reader processes alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from preprocessing.base.errors import InputError
+from preprocessing.config import FILM_FORMATS
+from preprocessing.video import openable_name
+
+# FFmpeg rounds where a container begins to this.
+_TICK = Fraction(1, av.time_base)
+
+
+@dataclasses.dataclass(frozen=True)
+class Container:
+    """What a file says of itself.
+
+    Attributes
+    ----------
+    start : float
+        Seconds from where the container begins to where its pictures begin, 0 or more.
+    timecode : str or None
+        Of the first picture, as FFmpeg finds it, in a timecode track or in the metadata.
+    """
+
+    start: float
+    timecode: str | None
+
+
+def read_container(path: Path) -> Container | None:
+    """Open a file and decode nothing; None where PyAV cannot open it, which says nothing of what OpenCV can.
+
+    Raises
+    ------
+    InputError
+        With the reason alone, if its format is none of `FILM_FORMATS`: a list of other files, above all.
+    """
+    options = {"format_whitelist": ",".join(FILM_FORMATS), "protocol_whitelist": "file"}
+    try:
+        with (
+            openable_name(path) as name,
+            av.open(name, container_options=options, metadata_errors="replace") as container,
+        ):
+            return Container(_start(container), _timecode(container))
+    except av.error.ArgumentError:
+        found = "found a list of other files, a picture or something else that is no film"
+        raise InputError(f"expected a video, {found}") from None
+    except (OSError, ValueError, av.FFmpegError):
+        return None
+
+
+def _start(container: av.container.InputContainer) -> float:
+    pictures = _stream_start(container.streams.video[0]) if container.streams.video else None
+    if pictures is None or container.start_time is None:
+        return 0.0
+    begin = container.start_time * _TICK
+    for stream in container.streams:  # the stream that begins with the container says it exactly
+        exact = _stream_start(stream)
+        if exact is not None and abs(exact - begin) <= _TICK:
+            begin = exact
+            break
+    return float(max(pictures - begin, Fraction(0)))
+
+
+def _stream_start(stream: av.stream.Stream) -> Fraction | None:
+    return stream.start_time * stream.time_base if stream.start_time is not None and stream.time_base else None
+
+
+def _timecode(container: av.container.InputContainer) -> str | None:
+    for metadata in (container.metadata, *(stream.metadata for stream in container.streams)):
+        for key, value in metadata.items():
+            if key.lower() == "timecode":
+                return str(value).strip()
+    return None
