@@ -154,8 +154,8 @@ class ModelConfig(EncoderConfig):
     exclusive: Annotated[
         Exclusive,
         _network(
-            "Whether a trailer shows exactly one genre: a softmax over the genres then takes the place of a sigmoid for "
-            "each. auto: yes where every labelled trailer does."
+            "Whether a trailer shows exactly one genre: a softmax over the genres then takes the place of a sigmoid "
+            "for each. auto: yes where every labelled trailer does."
         ),
     ] = "no"
 

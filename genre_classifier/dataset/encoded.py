@@ -166,12 +166,13 @@ def look_at_videos(
 
     The videos are looked for where `preprocess` found them, only if some are not looked at yet.
     """
-    folder, rows = looks_folder(clips, encoder, looks_per_second), ok_rows(read_manifest(clips)).set_index("source")
-    targets = {source: folder / clip_path(clips, int(rows.loc[source, "trailer_id"])).name for source in sources}
-    digests = {source: str(rows.loc[source, "sha256"]) for source in sources}
+    folder, table = looks_folder(clips, encoder, looks_per_second), ok_rows(read_manifest(clips))
+    rows = {str(row["source"]): row for row in table.to_dict("records")}
+    targets = {one: folder / clip_path(clips, int(rows[one]["trailer_id"])).name for one in sources}
+    digests = {one: str(rows[one]["sha256"]) for one in sources}
     missing = [one for one in sources if not is_looked_at(targets[one], digests[one], encoder)]
     if on_start:
-        on_start(sum(int(float(rows.loc[one, "duration"]) * looks_per_second) + 1 for one in missing))
+        on_start(sum(int(float(rows[one]["duration"]) * looks_per_second) + 1 for one in missing))
     if missing:
         videos = find_sources(clips, missing)
         encode_videos(

@@ -50,7 +50,7 @@ class HeldLooks:
 
     dtype = np.dtype(np.float16)
 
-    def __init__(self, looks: np.ndarray, look_times: np.ndarray, times: np.ndarray) -> None:
+    def __init__(self, looks: np.ndarray, look_times: np.ndarray, times: Sequence[float] | np.ndarray) -> None:
         self._looks = looks
         # Both are rounded in their files' own ways: a look at the time of a frame is not later.
         self._held = np.maximum(np.searchsorted(look_times, np.asarray(times) + 1e-6, side="right") - 1, 0)
@@ -59,7 +59,7 @@ class HeldLooks:
     def __len__(self) -> int:
         return len(self._held)
 
-    def __getitem__(self, frames: slice) -> np.ndarray:
+    def __getitem__(self, frames: slice | np.ndarray) -> np.ndarray:
         """Return the features of some frames, float16 (frames, features); see `with_change`."""
         held = self._held[frames]
         if not len(held):

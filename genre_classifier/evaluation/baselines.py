@@ -22,15 +22,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from genre_classifier.dataset import frame_features
+from genre_classifier.dataset.looks import HeldLooks, open_looks
 from genre_classifier.dataset.trailers import Trailer
-from preprocessing.clips import load_clip
+from preprocessing.clips import load_clip, open_array
 
 # Frames that a logistic regression is fitted on: enough for 116 features, few enough for seconds.
 TRAINING_FRAMES = 20_000
 
 # What there is of a trailer, by name; every array has the same frames.
 PIXELS, MAPS = "pixels", "maps"
-Arrays = Mapping[str, np.ndarray]
+Arrays = Mapping[str, Any]
 
 _LEAST_SPREAD = 1e-3  # of the largest: a component below it is rounding
 
@@ -72,11 +73,17 @@ class Recipe:
     inverse_regularization: float = 1.0
 
 
+def _maps_and_change(maps: np.ndarray | HeldLooks, times: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    if isinstance(maps, HeldLooks):
+        return maps[frames][:, : maps.shape[1] - 2].astype(np.float32)
+    return frame_features.maps_and_change(maps, times, frames)
+
+
 _COLOURS = Sense(PIXELS, lambda clip, times, frames: frame_features.colour_histograms(clip, frames))
 _COLOURS_AND_CHANGE = Sense(PIXELS, lambda clip, times, frames: frame_features.colours_and_differences(clip, frames))
 _MOVEMENT = Sense(PIXELS, frame_features.movement)
 # Of two and a half thousand numbers: with all of them, few trailers are learnt by heart.
-_EYE = Sense(MAPS, frame_features.maps_and_change, components=32)
+_EYE = Sense(MAPS, _maps_and_change, components=32)
 
 RECIPES: dict[str, Recipe] = {
     "colour_histogram": Recipe((_COLOURS,)),
@@ -97,10 +104,12 @@ def arrays_of(trailer: Trailer, *, grey_channels: int = 0) -> dict[str, np.ndarr
         How many of the last channels of its encoded clip are pixels of its grey picture. They are not
         the encoder's work, and `movement` looks at the pixels themselves.
     """
-    found: dict[str, np.ndarray] = {PIXELS: load_clip(trailer.clip)}
+    found: dict[str, Any] = {PIXELS: load_clip(trailer.clip)}
     if trailer.encoded is not None:
-        maps = trailer.open()
+        maps = open_array(trailer.encoded, "an encoded clip (.npy)")
         found[MAPS] = maps[:, : maps.shape[1] - grey_channels]
+    elif trailer.looks is not None:
+        found[MAPS] = open_looks(trailer.looks, trailer.times)
     return found
 
 

@@ -18,10 +18,12 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
+from genre_classifier.dataset.looks import HeldLooks, open_looks
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.network.model import GenreModel
 from genre_classifier.network.senses import MOVEMENT, SensePath, movement_features
 from genre_classifier.training.reduction import components
+from preprocessing.clips import load_clip
 from preprocessing.processes.machine import release_pages
 
 logger = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ def start_from_regression(model: GenreModel, trailers: Sequence[Trailer]) -> Non
     targets = [_label_sets(trailer) for trailer in trailers]
     groups = np.concatenate([[trailer.group] * len(sets) for trailer, sets in zip(trailers, targets, strict=True)])
     y_true = np.array([labels for sets in targets for labels in sets], bool)
+    assert model.senses is not None
     for sense, path in model.senses.paths.items():
         features = [_features(model, sense, trailer) for trailer in trailers]
         _set_components(path, features)
@@ -132,12 +135,12 @@ def _label_sets(trailer: Trailer) -> np.ndarray:
     return np.unique(trailer.targets[trailer.labelled] > 0, axis=0)
 
 
-def _features(model: GenreModel, sense: str, trailer: Trailer) -> np.ndarray:
+def _features(model: GenreModel, sense: str, trailer: Trailer) -> np.ndarray | HeldLooks:
     """Return a sense's features of every frame of a trailer, float (frames, features)."""
-    inputs = trailer.open()
     if sense != MOVEMENT:
-        return inputs.parts[sense]
-    clip = inputs if isinstance(inputs, np.ndarray) else inputs.parts["frames"]
+        assert trailer.looks is not None
+        return open_looks(trailer.looks, trailer.times)
+    clip = load_clip(trailer.clip)
     state, parts = model.prepare.initial_state(1, *clip.shape[2:]), []
     for start in range(0, len(clip), CHUNK):
         pixels = keras.ops.convert_to_tensor(np.asarray(clip[start : start + CHUNK])[None])
