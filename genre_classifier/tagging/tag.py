@@ -134,12 +134,9 @@ def _scored(
     looks = run.model_config.encoder_fps
     stream = ScoreStream(run.model, precision=precision, encoder=run.encoder if looks is None else None)
     # Few numbers beside the frames: they are all there before the first frame is scored.
-    assert run.encoder is not None or looks is None
-    seen = (
-        None
-        if looks is None or run.encoder is None
-        else read_looks(frames.path, run.encoder, looks, limits=frames.limits)
-    )
+    seen = None
+    if looks is not None and run.encoder is not None:
+        seen = read_looks(frames.path, run.encoder, looks, limits=frames.limits)
     # Closing the chunks stops the reading at once, also when whoever takes the rows breaks off.
     with closing(Prefetch(in_chunks(frames, chunk))) as chunks:
         for times, pixels, anew in chunks:
