@@ -141,16 +141,10 @@ class ModelConfig(EncoderConfig):
             "logistic regression. Needs --inputs motion, and with an encoder --encoder-fps."
         ),
     ] = False
-    encoder_components: Annotated[
+    path_components: Annotated[
         tuple[Count, Count],
-        _senses("Principal components of what the encoder sees, and of its change from look to look.", strict=False),
-    ] = (32, 32)
-    path_units: Annotated[
-        int, _senses("Hidden units of the Dense head on the path of an encoder; 0 leaves it linear.", ge=0, le=4096)
-    ] = 16
-    sense_dropout: Annotated[
-        Share, _senses("Share of the training steps that leave a sense out; one is always kept.")
-    ] = 0.0
+        _senses("Principal components of what an encoder gives, and of its change from look to look.", strict=False),
+    ] = (24, 24)
     exclusive: Annotated[
         Exclusive,
         _network(

@@ -40,6 +40,10 @@ class Augmentation(Options):
             unit="frames",
         ),
     ] = None
+    crops_per_epoch: Annotated[
+        Count | None,
+        _augmentation("With --crop-frames: at most so many crops of each trailer in an epoch; none: as many as fit."),
+    ] = None
     flip: Annotated[bool, _augmentation("Mirror training clips left and right, half of the time.")] = False
     zoom: Annotated[
         Share,
@@ -155,7 +159,7 @@ class TrainingConfig(Augmentation):
 
 # EfficientNetV2B0: 7 million parameters, 29 MB, scaling inside, 78.7 % of ImageNet right (Keras documentation, "Keras
 # Applications"): none of its size there is better.
-DEFAULT_ENCODER = EncoderConfig(encoder="EfficientNetV2B0", motion_size=32)
+DEFAULT_ENCODER = EncoderConfig(encoder="EfficientNetV2B0", encoder_cells=1, encoder_fps=2.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,28 +202,30 @@ PRESETS: dict[str, Preset] = {
     "pretrained": Preset(
         ModelConfig(
             **vars(DEFAULT_ENCODER),
+            inputs="motion",
             trunk_filters=(8, 16),
             trunk_pools=(2, 2),
             branch_filters=8,
             head="pooled",
             dense_units=(16,),
             norm_momentum=0.9,
-            reduced_channels=(4, 32),
-            encoder_dropout=0.5,
+            linear_paths=True,
+            exclusive="auto",
         ),
         TrainingConfig(
             epochs=24,
             batch_size=8,
             learning_rate=3e-3,
             schedule="cosine",
-            weight_decay=1e-3,
             keep="last",
             patience=None,
             weak="mean",
             label_smoothing=0.1,
             match_prevalence=True,
             crop_frames=24,
+            crops_per_epoch=1,
             flip=True,
+            zoom=0.2,
             validation_share=0.0,
         ),
     ),

@@ -66,7 +66,7 @@ class HeldLooks:
             return np.zeros((0, self.shape[1]), self.dtype)
         first, last = int(held.min()), int(held.max())
         start = max(first - 1, 0)
-        looks = np.asarray(self._looks[start : last + 1])
+        looks = np.asarray(self._looks[start : max(last, start + 1) + 1])  # the first one's change is the second's
         return with_change(looks.reshape(len(looks), -1))[held - start]
 
 

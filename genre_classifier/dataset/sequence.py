@@ -233,4 +233,5 @@ def _crops_per_epoch(frames: int, augmentation: Augmentation | None) -> int:
     """Return how many crops of a trailer make an epoch: as many as fit into it side by side, at least one."""
     if augmentation is None or augmentation.crop_frames is None:
         return 1
-    return max(1, frames // augmentation.crop_frames)
+    fit = max(1, frames // augmentation.crop_frames)
+    return fit if augmentation.crops_per_epoch is None else min(fit, augmentation.crops_per_epoch)

@@ -21,7 +21,7 @@ from keras import ops
 from genre_classifier.config import EncoderConfig
 from genre_classifier.network.backend import Tensor, program
 from genre_classifier.network.image_networks import application_network, read_image_network, scaling_weights
-from genre_classifier.network.layers import PACKAGE
+from genre_classifier.network.layers import PACKAGE, cell_weights
 from genre_classifier.network.memory import BASE_BYTES, FLOAT
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr, atomic_path
@@ -93,15 +93,6 @@ class GreyCells(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {**super().get_config(), "cells": self.cells, "size": self.size}
-
-
-def cell_weights(pixels: int, cells: int) -> np.ndarray:
-    """Return how much each pixel of an axis counts for each cell: float32, shape (cells, pixels), rows sum to 1."""
-    borders = np.linspace(0, pixels, cells + 1)
-    first, last = borders[:-1, None], borders[1:, None]
-    places = np.arange(pixels)
-    inside = np.clip(np.minimum(last, places + 1) - np.maximum(first, places), 0, None)
-    return (inside * cells / pixels).astype(np.float32)
 
 
 class Encoder:

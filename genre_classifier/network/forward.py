@@ -55,8 +55,8 @@ class Weights(NamedTuple):
     heads : sequence of callable
         Each branch's layers from its pooled maps to its score.
     finish : callable, optional
-        `finish(logits, inputs, state)`: from the heads' logits, the chunk and the state of the preparation before it to
-        scores, where the senses beside the trunk have their say.
+        `finish(logits, inputs, state)`: from the heads' logits, the chunk and the last of the states to scores and that
+        state after the chunk, where senses beside the trunk have their say.
     """
 
     prepare: Frames | MapReduction
@@ -64,10 +64,11 @@ class Weights(NamedTuple):
     branches: Cell
     branch_pool: PoolWindows
     heads: Sequence[Callable[[Tensor], Tensor]]
-    finish: Callable[[Tensor, Inputs, tuple[Tensor, ...]], Tensor] | None = None
+    finish: Callable[[Tensor, Inputs, Any], tuple[Tensor, Any]] | None = None
 
 
-States = tuple[Any, ...]  # of the preparation, of each shared stage, of the branches: tuples of tensors
+# Of the preparation, of each shared stage, of the branches, and of the senses where there are any: tuples of tensors.
+States = tuple[Any, ...]
 
 
 def step_through(
@@ -92,7 +93,7 @@ def step_through(
     moments : tuple of Moments
         Of each stage; empty without `measure`.
     """
-    pixels, started = frames_of(inputs), states[0]
+    pixels, (states, senses) = frames_of(inputs), _apart(weights, states)
     stages = weights.stages
     affine = [_affine(stage, stage.moving_mean, stage.moving_variance) for stage in stages]
     cells = [*(stage.cell for stage in stages), weights.branches]
@@ -120,7 +121,7 @@ def step_through(
     pool = weights.branch_pool
     shape = (batch, pool.windows(rows), pool.windows(cols), channels)
     (maps,), (states, moments) = scan(one, (states, zero), pixels, [(shape, "float32")])
-    return _scores(weights, maps, inputs, started), states, moments
+    return *_scores(weights, maps, inputs, states, senses), moments
 
 
 def run_layers(
@@ -154,7 +155,8 @@ def run_layers(
     moments : tuple of Moments
         Of each stage.
     """
-    run, pixels = backpropagation.run if keep else convlstm.run_and_pool, frames_of(inputs)
+    run = backpropagation.run if keep else convlstm.run_and_pool
+    pixels, (states, senses) = frames_of(inputs), _apart(weights, states)
     frames, beside, prepared = weights.prepare.run(pixels, states[0])
     real = _real(weights.prepare, pixels)
     after, measured = [prepared], []
@@ -178,12 +180,20 @@ def run_layers(
         frames = join_maps(frames, beside)
     frames, state, _ = run(weights.branches, frames, states[-1], real, pool=weights.branch_pool)
     after.append(state)
-    return _scores(weights, frames, inputs, states[0]), tuple(after), tuple(measured)
+    return *_scores(weights, frames, inputs, tuple(after), senses), tuple(measured)
 
 
-def _scores(weights: Weights, maps: Tensor, inputs: Inputs, state: tuple[Tensor, ...]) -> Tensor:
+def _apart(weights: Weights, states: States) -> tuple[States, Any]:
+    """Return the states of the layers, and that of the senses beside them."""
+    return (states, None) if weights.finish is None else (states[:-1], states[-1])
+
+
+def _scores(weights: Weights, maps: Tensor, inputs: Inputs, states: States, senses: Any) -> tuple[Tensor, States]:
     found = run_heads(weights.heads, maps)
-    return found if weights.finish is None else weights.finish(found, inputs, state)
+    if weights.finish is None:
+        return found, states
+    scores, senses = weights.finish(found, inputs, senses)
+    return scores, (*states, senses)
 
 
 def run_heads(heads: Sequence[Callable[[Tensor], Tensor]], maps: Tensor) -> Tensor:

@@ -113,9 +113,9 @@ class GenreModel(keras.Model):
     """
 
     def __init__(self, config: ModelConfig, *, name: str = "genres", trainable: bool = True) -> None:
-        apart = (
-            config.linear_paths or config.exclusive == "yes"
-        )  # then scores are made of logits of several senses, or genres
+        # Then scores are made of the logits of several senses, or of all genres.
+        apart = config.linear_paths or config.exclusive == "yes"
+        last = "zeros" if config.linear_paths else "glorot_uniform"
         # === Layers ===
         # In this order: Keras draws the seed of a layer's first weights when it makes the layer.
         convlstm = functools.partial(
@@ -151,7 +151,8 @@ class GenreModel(keras.Model):
                         keras.layers.Dense(units, activation="relu", name=f"{output}_dense_{number}")
                         for number, units in enumerate(config.dense_units, 1)
                     ),
-                    keras.layers.Dense(1, name=f"{output}_logit")
+                    # Untrained, it adds nothing to what the paths say.
+                    keras.layers.Dense(1, name=f"{output}_logit", kernel_initializer=last)
                     if apart
                     else keras.layers.Dense(1, activation="sigmoid", name=output),
                 ],
@@ -258,7 +259,8 @@ class GenreModel(keras.Model):
             rows, cols = stage.pool.windows.windows(rows), stage.pool.windows.windows(cols)
         filters = self.config.branch_filters * len(self.branches)
         zeros = ops.zeros((batch, rows, cols, filters), dtype="float32")
-        return (*states, (zeros, zeros))
+        states.append((zeros, zeros))
+        return tuple(states) if self.senses is None else (*states, self.senses.initial_state(batch))
 
     def weights_for_run(self, precision: str, *, training: bool = False) -> forward.Weights:
         """Return the layers' present weights as the programs of `genre_classifier.network.forward` take them."""
@@ -326,8 +328,8 @@ class GenreModel(keras.Model):
     def lower_logits(self, offsets: Mapping[str, float]) -> None:
         """Take a number off the logit of a genre's every score, for good: its output bias moves."""
         if self.senses is not None:
-            lower = self.senses.mean.offset
-            lower.assign(lower + np.array([offsets.get(genre, 0.0) for genre in self.config.genres], np.float32))
+            prior = self.senses.total.prior
+            prior.assign(prior - np.array([offsets.get(genre, 0.0) for genre in self.config.genres], np.float32))
             return
         branches = dict(zip(self.config.genres, self.branches, strict=True))
         for genre, offset in offsets.items():
@@ -400,11 +402,8 @@ class GenreModel(keras.Model):
         self._peers.spread(self.metrics_variables)
 
     def _draw(self) -> None:
-        step = int(self.optimizer.iterations)
         if isinstance(self.prepare, MapFrames):
-            self.prepare.draw(self.seed, step)
-        if self.senses is not None:
-            self.senses.mean.draw(self.seed, step)
+            self.prepare.draw(self.seed, int(self.optimizer.iterations))
 
     def stateless_call(
         self, trainable: Any, others: Any, *args: Any, return_losses: bool = False, **options: Any

@@ -1,11 +1,10 @@
-"""Senses beside the trunk: movement in numbers, pictures and sound, each on a path of its own to the logits.
+"""Senses beside the trunk: movement in numbers, pictures and sound, each on a linear path of its own to the logits.
 
-A path begins as regularised regression: components of its features, standardised once and for all, times one weight per
-genre. What is not linear in it (the ConvLSTM branches for movement, a small Dense head for an encoder's features)
-ends in weights of zero at first, so that the untrained network is the regression, and training goes on from there.
-
-The logits of a frame are the weighted mean over the senses that are there. Each training step leaves some senses out:
-alone, each of them has to tell the genres; and one that is missing, as sound often is, costs little.
+A path is regularised logistic regression (`genre_classifier.training.regression`): components of its features,
+standardised once and for all, times one weight per genre. What the paths of a frame say is added up, with what the
+trunk and its branches learn. These begin at zero, so that the untrained network is the regression; and they learn to
+tell the genres alone, without the paths, for regression knows the trailers that it learned from, and would leave them
+nothing to learn.
 """
 
 from __future__ import annotations
@@ -18,14 +17,19 @@ import numpy as np
 from keras import ops
 
 from genre_classifier.config import ModelConfig
+from genre_classifier.network import movement
 from genre_classifier.network.backend import Tensor
 from genre_classifier.network.layers import PACKAGE
 
 MOVEMENT, PICTURES, SOUND = "movement", "pictures", "sound"
+# Of the branches' logits, beside paths. On moods, where the branches know little, more than this costs; on fights,
+# where they know most, little is gained by more.
+BRANCH_WEIGHT = 0.5
+_LEAST_NORM = 1e-3
 
 
 def with_change(values: np.ndarray) -> np.ndarray:
-    """Return an encoder's values with their change, as the network takes them.
+    """Return an encoder's values, and how they change, as the paths take them.
 
     Parameters
     ----------
@@ -35,94 +39,45 @@ def with_change(values: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of float16, shape (looks, 2 * channels + 2)
-        The values; their absolute difference from the look before; 1 where there are values, and 1 where there is a
-        look before.
+        The values of each look divided by their norm, which says more of exposure and loudness than of the genre; how
+        much they differ from those of the look before (of the first: of the second); 1, where the values are known;
+        and 1 where the change is, which it is but for a single look.
     """
     values = np.asarray(values, np.float32)
-    change = np.abs(np.diff(values, axis=0, prepend=values[:1]))
-    ones = np.ones((len(values), 1), np.float32)
-    return np.hstack([values, change, ones, np.arange(len(values))[:, None] > 0]).astype(np.float16)
-
-
-def movement_features(pixels: Tensor, state: tuple[Tensor, ...]) -> Tensor:
-    """Return how much moves in each frame as a few numbers, which do not depend on the size of the frames.
-
-    Parameters
-    ----------
-    pixels : tensor, shape (batch, frames, 3, rows, cols)
-    state : tuple
-        Of `genre_classifier.network.layers.Frames` with "motion" before the first of them.
-
-    Returns
-    -------
-    float tensor, shape (batch, frames, MOVEMENT_NUMBERS + 1)
-        See `movement_numbers`; and 1 where there is a frame before.
-    """
-    before, started = state
-    grey = ops.mean(ops.cast(pixels, "float32"), axis=2) * (1 / 255)
-    earlier = ops.concatenate([before[:, None, ..., 0], grey[:, :-1]], axis=1)
-    known = ops.concatenate([started[:, :, 0, 0], ops.ones_like(grey[:, 1:, 0, 0])], axis=1)[..., None]
-    return ops.concatenate([movement_numbers(grey - earlier) * known, known], axis=-1)
-
-
-MOVEMENT_NUMBERS = 4
-CHANGED = 16.5 / 255  # means of three whole numbers are never equal to it, so that rounding decides nothing
-
-
-def movement_numbers(difference: Tensor) -> Tensor:
-    """Return numbers of differences of grey values in [-1, 1], `(..., rows, cols)` to `(..., MOVEMENT_NUMBERS)`."""
-    size = ops.abs(difference)
-    mean = ops.mean(size, axis=(-2, -1))
-    spread = ops.sqrt(ops.mean(size * size, axis=(-2, -1)))
-    changed = ops.mean(ops.cast(size > CHANGED, "float32"), axis=(-2, -1))
-    most = ops.max(ops.mean(size, axis=-1), axis=-1)
-    return ops.stack([ops.log(mean + 1e-3), ops.log(spread + 1e-3), changed, ops.log(most + 1e-3)], axis=-1)
+    values = values / (np.linalg.norm(values, axis=1, keepdims=True) + _LEAST_NORM)
+    change = np.abs(np.diff(values, axis=0))
+    change = np.concatenate([change[:1], change]) if len(change) else np.zeros_like(values)
+    known = np.ones((len(values), 2), np.float32)
+    known[:, 1] = len(values) > 1
+    return np.hstack([values, change, known]).astype(np.float16)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class SensePath(keras.layers.Layer):
-    """From a sense's features to a logit per genre: a linear part, and a small Dense head that begins at zero.
+    """From a sense's features to a logit per genre, linearly. Its weights are set, not trained.
 
     Parameters
     ----------
     genres : int
     widths : sequence of int
         Of the kinds of features that stand side by side; one number for each kind follows them, 1 where it is known and
-        0 where not. What is not known counts as the mean of the training trailers.
+        0 where not. What is not known counts as the mean of the trailers that were learned from.
     components : sequence of int
-        Of each kind: how many principal components of it are used.
-    units : int
-        Of the hidden layer of the head; 0 leaves the path linear.
+        Of each kind: how many components of it are used.
     """
 
-    def __init__(
-        self, genres: int, widths: Sequence[int], components: Sequence[int], *, units: int = 0, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.genres, self.widths, self.components, self.units = genres, tuple(widths), tuple(components), units
+    def __init__(self, genres: int, widths: Sequence[int], components: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(trainable=False, **kwargs)
+        self.genres, self.widths, self.components = genres, tuple(widths), tuple(components)
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         """Make the weights."""
-        kinds = list(zip(self.widths, self.components, strict=True))
-        # Fixed: a hundred trailers are too few to find good directions among a thousand channels by gradients.
-        self.kernels = [
-            self.add_weight(shape=shape, initializer="zeros", trainable=False, name=f"components_{number}")
-            for number, shape in enumerate(kinds, 1)
-        ]
-        self.shifts = [
-            self.add_weight(shape=(count,), initializer="zeros", trainable=False, name=f"shift_{number}")
-            for number, (_, count) in enumerate(kinds, 1)
-        ]
-        inputs = sum(self.components)
-        self.linear_kernel = self.add_weight(shape=(inputs, self.genres), initializer="zeros", name="linear_kernel")
+        kinds = list(enumerate(zip(self.widths, self.components, strict=True), 1))
+        self.kernels = [self.add_weight(shape=kind, initializer="zeros", name=f"kernel_{n}") for n, kind in kinds]
+        self.shifts = [self.add_weight(shape=kind[1:], initializer="zeros", name=f"shift_{n}") for n, kind in kinds]
+        shape = (sum(self.components), self.genres)
+        self.linear_kernel = self.add_weight(shape=shape, initializer="zeros", name="linear_kernel")
         self.linear_bias = self.add_weight(shape=(self.genres,), initializer="zeros", name="linear_bias")
-        self.head = []
-        if self.units:
-            self.head = [
-                self.add_weight(shape=(inputs, self.units), initializer="glorot_uniform", name="hidden_kernel"),
-                self.add_weight(shape=(self.units,), initializer="zeros", name="hidden_bias"),
-                self.add_weight(shape=(self.units, self.genres), initializer="zeros", name="output_kernel"),
-            ]
         self.built = True
 
     def reduce(self, features: Tensor) -> Tensor:
@@ -135,17 +90,10 @@ class SensePath(keras.layers.Layer):
         return ops.concatenate(parts, axis=-1)
 
     def call(self, features: Tensor) -> Tensor:
-        """Return logits, `(batch, frames, genres)`."""
-        reduced = self.reduce(ops.cast(features, "float32"))
-        logits = ops.matmul(reduced, self.linear_kernel) + self.linear_bias
-        if self.head:
-            hidden_kernel, hidden_bias, output_kernel = self.head
-            logits += ops.matmul(ops.relu(ops.matmul(reduced, hidden_kernel) + hidden_bias), output_kernel)
-        return logits
-
-    def known(self, features: Tensor) -> Tensor:
-        """Return 1 where there is something of this sense and 0 where not, `(batch, frames)`."""
-        return ops.cast(features[..., sum(self.widths)], "float32")
+        """Return logits, `(batch, frames, genres)`: 0 where nothing of the sense is known."""
+        features = ops.cast(features, "float32")
+        known = features[..., sum(self.widths), None]
+        return (ops.matmul(self.reduce(features), self.linear_kernel) + self.linear_bias) * known
 
     def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the shape of the output."""
@@ -153,90 +101,72 @@ class SensePath(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "genres": self.genres,
-            "widths": list(self.widths),
-            "components": list(self.components),
-            "units": self.units,
-        }
+        options = {"genres": self.genres, "widths": list(self.widths), "components": list(self.components)}
+        config = {name: value for name, value in super().get_config().items() if name != "trainable"}
+        return {**config, **options}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class SenseMean(keras.layers.Layer):
-    """The weighted mean of the senses' logits, over the senses that a frame has, as scores.
+class SenseSum(keras.layers.Layer):
+    """The sum of the branches' logits and those of the paths, as scores.
 
     Parameters
     ----------
-    senses, genres : int
-    dropout : float
-        Share of the training steps that leave a sense out; one is always kept.
+    genres : int
+    paths : bool
+        Whether there are any.
     exclusive : bool
         Whether each frame shows exactly one genre: a softmax over the genres instead of a sigmoid for each.
     """
 
-    def __init__(
-        self, senses: int, genres: int, *, dropout: float = 0.0, exclusive: bool = False, **kwargs: Any
-    ) -> None:
+    def __init__(self, genres: int, *, paths: bool = False, exclusive: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.senses, self.genres, self.dropout, self.exclusive = senses, genres, dropout, exclusive
+        self.genres, self.paths, self.exclusive = genres, paths, exclusive
 
-    def build(self, input_shape: Any) -> None:
-        """Make the weights."""
-        shape = (self.senses, self.genres)
-        # How much each sense counts for each genre: from the regression, not trained.
-        self.trust = self.add_weight(shape=shape, initializer="ones", trainable=False, name="trust")
-        self.offset = self.add_weight(shape=(self.genres,), initializer="zeros", trainable=False, name="offset")
-        # Which senses the present training step keeps.
-        self.kept = self.add_weight(shape=(self.senses,), initializer="ones", trainable=False, name="kept")
+    def build(self, *shapes: Any, **named_shapes: Any) -> None:
+        """Make the weight, which is not trained."""
+        # The logits of what is known before anything is seen: the shares of genres.
+        self.prior = self.add_weight(shape=(self.genres,), initializer="zeros", trainable=False, name="prior")
         self.built = True
 
-    def draw(self, seed: int, step: int) -> None:
-        """Draw which senses a training step leaves out: the same ones whenever that step comes."""
-        rng = np.random.default_rng([seed, step])
-        kept = rng.random(self.senses) >= self.dropout
-        kept[rng.integers(self.senses)] = True
-        self.kept.assign(kept.astype(np.float32))
-
-    def call(self, logits: Tensor, known: Tensor, training: bool = False) -> Tensor:
+    def call(self, logits: Tensor, paths: Tensor, training: bool = False) -> Tensor:
         """Return scores, `(batch, frames, genres)`.
 
         Parameters
         ----------
-        logits : tensor, shape (batch, frames, senses, genres)
-        known : tensor, shape (batch, frames, senses)
-            1 where a frame has something of a sense, 0 where not.
+        logits : tensor, shape (batch, frames, genres)
+            Of the branches.
+        paths : tensor, shape (batch, frames, genres)
+            The sum of all paths.
         training : bool
-            Whether senses are left out.
+            Whether the branches learn: then without the paths.
         """
-        share = known[..., None] * self.trust
-        if training:
-            share = share * self.kept[:, None]
-        mean = ops.sum(logits * share, axis=-2) / ops.maximum(ops.sum(share, axis=-2), 1e-6) - self.offset
-        return ops.softmax(mean, axis=-1) if self.exclusive else ops.sigmoid(mean)
+        if self.paths and not training:
+            logits = BRANCH_WEIGHT * logits + paths
+        logits = logits + self.prior
+        return ops.softmax(logits, axis=-1) if self.exclusive else ops.sigmoid(logits)
 
-    def compute_output_spec(self, logits: Tensor, known: Tensor, training: bool = False) -> Tensor:
+    def compute_output_spec(self, logits: Tensor, paths: Tensor, training: bool = False) -> Tensor:
         """Return what `call` gives for symbolic inputs."""
-        return keras.KerasTensor((*logits.shape[:2], self.genres), dtype=self.compute_dtype)
+        return keras.KerasTensor(logits.shape, dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        options = {"senses": self.senses, "genres": self.genres, "dropout": self.dropout, "exclusive": self.exclusive}
+        options = {"genres": self.genres, "paths": self.paths, "exclusive": self.exclusive}
         return {**super().get_config(), **options}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class MovementFeatures(keras.layers.Layer):
-    """`movement_features` of whole clips, as a layer."""
+    """`genre_classifier.network.movement.movement_features` of whole clips, as a layer."""
 
     def call(self, pixels: Tensor) -> Tensor:
-        """Map `(batch, frames, 3, rows, cols)` to `(batch, frames, MOVEMENT_NUMBERS + 1)`."""
-        zeros = ops.zeros_like(pixels[:, 0, 0, :, :, None], dtype="float32")
-        return movement_features(pixels, (zeros, zeros[:, :1, :1]))
+        """Map `(batch, frames, 3, rows, cols)` to `(batch, frames, movement.NUMBERS + 1)`."""
+        return movement.movement_features(pixels, movement.initial_state(ops.shape(pixels)[0]))[0]
 
-    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return the shape of the output."""
-        return *input_shape[:2], MOVEMENT_NUMBERS + 1
+    def compute_output_spec(self, pixels: Tensor) -> Tensor:
+        """Return what `call` gives for a symbolic input."""
+        return keras.KerasTensor((*pixels.shape[:2], movement.NUMBERS + 1), dtype=self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -272,13 +202,12 @@ class Senses:
     Parameters
     ----------
     paths : dict of str to SensePath
-        By the name of the sense; that of movement comes first, and goes beside the trunk and the branches. Empty where
-        the branches alone decide.
-    mean : SenseMean
+        By the name of the sense. Empty where the branches alone decide.
+    total : SenseSum
     """
 
-    def __init__(self, paths: dict[str, SensePath], mean: SenseMean) -> None:
-        self.paths, self.mean = paths, mean
+    def __init__(self, paths: dict[str, SensePath], total: SenseSum) -> None:
+        self.paths, self.total = paths, total
         self._movement = MovementFeatures(name="movement_features")
 
     @classmethod
@@ -286,24 +215,25 @@ class Senses:
         """Return them with fresh weights, as a network's options say."""
         genres, paths = len(config.genres), {}
         if config.linear_paths:
-            numbers = (MOVEMENT_NUMBERS,)
-            paths[MOVEMENT] = SensePath(genres, numbers, numbers, name=f"{MOVEMENT}_path")
-        if PICTURES in config.features:
-            width = (config.features[PICTURES] - 2) // 2
-            paths[PICTURES] = SensePath(
-                genres, (width, width), config.encoder_components, units=config.path_units, name=f"{PICTURES}_path"
-            )
-        mean = SenseMean(
-            max(1, len(paths)), genres, dropout=config.sense_dropout, exclusive=config.exclusive == "yes", name="senses"
-        )
-        return cls(paths, mean)
+            paths[MOVEMENT] = SensePath(genres, (movement.NUMBERS,), (movement.NUMBERS,), name="movement_path")
+        for name, features in config.features.items():
+            width = (features - 2) // 2
+            paths[name] = SensePath(genres, (width, width), config.path_components, name=f"{name}_path")
+        exclusive = config.exclusive == "yes"
+        total = SenseSum(genres, paths=bool(paths), exclusive=exclusive, name="senses")
+        return cls(paths, total)
+
+    def initial_state(self, batch: Tensor | int) -> Any:
+        """Return the state before a clip."""
+        return movement.initial_state(batch) if MOVEMENT in self.paths else ()
 
     def scores(self, logits: Tensor, inputs: Any) -> Tensor:
-        """Return the scores of whole clips from the logits of their branches; see `finish`."""
-        return self._joined(logits, inputs, self._movement, training=None)
+        """Return the scores of whole clips; see `finish`."""
+        features = {MOVEMENT: self._movement(_frames(inputs))} if MOVEMENT in self.paths else {}
+        return self._total(logits, inputs, features)
 
-    def finish(self, logits: Tensor, inputs: Any, state: tuple[Tensor, ...], *, training: bool) -> Tensor:
-        """Return scores, `(batch, frames, genres)`.
+    def finish(self, logits: Tensor, inputs: Any, state: Any, *, training: bool) -> tuple[Tensor, Any]:
+        """Return scores, `(batch, frames, genres)`, and the state after a chunk.
 
         Parameters
         ----------
@@ -312,24 +242,20 @@ class Senses:
         inputs : tensor or dict of tensors
             See `genre_classifier.network.forward.Inputs`.
         state : tuple
-            Of the preparation, before this chunk.
+            Before the chunk.
         training : bool
-            Whether senses are left out.
+            See `SenseSum.call`.
         """
-        return self._joined(logits, inputs, lambda pixels: movement_features(pixels, state), training=training)
+        features = {}
+        if MOVEMENT in self.paths:
+            features[MOVEMENT], state = movement.movement_features(_frames(inputs), state)
+        return self._total(logits, inputs, features, training=training), state
 
-    def _joined(self, logits: Tensor, inputs: Any, movement: Any, *, training: bool | None) -> Tensor:
-        per_sense, known = [], []
-        for name, path in self.paths.items():
-            if name == MOVEMENT:
-                features = movement(inputs["frames"] if isinstance(inputs, Mapping) else inputs)
-                per_sense.append(path(features) + logits)
-                known.append(ops.ones_like(features[..., 0]))
-            else:
-                features = ops.cast(inputs[name], "float32")
-                per_sense.append(path(features))
-                known.append(path.known(features))
-        if not per_sense:
-            per_sense, known = [logits], [ops.ones_like(logits[..., 0])]
-        options = {} if training is None else {"training": training}
-        return self.mean(ops.stack(per_sense, axis=-2), ops.stack(known, axis=-1), **options)
+    def _total(self, logits: Tensor, inputs: Any, features: dict[str, Tensor], **options: Any) -> Tensor:
+        said = [path(features[name] if name in features else inputs[name]) for name, path in self.paths.items()]
+        total = sum(said[1:], start=said[0]) if said else ops.zeros_like(logits)
+        return self.total(logits, total, **options)
+
+
+def _frames(inputs: Any) -> Tensor:
+    return inputs["frames"] if isinstance(inputs, Mapping) else inputs

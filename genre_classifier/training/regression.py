@@ -1,41 +1,41 @@
-"""Where the linear paths begin: at logistic regression on the trailers that are learned from (scikit-learn).
+"""The linear paths of a network: logistic regression on the trailers that are learned from (scikit-learn).
 
 The score of a weakly labelled trailer is the mean of its frames' logits (`weak = mean`), and the mean of a linear
 function is that function of the mean: regression on means over time is the linear path, for frames and trailers alike.
 A trailer labelled in intervals gives one mean for each set of genres that it shows.
 
-How strongly each sense's regression is held back is chosen by cross-validation that keeps groups together.
+Each sense is regressed by itself, and the logits are added, each without the share of the genre, which counts once: on
+fights, moods and film trailers alike that was better than one regression on all of them.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold
+from sklearn.preprocessing import StandardScaler
 
 from genre_classifier.dataset.looks import HeldLooks, open_looks
 from genre_classifier.dataset.trailers import Trailer
+from genre_classifier.network import movement
 from genre_classifier.network.model import GenreModel
-from genre_classifier.network.senses import MOVEMENT, SensePath, movement_features
-from genre_classifier.training.reduction import components
+from genre_classifier.network.senses import MOVEMENT, SensePath
 from preprocessing.clips import load_clip
 from preprocessing.processes.machine import release_pages
 
 logger = logging.getLogger(__name__)
 
-STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # scikit-learn's C
-INNER_FOLDS = 5
+STRENGTH = 0.1  # scikit-learn's C: small, for a few dozen components and a few dozen trailers
 CHUNK = 256  # frames whose features are in memory at once
-STRETCH = 64  # frames whose mean is one sample for the components: those of single frames are mostly noise
+_LEAST_SPREAD = 1e-3  # of the largest: a component below it is rounding
 
 
 def start_from_regression(model: GenreModel, trailers: Sequence[Trailer]) -> None:
-    """Fit the linear paths of a model whose weights are fresh, and set them.
+    """Fit the linear paths of a model, and set them.
 
     Parameters
     ----------
@@ -44,32 +44,44 @@ def start_from_regression(model: GenreModel, trailers: Sequence[Trailer]) -> Non
     trailers : sequence of Trailer
         To learn from, with what its encoders see.
     """
-    targets = [_label_sets(trailer) for trailer in trailers]
-    groups = np.concatenate([[trailer.group] * len(sets) for trailer, sets in zip(trailers, targets, strict=True)])
-    y_true = np.array([labels for sets in targets for labels in sets], bool)
     assert model.senses is not None
+    exclusive = model.config.exclusive == "yes"
+    sets = [np.unique(trailer.targets[trailer.labelled] > 0, axis=0) for trailer in trailers]
+    y_true = np.concatenate(sets)
+    prior = prior_logits(y_true, exclusive=exclusive)
+    model.senses.total.prior.assign(prior)
     for sense, path in model.senses.paths.items():
-        features = [_features(model, sense, trailer) for trailer in trailers]
-        _set_components(path, features)
-        means = np.concatenate(
-            [_means(path, one, trailer, sets) for one, trailer, sets in zip(features, trailers, targets, strict=True)]
-        )
-        kernel, bias, strength = fit_regression(means, y_true, groups, exclusive=model.config.exclusive == "yes")
+        parts = []
+        for trailer, labels in zip(trailers, sets, strict=True):
+            features = _features(sense, trailer)
+            same = [((trailer.targets > 0) == one).all(axis=1) & trailer.labelled for one in labels]
+            parts.append(_means(features, same))
+        means = np.concatenate(parts)  # (samples, features)
+        known = means[:, sum(path.widths)] > 0
+        if not known.any():
+            logger.warning(f"no training trailer has {sense}: nothing is learned from it")
+            continue
+        _set_components(path, means[known])
+        x = np.asarray(path.reduce(keras.ops.convert_to_tensor(means[known].astype(np.float32))))
+        kernel, bias = fit_regression(x, y_true[known], exclusive=exclusive)
         path.linear_kernel.assign(kernel)
-        path.linear_bias.assign(bias)
-        logger.info(f"regression on {sense}: {means.shape[1]} components of {len(means)} samples, C = {strength:g}")
+        path.linear_bias.assign(bias - prior)
 
 
-def fit_regression(
-    x: np.ndarray, y_true: np.ndarray, groups: np.ndarray, *, exclusive: bool
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Fit regularised logistic regression, its strength by cross-validation over groups.
+def prior_logits(y_true: np.ndarray, *, exclusive: bool) -> np.ndarray:
+    """Return the logits of the shares of genres, by Laplace's rule of succession: float32, shape (genres,)."""
+    shares = (y_true.sum(axis=0) + 1) / (len(y_true) + (y_true.shape[1] if exclusive else 2))
+    return np.log(shares if exclusive else shares / (1 - shares)).astype(np.float32)
+
+
+def fit_regression(x: np.ndarray, y_true: np.ndarray, *, exclusive: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Fit regularised logistic regression.
 
     Parameters
     ----------
     x : ndarray of float, shape (samples, components)
+        Standardised.
     y_true : ndarray of bool, shape (samples, genres)
-    groups : ndarray of str, shape (samples,)
     exclusive : bool
         One multinomial regression, instead of one regression for each genre.
 
@@ -77,108 +89,79 @@ def fit_regression(
     -------
     kernel : ndarray of float32, shape (components, genres)
     bias : ndarray of float32, shape (genres,)
-    strength : float
-        scikit-learn's C: the larger, the less it is held back.
+        A genre that all samples show, or none, has a kernel of zeros and the logit of its share.
     """
-    fit = _fit_multinomial if exclusive else _fit_each
-    folds = min(INNER_FOLDS, len(np.unique(groups)))
-    losses = np.zeros(len(STRENGTHS))
-    if folds > 1:
-        for train, test in GroupKFold(folds).split(x, groups=groups):
-            for number, strength in enumerate(STRENGTHS):
-                kernel, bias = fit(x[train], y_true[train], strength)
-                losses[number] += _loss(x[test] @ kernel + bias, y_true[test], exclusive)
-    strength = STRENGTHS[int(np.argmin(losses))]
-    return *fit(x, y_true, strength), strength
-
-
-def _fit_each(x: np.ndarray, y_true: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
     kernel = np.zeros((x.shape[1], y_true.shape[1]), np.float32)
-    # Of a genre that all or none show: the logit of Laplace's rule of succession.
-    shown = (y_true.sum(axis=0) + 1) / (len(y_true) + 2)
-    bias = np.log(shown / (1 - shown)).astype(np.float32)
-    for genre, column in enumerate(y_true.T):
-        if 0 < column.sum() < len(column):
-            fitted = LogisticRegression(C=strength, max_iter=1000).fit(x, column)
-            kernel[:, genre], bias[genre] = fitted.coef_[0], fitted.intercept_[0]
-    return kernel, bias
-
-
-def _fit_multinomial(x: np.ndarray, y_true: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
+    bias = prior_logits(y_true, exclusive=exclusive)
     shown = np.flatnonzero(y_true.any(axis=0))
-    kernel = np.zeros((x.shape[1], y_true.shape[1]), np.float32)
-    bias = np.full(y_true.shape[1], np.log(1 / (len(y_true) + 2)), np.float32)
-    if len(shown) < 2:
-        bias[shown] = 0.0
-        return kernel, bias
-    fitted = LogisticRegression(C=strength, max_iter=1000).fit(x, y_true.argmax(axis=1))
-    coefficients, intercepts = fitted.coef_, fitted.intercept_
-    if len(shown) == 2:  # scikit-learn gives the logit of the second alone
-        coefficients, intercepts = (
-            np.stack([-coefficients[0], coefficients[0]]) / 2,
-            np.stack([-intercepts[0], intercepts[0]]) / 2,
-        )
-    kernel[:, shown], bias[shown] = coefficients.T, intercepts
+    if not exclusive:
+        for genre in shown[~y_true[:, shown].all(axis=0)]:
+            fitted = _regression().fit(x, y_true[:, genre])
+            kernel[:, genre], bias[genre] = fitted.coef_[0], fitted.intercept_[0]
+    elif len(shown) == 2:  # scikit-learn gives the logit of the second alone
+        fitted = _regression().fit(x, y_true[:, shown[1]])
+        for genre, side in zip(shown, (-0.5, 0.5), strict=True):
+            kernel[:, genre], bias[genre] = side * fitted.coef_[0], side * fitted.intercept_[0]
+    elif len(shown) > 2:
+        fitted = _regression().fit(x, y_true.argmax(axis=1))
+        kernel[:, shown], bias[shown] = fitted.coef_.T, fitted.intercept_
     return kernel, bias
 
 
-def _loss(logits: np.ndarray, y_true: np.ndarray, exclusive: bool) -> float:
-    if exclusive:
-        logits = logits - logits.max(axis=1, keepdims=True)
-        log_sum = np.log(np.exp(logits).sum(axis=1))
-        return float((log_sum - logits[y_true]).sum())
-    return float((np.logaddexp(0, logits) - logits * y_true).sum())
+def _regression() -> LogisticRegression:
+    return LogisticRegression(C=STRENGTH, max_iter=1000)
 
 
-def _label_sets(trailer: Trailer) -> np.ndarray:
-    """Return the sets of genres that a trailer shows at one time, bool (sets, genres)."""
-    return np.unique(trailer.targets[trailer.labelled] > 0, axis=0)
-
-
-def _features(model: GenreModel, sense: str, trailer: Trailer) -> np.ndarray | HeldLooks:
+def _features(sense: str, trailer: Trailer) -> np.ndarray | HeldLooks:
     """Return a sense's features of every frame of a trailer, float (frames, features)."""
     if sense != MOVEMENT:
         assert trailer.looks is not None
         return open_looks(trailer.looks, trailer.times)
     clip = load_clip(trailer.clip)
-    state, parts = model.prepare.initial_state(1, *clip.shape[2:]), []
+    state, parts = movement.initial_state(1), []
     for start in range(0, len(clip), CHUNK):
         pixels = keras.ops.convert_to_tensor(np.asarray(clip[start : start + CHUNK])[None])
-        parts.append(np.asarray(movement_features(pixels, state)[0]))
-        grey = keras.ops.mean(keras.ops.cast(pixels[:, -1], "float32"), axis=1)[..., None] * (1 / 255)
-        state = grey, keras.ops.ones_like(state[1])
+        features, state = movement.movement_features(pixels, state)
+        parts.append(np.asarray(features[0]))
         release_pages(clip)
     return np.concatenate(parts)
 
 
-def _set_components(path: SensePath, features: Sequence[Any]) -> None:
-    """Set a path's components: of the means over stretches of frames, of mean 0 and variance 1."""
-    samples = np.concatenate([_stretches(one) for one in features])
-    known, places = samples[:, sum(path.widths) :] > 0, np.cumsum([0, *path.widths])
+def _means(features: np.ndarray | HeldLooks, same: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the mean features of some sets of frames, where they are known: float64 (sets, features).
+
+    A kind of features that no frame of a set has is 0 throughout, and so is its last number; elsewhere that is 1.
+    """
+    sums = np.zeros((len(same), features.shape[1]))
+    counts = np.zeros(len(same))
+    for start in range(0, len(features), CHUNK):
+        part = np.asarray(features[start : start + CHUNK], np.float64)
+        part = part * (part[:, -1:] > 0)  # frames of which a kind is not known come first, and are few
+        for number, frames in enumerate(same):
+            sums[number] += part[frames[start : start + CHUNK]].sum(axis=0)
+            counts[number] += (part[frames[start : start + CHUNK], -1] > 0).sum()
+    return sums / np.maximum(counts, 1)[:, None]
+
+
+def _set_components(path: SensePath, means: np.ndarray) -> None:
+    """Set a path's components: principal ones of standardised features, of mean 0 and variance 1."""
+    places = np.cumsum([0, *path.widths])
     for number, (kernel, shift) in enumerate(zip(path.kernels, path.shifts, strict=True)):
-        part = samples[known[:, number], places[number] : places[number + 1]]
-        if len(part) < 2:
-            continue
-        weights, bias = components(part, kernel.shape[1])
-        kernel.assign(np.pad(weights, [(0, 0), (0, kernel.shape[1] - weights.shape[1])]))
-        shift.assign(np.pad(bias, (0, kernel.shape[1] - len(bias))))
+        width, count = kernel.shape
+        samples = means[:, places[number] : places[number + 1]]
+        scaler = StandardScaler().fit(samples)
+        weights, bias = np.diag(1 / scaler.scale_), -scaler.mean_ / scaler.scale_
+        if count < width:
+            weights, bias = _principal(scaler.transform(samples), weights, bias, count)
+        kernel.assign(np.pad(weights, [(0, 0), (0, count - weights.shape[1])]).astype(np.float32))
+        shift.assign(np.pad(bias, (0, count - len(bias))).astype(np.float32))
 
 
-def _stretches(features: Any) -> np.ndarray:
-    """Return the means over stretches of frames of what is known, float32 (stretches, features)."""
-    parts = []
-    for start in range(0, len(features), STRETCH):
-        parts.append(np.asarray(features[start : start + STRETCH], np.float32).mean(axis=0))
-    return np.stack(parts)
-
-
-def _means(path: SensePath, features: Any, trailer: Trailer, sets: np.ndarray) -> np.ndarray:
-    """Return the mean components of a trailer for each set of genres that it shows, float (sets, components)."""
-    reduced = np.concatenate(
-        [
-            np.asarray(path.reduce(keras.ops.cast(np.asarray(features[start : start + CHUNK]), "float32")))
-            for start in range(0, len(features), CHUNK)
-        ]
-    )
-    same = [((trailer.targets > 0) == labels).all(axis=1) & trailer.labelled for labels in sets]
-    return np.stack([reduced[frames].mean(axis=0) for frames in same])
+def _principal(scaled: np.ndarray, weights: np.ndarray, bias: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    count = min(count, len(scaled) - 1, scaled.shape[1])
+    if count < 1:
+        return np.zeros((len(weights), 0)), np.zeros(0)
+    fitted = PCA(count, svd_solver="randomized", random_state=0).fit(scaled)
+    spread = np.sqrt(fitted.explained_variance_)
+    turned = (fitted.components_ / np.maximum(spread, _LEAST_SPREAD * spread[0])[:, None]).T
+    return weights @ turned, (bias - fitted.mean_) @ turned
