@@ -226,6 +226,12 @@ def look_at(
         raise InputError(
             f"{video}: expected the video that its clip was made from, found another one; run `preprocess` again"
         )
+    write_looks(target, looks, times, sha256=sha256)
+    return len(looks)
+
+
+def write_looks(target: Path, looks: np.ndarray, times: np.ndarray, *, sha256: str) -> None:
+    """Write looks, their times, and last the SHA-256 of the video that they are of."""
     stamp = target.with_suffix(".json")
     stamp.unlink(missing_ok=True)  # of an older video
     with atomic_path(look_times_path(target)) as temporary, temporary.open("wb") as file:
@@ -239,7 +245,6 @@ def look_at(
         finally:
             writer.close()
     write_atomically(stamp, json.dumps({"video": {"sha256": sha256}}) + "\n")
-    return len(looks)
 
 
 def look_times_path(target: Path) -> Path:
