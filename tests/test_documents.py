@@ -11,7 +11,8 @@ import click
 import pandas as pd
 import pytest
 
-from genre_classifier.cli import COMMANDS, _run, group
+from genre_classifier import cli
+from genre_classifier.cli import COMMANDS, group
 from tests.support import options_page
 from tests.support.architecture_page import PAGE, architecture_page
 from tests.support.messages import ERRORS, messages
@@ -128,7 +129,7 @@ def test_the_tutorial_runs(tmp_path, monkeypatch):
     assert len(lines) >= 6
     for line in lines:
         name, *arguments = shlex.split(line)[1:]
-        assert _run([name, *arguments, *SMALLER.get(name, "").split()]) == 0, line
+        assert cli.run([name, *arguments, *SMALLER.get(name, "").split()]) == 0, line
     named = re.findall(r"`((?:trailers|clips|runs|tags|report)/[^` ]*)`", TUTORIAL.read_text(encoding="utf-8"))
     assert len(named) >= 6
     assert [path for path in named if not Path(path).exists()] == []
@@ -162,7 +163,7 @@ def workshop(tmp_path_factory):
             "tag runs/mine trailers --out tags",
         ):
             name, *arguments = line.split()
-            assert _run([name, *arguments, *SMALLER.get(name, "").split()]) == 0, line
+            assert cli.run([name, *arguments, *SMALLER.get(name, "").split()]) == 0, line
         shutil.copy("trailers/trailer_000.mp4", "new_trailer.mp4")
         labels = pd.read_csv("trailers/labels.csv")
         labels.to_csv("labels.csv", index=False)
@@ -193,7 +194,7 @@ def test_every_command_of_a_document_runs(workshop, tmp_path, monkeypatch, docum
         smaller = "--epochs 2" if "--resume" in words else SMALLER.get(name, "")
         if name in ("train", "preprocess") and "--resume" not in words:  # a new one
             shutil.rmtree(words[{"train": 2, "preprocess": 1}[name]], ignore_errors=True)
-        assert _run([name, *arguments, *smaller.split()]) == 0, line
+        assert cli.run([name, *arguments, *smaller.split()]) == 0, line
 
 
 def test_every_block_of_python_runs(tmp_path, monkeypatch):
@@ -214,4 +215,4 @@ def test_every_block_of_python_runs(tmp_path, monkeypatch):
     for document, text in found:
         exec(compile(text, document, "exec"), names)
     for genres in ("auto", "comedy,terror"):  # what the page on MovieLens goes on with
-        assert _run(["labels", "movielens.csv", "from_movielens.csv", "--genres", genres]) == 0
+        assert cli.run(["labels", "movielens.csv", "from_movielens.csv", "--genres", genres]) == 0

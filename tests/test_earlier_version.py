@@ -47,7 +47,7 @@ def test_an_earlier_run_and_its_stored_scores_are_judged_as_before(earlier, tmp_
         Request(earlier / "run", earlier / "clips", earlier / "labels.csv", tmp_path / "a", split="all"),
         Request(None, None, earlier / "labels.csv", tmp_path / "b", scores=earlier / "report"),
     ):
-        run_evaluation(request, config=EvaluationConfig(draws=10))
+        run_evaluation(request, config=EvaluationConfig(draws=10), jobs=1)
         now, then = (json.loads((folder / "metrics.json").read_text()) for folder in (request.out, earlier / "report"))
         for genre in ("comedy", "action", "terror", "thriller", "other", "macro"):
             found, expected = (one["figures"]["frame_pooled"][genre]["average_precision"] for one in (now, then))

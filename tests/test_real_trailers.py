@@ -6,7 +6,7 @@ import shutil
 
 import pandas as pd
 
-from genre_classifier.cli import _run
+from genre_classifier import cli
 from genre_classifier.genres import GENRES
 
 NAMES = ("caminandes1_30s_180p_av1.webm", "tos_film_17s_800p_vp9.webm")
@@ -14,7 +14,7 @@ NETWORK = "--trunk-filters 4,4 --trunk-pools 2,2 --branch-filters 2 --dense-unit
 
 
 def run(line: str) -> int:
-    return _run(line.split())
+    return cli.run(line.split())
 
 
 def test_the_whole_path(real_trailers, tmp_path, monkeypatch, capsys):

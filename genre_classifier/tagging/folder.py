@@ -48,7 +48,7 @@ def tag_videos(
     limits: VideoLimits | None = None,
     segment_config: SegmentConfig | None = None,
     extras: Extras | None = None,
-    jobs: int | None = 1,
+    jobs: int | None = None,
     scheduler: str | None = None,
     on_start: OnStart | None = None,
     on_progress: OnProgress | None = None,
@@ -64,8 +64,8 @@ def tag_videos(
         See `genre_classifier.tagging.tasks.plan_tasks`.
     extras : Extras, optional
         What to write beside the usual files.
-    jobs : int or None
-        Videos at once, each in a process of its own; None: as many as there are cores. Fewer where there are not so
+    jobs : int, optional
+        Videos at once, each in a process of its own; by default as many as there are cores. Fewer where there are not so
         many videos, or not so much memory.
     scheduler : str, optional
         Address of a Dask scheduler, `tcp://host:port`; its workers must see run, videos and tags folder under the same

@@ -29,7 +29,7 @@ SIZE = 12
 def run_command(capsys, *arguments):
     """Run the command line in this process; return exit code, stdout, stderr."""
     # `main` would close this process's stderr to native libraries.
-    code = cli._run(["evaluate", "--jobs", "1", *map(str, arguments)])
+    code = cli.run(["evaluate", "--jobs", "1", *map(str, arguments)])
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 
@@ -319,7 +319,7 @@ def test_an_interrupted_scoring_goes_on_where_it_stopped(tmp_path, monkeypatch):
 
         monkeypatch.setattr(clip_scores, "score_clip", score)
         request = Request(tmp_path / "run", clips, tmp_path / "labels.csv", out, split="all", **options)
-        run_evaluation(request, config=EvaluationConfig(draws=5), on_start=totals.append)
+        run_evaluation(request, config=EvaluationConfig(draws=5), on_start=totals.append, jobs=1)
 
     totals: list[int] = []
     evaluate_into(tmp_path / "undisturbed" / "report")
@@ -375,12 +375,12 @@ def test_scores_of_a_clip_that_was_replaced_meanwhile_are_not_kept(tmp_path, mon
 
     monkeypatch.setattr(clip_scores, "score_clip", score)
     with pytest.raises(InputError, match=r"trailer_2\.npy: it changed while it was scored; run again"):
-        run_evaluation(request, config=EvaluationConfig(draws=5))
+        run_evaluation(request, config=EvaluationConfig(draws=5), jobs=1)
     monkeypatch.undo()
     put(content, times.st_mtime_ns)
-    run_evaluation(request, config=EvaluationConfig(draws=5))
+    run_evaluation(request, config=EvaluationConfig(draws=5), jobs=1)
     again = dataclasses.replace(request, out=tmp_path / "undisturbed")
-    run_evaluation(again, config=EvaluationConfig(draws=5))
+    run_evaluation(again, config=EvaluationConfig(draws=5), jobs=1)
     assert contents(tmp_path / "out" / "scores") == contents(tmp_path / "undisturbed" / "scores")
 
 
@@ -390,7 +390,7 @@ def test_scores_that_lack_a_baseline_get_it_without_the_model(tmp_path, monkeypa
     request = Request(tmp_path / "run", clips, tmp_path / "labels.csv", tmp_path / "out")
 
     def score():
-        run_evaluation(request, config=EvaluationConfig(draws=5))
+        run_evaluation(request, config=EvaluationConfig(draws=5), jobs=1)
 
     score()
     expected = contents(tmp_path / "out")

@@ -132,7 +132,7 @@ def attempt(folder, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(f"{module}.{name}", work)
         before = set(tmp_path.iterdir())
         try:
-            code = cli._run([command, *BASES[command].split(), *arguments])
+            code = cli.run([command, *BASES[command].split(), *arguments])
         except Reached:
             code = 0
             shutil.rmtree("out", ignore_errors=True)
@@ -231,7 +231,7 @@ def test_what_is_no_file_and_no_folder_is_refused_everywhere(attempt, tmp_path, 
         words = [place if word in ("IN", "OUT") else word for word in line.split()]
         if words[:2] == ["labels", "labels.csv"] and place == "file":
             continue  # a file is what OUT should be
-        code = cli._run(words)
+        code = cli.run(words)
         error = capsys.readouterr().err
         assert code in (1, 2), (place, error)
         assert error.count("genre-classifier: ") == 1, (place, error)
@@ -253,7 +253,7 @@ def test_what_is_no_file_and_no_folder_is_refused_everywhere(attempt, tmp_path, 
 )
 def test_the_largest_label_file_is_an_option_wherever_one_is_read(attempt, tmp_path, capsys, line):
     size = (tmp_path / "labels.csv").stat().st_size
-    assert cli._run([*line.split(), f"--max-label-mb={(size - 1) / 1e6}"]) == 2
+    assert cli.run([*line.split(), f"--max-label-mb={(size - 1) / 1e6}"]) == 2
     error = capsys.readouterr().err
     assert "labels.csv: expected a label table" in error
     assert "(--max-label-mb)" in error

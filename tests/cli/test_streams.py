@@ -43,7 +43,7 @@ def run_instead(code: str, folder: Path, redirections: str = "") -> subprocess.C
         f"import os, signal, sys\nfrom genre_classifier import cli\n"
         f"signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a shell ignores in the background
         f"def run(arguments):\n    os.write(2, b'{WORDS}')\n    print('own words', file=sys.stderr)\n    {code}\n"
-        f"cli._run = run\ncli.main(['labels'])\n"
+        f"cli.run = run\ncli.main(['labels'])\n"
     )
     return shell(f'exec "$PYTHON" -c "$SCRIPT" {redirections}', folder, SCRIPT=script)
 
@@ -208,10 +208,10 @@ def test_what_the_machine_refuses_is_one_line(monkeypatch, capsys, error, line):
         raise error
 
     monkeypatch.setattr(cli.group, "main", refuse)
-    assert cli._run(["tag"]) == 1
+    assert cli.run(["tag"]) == 1
     assert capsys.readouterr().err == line
     with pytest.raises(type(error)):
-        cli._run(["tag", "--debug"])
+        cli.run(["tag", "--debug"])
 
 
 def test_nothing_printed_can_speak_to_the_terminal(tmp_path, monkeypatch, capsys):
@@ -222,10 +222,10 @@ def test_nothing_printed_can_speak_to_the_terminal(tmp_path, monkeypatch, capsys
     assert capsys.readouterr().out == "a\\x1b[2Jb\n"
     monkeypatch.chdir(tmp_path)
     Path("labels.csv").write_text("trailer,start,end,genre\na.mp4,0,1,\x1b]0;title\x07\n")
-    assert cli._run(["labels", "labels.csv", "\x1b[31mout.csv"]) == 2
-    assert cli._run(["labels", "labels.csv", "--\x1b[31m"]) == 2
+    assert cli.run(["labels", "labels.csv", "\x1b[31mout.csv"]) == 2
+    assert cli.run(["labels", "labels.csv", "--\x1b[31m"]) == 2
     Path("labels.csv").write_text("trailer,start,end,genre\na.mp4,0,1,action\n")
-    assert cli._run(["labels", "labels.csv", "\x1b[31mout.csv"]) == 0
+    assert cli.run(["labels", "labels.csv", "\x1b[31mout.csv"]) == 0
     printed = capsys.readouterr()
     assert "\\x1b[31mout.csv" in printed.out
     assert "\x1b" not in printed.out + printed.err

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genre_classifier.cli import _run
+from genre_classifier import cli
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.genres import GENRES
 from genre_classifier.run_folder import run as runs
@@ -51,7 +51,7 @@ def trailers(tmp_path: Path) -> Path:
 
 def tag(*arguments: object) -> int:
     """Run the command without what `main` does to the process: its stderr stays the one that pytest reads."""
-    return _run(["tag", "--jobs", "1", *map(str, arguments)])
+    return cli.run(["tag", "--jobs", "1", *map(str, arguments)])
 
 
 def test_every_file_is_written(run: Path, trailers: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -91,7 +91,7 @@ def test_exports_come_with_the_tags(run: Path, trailers: Path, tmp_path: Path, c
     assert sorted(path.name for path in (out / "exports").iterdir()) == sorted(expected)
     printed = capsys.readouterr().out.splitlines()
     assert printed[-10:] == [str(out / "index.html"), *(str(out / "exports" / name) for name in expected)]
-    assert _run(["export", str(out), str(tmp_path / "again"), "--to", "chapters"]) == 0
+    assert cli.run(["export", str(out), str(tmp_path / "again"), "--to", "chapters"]) == 0
     for path in (tmp_path / "again").iterdir():
         assert path.read_bytes() == (out / "exports" / path.name).read_bytes()
     segments = pd.read_csv(out / "b" / "segments.csv")

@@ -61,7 +61,7 @@ def evaluated(request: Request, monkeypatch: pytest.MonkeyPatch) -> Evaluation:
         return out
 
     monkeypatch.setattr(pipeline, "write_report", keep)
-    run_evaluation(request, config=EvaluationConfig(draws=5))
+    run_evaluation(request, config=EvaluationConfig(draws=5), jobs=1)
     return kept[0]
 
 
@@ -100,8 +100,8 @@ def test_files_for_activitynet_get_the_score_of_the_report(
 ) -> None:
     """`tag` and `labels --clips` write what ActivityNet's evaluator reads, and it finds what `evaluate` finds."""
     tags, truth, labels = tmp_path / "tags", tmp_path / "truth.json", media / "labels.csv"
-    assert cli._run(["tag", str(media / "run"), str(media / "trailers"), "--out", str(tags)]) == 0
-    assert cli._run(["labels", str(labels), str(truth), "--clips", str(media / "clips")]) == 0
+    assert cli.run(["tag", str(media / "run"), str(media / "trailers"), "--out", str(tags)]) == 0
+    assert cli.run(["labels", str(labels), str(truth), "--clips", str(media / "clips")]) == 0
     expected = activitynet.read_ground_truth(truth)
     found = activitynet.read_predictions(tags / "segments.json")
     assert {video for predictions in found.values() for _, video, _, _ in predictions} == set(SOURCES)
@@ -124,7 +124,7 @@ def test_files_for_activitynet_get_the_score_of_the_report(
     again = tmp_path / "again"
     again.mkdir()
     (again / "a.mkv").symlink_to(media / "trailers" / "b.mkv")
-    assert cli._run(["tag", str(media / "run"), str(again), "--out", str(tags)]) == 0
+    assert cli.run(["tag", str(media / "run"), str(again), "--out", str(tags)]) == 0
     results = json.loads((tags / "segments.json").read_text())["results"]
     (other,) = (path.name for path in tags.glob("a-*"))
     assert set(results) == {"a", other, "b.mkv", "later/c.mkv"}

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genre_classifier.cli import _run
+from genre_classifier import cli
 from genre_classifier.config import EncoderConfig, ModelConfig, TrainingConfig
 from genre_classifier.network.encoder import Encoder
 from genre_classifier.run_folder import model_formats
@@ -82,7 +82,7 @@ def moving_boxes(count: int, *, rows: int = 48, cols: int = 64) -> np.ndarray:
 @pytest.mark.parametrize("name", model_formats.MODEL_FORMATS)
 def test_others_score_as_the_network_does(path: Path, tmp_path: Path, name: str, capsys) -> None:
     require(name)
-    assert _run(["export-model", str(path), str(tmp_path / "out"), "--to", name]) == 0
+    assert cli.run(["export-model", str(path), str(tmp_path / "out"), "--to", name]) == 0
     printed = capsys.readouterr()
     one = model_formats.MODEL_FORMATS[name]
     files = {"model.json", *one.files}
@@ -161,20 +161,20 @@ def test_what_scores_differently_is_not_written(path: Path, tmp_path: Path, monk
         return lambda inputs: {name: value + 2e-4 * (name == "scores") for name, value in step(inputs).items()}
 
     monkeypatch.setitem(model_formats.MODEL_FORMATS, "savedmodel", one._replace(read=read))
-    assert _run(["export-model", str(path), str(tmp_path / "out"), "--to", "savedmodel"]) == 1
+    assert cli.run(["export-model", str(path), str(tmp_path / "out"), "--to", "savedmodel"]) == 1
     assert "found a difference of 0.0002" in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_what_cannot_be_exported_is_said(path: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     def refused(run: Path, name: str) -> str:
-        assert _run(["export-model", str(run), str(tmp_path / "out"), "--to", name]) == 2
+        assert cli.run(["export-model", str(run), str(tmp_path / "out"), "--to", name]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1, error
         return error
 
     assert "expected one or more of savedmodel, onnx, openvino, found 'tflite'" in refused(path, "onnx,tflite")
-    assert _run(["export-model", str(path), str(tmp_path / "out"), "--to", "savedmodel"]) == 0
+    assert cli.run(["export-model", str(path), str(tmp_path / "out"), "--to", "savedmodel"]) == 0
     capsys.readouterr()
     require("onnx")
     other = run_of(tmp_path / "other")

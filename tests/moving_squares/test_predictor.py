@@ -221,7 +221,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
     ],
 )
 def test_bad_options_get_one_line(options: str, words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert cli._run(["squares", "--out", str(tmp_path / "out"), *options.split()]) == 2
+    assert cli.run(["squares", "--out", str(tmp_path / "out"), *options.split()]) == 2
     error = capfd.readouterr().err.splitlines()
     assert len(error) == 1
     assert words in error[0]

@@ -136,8 +136,8 @@ def test_the_card_of_a_fetched_run_is_not_written(desk):
 
 
 def test_without_the_library_one_line_names_the_extra(monkeypatch, capsys, tmp_path):
-    from genre_classifier.cli import _run
+    from genre_classifier import cli
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    assert _run(["tag", "hf://a/b", "a.mp4", "--out", str(tmp_path / "out")]) == 2
+    assert cli.run(["tag", "hf://a/b", "a.mp4", "--out", str(tmp_path / "out")]) == 2
     assert "pip install 'genre-classifier[hub]'" in capsys.readouterr().err

@@ -206,13 +206,14 @@ def test_a_video_that_is_replaced_meanwhile_is_not_taken_for_the_one_before(
         extras=Extras(overlay=True),
         on_start=on_start,
         on_progress=on_progress if moment == "while it is read" else None,
+        jobs=1,
     )
     assert [reason for _, reason in failures] == [
         f"{video}: it changed while it was tagged; run again when it is complete"
     ]
     assert not (task.folder / STAMP).exists()
     monkeypatch.undo()
-    assert tag_videos(run, [task], extras=Extras(overlay=True)) == []
+    assert tag_videos(run, [task], extras=Extras(overlay=True), jobs=1) == []
     assert len(read_scores(task.folder / "scores.csv")) == 12
 
 
