@@ -18,6 +18,8 @@ from genre_classifier.metrics.frames import average_precision
 from genre_classifier.tagging.scores import read_scores
 from tests.support.browser import Tab, chromium
 
+pytestmark = pytest.mark.slow
+
 JUDGED = "trailer_000.mp4"
 TRAINING = [
     "--trunk-filters",

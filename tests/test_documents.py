@@ -14,7 +14,7 @@ import pytest
 from genre_classifier import cli
 from genre_classifier.cli import COMMANDS, group
 from tests.support import options_page
-from tests.support.architecture_page import PAGE, architecture_page
+from tests.support.architecture_page import NAMES, PAGE, architecture_page, arrows
 from tests.support.messages import ERRORS, messages
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,6 +61,16 @@ def test_the_map_of_the_code_is_that_of_the_code():
     assert PAGE.read_text(encoding="utf-8") == architecture_page(), (
         "python -m tests.support.architecture_page writes it anew"
     )
+
+
+def test_rooms_and_arrows_do_not_grow():
+    packages = {
+        path.parent for name in ("genre_classifier", "preprocessing") for path in (ROOT / name).rglob("__init__.py")
+    }
+    assert {str(path.relative_to(ROOT)) for path in packages} == {*NAMES, "genre_classifier"}
+    # More of either needs a reason; where one becomes fewer, so does its number here.
+    assert len(NAMES) <= 14
+    assert len(arrows()) <= 60
 
 
 def test_every_error_says_what_was_expected_or_what_to_do():
@@ -122,6 +132,7 @@ def test_the_first_screen_answers_the_five_questions():
     assert all(f"[{question}](" in site for question in questions)
 
 
+@pytest.mark.slow
 def test_the_tutorial_runs(tmp_path, monkeypatch):
     pytest.importorskip("opentimelineio", reason="the tutorial ends with an export")
     monkeypatch.chdir(tmp_path)
@@ -180,6 +191,7 @@ def _matches(word: str) -> list[Path]:
     return list(Path().glob(word)) if "*" in word else []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "document", [path for path in DOCUMENTS if path not in RUN_ELSEWHERE], ids=lambda path: path.name
 )
@@ -197,6 +209,7 @@ def test_every_command_of_a_document_runs(workshop, tmp_path, monkeypatch, docum
         assert cli.run([name, *arguments, *smaller.split()]) == 0, line
 
 
+@pytest.mark.slow
 def test_every_block_of_python_runs(tmp_path, monkeypatch):
     from genre_classifier.dataset.synthetic import SyntheticConfig, synthesize
 

@@ -19,6 +19,8 @@ from genre_classifier.config import EvaluationConfig
 from genre_classifier.evaluation.run_evaluation import Request, run_evaluation
 from genre_classifier.tagging.scores import read_scores
 
+pytestmark = pytest.mark.slow
+
 EARLIER = Path(__file__).parent / "data" / "version_0_1.zip"
 
 

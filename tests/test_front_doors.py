@@ -71,7 +71,6 @@ def model_file(tmp_path_factory):
 @pytest.mark.parametrize(
     "imports",
     [
-        "import genre_classifier, keras",
         "import keras, genre_classifier",
         # Modules of the network import Keras themselves, each before anything of its own.
         "import genre_classifier.network.layers, genre_classifier.network.model, keras",

@@ -34,6 +34,7 @@ TINY = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shown", "asked", "genres"),
     [
@@ -85,6 +86,7 @@ def test_they_are_trained_tagged_and_judged(tmp_path, capsys, shown, asked, genr
     assert named <= set(genres)
 
 
+@pytest.mark.slow
 def test_a_run_resumes_with_its_own_genres(tmp_path, capsys):
     assert cli.run(["train", "clips", "labels.csv", str(tmp_path), "--resume", "--genres", "drama"]) == 2
     assert "leave --genres out" in capsys.readouterr().err

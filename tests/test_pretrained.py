@@ -18,6 +18,8 @@ from preprocessing.base.errors import InputError
 from preprocessing.clips import load_clip
 from tests.support.tiny_encoder import write_encoder
 
+pytestmark = pytest.mark.slow
+
 SMALL = [
     "--trunk-filters",
     "2,2",

@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 
 import pandas as pd
+import pytest
 
 from genre_classifier import cli
 from genre_classifier.genres import GENRES
+
+pytestmark = pytest.mark.slow
 
 NAMES = ("caminandes1_30s_180p_av1.webm", "tos_film_17s_800p_vp9.webm")
 NETWORK = "--trunk-filters 4,4 --trunk-pools 2,2 --branch-filters 2 --dense-units 8 --head pooled"

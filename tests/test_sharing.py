@@ -23,6 +23,8 @@ from tests.support.tiny_encoder import write_encoder
 from tests.support.tiny_run import make_run
 from tests.support.trailers import write_clips
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("a.mkv", "b.mkv", "bad.mkv", "c.mkv", "d.mkv")
 
 

@@ -95,7 +95,7 @@ def encode_clips(
     encoder : Encoder
         Built for their size.
     jobs : int, optional
-        Processes; by default as many as there are cores. Fewer where there are not so many clips, or not so much memory.
+        Processes; by default as many as there are cores. Fewer where clips or memory are fewer.
     scheduler : str, optional
         Address of a Dask scheduler, `tcp://host:port`; its workers must see the folder under the same name.
     on_start, on_frames : callable, optional

@@ -90,8 +90,8 @@ def score_run(
     config : EvaluationConfig, optional
         For the seed of the baselines.
     jobs : int, optional
-        Clips at once, each in a process of its own; by default as many as there are cores. Fewer where there are not so many
-        clips, or not so much memory.
+        Clips at once, each in a process of its own; by default as many as there are cores. Fewer where clips or memory
+        are fewer.
     scheduler : str, optional
         Address of a Dask scheduler, `tcp://host:port`; its workers must see run, clips and scores folder under the same
         names.

@@ -143,6 +143,7 @@ def test_a_mistake_gets_one_line_and_exit_code_2(folder, case, monkeypatch, caps
     assert sorted(after) == [path for path in before if path.is_file()], "something half-written stayed behind"
 
 
+@pytest.mark.slow
 def test_a_preset_is_where_options_start_from(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     sizes = ["--trunk-filters", "2,2", "--branch-filters", "2", "--epochs", "1"]

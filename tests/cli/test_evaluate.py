@@ -303,6 +303,7 @@ def make_clips(folder: Path) -> Path:
     return clips
 
 
+@pytest.mark.slow
 def test_an_interrupted_scoring_goes_on_where_it_stopped(tmp_path, monkeypatch):
     clips = make_clips(tmp_path)
     make_run(tmp_path / "run", [(0, "train"), (1, "train")])
@@ -358,6 +359,7 @@ def test_an_interrupted_scoring_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert {path.name for path in (out / "scores").iterdir() if path.is_dir()} == set(read_score_folder(out).baselines)
 
 
+@pytest.mark.slow
 def test_scores_of_a_clip_that_was_replaced_meanwhile_are_not_kept(tmp_path, monkeypatch):
     clips = make_clips(tmp_path)
     make_run(tmp_path / "run", [(0, "train"), (1, "train")])
@@ -384,6 +386,7 @@ def test_scores_of_a_clip_that_was_replaced_meanwhile_are_not_kept(tmp_path, mon
     assert contents(tmp_path / "out" / "scores") == contents(tmp_path / "undisturbed" / "scores")
 
 
+@pytest.mark.slow
 def test_scores_that_lack_a_baseline_get_it_without_the_model(tmp_path, monkeypatch):
     clips = make_clips(tmp_path)
     make_run(tmp_path / "run", [(0, "train"), (1, "train"), (2, "test"), (3, "test")])
@@ -413,6 +416,7 @@ def test_a_scores_folder_that_is_half_written_is_not_taken_for_whole(stored, mon
     assert score_folder.read_fingerprint(path / "scores") is None
 
 
+@pytest.mark.slow
 def test_a_run_is_scored_once_and_evaluated(tmp_path, capsys):
     clips = make_clips(tmp_path)
     make_run(tmp_path / "run", [(0, "train"), (1, "train"), (2, "test"), (3, "test")])

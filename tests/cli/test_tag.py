@@ -81,6 +81,7 @@ def test_every_file_is_written(run: Path, trailers: Path, tmp_path: Path, capfd:
     assert overlay.get(cv2.CAP_PROP_FPS) == pytest.approx(25)
 
 
+@pytest.mark.slow
 def test_exports_come_with_the_tags(run: Path, trailers: Path, tmp_path: Path, capsys) -> None:
     pytest.importorskip("pympi")
     out = tmp_path / "tags"
@@ -153,6 +154,7 @@ def test_extras_of_another_command_do_not_stay(run: Path, trailers: Path, tmp_pa
     assert not (out / "a" / "overlay.mp4").exists()
 
 
+@pytest.mark.slow
 def test_two_videos_of_one_name_are_both_kept(run: Path, trailers: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
@@ -211,6 +213,7 @@ def test_a_model_that_cannot_be_loaded_is_no_fault_of_the_videos(
     assert captured.err.count("model.keras: expected a model") == 1
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_work(
     run: Path, trailers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -227,6 +230,7 @@ def test_a_full_disk_ends_the_work(
     assert len(list(out.glob("*/tags.json"))) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["..mkv", "-rf.mkv", "index.html.mkv", "two\nlines.mkv", "caf\udce9.mkv", "{{x}}$a$.mkv"]
 )

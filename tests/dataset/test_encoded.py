@@ -23,6 +23,8 @@ from preprocessing.base.errors import InputError
 from tests.support.tiny_encoder import CHANNELS, SIZE, write_encoder
 from tests.support.trailers import write_clips
 
+pytestmark = pytest.mark.slow
+
 LENGTHS = [9, 20, 5]
 
 

@@ -206,6 +206,7 @@ def make_run(folder, genres, splits):
     return folder
 
 
+@pytest.mark.slow
 def test_runs_of_different_genres_are_scored_with_their_own_labels(tmp_path):
     rng, clips = np.random.default_rng(0), tmp_path / "clips"
     clips.mkdir()

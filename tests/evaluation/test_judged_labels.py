@@ -22,6 +22,8 @@ from tests.support import activitynet
 from tests.support.media import write_media
 from tests.support.tiny_run import SIZE, make_run
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 24
 SOURCES = ("a.mkv", "b.mkv", "later/c.mkv")
 

@@ -79,6 +79,7 @@ def moving_boxes(count: int, *, rows: int = 48, cols: int = 64) -> np.ndarray:
     return frames.astype(np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", model_formats.MODEL_FORMATS)
 def test_others_score_as_the_network_does(path: Path, tmp_path: Path, name: str, capsys) -> None:
     require(name)
@@ -104,6 +105,7 @@ def test_others_score_as_the_network_does(path: Path, tmp_path: Path, name: str,
     assert (facts["genres"], facts["temperatures"]) == (list(run.genres), run.temperatures)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -119,6 +121,7 @@ def test_whatever_the_network(tmp_path: Path, changes: dict[str, object]) -> Non
     assert [state["name"] for state in facts["states"]][:3] == ["before", "started", "trunk_1_h"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("motion_size", "cells"), [(0, 4), (8, 2)])
 def test_a_pretrained_network_becomes_a_part_of_the_step(tmp_path: Path, motion_size: int, cells: int) -> None:
     from genre_classifier.network.encoder import build_encoder
@@ -153,6 +156,7 @@ def _is_there(module: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_what_scores_differently_is_not_written(path: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     one = model_formats.MODEL_FORMATS["savedmodel"]
 
@@ -166,6 +170,7 @@ def test_what_scores_differently_is_not_written(path: Path, tmp_path: Path, monk
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_cannot_be_exported_is_said(path: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     def refused(run: Path, name: str) -> str:
         assert cli.run(["export-model", str(run), str(tmp_path / "out"), "--to", name]) == 2
@@ -187,6 +192,7 @@ def test_what_cannot_be_exported_is_said(path: Path, tmp_path: Path, monkeypatch
         assert f"pip install 'genre-classifier[{name}]'" in refused(path, name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "clips", [{"frames": 30}, {"frames": 13}, {"fps": 10.0}, {"fps": 7.0, "frames": 5}], ids=lambda clips: str(clips)
 )

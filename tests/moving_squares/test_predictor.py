@@ -145,6 +145,7 @@ def test_a_rollout_shows_every_frame_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert shown == [n for n in (4, 1, 1, 1, 1) for _ in range(SMALL.layers)]
 
 
+@pytest.mark.slow
 def test_training_beats_both_guesses_on_easy_movies() -> None:
     config = SquaresConfig(
         samples=230,
@@ -171,6 +172,7 @@ def test_training_beats_both_guesses_on_easy_movies() -> None:
     assert measured["wins_through"] == {"bce": 2, "mse": 2, "ssim": 2, "f1": 2}
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
     straight, halves = tmp_path / "straight", tmp_path / "halves"
     metrics = run_squares(straight, SMALL)

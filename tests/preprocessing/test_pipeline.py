@@ -40,6 +40,7 @@ def test_ids_rows_and_files(trailers: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(load_times(times_path(clips, 1)), np.arange(12) / 25, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_the_number_of_jobs(trailers: Path, tmp_path: Path) -> None:
     preprocess_directory(trailers, tmp_path / "one", config=CONFIG, jobs=1)
     preprocess_directory(trailers, tmp_path / "four", config=CONFIG, jobs=4)
@@ -252,6 +253,7 @@ def test_any_file_name(tmp_path: Path, name: bytes) -> None:
 # --- elsewhere ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_dask_cluster_gives_the_same_bytes(trailers: Path, tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
     preprocess_directory(trailers, tmp_path / "here", config=CONFIG, jobs=1)
@@ -265,6 +267,7 @@ def test_a_dask_cluster_gives_the_same_bytes(trailers: Path, tmp_path: Path) -> 
     assert contents(tmp_path / "here") == contents(tmp_path / "there")
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_not_there(trailers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
     monkeypatch.setattr("preprocessing.processes.pool.CONNECT_SECONDS", 0.5)

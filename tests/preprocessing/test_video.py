@@ -207,6 +207,7 @@ def test_huge_pictures_are_refused(tmp_path: Path) -> None:
         read(path)
 
 
+@pytest.mark.slow
 def test_memory_stays_small_however_long_the_video(tmp_path: Path) -> None:
     source = np.broadcast_to(
         np.random.default_rng(0).integers(0, 255, (1, 360, 640, 3), dtype=np.uint8), (1000, 360, 640, 3)

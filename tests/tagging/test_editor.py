@@ -21,6 +21,8 @@ from genre_classifier.tagging.viewer import viewer_html
 from tests.support.browser import Tab, opened, wait
 from tests.support.tag_examples import SECONDS, example_tags, write_webm
 
+pytestmark = pytest.mark.slow
+
 Spans = list[tuple[str, float, float]]
 CUTS = (1.025, 2.125)  # between two frames
 

@@ -91,6 +91,7 @@ def test_frames_in_memory(run: Run, video: Path, tmp_path: Path) -> None:
     assert score_frames(run, clip[:0]).shape == (0, 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["chaplin_10s_360p.mp4", "caminandes1_30s_180p_av1.webm"])
 def test_real_trailers(run: Run, real_trailers: Path, tmp_path: Path, name: str) -> None:
     times, scores = scored_by_steps(run, real_trailers / name, tmp_path)
@@ -139,6 +140,7 @@ def test_refusals_are_those_of_preprocessing(run: Run, tmp_path: Path) -> None:
         tag_trailer(run, trailers / "gone.mp4")
 
 
+@pytest.mark.slow
 def test_awkward_real_files_end_as_in_preprocessing(run: Run, oddities: Path, tmp_path: Path) -> None:
     names = ["jet_error.mp4", "mp_result.webm", "iio_imageio_issue245.gif", "dec_video_90.mov", "exo_sample.flv"]
     (tmp_path / "some").mkdir()
@@ -187,6 +189,7 @@ class Counter:
             self.closed = True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before it is read", "while it is read", "while it is copied"])
 def test_a_video_that_is_replaced_meanwhile_is_not_taken_for_the_one_before(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str

@@ -171,6 +171,7 @@ def page_of(sources: list[str], tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_page_sorts_links_and_fits(tmp_path):
     names = ["b.mp4", "a10.mp4", 'a9 <b>"&.mp4']
     path = page_of(names, tmp_path)
