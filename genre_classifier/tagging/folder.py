@@ -65,8 +65,8 @@ def tag_videos(
     extras : Extras, optional
         What to write beside the usual files.
     jobs : int, optional
-        Videos at once, each in a process of its own; by default as many as there are cores. Fewer where videos or memory
-        are fewer.
+        Videos at once, each in a process of its own; by default as many as there are cores. Fewer where videos or
+        memory are fewer.
     scheduler : str, optional
         Address of a Dask scheduler, `tcp://host:port`; its workers must see run, videos and tags folder under the same
         names.
