@@ -53,7 +53,7 @@ class _KerasFinder(importlib.abc.MetaPathFinder):
         return spec
 
 
-if "keras" in sys.modules:
+if sys.modules.get("keras"):
     _register_network()
 else:
     sys.meta_path.insert(0, _KerasFinder())
