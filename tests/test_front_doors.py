@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -60,6 +61,18 @@ def test_documents_import_from_packages_alone():
         paths |= set(re.findall(r"^(?:from|import) ((?:genre_classifier|preprocessing)[\w.]*)", text, re.M))
     assert {"genre_classifier", "preprocessing"} <= paths
     assert sorted(path for path in paths if not (ROOT / path.replace(".", "/") / "__init__.py").is_file()) == []
+
+
+def test_jobs_has_one_default():
+    """As many processes as there are cores, from Python as from the command line."""
+    defaults = []
+    for path in [path for name in ("genre_classifier", "preprocessing") for path in (ROOT / name).rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                arguments = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+                defaults += [ast.unparse(default) for one, default in arguments if one.arg == "jobs" and default]
+    assert len(defaults) > 3
+    assert set(defaults) == {"None"}
 
 
 @pytest.fixture(scope="module")
