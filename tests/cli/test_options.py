@@ -181,9 +181,10 @@ def test_an_empty_argument_is_refused(attempt):
         assert attempt(command, f"{one.opts[0]}=")[0] == 2
 
 
+EXPORT = "export-model run OUT --to savedmodel"  # which exports first
 PLACES = {
     "export": ("export IN out --to chapters", "export tags OUT --to chapters"),
-    "export-model": ("export-model IN out --to savedmodel", "export-model run OUT --to savedmodel"),
+    "export-model": ("export-model IN out --to savedmodel", EXPORT),
     "labels": ("labels IN out.csv", "labels labels.csv OUT", "labels labels.csv out.csv --genre-map IN"),
     "label": ("label IN --out out", "label videos --out OUT"),
     "synthesize": ("synthesize OUT",),
@@ -221,8 +222,11 @@ PLACES = {
 }
 
 
+LINES = [pytest.param(line, marks=[pytest.mark.slow] * (line == EXPORT)) for lines in PLACES.values() for line in lines]
+
+
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("line", [line for lines in PLACES.values() for line in lines])
+@pytest.mark.parametrize("line", LINES)
 def test_what_is_no_file_and_no_folder_is_refused_everywhere(attempt, tmp_path, capsys, line):
     os.mkfifo("fifo")
     Path("file").write_text("text")

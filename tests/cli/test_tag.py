@@ -111,6 +111,7 @@ def test_exports_that_cannot_be_are_refused_before_the_work(
     assert not (tmp_path / "tags").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_gets_an_index_and_is_resumed(run: Path, trailers: Path, tmp_path: Path) -> None:
     out = tmp_path / "tags"
     (trailers / "bad.mp4").write_text("no video")

@@ -115,7 +115,8 @@ def test_without_a_labelled_clip_the_first_has_no_distance(folder, tmp_path, cap
 
 
 def test_the_command_writes_both_files(folder, tmp_path, capsys):
-    assert cli.run(["suggest", str(folder / "run"), str(folder / "clips"), "--out", str(tmp_path), "--count", "1"]) == 0
+    command = ["suggest", str(folder / "run"), str(folder / "clips"), "--out", str(tmp_path)]
+    assert cli.run([*command, "--count", "1", "--jobs", "1"]) == 0
     assert capsys.readouterr().out.splitlines() == [str(tmp_path / f"suggestions.{end}") for end in ("csv", "html")]
     assert len(pd.read_csv(tmp_path / "suggestions.csv")) == 1
 
