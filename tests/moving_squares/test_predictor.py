@@ -108,7 +108,7 @@ def predictor(config: SquaresConfig) -> keras.Model:
     return model
 
 
-@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("kernel", [3, pytest.param(5, marks=pytest.mark.slow)])
 def test_causal_predictor_cannot_see_the_future(kernel: int) -> None:
     config = dataclasses.replace(SMALL, kernel=kernel)
     movies, _ = generate_movies(2, 6, seed=0, config=config)
@@ -124,7 +124,7 @@ def test_causal_predictor_cannot_see_the_future(kernel: int) -> None:
             assert (difference[frame - 1] == 0) == causal
 
 
-@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("causal", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_same_weights_in_plain_layers_give_the_same_movie(causal: bool) -> None:
     config = dataclasses.replace(SMALL, causal=causal, size=15)
     movies, _ = generate_movies(3, 5, seed=2, config=config)

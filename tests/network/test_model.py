@@ -47,9 +47,9 @@ def whole(model, clip):
         ("channels_first", (24, 24), "same"),
         ("channels_last", (24, 24), "valid"),
         # Halved and then pooled by three, the windows lack no pixel, one at the end, or one on each side.
-        ("channels_first", (25, 28), "same"),
-        ("channels_last", (25, 31), "same"),
-        ("channels_last", (25, 31), "valid"),
+        pytest.param("channels_first", (25, 28), "same", marks=pytest.mark.slow),
+        pytest.param("channels_last", (25, 31), "same", marks=pytest.mark.slow),
+        pytest.param("channels_last", (25, 31), "valid", marks=pytest.mark.slow),
         ("channels_last", (37, 19), "same"),
     ],
 )

@@ -100,6 +100,7 @@ def test_real_trailers(run: Run, real_trailers: Path, tmp_path: Path, name: str)
     np.testing.assert_allclose(tags.scores.to_numpy(), scores, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_odd_videos_are_tagged(run: Run, tmp_path: Path) -> None:
     lone = tag_trailer(run, write_media(tmp_path / "lone.mkv", flat_frames(1)))
     assert len(lone.scores) == 1
@@ -113,6 +114,7 @@ def test_odd_videos_are_tagged(run: Run, tmp_path: Path) -> None:
     assert (ten_minutes.segments["end"] <= ten_minutes.duration).all()
 
 
+@pytest.mark.slow
 def test_a_clip_that_covers_only_the_beginning(run: Run, tmp_path: Path) -> None:
     """With a frame rate and a cap, the rest of the video has no scores and no segments."""
     import dataclasses
