@@ -82,6 +82,7 @@ def test_stored_scores_are_evaluated_without_the_model(stored, capsys):
     assert document["baselines"]["colour_histogram"]["verdict"] == "not shown"
 
 
+@pytest.mark.slow
 def test_labels_may_name_trailers_by_id(stored, capsys):
     path, folder = stored
     labels = pd.read_csv(path / "labels.csv")

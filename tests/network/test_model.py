@@ -50,7 +50,7 @@ def whole(model, clip):
         pytest.param("channels_first", (25, 28), "same", marks=pytest.mark.slow),
         pytest.param("channels_last", (25, 31), "same", marks=pytest.mark.slow),
         pytest.param("channels_last", (25, 31), "valid", marks=pytest.mark.slow),
-        ("channels_last", (37, 19), "same"),
+        pytest.param("channels_last", (37, 19), "same", marks=pytest.mark.slow),
     ],
 )
 def test_scores_equal_those_of_plain_keras(data_format, size, pool_padding):
