@@ -129,6 +129,7 @@ class Disk:
         return step
 
 
+@pytest.mark.slow
 def test_killed_between_any_two_steps_a_run_is_whole_and_goes_on_to_the_same_end(networks, tmp_path, monkeypatch):
     """The network, its thresholds and the history belong together at every moment."""
     fitted = {n: fit_calibration(TARGETS, score_network(Network(n), (), CONFIG)[0].scores, GENRES) for n in QUALITY}
@@ -424,6 +425,7 @@ def test_thresholds_of_another_network_are_refused_unless_a_person_says_so(run):
     assert load_run(run).temperatures == calibration.temperatures
 
 
+@pytest.mark.slow
 def test_weights_that_run_away_end_the_training_and_are_not_kept(networks, tmp_path, monkeypatch):
     start(tmp_path / "run")
     go_on(tmp_path / "run")
