@@ -58,7 +58,7 @@ def write_tags_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataF
         except InputError as error:
             logger.warning(f"{error}; left out of {out / INDEX}")
             continue
-        row = {"source": record.source, "folder": name, "status": "ok", "error": ""}
+        row: dict[str, Any] = {"source": record.source, "folder": name, "status": "ok", "error": ""}
         row |= {"duration": record.duration, "frames": record.frames, "segments": record.segments_found}
         rows.append(row | {f"{genre}_share": share for genre, share in record.shares.items()})
     counts = Counter(row["source"] for row in rows)
