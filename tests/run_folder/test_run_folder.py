@@ -404,7 +404,7 @@ def test_a_calibration_that_is_none_is_refused(run, name, value):
     (run / "thresholds.json").write_text(json.dumps(document))
     with pytest.raises(InputError) as caught:
         load_run(run)
-    assert f"as 'genres.terror.{name}' (" in one_line(caught)
+    assert f"as 'genres.terror.{name}'" in one_line(caught)
 
 
 def test_a_run_whose_network_and_preprocessing_differ_is_refused(run):
