@@ -69,7 +69,7 @@ def encode(media: Path, clips: Path, changes: dict[str, Any]) -> Path:
     config = dataclasses.replace(PRESETS["pretrained"].model, **changes)
     encoder = build_encoder(config, LARGE_CLIPS.size, LARGE_CLIPS.size)
     seconds = time.perf_counter()
-    folder = encode_clips([clip_path(clips, int(i)) for i in data["trailer_id"]], clips, encoder)
+    folder = encode_clips([clip_path(clips, int(i)) for i in data["trailer_id"]], clips, encoder, jobs=1)
     print(f"encoded in {time.perf_counter() - seconds:.0f} s")
     return folder
 

@@ -102,7 +102,7 @@ def preprocess_directory(
     config : ClipConfig, optional
         The options of the clips; a folder that has clips keeps the options it began with.
     jobs : int, optional
-        Videos at once; by default one per core. The Dask cluster decides where there is one.
+        Videos at once; by default as many as there are cores. The Dask cluster decides where there is one.
     scheduler : str, optional
         Address of a Dask scheduler, `tcp://host:port`; its workers must see both folders under the same names.
     limits : VideoLimits, optional

@@ -1,9 +1,12 @@
-"""The standard streams of the process: closed or full ones do no harm, and native libraries' words are kept aside.
+"""The standard streams of the process, and Ctrl-C: closed or full streams do no harm, and native messages wait aside.
 
 TensorFlow's start-up and FFmpeg's complaints go straight to file descriptor 2, and no setting of theirs silences all
 of them. They are kept in a file without a name, whose end is printed when the process does not end well: the one line
 that says why (`Check failed: ...`) is often the last before an abort, when no code of the process itself runs any more.
 So a watcher, forked at the start, waits for that; where there is no fork, on Windows, the words are let through.
+
+Modules that try what can be imported, and objects that go away, may swallow whatever is raised while they run: a
+command that is stopped in its first seconds, while TensorFlow is imported, would go on. So Ctrl-C is raised once more.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def encode_folder(
     clips: Path,
     config: EncoderConfig,
     *,
-    jobs: int | None = 1,
+    jobs: int | None = None,
     scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
     on_frames: Callable[[int], None] | None = None,
@@ -106,7 +106,7 @@ def encode_trailers(
     encoder: Encoder,
     *,
     looks_per_second: float | None = None,
-    jobs: int | None = 1,
+    jobs: int | None = None,
     scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
     on_frames: Callable[[int], None] | None = None,
@@ -157,7 +157,7 @@ def look_at_videos(
     encoder: Encoder,
     looks_per_second: float,
     *,
-    jobs: int | None = 1,
+    jobs: int | None = None,
     scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
     on_looks: Callable[[int], None] | None = None,
@@ -192,7 +192,7 @@ def encode_clips(
     clips: Path,
     encoder: Encoder,
     *,
-    jobs: int | None = 1,
+    jobs: int | None = None,
     scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
     on_frames: Callable[[int], None] | None = None,
@@ -207,8 +207,8 @@ def encode_clips(
         Their folder.
     encoder : Encoder
         Built for their size.
-    jobs : int or None
-        Processes; None: as many as there are cores. Fewer where there are not so many clips, or not so much memory.
+    jobs : int, optional
+        Processes; by default as many as there are cores. Fewer where clips or memory are fewer.
     scheduler : str, optional
         Address of a Dask scheduler, `tcp://host:port`; its workers must see the folder under the same name.
     on_start, on_frames : callable, optional

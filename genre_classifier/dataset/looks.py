@@ -128,7 +128,7 @@ def encode_videos(
     encoder: Encoder,
     looks_per_second: float,
     *,
-    jobs: int | None = 1,
+    jobs: int | None = None,
     scheduler: str | None = None,
     limits: VideoLimits | None = None,
     on_done: Callable[[int], None] | None = None,

@@ -1,4 +1,7 @@
-"""What a label table says of single trailers: which clip each belongs to, and what holds of which frame."""
+"""What label tables say of single trailers: which clip each belongs to, and what holds of which frame.
+
+Several tables become one: what a person corrected later takes the place of what was there.
+"""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def run_evaluation(
     request: Request,
     *,
     config: EvaluationConfig,
-    jobs: int | None = 1,
+    jobs: int | None = None,
     scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
     on_frames: Callable[[int], None] | None = None,

@@ -63,7 +63,7 @@ def score_run(
     only: Sequence[Trailer] | None = None,
     again: bool = False,
     config: EvaluationConfig | None = None,
-    jobs: int | None = 1,
+    jobs: int | None = None,
     scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
     on_frames: Callable[[int], None] | None = None,
@@ -88,9 +88,9 @@ def score_run(
         Score even if the folder is up to date.
     config : EvaluationConfig, optional
         For the seed of the baselines.
-    jobs : int or None
-        Clips at once, each in a process of its own; None: as many as there are cores. Fewer where there are not so many
-        clips, or not so much memory.
+    jobs : int, optional
+        Clips at once, each in a process of its own; by default as many as there are cores. Fewer where clips or memory
+        are fewer.
     scheduler : str, optional
         Address of a Dask scheduler, `tcp://host:port`; its workers must see run, clips and scores folder under the same
         names.

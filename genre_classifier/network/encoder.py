@@ -23,6 +23,7 @@ from genre_classifier.network.backend import Tensor, program
 from genre_classifier.network.image_networks import application_network, read_image_network, scaling_weights
 from genre_classifier.network.layers import PACKAGE, cell_weights
 from genre_classifier.network.memory import BASE_BYTES, FLOAT
+from genre_classifier.network.model import GenreModel  # noqa: F401  whoever imports Keras by this module can read runs
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr, atomic_path
 from preprocessing.processes.machine import available_bytes

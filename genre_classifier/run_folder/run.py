@@ -287,7 +287,7 @@ def read_thresholds(path: Path, expected: Sequence[str]) -> tuple[Calibration, s
     InputError
         If it cannot be read, or a threshold is not in [0, 1] or a temperature not a positive number.
     """
-    expected_file = "a threshold from 0 to 1 and a positive temperature per genre"
+    expected_file = "a threshold from 0 to 1 and a temperature above 0 per genre"
     found = read_as(path, _Thresholds, expected_file, schema=RUN_SCHEMA, remedy=_REMEDY)
     if missing := [genre for genre in expected if genre not in found.genres]:
         raise InputError(f"{path}: expected {expected_file}, found nothing for {missing[0]}")

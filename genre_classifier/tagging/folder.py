@@ -49,7 +49,7 @@ def tag_videos(
     config: TagConfig | None = None,
     segments: SegmentConfig | None = None,
     limits: VideoLimits | None = None,
-    jobs: int | None = 1,
+    jobs: int | None = None,
     scheduler: str | None = None,
     on_start: Callable[[Task], None] | None = None,
     on_progress: Callable[[Task, float, float, int], None] | None = None,
@@ -67,9 +67,9 @@ def tag_videos(
         How scores become segments.
     limits : VideoLimits, optional
         What a video may cost.
-    jobs : int or None
-        Videos at once, each in a process of its own; None: as many as there are cores. Fewer where there are not so
-        many videos, or not so much memory.
+    jobs : int, optional
+        Videos at once, each in a process of its own; by default as many as there are cores. Fewer where videos or
+        memory are fewer.
     scheduler : str, optional
         Address of a Dask scheduler, `tcp://host:port`; its workers must see run, videos and tags folder under the same
         names.

@@ -1,4 +1,6 @@
-"""Scores of frames to segments: median smoothing, hysteresis, shortest pause, shortest segment, for each genre.
+"""Scores of frames to segments, for each genre; and segments as CSV, WebVTT, ActivityNet and Label Studio JSON.
+
+Median smoothing, hysteresis, shortest pause, shortest segment: in this order.
 
 Pure NumPy and pandas. The rules are those of sound event detection (double thresholds and median filters: Cances,
 Guyot and Pellegrini, "Evaluation of post-processing algorithms for polyphonic sound event detection", 2019). The

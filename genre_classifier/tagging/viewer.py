@@ -1,6 +1,7 @@
 """`viewer.html`: the page on which a person watches a trailer with its scores running underneath.
 
-This file gathers the data; the page itself is `templates/viewer.html` with its style and script.
+Without scores it is the page on which a person labels a video that no network has seen. This file gathers the data; the
+page itself is `templates/viewer.html` with its style and script.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""After each epoch: what is saved, what the run folder offers its users, and how a resumed training finds it again."""
+"""Epochs of a training: how they run, what is saved after each, and how a resumed training finds it again.
+
+They run as Keras's `fit` runs them, but for how frames reach the network. `fit` turns every batch into tensors, two or
+three of them ahead: gigabytes where a clip has a thousand frames of 400x400. Here a batch whose clips are trained in
+chunks stays on disk, and each chunk is read when it is its turn.
+"""
 
 from __future__ import annotations
 

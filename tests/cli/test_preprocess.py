@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from genre_classifier.cli import _run
+from genre_classifier import cli
 from preprocessing import preprocess_directory
 from preprocessing.config import ClipConfig
 from preprocessing.manifest import read_manifest
@@ -14,7 +14,7 @@ from tests.support.media import damage, flat_frames, write_media
 
 
 def run(*arguments: object) -> int:
-    return _run(["preprocess", *map(str, arguments)])
+    return cli.run(["preprocess", *map(str, arguments)])
 
 
 @pytest.fixture

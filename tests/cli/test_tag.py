@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genre_classifier.cli import _run
+from genre_classifier import cli
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.genres import GENRES
 from genre_classifier.run_folder import run as runs
@@ -51,7 +51,7 @@ def trailers(tmp_path: Path) -> Path:
 
 def tag(*arguments: object) -> int:
     """Run the command without what `main` does to the process: its stderr stays the one that pytest reads."""
-    return _run(["tag", "--jobs", "1", *map(str, arguments)])
+    return cli.run(["tag", "--jobs", "1", *map(str, arguments)])
 
 
 def test_every_file_is_written(run: Path, trailers: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -82,6 +82,7 @@ def test_every_file_is_written(run: Path, trailers: Path, tmp_path: Path, capfd:
     assert overlay.get(cv2.CAP_PROP_FPS) == pytest.approx(25)
 
 
+@pytest.mark.slow
 def test_exports_come_with_the_tags(run: Path, trailers: Path, tmp_path: Path, capsys) -> None:
     pytest.importorskip("pympi")
     out = tmp_path / "tags"
@@ -92,7 +93,7 @@ def test_exports_come_with_the_tags(run: Path, trailers: Path, tmp_path: Path, c
     assert sorted(path.name for path in (out / "exports").iterdir()) == sorted(expected)
     printed = capsys.readouterr().out.splitlines()
     assert printed[-13:] == [str(out / "index.html"), *(str(out / "exports" / name) for name in expected)]
-    assert _run(["export", str(out), str(tmp_path / "again"), "--to", "chapters"]) == 0
+    assert cli.run(["export", str(out), str(tmp_path / "again"), "--to", "chapters"]) == 0
     for path in (tmp_path / "again").iterdir():
         assert path.read_bytes() == (out / "exports" / path.name).read_bytes()
     segments = pd.read_csv(out / "b" / "segments.csv")
@@ -111,6 +112,7 @@ def test_exports_that_cannot_be_are_refused_before_the_work(
     assert not (tmp_path / "tags").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_gets_an_index_and_is_resumed(run: Path, trailers: Path, tmp_path: Path) -> None:
     out = tmp_path / "tags"
     (trailers / "bad.mp4").write_text("no video")
@@ -154,6 +156,7 @@ def test_extras_of_another_command_do_not_stay(run: Path, trailers: Path, tmp_pa
     assert not (out / "a" / "overlay.mp4").exists()
 
 
+@pytest.mark.slow
 def test_two_videos_of_one_name_are_both_kept(run: Path, trailers: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
@@ -212,6 +215,7 @@ def test_a_model_that_cannot_be_loaded_is_no_fault_of_the_videos(
     assert captured.err.count("model.keras: expected a model") == 1
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_work(
     run: Path, trailers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -228,6 +232,7 @@ def test_a_full_disk_ends_the_work(
     assert len(list(out.glob("*/tags.json"))) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["..mkv", "-rf.mkv", "index.html.mkv", "two\nlines.mkv", "caf\udce9.mkv", "{{x}}$a$.mkv"]
 )

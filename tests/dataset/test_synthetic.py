@@ -75,6 +75,7 @@ def test_all_genres_are_about_as_frequent():
     assert (targets.sum(axis=1) > 1).mean() > 0.05  # genres overlap sometimes
 
 
+@pytest.mark.slow
 def test_single_frames_do_not_give_the_genre_away():
     """A logistic regression on colour histograms stays under 0.65 macro frame-AP: scikit-learn judges."""
     from sklearn.metrics import average_precision_score

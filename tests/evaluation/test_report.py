@@ -108,6 +108,7 @@ def test_everything_from_outside_is_escaped(folder):
     assert "&lt;script&gt;alert" in (folder / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_page_works_in_a_browser_without_a_network(folder):
     playwright = pytest.importorskip("playwright.sync_api")
     chromium = shutil.which("chromium")
@@ -187,6 +188,7 @@ COLLISIONS = """[...document.querySelectorAll(".chart svg")].flatMap(picture => 
 })"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("genres", [("comedy",), (*TWENTY[1:], "a-name-of-thirty-letters-or-so")], ids=len)
 def test_the_page_has_room_for_any_number_of_genres(tmp_path, genres):
     labels, scores = made_up(trailers=3, frames=40, genres=(*genres, "a gap"), columns=genres)

@@ -177,6 +177,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", KINDS)
 def test_a_damaged_file_is_a_value_or_a_line(
@@ -297,6 +298,7 @@ def test_a_damaged_video_has_a_start_timecode_or_none(
             assert start_timecode(tmp_path / f"v{suffix}", Fraction(25), readers), seed
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_damaged_video_is_a_clip_or_a_row_that_says_why(
     videos: dict[str, bytes], tmp_path: Path, request: pytest.FixtureRequest

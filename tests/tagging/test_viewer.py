@@ -24,6 +24,8 @@ from genre_classifier.tagging.viewer import relative_url, viewer_html
 from tests.support.browser import Tab, opened, wait
 from tests.support.tag_examples import SECONDS, example_tags, write_webm
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def tagged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tags]:

@@ -1,9 +1,11 @@
-"""Acquisition: how much a label of each trailer promises, and an order that repeats nothing. Pure NumPy.
+"""Acquisition: how much a label of each trailer promises, and an order that repeats nothing. Pure functions.
 
 - entropy: how unsure a run is of each genre (uncertainty sampling by entropy);
 - margin: how far the first genre is ahead of the second (margin sampling);
 - distance: how far a trailer lies, in colours and movement, from the nearest one that is labelled or suggested before
   it (k-centre greedy).
+
+And why a trailer is suggested: what its scores say, in a sentence.
 
 Conventions: scores are calibrated probabilities `(frames, genres)`.
 

@@ -49,7 +49,7 @@ def suggest(
     max_label_mb: float = MAX_LABEL_MB,
     tags: Path | None = None,
     count: int | None = None,
-    jobs: int | None = 1,
+    jobs: int | None = None,
     scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
     on_frames: Callable[[int], None] | None = None,
