@@ -1,6 +1,6 @@
 """An evaluation as a document: `metrics.json` and `per_genre.csv`.
 
-The schema of `metrics.json` is described in `data/README.md`; `SCHEMA` counts its versions.
+The schema of `metrics.json` is described in `docs/formats/report.md`; `SCHEMA` counts its versions.
 """
 
 from __future__ import annotations
