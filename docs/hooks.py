@@ -1,7 +1,7 @@
 """What `mkdocs build` does beyond Markdown: pages from outside docs/, their links, drawings, and no other hosts.
 
-Links in the documents are relative to the file that they stand in, as a code host takes them. Here they are made relative
-to the page that the file becomes.
+Links in the documents are relative to the file that they stand in, as a code host takes them. Here they are made
+relative to the page that the file becomes.
 """
 
 from __future__ import annotations

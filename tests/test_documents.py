@@ -124,7 +124,8 @@ def test_every_link_leads_somewhere(document):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_source_file_that_is_named_is_there(document):
     named = re.findall(
-        r"`((?:genre_classifier|preprocessing|tests|benchmarks|docs)/[\w/]+\.\w+)`", document.read_text(encoding="utf-8")
+        r"`((?:genre_classifier|preprocessing|tests|benchmarks|docs)/[\w/]+\.\w+)`",
+        document.read_text(encoding="utf-8"),
     )
     assert [name for name in named if not (ROOT / name).is_file()] == []
 
