@@ -61,7 +61,7 @@ class BatchFrames:
 
 
 class TrailerSequence(keras.utils.PyDataset):
-    """Batches of trailers for `model.fit`: one trailer (or a few, padded) at a time, shuffled anew each epoch.
+    """Batches of trailers for `model.fit`: one trailer (or a few, padded) at a time, shuffled again each epoch.
 
     Each batch is `(frames, targets, weights)`:
 

@@ -52,7 +52,7 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def interval(estimate: Estimate, digits: int = 3) -> str:
-    """Write an interval for people, empty where there is none."""
+    """Write an interval as text, empty if there is none."""
     if not estimate.has_interval:
         return ""
     between = " to " if estimate.low < 0 else "\u2013"  # a dash before a minus sign cannot be read

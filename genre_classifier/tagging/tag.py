@@ -130,7 +130,7 @@ def _scored(
     run: Run, frames: SampledFrames, chunk: int, precision: Precision, finder: CutFinder | None = None
 ) -> Iterator[ScoredFrame]:
     stream = ScoreStream(run.model, precision=precision, encoder=run.encoder)
-    # Closing the chunks stops the reading at once, also when whoever takes the rows breaks off.
+    # Closing the chunks stops the reading at once, also when the caller stops taking rows.
     with closing(Prefetch(in_chunks(frames, chunk))) as chunks:
         for times, pixels, anew in chunks:
             if anew:
