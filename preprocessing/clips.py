@@ -92,7 +92,7 @@ def load_times(path: Path | str) -> np.ndarray:
 
 
 def open_array(path: Path | str, expected: str) -> np.memmap:
-    """Open an array in a `.npy` file without reading it; InputError, with `expected` in words, if it is none."""
+    """Open an array in a `.npy` file without reading it; InputError, which names `expected`, if it is not an array."""
     path = Path(path)
     if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
         raise InputError(f"{path}: expected {expected}, found no regular file")
@@ -101,7 +101,7 @@ def open_array(path: Path | str, expected: str) -> np.memmap:
             return np.lib.format.open_memmap(path, mode="r")
     except OSError as error:
         raise InputError(f"{path}: expected {expected}, found: {os_reason(error)}") from error
-    except Exception as error:  # a header is read as Python code, and raises whatever that raises
+    except Exception as error:  # a header is read as Python code, which may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: expected {expected}, found: {abbreviated_repr(reason)}") from error
 
@@ -146,7 +146,7 @@ class ClipWriter:
         self._file.close()
 
     def close(self) -> None:
-        """Give up: let go of the file, whatever state it is in."""
+        """Give up: close the file in any state."""
         with suppress(OSError):  # of a full disk, which has been told already
             self._file.close()
 

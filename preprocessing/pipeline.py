@@ -1,7 +1,7 @@
 """Videos to clips: one trailer, or a folder of them with a manifest.
 
 Reader processes decode; this process gives the clips their ids, in the order of the sources, and writes the manifest.
-Whatever is interrupted, a rerun ends with the same bytes as an undisturbed run.
+After any interruption, a rerun ends with the same bytes as an undisturbed run.
 """
 
 from __future__ import annotations

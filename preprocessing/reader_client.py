@@ -48,7 +48,7 @@ def job(
     config : ClipConfig
         Which frames, and of what size.
     limits : VideoLimits
-        What it may cost; that it brings a frame in time is for whoever asks.
+        What it may cost. The time limit of a frame is checked by the parent process.
     clip : Path, optional
         Where the clip goes; without one the frames are streamed back.
     known : str, optional
@@ -76,7 +76,7 @@ def copy_job(video: Path, config: CopyConfig, limits: VideoLimits) -> dict[str, 
 
 
 def container_job(video: Path) -> dict[str, Any]:
-    """Return a job for a reader process that tells what a file says of itself (`preprocessing.container`)."""
+    """Return a job for a reader process that reads what a file declares (`preprocessing.container`)."""
     return {"video": str(video), "container": True}
 
 
@@ -100,7 +100,7 @@ class SampledFrames:
     thumbnails : int
         How many small pictures to gather on the way, in the video's own proportions.
     exact : bool
-        False saves decoding the video twice, for whoever can start again when time goes back.
+        False avoids decoding the video twice, for callers that can start again when time goes back.
 
     Raises
     ------
@@ -171,7 +171,7 @@ class SampledFrames:
             raise InputError(f"{self.path}: {error}") from None
 
     def close(self) -> None:
-        """Let go of the video."""
+        """Close the video."""
         self._reader.close()
 
     def __enter__(self) -> Self:

@@ -31,7 +31,7 @@ def find_videos(trailers: Path | str) -> list[Path]:
     Raises
     ------
     InputError
-        If there is no such folder, or nothing in it.
+        If the folder does not exist, or has no video.
     """
     trailers = Path(trailers)
     if not trailers.is_dir():

@@ -15,7 +15,7 @@ from genre_classifier.cli.output import one_line
 
 
 def progress_bar(total: float | None, description: str, unit: str, **options: Any) -> tqdm:
-    """Return a tqdm bar on stderr, disabled where stderr is no terminal."""
+    """Return a tqdm bar on stderr, disabled if stderr is not a terminal."""
     return tqdm(
         total=total,
         desc=description,

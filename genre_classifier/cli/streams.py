@@ -70,7 +70,7 @@ def give_up_stdout() -> None:
 def native_messages_aside() -> Iterator[None]:
     """Keep for stderr this program's own words: file descriptor 2 leads into a file, Python's stderr where it did.
 
-    Its end is printed if the block is left by an error, or the process dies in it by whatever means; a fatal signal
+    Its end is printed if an error leaves the block, or the process dies in it in any way; a fatal signal
     shows the Python line that it hit, too.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -92,7 +92,7 @@ def _start_aside() -> int | None:
         # Open until the process ends.
         kept, stack = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
         terminal, (watched, alive) = os.dup(2), os.pipe()
-        # Ctrl-C, and whatever else goes to the whole group of processes, is not for the watcher.
+        # Ctrl-C, and other signals to the whole group of processes, are not for the watcher.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             if os.fork() == 0:

@@ -52,10 +52,10 @@ def command(
     also: str | None,
     **options: Any,
 ) -> int:
-    """Tag videos, or folders of them: which genre each shows when.
+    """Tag videos, or folders of them: which genre each shows, and when.
 
     Each video gets a folder in OUT with scores.csv, segments.csv, segments.vtt, segments.json, timeline.png and
-    viewer.html; OUT gets index.html, summary.csv and segments.json. What is done already is not done again.
+    viewer.html; OUT gets index.html, summary.csv and segments.json. Videos that are done are skipped.
 
     \b
     Example:

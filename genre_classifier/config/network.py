@@ -87,7 +87,7 @@ class ModelConfig(EncoderConfig):
     pool_padding: Annotated[
         PoolPadding,
         _network(
-            "What becomes of rows and columns that fill no window of a pooling: same keeps them, as the article's "
+            "Rows and columns that do not fill a window of a pooling: same keeps them, as the article's "
             "published code does (400 -> 200 -> 67 -> 34), valid drops them."
         ),
     ] = "same"
@@ -114,9 +114,7 @@ class ModelConfig(EncoderConfig):
     ] = "rgb"
     norm_momentum: Annotated[
         Share,
-        _network(
-            "Of the moving statistics of BatchNormalization: the share of the old value that an optimizer step keeps."
-        ),
+        _network("Moving statistics of BatchNormalization: the share of the old value that an optimizer step keeps."),
     ] = 0.99
     norm_epsilon: Annotated[Positive, _network("Added to the variance by BatchNormalization.")] = 1e-3
     genres: Annotated[tuple[str, ...], _network("What the outputs stand for, in order.", strict=False)] = GENRES

@@ -26,7 +26,7 @@ _labels = partial(option, group="Labels")
 _augmentation = partial(option, group="Augmentation")
 _splits = partial(option, group="Splits")
 
-PrecisionOption = Annotated[Precision, _computation("Of the convolutions; state and gates stay in float32.")]
+PrecisionOption = Annotated[Precision, _computation("Precision of the convolutions; state and gates stay in float32.")]
 
 
 class Augmentation(Options):
@@ -69,12 +69,10 @@ class TrainingConfig(Augmentation):
 
     epochs: Annotated[Count, _optimisation("Passes over the training trailers, at most.")] = 20
     batch_size: Annotated[Count, _optimisation("Trailers per step; shorter ones are padded and masked.")] = 1
-    learning_rate: Annotated[Positive, _optimisation("Of Adam, at the start.")] = 1e-3
+    learning_rate: Annotated[Positive, _optimisation("Learning rate of Adam, at the start.")] = 1e-3
     schedule: Annotated[
         Schedule,
-        _optimisation(
-            "What becomes of the learning rate over the epochs: it stays, or falls to a hundredth along a cosine."
-        ),
+        _optimisation("The learning rate over the epochs: it stays, or falls to a hundredth along a cosine."),
     ] = "constant"
     weight_decay: Annotated[
         NotNegative,
@@ -111,7 +109,7 @@ class TrainingConfig(Augmentation):
     weak: Annotated[
         Weak,
         _labels(
-            "How trailers with whole-trailer labels are learnt: through a pooled score in which frames with high "
+            "How trailers with whole-trailer labels are learned: through a pooled score in which frames with high "
             "scores count more, through the mean of their logits, or with the label copied to every frame."
         ),
     ] = "pool"
@@ -124,7 +122,7 @@ class TrainingConfig(Augmentation):
         _labels(
             "After the last epoch, move the output bias of each genre so that the mean score of the training trailers, "
             "whole and unchanged, is the share of them that show the genre. Crops, which count long trailers more "
-            "often, and random changes leave scores that lean. Needs --keep last and --weak broadcast or mean."
+            "often, and random changes shift the scores. Needs --keep last and --weak broadcast or mean."
         ),
     ] = False
     validation_share: Annotated[Share, _splits("Share of the trailers that chooses the epoch and the thresholds.")] = (
@@ -141,7 +139,7 @@ class TrainingConfig(Augmentation):
     ] = False
     seed: Annotated[
         Seed,
-        _computation("Of the initial weights, the splits, the order of trailers and their random changes."),
+        _computation("Seed of the initial weights, the splits, the order of trailers and their random changes."),
     ] = 0
 
     def __post_init__(self) -> None:
@@ -192,7 +190,7 @@ PRESETS: dict[str, Preset] = {
             patience=None,
             weak="broadcast",
             label_smoothing=0.1,
-            match_prevalence=True,  # long trailers give more crops; without, 0.5 is no middle
+            match_prevalence=True,  # long trailers give more crops; without it, 0.5 is not the middle
             crop_frames=12,
             flip=True,
             zoom=0.2,

@@ -82,7 +82,7 @@ def colours_and_differences(clip: np.ndarray, frames: np.ndarray) -> np.ndarray:
 
 
 def movement(clip: np.ndarray, times: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """Describe how much moves around frames, whatever the colours: `frame_differences` over `MOVEMENT_SECONDS`.
+    """Describe how much moves around frames, independent of colours: `frame_differences` over `MOVEMENT_SECONDS`.
 
     Parameters
     ----------

@@ -67,7 +67,7 @@ BatchInputs: TypeAlias = Any  # BatchFrames, or a dict of them: frames, and feat
 
 
 class TrailerSequence(keras.utils.PyDataset):
-    """Batches of trailers for `model.fit`: one trailer (or a few, padded) at a time, shuffled anew each epoch.
+    """Batches of trailers for `model.fit`: one trailer (or a few, padded) at a time, shuffled again each epoch.
 
     Each batch is `(frames, targets, weights)`:
 

@@ -42,7 +42,7 @@ def only_checked(labels: pd.DataFrame) -> pd.DataFrame:
         return labels
     unchecked = labels.loc[~labels["checked"], "trailer"].nunique()
     if unchecked:
-        logger.warning(f"{unchecked} trailers are not checked, so that nothing can be judged by them: left out")
+        logger.warning(f"{unchecked} trailers are not checked and cannot judge: left out")
     return labels[labels["checked"]].drop(columns="checked")
 
 

@@ -82,7 +82,7 @@ def _maps_and_change(maps: np.ndarray | HeldLooks, times: np.ndarray, frames: np
 _COLOURS = Sense(PIXELS, lambda clip, times, frames: frame_features.colour_histograms(clip, frames))
 _COLOURS_AND_CHANGE = Sense(PIXELS, lambda clip, times, frames: frame_features.colours_and_differences(clip, frames))
 _MOVEMENT = Sense(PIXELS, frame_features.movement)
-# Of two and a half thousand numbers: with all of them, few trailers are learnt by heart.
+# Of two and a half thousand numbers: with all of them, a baseline overfits few trailers.
 _EYE = Sense(MAPS, _maps_and_change, components=32)
 
 RECIPES: dict[str, Recipe] = {

@@ -234,7 +234,7 @@ def _baseline_scores(
         genres_of({f"baseline {name!r} of trailer {of!r}": of_trailer[of] for of in data.trailers}, known)
         stacked = [of_trailer[trailer][list(data.genres)].to_numpy(dtype=np.float32) for trailer in data.trailers]
         found[name] = np.concatenate(stacked)
-    if not data.timed_by_weak_labels:  # of whole trailers the model says nothing but its average
+    if not data.timed_by_weak_labels:  # of whole trailers, the model gives only its average
         found["trailer_average"] = trailer_average(data.y_score, data.trailer)
     return found
 

@@ -108,7 +108,7 @@ def run_evaluation(
     if request.other is not None:
         stored = find_score_folder(request.other) is not None
         other = read_score_folder(request.other) if stored else _run(request.other, request.clips)
-        comparison.shared_genres(first.genres, other.genres)  # if there are none, it is said before scoring
+        comparison.shared_genres(first.genres, other.genres)  # without one, the error comes before scoring
     labels = _labels(request, first.genres, known=(other or first).genres)
     make_folder(request.out)  # not after the scoring of all trailers
 

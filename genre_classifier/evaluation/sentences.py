@@ -52,9 +52,7 @@ def caveats(evaluation: Evaluation, about: About) -> list[str]:
             "network remembers, not how well it will do on new trailers."
         )
     if evaluation.data.timed_by_weak_labels:
-        sentences.append(
-            "No trailer has labels in time: whole trailers are judged, and nothing is said of frames and segments."
-        )
+        sentences.append("No trailer has labels in time: whole trailers are judged, and frames and segments are not.")
     timed, sources = int(evaluation.data.timed.sum()), evaluation.sources_at(evaluation.judged_level)
     if whole := 0 if evaluation.data.timed_by_weak_labels else int(evaluation.data.weak.sum()):
         sentences.append(

@@ -162,7 +162,7 @@ def export_tags(
                     written += 1
                     if on_file:
                         on_file(path)
-    left_out = list(dict.fromkeys(left_out))  # a rate that two formats lack is said once
+    left_out = list(dict.fromkeys(left_out))  # a rate that two formats lack is named once
     if left_out and not written:
         raise InputError(left_out[0])
     for reason in left_out:

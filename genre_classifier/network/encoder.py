@@ -208,7 +208,7 @@ class Encoder:
         Raises
         ------
         InputError
-            If the frames have another size, or the encoder gives what are no numbers.
+            If the frames have another size, or the encoder gives NaN or infinity.
         """
         expected, found = (3, self.rows, self.cols), tuple(frames.shape[1:])
         if found != expected:
@@ -244,7 +244,7 @@ def build_encoder(config: EncoderConfig, rows: int | None = None, cols: int | No
     Raises
     ------
     InputError
-        If there is no such network or layer, its weights cannot be had, it is no image network, or too large.
+        If the network or layer does not exist, is too large or not an image network, or has no weights to fetch.
     """
     name = str(config.encoder)
     network, wanted = (read_image_network(Path(name)), "none") if name.endswith(".keras") else application_network(name)
@@ -274,7 +274,7 @@ def build_encoder(config: EncoderConfig, rows: int | None = None, cols: int | No
 
 
 def read_encoder(path: Path) -> Encoder:
-    """Read what `Encoder.save` wrote; InputError if it is no encoder."""
+    """Read what `Encoder.save` wrote; InputError if it is not an encoder."""
     network = read_image_network(path)
     if not any(isinstance(layer, CellMeans) for layer in network.layers):
         raise InputError(f"{path}: expected an encoder of this package, found another image network")
@@ -309,7 +309,7 @@ def _output_shapes(network: keras.Model) -> Iterator[tuple[int, ...]]:
 
 
 def _nameless(part: Any) -> Any:
-    """Return a configuration without what says nothing about its maps: names, which Keras counts on, and types."""
+    """Return a configuration without what its maps do not depend on: names, which Keras numbers, and types."""
     if isinstance(part, dict):
         return {key: _nameless(value) for key, value in part.items() if key not in ("name", "build_config")}
     return [_nameless(value) for value in part] if isinstance(part, list | tuple) else part

@@ -228,7 +228,7 @@ def fuse_cells(cells: Sequence[Cell]) -> Cell:
 
 
 def statistics(moments: ChannelSums) -> tuple[Tensor, Tensor]:
-    """Return mean and (biased) variance, as BatchNormalization defines them; zeros when there is no pixel."""
+    """Return mean and (biased) variance, as BatchNormalization defines them; zeros without pixels."""
     count = ops.maximum(moments.count, 1.0)
     mean = moments.total / count
     return mean, ops.maximum(moments.squares / count - mean * mean, 0.0)

@@ -32,7 +32,7 @@ class Frames(keras.layers.Layer):
     ----------
     inputs : {"rgb", "difference", "rgb+difference", "motion"}
         Frames scaled to [0, 1]; their differences from the frame before (in [-1, 1]; zero for the first frame of a
-        clip); both, in this order, along the channel axis; or "motion", where and how things move, whatever colours,
+        clip); both, in this order, along the channel axis; or "motion", where and how things move, without colours,
         contrast and strength of the movement: `MOTION_SCALE * d / (mean of |d| over the frame + MOTION_FLOOR)`,
         d being the difference of the grey values (the mean of the three channels, in [0, 1]).
     """

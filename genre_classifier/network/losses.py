@@ -49,7 +49,7 @@ class TrailerLoss(keras.losses.Loss):
     Called with `y_true` `(batch, frames, 2)` (target; 1 where the trailer's label is weak) or `(batch, frames, 1)`
     (all strong), `y_pred` `(batch, frames, 1)` and `sample_weight` `(batch, frames)`, 0 for padded frames. A weak
     trailer's loss is that of its pooled score; each frame counts with its weight, and the sum is divided by the number
-    of real frames. A row of padded frames alone is no trailer.
+    of real frames. A row with only padded frames is not a trailer.
 
     Parameters
     ----------

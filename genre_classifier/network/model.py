@@ -197,7 +197,7 @@ class GenreModel(keras.Model):
         """Build the network, with fresh weights, from `get_config`."""
         try:
             options = ModelConfig.from_dict(config["config"])
-        except InputError as error:  # of another version; whoever reads the file names it beside the reason
+        except InputError as error:  # of another version; the caller adds the name of the file
             raise ValueError(str(error)) from error
         return cls(options, name=config["name"], trainable=config["trainable"])
 
@@ -220,7 +220,7 @@ class GenreModel(keras.Model):
         bptt : {"truncated", "full"}
             Where clips are longer than a chunk: "truncated" stops the gradient at the borders of chunks, and the
             normalisation uses each chunk's own statistics; "full" gives the gradient through the whole clip, exact,
-            at the price of one more forward pass. "full" normalises with the moving statistics (also when a clip fits
+            which costs one more forward pass. "full" normalises with the moving statistics (also when a clip fits
             in one chunk), so that the result does not depend on the chunk. Both update the moving statistics once per
             step, from all frames of the batch.
         precision : {"float32", "bfloat16"}
@@ -245,7 +245,7 @@ class GenreModel(keras.Model):
             )
         self.chunk, self.bptt, self.precision, self.seed = chunk, bptt, precision, seed
         self._peers = peers or Peers()
-        # Keras makes them anew when it next needs them.
+        # Keras makes them again when it next needs them.
         self.train_function: Callable[..., Any] | None = None
         self.test_function: Callable[..., Any] | None = None
         self.predict_function: Callable[..., Any] | None = None
@@ -397,7 +397,7 @@ class GenreModel(keras.Model):
             return super().train_on_batch(*args, **options)
 
     def reset_metrics(self) -> None:
-        """Begin to measure anew."""
+        """Begin to measure again."""
         super().reset_metrics()
         self._peers.spread(self.metrics_variables)
 

@@ -129,7 +129,7 @@ def load_run(path: Path | str) -> Run:
     Raises
     ------
     InputError
-        If it is no run folder, has no model, or was written by a version with other options.
+        If it is not a run folder, has no model, or was written by a version with other options.
     """
     path = Path(path)
     if not (path / MODEL).is_file():
@@ -205,7 +205,7 @@ def _calibration(path: Path, sha256: str, genres: Sequence[str]) -> Calibration:
         return calibration
     raise InputError(
         f"{found}: expected the thresholds of {MODEL} beside it, found those of another network; `train --resume` "
-        f"makes them anew, and without its line model_sha256 the file is used as it is"
+        f"writes them again; without its line model_sha256 the file is used as it is"
     )
 
 

@@ -121,7 +121,7 @@ def tag_videos(
                 on_progress(waiting[index][0], answer["now"], answer["end"], answer["frames"])
 
     def here(index: int) -> None:
-        with setting_up():  # a model that cannot be loaded is no fault of the video
+        with setting_up():  # a model that cannot be loaded is not the video's fault
             run.load()
         begin(index)
         task, stamp = waiting[index]
@@ -219,7 +219,7 @@ def tag_video(
     WorkError
         If a file cannot be written.
     """
-    from genre_classifier.tagging.tag import tag_trailer  # TensorFlow, which is of no use where children work
+    from genre_classifier.tagging.tag import tag_trailer  # TensorFlow, which is not needed if children do the work
 
     frames = 0
 

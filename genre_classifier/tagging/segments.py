@@ -69,8 +69,8 @@ def video_end(times: np.ndarray, duration: float) -> float:
     Parameters
     ----------
     times : ndarray of float, shape (frames,)
-        Strictly increasing seconds of frames, at least one. A clip starts with the video's first frame, wherever its
-        clock starts.
+        Strictly increasing seconds of frames, at least one. A clip starts with the video's first frame, at
+        any time of its clock.
     duration : float
         Seconds from the video's first frame to the end of its last, as the manifest has it.
     """
@@ -184,7 +184,7 @@ def read_segments(path: Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If the file cannot be read, lacks a column, or holds a number or a genre that is none.
+        If the file cannot be read, lacks a column, or holds something that is not a number, or not a genre.
     """
     table = read_table(path, "a table of segments", columns=SEGMENT_COLUMNS)
     limits = {"start": (0.0, math.inf), "end": (0.0, math.inf), "score": (0.0, 1.0)}

@@ -137,7 +137,7 @@ def _scored(
     seen = None
     if looks is not None and run.encoder is not None:
         seen = read_looks(frames.path, run.encoder, looks, limits=frames.limits)
-    # Closing the chunks stops the reading at once, also when whoever takes the rows breaks off.
+    # Closing the chunks stops the reading at once, also when the caller stops taking rows.
     with closing(Prefetch(in_chunks(frames, chunk))) as chunks:
         for times, pixels, anew in chunks:
             if anew:

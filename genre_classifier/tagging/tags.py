@@ -82,7 +82,7 @@ class Tags:
 
     @property
     def name(self) -> str:
-        """Return the file's name as text that can be shown: no control characters, no broken bytes."""
+        """Return the file's name as text that can be shown: no control characters, no invalid bytes."""
         text = os.fsencode(self.video.name).decode("utf-8", "replace")
         return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
@@ -92,7 +92,7 @@ class Tags:
         return tuple(self.scores.columns)
 
     def shares(self) -> dict[str, float]:
-        """Return each genre's share of the video's time that lies in its segments, in [0, 1]."""
+        """Return the share of the video's time that is inside each genre's segments, in [0, 1]."""
         lengths = (self.segments["end"] - self.segments["start"]).groupby(self.segments["genre"]).sum()
         whole = self.duration or math.inf
         return {genre: min(1.0, float(lengths.get(genre, 0.0)) / whole) for genre in self.genres}

@@ -106,7 +106,7 @@ class TagsRecord(Stamp):
 
 
 def made_with(run: Path, config: TagConfig, segments: SegmentConfig) -> dict[str, Any]:
-    """Return all that a video's files depend on beside the video: no prefix where none other than the usual is used."""
+    """Return what a video's files depend on besides the video; a prefix only if it is not the usual one."""
     extras: dict[str, Any] = {"overlay": config.overlay, "embed": config.embed, "label_studio": config.label_studio}
     if config.label_studio and config.label_studio_prefix != TagConfig.label_studio_prefix:
         extras["label_studio_prefix"] = config.label_studio_prefix
@@ -202,5 +202,5 @@ def _folder_name(stem: str) -> str:
 
 
 def _text(name: str | Path) -> str:
-    """Return a file name as text that can be written: bytes that are no UTF-8 become replacement signs."""
+    """Return a file name as text that can be written: bytes that are not UTF-8 become replacement signs."""
     return os.fsencode(name).decode("utf-8", "replace")

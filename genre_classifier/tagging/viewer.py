@@ -65,7 +65,7 @@ def viewer_data(tags: Tags, *, scored: bool = True) -> dict[str, Any]:
     return {
         "name": tags.name,
         "scored": scored,
-        "digest": hashlib.sha256(seen.tobytes()).hexdigest()[:16],  # edits of other scores begin anew
+        "digest": hashlib.sha256(seen.tobytes()).hexdigest()[:16],  # edits of other scores are not loaded
         "duration": tags.duration,
         "times": _rounded(times, 4),
         "borders": _rounded(frame_borders(times, duration=tags.duration), 4),

@@ -88,7 +88,7 @@ class EpochKeeper(keras.callbacks.Callback):
         logs = {} if logs is None else logs
         if broken := model_file.not_finite(self.model):
             raise WorkError(
-                f"{self.run}: after epoch {epoch + 1} the weights are no finite numbers ({broken}), and are not kept; "
+                f"{self.run}: after epoch {epoch + 1} the weights are not finite numbers ({broken}), and are not kept; "
                 f"a smaller --learning-rate or --clip-norm may help"
             )
         scored = score_trailers(self.model, self.validation, self.config)

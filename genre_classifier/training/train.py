@@ -128,7 +128,7 @@ def train(
             processes=peers.count,
         )
         config, genres = plan.training_config, plan.model_config.genres
-        peers.require_equal(plan.fingerprint, "options, clips and labels")  # and nobody writes before all have read
+        peers.require_equal(plan.fingerprint, "options, clips and labels")  # no process writes before all have read
         parts = _encoded(plan, Path(clips), peers, on_encoding, on_encoded)
         loaded = _load(run, plan) if resume and first else None
         _seed(config)
@@ -185,7 +185,7 @@ def train(
             keeper.draw_curves()
             if goes_on or not (run / layout.MODEL_CARD).exists():
                 write_model_card(run)
-        peers.total(0)  # nobody reads before all is written
+        peers.total(0)  # no process reads before all is written
         return load_run(run)
 
 
@@ -220,7 +220,7 @@ def _begin(run: Path, plan: Plan, rows: checkpoints.Rows, command: str) -> None:
     """Write what a run folder holds before its first epoch, or what a resumed training changes of it."""
     if plan.before is None:
         if stays := layout.empty_run_folder(run):
-            logger.warning(f"{run}: left as they are, being no files of a run: {', '.join(stays)}")
+            logger.warning(f"{run}: left as they are, because they are not files of a run: {', '.join(stays)}")
         if plan.encoder is not None:
             plan.encoder.save(run / layout.ENCODER)
         write_config(run, plan.model_config, plan.training_config, plan.clip_config)
@@ -281,8 +281,8 @@ def _load(run: Path, plan: Plan) -> tuple[Any, checkpoints.State] | None:
     if loaded is None:
         if (run / layout.MODEL).exists():
             raise InputError(
-                f"{run / layout.CHECKPOINTS}: expected a checkpoint to resume from, found none that is good; "
-                f"--overwrite trains anew"
+                f"{run / layout.CHECKPOINTS}: expected a checkpoint to resume from, found no usable one; "
+                f"--overwrite trains from the beginning"
             )
         return None
     done = len(loaded[1].rows)

@@ -43,7 +43,7 @@ def score_trailers(model: keras.Model, trailers: Sequence[Trailer], config: Trai
 
 
 def calibrate(scored: Sequence[Scored], genres: Sequence[str]) -> Calibration:
-    """Fit thresholds and temperatures on the frames of trailers; without a trailer there are none to fit."""
+    """Fit thresholds and temperatures on the frames of trailers; without trailers nothing is fitted."""
     if not scored:
         return no_calibration(genres)
     return fit_calibration(*_pooled(scored), genres)

@@ -42,7 +42,7 @@ def test_lost_frames_are_told(tmp_path: Path, capfd: pytest.CaptureFixture[str])
     damage(path, [3])
     assert run(tmp_path / "trailers", tmp_path / "clips", "--size", 16, "--strict") == 0
     assert capfd.readouterr().err.splitlines() == [
-        "1 of them lost frames to broken packets (skipped_packets in the manifest)"
+        "1 of them lost frames to damaged packets (skipped_packets in the manifest)"
     ]
     assert read_manifest(tmp_path / "clips")["frames"].tolist() == [7]
 

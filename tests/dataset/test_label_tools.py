@@ -208,7 +208,7 @@ def test_label_studio_gets_addresses_and_gives_the_names_back(tmp_path: Path) ->
 
 
 def test_the_labelling_interface_of_the_docs_fits_the_tasks(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "data" / "README.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "formats" / "label-studio.md").read_text()
     view = ElementTree.fromstring(text.split("```xml\n")[1].split("```")[0])
     labels = pd.DataFrame([("a", 0.0, 1.0, "action"), ("b", np.nan, np.nan, "comedy")], columns=COLUMNS)
     write_labels(tmp_path / "tasks.json", labels, file_format="labelstudio")

@@ -303,7 +303,7 @@ def test_trailers_labelled_as_wholes_lead_the_report(tmp_path):
 
 
 def test_the_schema_is_documented(evaluation):
-    text = (Path(__file__).parents[2] / "data" / "README.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "formats" / "report.md").read_text(encoding="utf-8")
     document = metrics_document(evaluation, ABOUT)
     names = set(document) | set(LEVELS) | set(evaluation.baselines)
     for key in ("evaluated", "options", "where_it_goes_wrong"):

@@ -276,8 +276,8 @@ NETWORKS = {
     "no weights": (lambda path: with_member(path, "model.weights.h5", b""), "found"),
     "3 GB in 3 MB": (lambda path: with_member(path, "more", bytes(200_000_000)), "unpacks to 200 MB, where"),
     "4 GB in nothing": (lambda path: with_array(path, (1000, 1000, 1000)), "weights '/more' of (1000, 1000, 1000)"),
-    "NaN": (lambda path: with_weights(path, np.nan), "found weights that are no finite numbers (trunk_1/"),
-    "infinity": (lambda path: with_weights(path, np.inf), "found weights that are no finite numbers (trunk_1/"),
+    "NaN": (lambda path: with_weights(path, np.nan), "found weights that are not finite numbers (trunk_1/"),
+    "infinity": (lambda path: with_weights(path, np.inf), "found weights that are not finite numbers (trunk_1/"),
     "other frames": (other_size, "expected a network for frames of 3x16x16, as config.json"),
 }
 
@@ -436,7 +436,7 @@ def test_weights_that_run_away_end_the_training_and_are_not_kept(networks, tmp_p
     )
     keeper.set_model(Network(1))
     keeper.on_epoch_begin(0)
-    with pytest.raises(WorkError, match=r"after epoch 1 the weights are no finite numbers \(trunk_1/kernel\)"):
+    with pytest.raises(WorkError, match=r"after epoch 1 the weights are not finite numbers \(trunk_1/kernel\)"):
         keeper.on_epoch_end(0, {"loss": np.nan})
     assert sorted((tmp_path / "run").rglob("*")) == before
 

@@ -30,8 +30,11 @@ ROOMS = {  # from the top; nothing imports from a room above its own
 NAMES = {folder: folder.rpartition("/")[2] for folder in ROOMS if folder not in ("genre_classifier", "benchmarks")}
 HEAD = """# The code
 
-Made by `python -m tests.support.architecture_page` from docstrings and imports. `genre_classifier/templates/` holds
-the pages, `tests/` a folder for each room, `benchmarks/` what measures speed, memory and learning.
+Read [how a frame becomes a score](how-a-frame-becomes-a-score.md) first: it goes through the main files in order.
+
+This page is the list of all files. `python -m tests.support.architecture_page` makes it from docstrings and imports.
+`genre_classifier/templates/` holds the pages, `tests/` a folder for each room, `benchmarks/` what measures speed,
+memory and learning.
 
 ## The way of the data
 
