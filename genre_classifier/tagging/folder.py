@@ -235,7 +235,8 @@ def tag_again(
     for folder in folders:
         with suppress(InputError):  # said below
             genres |= dict.fromkeys(read_record(folder).shares)
-    named, failures = name_thresholds(thresholds or {}, genres), []
+    named = name_thresholds(thresholds or {}, genres)
+    failures: list[tuple[str, str]] = []
     for folder in folders:
         failure = None
         try:

@@ -98,21 +98,21 @@ def read_summary(path: Path) -> pd.DataFrame:
     InputError
         If it cannot be read.
     """
-    table = read_table(
-        path, "the summary of a folder that `tag` wrote", columns=("source", "folder", "status", "error")
-    )
+    table = read_table(path, "the summary of a folder that `tag` wrote", columns=("source", "folder"))
     for name in set(_TEXTS) & set(table.columns):
         table[name] = [cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell for cell in table[name]]
     return table
 
 
 def read_failures(path: Path) -> list[tuple[str, str]]:
-    """Return source and reason of the videos that a summary says failed; none where there is no such file."""
-    if not path.is_file():
+    """Return source and reason of the videos that a summary says failed; none where it cannot be read."""
+    try:
+        table = read_summary(path)
+    except InputError:
         return []
-    table = read_summary(path)
-    columns = (table[name] for name in ("source", "error", "status"))
-    return [(source, error) for source, error, status in zip(*columns, strict=True) if status == "failed"]
+    reasons = table["error"] if "error" in table else [""] * len(table)
+    rows = zip(table["source"], table["folder"], reasons, strict=True)
+    return [(source, reason) for source, folder, reason in rows if not folder]
 
 
 def viewer_urls(tags: Path, out: Path) -> dict[str, str]:

@@ -204,7 +204,8 @@ def change_tags(
         config = TagConfig.from_dict({**known, **extras})
     except InputError as error:
         raise InputError(f"{folder / STAMP}: {error}") from error
-    chosen = how.get("thresholds", {}) | {name: thresholds[name] for name in record.shares if name in thresholds}
+    merged = {**how.get("thresholds", {}), **thresholds}
+    chosen = {genre: merged[genre] for genre in record.shares if genre in merged}
     facts = {field.name: getattr(record, field.name) for field in dataclasses.fields(Stamp)}
     facts["made_with"] = made_with(how.get("run", ""), config, rules, chosen)
     task = Task(Path(record.video), record.source, folder)

@@ -118,7 +118,7 @@ def viewer_html(
     """
     if before:
         pictures = [dataclasses.asdict(one) for one in before.thumbnails]
-        own = {"source": before.source, "embedded": before.embedded, "thumbnails": pictures}
+        own: dict[str, Any] = {"source": before.source, "embedded": before.embedded, "thumbnails": pictures}
     else:
         source = data_url(embedded, "video/webm") if embedded else relative_url(tags.video, folder)
         own = {"source": source, "embedded": embedded is not None}
