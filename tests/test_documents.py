@@ -6,6 +6,7 @@ import hashlib
 import re
 import shlex
 import shutil
+import tomllib
 from pathlib import Path
 
 import click
@@ -271,3 +272,8 @@ def test_every_block_of_python_runs(tmp_path, monkeypatch):
         exec(compile(text, document, "exec"), names)
     for genres in ("auto", "comedy,terror"):  # what the page on MovieLens goes on with
         assert cli.run(["labels", "movielens.csv", "from_movielens.csv", "--genres", genres]) == 0
+
+
+def test_the_citation_names_the_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")

@@ -58,8 +58,8 @@ class _Command(GroupedCommand):
     "start",
     metavar="RUN",
     type=RunPath(),
-    help="Go on from the weights of another run, with more labels: its options and splits are kept, and its "
-    "test trailers stay test trailers.",
+    help="Go on from the weights of another run, with more labels: its options and splits are kept, at a tenth of "
+    "its learning rate, and its test trailers stay test trailers.",
 )
 @click.option(
     "--genres",
@@ -166,6 +166,7 @@ def command(
     from genre_classifier.training.cluster import find_workers
 
     addresses, rank = find_workers(workers, worker, os.environ)
+    from genre_classifier.training.plan import going_on
     from genre_classifier.training.train import train
 
     if resume and overwrite:
@@ -180,6 +181,8 @@ def command(
     if before:
         require_run(before)
         model_config, training_config, _ = read_config(before)
+        if start:
+            training_config = going_on(start)
     else:
         base = PRESETS[preset]
         model_config, training_config = base.model, base.training

@@ -17,6 +17,8 @@ from genre_classifier.config.network import (
 )
 from genre_classifier.config.training import (
     DEFAULT_ENCODER,
+    FROM_RATE,
+    FROM_WARMUP_EPOCHS,
     PRESETS,
     Augmentation,
     Bptt,
@@ -43,6 +45,8 @@ from genre_classifier.config.use import (
 
 __all__ = [
     "DEFAULT_ENCODER",
+    "FROM_RATE",
+    "FROM_WARMUP_EPOCHS",
     "INPUT_CHANNELS",
     "LABEL_FORMATS",
     "LABEL_STUDIO_RATES",

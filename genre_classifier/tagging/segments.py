@@ -22,7 +22,7 @@ from genre_classifier.config import ExportConfig, SegmentConfig
 from genre_classifier.dataset.label_formats import label_studio_tasks
 from genre_classifier.genres import check_genres
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import abbreviated_repr, write_atomically
+from preprocessing.base.files import abbreviated_repr, parse_finite, write_atomically
 from preprocessing.base.tables import read_numbers, read_table
 
 if TYPE_CHECKING:
@@ -125,6 +125,44 @@ def to_segments(
     rows.sort(key=lambda row: (row[0], genres.index(row[2])))
     segments = pd.DataFrame(rows, columns=list(SEGMENT_COLUMNS))
     return segments.astype({"start": np.float64, "end": np.float64, "genre": object, "score": np.float64})
+
+
+def read_thresholds(text: str) -> dict[str, float]:
+    """Return the thresholds that a person gives: `0.4`, `action=0.3,comedy=0.5`, or both, `0.4,action=0.3`.
+
+    Returns
+    -------
+    dict of str to float
+        By genre; under `""` that of the genres that are not named.
+
+    Raises
+    ------
+    InputError
+        If it is no such text, or a threshold is not above 0 and at most 1.
+    """
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        genre, _, number = part.rpartition("=")
+        try:
+            value = parse_finite(number)
+        except ValueError:
+            value = 0.0
+        if genre in found or not 0 < value <= 1:
+            raise InputError(
+                f"--threshold must be a number above 0 and at most 1, or GENRE=NUMBER, with commas between, each genre "
+                f"once; got {abbreviated_repr(part)}"
+            )
+        found[genre] = value
+    return found
+
+
+def name_thresholds(given: Mapping[str, float], genres: Iterable[str]) -> dict[str, float]:
+    """Return given thresholds (`read_thresholds`) by the genres that they are about; InputError for an unknown one."""
+    genres = list(genres)
+    if unknown := set(given) - {"", *genres}:
+        found = ", ".join(map(abbreviated_repr, sorted(unknown)))
+        raise InputError(f"--threshold: expected genres of the run ({', '.join(genres)}), found {found}")
+    return {genre: given[genre if genre in given else ""] for genre in genres if genre in given or "" in given}
 
 
 def median_filter(values: np.ndarray, reach: int) -> np.ndarray:

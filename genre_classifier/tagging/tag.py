@@ -6,7 +6,7 @@ scores of preprocessing it and scoring the clip. Decoding runs ahead in a thread
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -68,6 +68,7 @@ def tag_trailer(
     precision: Precision = "float32",
     limits: VideoLimits | None = None,
     segment_config: SegmentConfig | None = None,
+    thresholds: Mapping[str, float] | None = None,
     on_progress: Callable[[float, float], None] | None = None,
 ) -> Tags:
     """Score a video and cut the scores into segments.
@@ -84,6 +85,8 @@ def tag_trailer(
         What the video may cost.
     segment_config : SegmentConfig, optional
         How scores become segments.
+    thresholds : mapping of str to float, optional
+        By genre, in (0, 1]: instead of the run's.
     on_progress : callable, optional
         Called after each frame with its time and that of the last one, in seconds.
 
@@ -110,7 +113,8 @@ def tag_trailer(
         scores = scores_table(frames.times, np.array([row.scores for row in rows]), run.genres)
         thumbnails = tuple(Thumbnail(*one) for one in frames.thumbnails)
     config = segment_config or SegmentConfig()
-    segments = to_segments(scores, run.thresholds, config, duration=duration)
+    used = {**run.thresholds, **(thresholds or {})}
+    segments = to_segments(scores, used, config, duration=duration)
     size = (int(fields["width"]), int(fields["height"]))
     cuts = tuple(map(float, finder.cuts(scores.index.to_numpy())))
     return Tags(
@@ -118,7 +122,7 @@ def tag_trailer(
         duration=duration,
         scores=scores,
         segments=segments,
-        thresholds=dict(run.thresholds),
+        thresholds=used,
         segment_config=config,
         thumbnails=thumbnails,
         fps=fields["fps"],

@@ -47,6 +47,23 @@ def learning_rate_at(epoch: int, config: TrainingConfig) -> float:
     return config.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
 
 
+class WarmUp(keras.callbacks.Callback):
+    """Lets the learning rate rise batch by batch, in every process of a training."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        super().__init__()
+        self._config, self._epoch = config, 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        begun, done = (self._epoch + count / self.params["steps"] for count in (batch, batch + 1))
+        if begun < self._config.warmup_epochs:
+            reached = min(1.0, done / self._config.warmup_epochs)
+            self.model.optimizer.learning_rate = reached * learning_rate_at(self._epoch, self._config)
+
+
 class TensorBoard(keras.callbacks.TensorBoard):
     """Epochs count from 1, as in `history.csv`."""
 

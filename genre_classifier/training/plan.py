@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from genre_classifier.config import ModelConfig, TrainingConfig
+from genre_classifier.config import FROM_RATE, FROM_WARMUP_EPOCHS, ModelConfig, TrainingConfig
 from genre_classifier.dataset import splits
 from genre_classifier.dataset.copies import group_copies, note_near_copies
 from genre_classifier.dataset.trailers import Trailer, data_digest, load_trailers
@@ -124,7 +124,7 @@ def plan_training(
     """
     stored = read_config(run) if resume else None
     first = load_run(start) if start is not None else None
-    before = stored[:2] if stored else (first.model_config, first.training_config) if first else None
+    before = stored[:2] if stored else (first.model_config, going_on(first.path)) if first else None
     model_config = model_config or (before[0] if before else ModelConfig())
     training_config = training_config or (before[1] if before else TrainingConfig())
     trailers = load_trailers(clips, labels, genres=model_config.genres, skip_unknown=skip_unknown)
@@ -177,6 +177,12 @@ def plan_training(
         f"{frame_multiplications(model_config) / 1e9:.2g} billion multiplications to score, two to three times as many "
         f"to learn from"
     )
+    if first:
+        logger.info(
+            f"goes on from {first.path} at a learning rate of {training_config.learning_rate:.3g}, after "
+            f"{first.training_config.learning_rate:.3g} there (--learning-rate), reached after "
+            f"{training_config.warmup_epochs:g} epochs (--warmup-epochs)"
+        )
     resumed = stored[1] if stored else None
     return Plan(
         model_config=model_config,
@@ -191,6 +197,17 @@ def plan_training(
         trailers=trailers,
         stamps=stamps,
     )
+
+
+def going_on(run: Path) -> TrainingConfig:
+    """Return the options with which another training goes on from a run: its own, with a smaller learning rate.
+
+    A run that went on from another one has the smaller rate already, and keeps it.
+    """
+    config = read_config(run)[1]
+    if config.warmup_epochs and read_card(run).get("started_from"):
+        return config
+    return dataclasses.replace(config, learning_rate=FROM_RATE * config.learning_rate, warmup_epochs=FROM_WARMUP_EPOCHS)
 
 
 def _encoder(config: ModelConfig, run: Path | None) -> Encoder | None:

@@ -26,7 +26,14 @@ from genre_classifier.run_folder.card import new_card, write_card, write_model_c
 from genre_classifier.run_folder.run import Run, load_run, write_config
 from genre_classifier.training import history
 from genre_classifier.training.cluster import join_workers
-from genre_classifier.training.epochs import EpochKeeper, TensorBoard, fit_epochs, learning_rate_at, recover
+from genre_classifier.training.epochs import (
+    EpochKeeper,
+    TensorBoard,
+    WarmUp,
+    fit_epochs,
+    learning_rate_at,
+    recover,
+)
 from genre_classifier.training.plan import Plan, plan_training
 from genre_classifier.training.reduction import start_from_components
 from genre_classifier.training.regression import start_from_regression
@@ -77,8 +84,8 @@ def train(
     overwrite : bool
         Replace a run folder that exists; files in it that no training writes stay.
     start : path, optional
-        A run to go on from: its weights are the first ones, its options those that are not given, and its trailers stay
-        in their splits.
+        A run to go on from: its weights are the first ones, its options those that are not given, with a smaller
+        learning rate (`genre_classifier.training.plan.going_on`), and its trailers stay in their splits.
     callbacks : sequence of keras Callback
         Added to the project's own.
     on_encoding, on_encoded : callable, optional
@@ -145,7 +152,7 @@ def train(
             elif plan.encoder is not None and first:
                 start_from_components(model, parts["train"])
         model.configure(chunk=config.chunk, bptt=config.bptt, precision=config.precision, seed=config.seed, peers=peers)
-        own_callbacks: list[keras.callbacks.Callback] = []
+        own_callbacks: list[keras.callbacks.Callback] = [WarmUp(config)] * (config.warmup_epochs > 0)
         keeper = None
         if first:
             _begin(run, plan, rows, command)  # only now, when all that can be wrong with the input has been found
@@ -160,7 +167,7 @@ def train(
                 require_same_data=plan.require_same_data,
             )
             keeper.publish()
-            own_callbacks = [keeper, TensorBoard(run / layout.EVENTS, write_graph=False)]
+            own_callbacks += [keeper, TensorBoard(run / layout.EVENTS, write_graph=False)]
         more = not history.should_stop(rows, config.patience) and len(rows) < config.epochs
         done, goes_on = peers.total(len(rows), more and first)  # only the first one has rows
         if goes_on:

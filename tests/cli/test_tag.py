@@ -21,7 +21,7 @@ from genre_classifier.dataset.labels import read_labels
 from genre_classifier.genres import GENRES
 from genre_classifier.run_folder import run as runs
 from genre_classifier.tagging.scores import read_scores
-from genre_classifier.tagging.tasks import FILES, plan_tasks
+from genre_classifier.tagging.tasks import FILES, STAMP, plan_tasks
 from preprocessing.base.errors import InputError, WorkError
 from tests.support.media import flat_frames, write_media
 from tests.support.tiny_run import make_run
@@ -148,6 +148,44 @@ def test_a_folder_gets_an_index_and_is_resumed(run: Path, trailers: Path, tmp_pa
     assert written()[str(out / "b" / "tags.json")] != after[str(out / "b" / "tags.json")]
 
 
+def test_other_thresholds_need_no_new_scores(
+    run: Path, trailers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "tags"
+    assert tag(run, trailers, "--out", out, "--min-segment", 0.1) == 0
+    names = ("segments.csv", "segments.vtt", "segments.json", "viewer.html", STAMP)
+
+    def written() -> dict[str, bytes]:
+        return {name: (out / "b" / name).read_bytes() for name in names}
+
+    first = written()
+    monkeypatch.setattr("genre_classifier.tagging.folder.tag_video", None)  # nothing is scored from here on
+    assert cli.run(["tag", str(out), "--again", "--threshold", "0.49"]) == 0
+    other = written()
+    assert all(first[name] != other[name] for name in names)
+    # The same thresholds: done. The run's: not done, and made from the scores.
+    assert tag(run, trailers, "--out", out, "--min-segment", 0.1, "--threshold", 0.49) == 0
+    assert written() == other
+    assert "stored scores" not in capsys.readouterr().err
+    assert tag(run, trailers, "--out", out, "--min-segment", 0.1) == 0
+    assert written() == first
+    assert "2 scored before: segments and pages are made again from the stored scores" in capsys.readouterr().err
+    monkeypatch.undo()
+    scores = (out / "b" / "scores.csv").read_bytes()
+    (out / "b" / "scores.csv").write_bytes(scores[:400])  # damaged, it is scored again
+    assert tag(run, trailers, "--out", out, "--min-segment", 0.2) == 0
+    assert (out / "b" / "scores.csv").read_bytes() == scores
+    assert tag(run, trailers, "--out", tmp_path / "fresh", "--min-segment", 0.1, "--threshold", 0.49) == 0
+    for name in names[:4]:
+        assert (tmp_path / "fresh" / "b" / name).read_bytes() == other[name], name
+
+
+def test_videos_and_a_folder_are_needed(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, said in (([run], "Missing argument 'VIDEO...'"), ([run, "x.mp4"], "Missing option '--out'")):
+        assert tag(*arguments) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_extras_of_another_command_do_not_stay(run: Path, trailers: Path, tmp_path: Path) -> None:
     video, out = trailers / "a.mkv", tmp_path / "tags"
     assert tag(run, video, "--out", out, "--overlay") == 0
@@ -224,7 +262,7 @@ def test_a_full_disk_ends_the_work(
 
     out = tmp_path / "tags"
     with monkeypatch.context() as patch:
-        patch.setattr("genre_classifier.tagging.folder.write_timeline", full)
+        patch.setattr("genre_classifier.tagging.video_folder.write_timeline", full)
         assert tag(run, trailers, "--out", out) == 1
     assert "No space left" in capfd.readouterr().err
     assert not list(out.glob("*/tags.json"))

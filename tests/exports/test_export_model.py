@@ -34,7 +34,7 @@ MODULES = {"onnx": ("tf2onnx", "onnxruntime")}
 
 def require(name: str) -> None:
     for module in MODULES.get(name, ()):
-        pytest.importorskip(module, reason=f"pip install 'genre-classifier[{name}]'")
+        pytest.importorskip(module, reason=f"pip install -e '.[{name}]'")
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +190,7 @@ def test_what_cannot_be_exported_is_said(path: Path, tmp_path: Path, monkeypatch
         run.model.export(tmp_path / "whole.onnx", format="onnx")
     for name, module in (("onnx", "tf2onnx"), ("onnx", "onnxruntime")):
         monkeypatch.setitem(sys.modules, module, None)
-        assert f"pip install 'genre-classifier[{name}]'" in refused(path, name)
+        assert f"pip install -e '.[{name}]'" in refused(path, name)
 
 
 @pytest.mark.slow

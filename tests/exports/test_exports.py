@@ -228,7 +228,7 @@ def test_what_is_missing_is_said(tags: Path, tmp_path: Path, capsys, monkeypatch
     for name, module in (("eaf", "pympi.Elan"), ("otio", "opentimelineio"), ("iiif", "iiif_prezi3"), ("mmif", "mmif")):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, module, None)
-            assert "pip install 'genre-classifier[export]'" in refused(str(tags), out, "--to", name)
+            assert "pip install -e '.[export]'" in refused(str(tags), out, "--to", name)
     for module in ("pympi", "opentimelineio", "iiif_prezi3"):
         pytest.importorskip(module)
     assert "found no tags.json" in refused(str(tmp_path), out, "--to", "eaf")

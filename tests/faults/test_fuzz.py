@@ -185,7 +185,7 @@ def test_a_damaged_file_is_a_value_or_a_line(
 ) -> None:
     kind = KINDS[name]
     if name == "ELAN":
-        pytest.importorskip("pympi", reason="pip install 'genre-classifier[export]'")
+        pytest.importorskip("pympi", reason="pip install -e '.[export]'")
     base = Path(shutil.copytree(whole, tmp_path / "base"))
     kind.read(base)  # undamaged
     content = (whole / kind.file).read_bytes()
@@ -240,7 +240,7 @@ def test_what_was_found_stays_a_line(whole: Path, tmp_path: Path, case: str) -> 
 
 
 def test_a_tier_of_elan_with_a_control_character_is_a_line(whole: Path, tmp_path: Path) -> None:
-    pytest.importorskip("pympi", reason="pip install 'genre-classifier[export]'")
+    pytest.importorskip("pympi", reason="pip install -e '.[export]'")
     path = tmp_path / "film.eaf"
     path.write_bytes((whole / "elan" / "film.eaf").read_bytes().replace(b"comedy", b"come\x7fdy"))
     with pytest.raises(InputError, match=r"tier 'come\\x7fdy', at 0 s: expected a genre") as refused:

@@ -159,4 +159,4 @@ def test_without_the_library_one_line_names_the_extra(monkeypatch, capsys, tmp_p
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     assert cli.run(["tag", "hf://a/b", "a.mp4", "--out", str(tmp_path / "out")]) == 2
-    assert "pip install 'genre-classifier[hub]'" in capsys.readouterr().err
+    assert "pip install -e '.[hub]'" in capsys.readouterr().err

@@ -206,7 +206,7 @@ def test_a_video_that_is_replaced_meanwhile_is_not_taken_for_the_one_before(
         write_media(video, flat_frames(12, seed=1))
 
     if moment == "while it is copied":
-        monkeypatch.setattr("genre_classifier.tagging.folder.write_overlay", replace)
+        monkeypatch.setattr("genre_classifier.tagging.video_folder.write_overlay", replace)
     on_start, on_progress = (replace, None) if moment == "before it is read" else (None, replace)
     failures = tag_videos(
         run,

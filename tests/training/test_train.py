@@ -15,6 +15,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from genre_classifier import cli
 from genre_classifier.config import TrainingConfig
 from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.dataset.splits import read_splits
@@ -22,7 +23,6 @@ from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.genres import GENRES
 from genre_classifier.metrics.frames import average_precision
 from genre_classifier.run_folder import checkpoints, layout
-from genre_classifier.run_folder.run import load_run
 from genre_classifier.training import history
 from genre_classifier.training.train import balance_weights, compile_model, learning_rate_at, train
 from genre_classifier.training.validation import score_trailers, validate
@@ -537,6 +537,36 @@ def test_a_run_goes_on_from_another_with_more_labels(data, finished, tmp_path):
     with pytest.raises(InputError, match=f"stay in the split test, found trailer {judged} in train"):
         train(clips, labels, tmp_path / "y", start=finished, splits_file=tmp_path / "splits.csv")
     assert not (tmp_path / "y").exists()
+
+
+def learning_rates(run):
+    config = json.loads((run / layout.CONFIG).read_text())["training"]
+    return config["learning_rate"], config["warmup_epochs"]
+
+
+def test_going_on_from_a_run_begins_at_a_tenth_of_its_rate(data, finished, tmp_path):
+    seen = []
+
+    class Rates(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(float(self.model.optimizer.learning_rate))
+
+    with logged() as notes:
+        first = train(*data, tmp_path / "first", start=finished, callbacks=[Rates()])
+    assert learning_rates(first.path) == (pytest.approx(1e-3), 0.5)
+    assert "at a learning rate of 0.001, after 0.01 there (--learning-rate)" in "".join(notes)
+    steps = len(seen) // CONFIG.epochs
+    half, full = -(-steps // 2), learning_rate_at(0, CONFIG) / 10
+    expected = [min(1, 2 * (batch + 1) / steps) * full for batch in range(steps)]
+    assert half > 1
+    np.testing.assert_allclose(seen[:steps], expected, rtol=1e-5)
+    np.testing.assert_allclose(seen[steps : 2 * steps], learning_rate_at(1, CONFIG) / 10, rtol=1e-5)
+    # What went on at the smaller rate keeps it; a rate that is given counts.
+    command = ["train", *map(str, data), str(tmp_path / "second"), "--from", str(first.path), "--epochs", "1"]
+    assert cli.run(command) == 0
+    assert learning_rates(tmp_path / "second") == learning_rates(first.path)
+    assert cli.run([*command, "--overwrite", "--learning-rate", "0.02", "--warmup-epochs", "0"]) == 0
+    assert learning_rates(tmp_path / "second") == (0.02, 0.0)
 
 
 @pytest.mark.slow
