@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import time
@@ -33,9 +34,11 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from genre_classifier.config import PRESETS
 from genre_classifier.dataset.looks import open_looks
+from genre_classifier.dataset.sense_features import COLOURS, Features, colour_features, movement_features
 from genre_classifier.evaluation import baselines
 from genre_classifier.evaluation.bootstrap import Estimate, draw_weights, estimate
 from genre_classifier.genres import GENRES
+from genre_classifier.network.senses import MOVEMENT, PICTURES
 from preprocessing import load_clip, preprocess_directory
 from preprocessing.base.files import write_atomically
 from preprocessing.clips import clip_path, load_times, times_path
@@ -81,14 +84,20 @@ def baseline_scores(
     is_action = (data["genre"] == "action").to_numpy()
     numbers = [int(i) for i in data["trailer_id"]]
     times = [load_times(times_path(clips, i)) for i in numbers]
-    arrays: list[dict[str, Any]] = [{baselines.PIXELS: load_clip(clip_path(clips, i))} for i in numbers]
+    arrays: list[dict[str, Features]] = [_features(clip_path(clips, i)) for i in numbers]
     if looks:
         for i, own, shown in zip(numbers, arrays, times, strict=True):
-            own[baselines.MAPS] = open_looks(looks[i], shown)
+            own[PICTURES] = open_looks(looks[i], shown)
     train = np.setdiff1d(np.arange(len(data)), test)
     targets = [np.full((len(times[i]), 1), is_action[i]) for i in train]
     fitted = baselines.fit(name, [arrays[i] for i in train], [times[i] for i in train], targets)
     return np.array([fitted.score(arrays[i], times[i]).mean() for i in test])
+
+
+@functools.cache
+def _features(clip: Path) -> dict[str, Features]:
+    pixels = load_clip(clip)
+    return {MOVEMENT: movement_features(pixels), COLOURS: colour_features(pixels)}
 
 
 def use_one_core() -> None:
@@ -208,7 +217,7 @@ def main() -> None:
         presets = [*presets, *["pretrained"] * (not options.baselines)]
         changes["pretrained"] = {"encoder": options.encoder}
         looks = look(data, options.out / "clips", changes["pretrained"])
-    simple = baselines.possible([baselines.PIXELS, *[baselines.MAPS] * bool(looks)])
+    simple = baselines.possible([MOVEMENT, *[PICTURES] * bool(looks)])
     names = [*simple, *presets]
     jobs = [(preset, *key) for preset in presets for key in tests]
     found = Parallel(n_jobs=options.jobs)(
