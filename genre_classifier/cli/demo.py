@@ -99,7 +99,7 @@ def summary_lines(document: dict[str, Any]) -> list[str]:
     """
     columns = {"model": document["figures"]} | {
         name: document["baselines"][name]["figures"]
-        for name in ("colour_histogram", "colour_and_motion", "movement", "prevalence")
+        for name in ("colour_histogram", "movement_frames", "movement_trailers", "prevalence")
     }
     trailers = document["evaluated"]["trailers"]
     names = max(10, *(len(genre) + 1 for genre in document["genres"]))

@@ -35,8 +35,8 @@ SCORES_FILE = "evaluation.json"
 FOLDER = "scores"  # inside a report folder
 logger = logging.getLogger(__name__)
 
-# Baselines of earlier versions, whose scores say too little.
-RETIRED = ("encoder",)
+# Baselines of earlier versions, whose scores say less than those that took their place.
+RETIRED = ("encoder", "encoder_frames", "encoder_trailers", "movement", "colour_and_motion")
 _EXPECTED = "the index of a scores folder (JSON)"
 
 
@@ -236,7 +236,7 @@ def read_score_folder(path: Path) -> ScoreFolder:
     path = found / SCORES_FILE
     index = parse_as(path, _read_index(path), _Index, _EXPECTED)
     if any(name in RETIRED for name in index.baselines):
-        logger.warning(f"{path}: the baseline of the encoder is of an earlier version and is left out; score again")
+        logger.warning(f"{path}: baselines of an earlier version are left out; score again")
     prevalence = {genre: own.training_prevalence for genre, own in index.genres.items()}
     known = {genre: share for genre, share in prevalence.items() if share is not None}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import logging
 import os
@@ -15,6 +16,7 @@ import pandas as pd
 from genre_classifier.config import EvaluationConfig
 from genre_classifier.dataset.cuts import find_cuts
 from genre_classifier.dataset.encoded import encode_trailers
+from genre_classifier.dataset.sense_features import Features
 from genre_classifier.dataset.splits import SPLIT_NAMES, read_splits
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.evaluation import baselines
@@ -27,6 +29,7 @@ from genre_classifier.evaluation.score_folder import (
     read_score_folder,
     write_score_index,
 )
+from genre_classifier.network.senses import MOVEMENT, PICTURES
 from genre_classifier.run_folder.layout import MODEL, SPLITS
 from genre_classifier.run_folder.run import Run
 from genre_classifier.tagging.scores import scores_table, write_scores
@@ -113,8 +116,8 @@ def score_run(
     fingerprint = _fingerprint(run, wanted, training, facts, config.seed)
     durations = {trailer.source: trailer.duration for trailer in wanted}
     kept = None if again else _whole(out, fingerprint, run.genres)
-    sources = [baselines.PIXELS, *[baselines.MAPS] * (run.encoder is not None)]
-    names = baselines.possible(sources) if training else []
+    senses = [MOVEMENT, *[PICTURES] * (run.encoder is not None)]
+    names = baselines.possible(senses) if training else []
     if kept and set(kept.baselines) == set(names):
         kept = dataclasses.replace(
             kept,
@@ -160,7 +163,7 @@ def score_run(
         training_prevalence=_prevalence(training, run.genres),
         trailers=tuple(_describe(trailer, splits[trailer.trailer_id]) for trailer in wanted),
         scores=scores,
-        baselines={name: _baseline_scores(name, training, wanted, run, config.seed, under_way) for name in names},
+        baselines=_baseline_scores(names, training, wanted, run, config.seed, under_way),
     )
     under_way.require_unchanged(facts)
     under_way.finish(folder)
@@ -236,42 +239,52 @@ def _fingerprint(
             digest.update(f"{trailer.trailer_id}|{trailer.source}|{known}\n".encode())
         digest.update(b"--")
     for trailer in training:  # the baselines learn from the labels
-        digest.update(np.packbits(trailer.targets > 0).tobytes())
+        digest.update(np.packbits(trailer.targets > 0).tobytes() + np.packbits(trailer.labelled).tobytes())
     digest.update(str(seed).encode())
     return digest.hexdigest()
 
 
 def _prevalence(training: Sequence[Trailer], genres: Sequence[str]) -> dict[str, float] | None:
+    """Return the share of each genre over all labelled training frames."""
     if not training:
         return None
-    shares = baselines.prevalence_scores([trailer.targets for trailer in training])
-    return {genre: float(share) for genre, share in zip(genres, shares, strict=True)}
+    shares = np.concatenate([trailer.targets[trailer.labelled] > 0.5 for trailer in training]).mean(axis=0)
+    return {genre: float(share) for genre, share in zip(genres, shares.astype(np.float32), strict=True)}
 
 
 def _baseline_scores(
-    name: str,
+    names: Sequence[str],
     training: Sequence[Trailer],
     wanted: Sequence[Trailer],
     run: Run,
     seed: int,
     under_way: ScoringUnderWay,
-) -> dict[str, pd.DataFrame]:
-    """Score with a baseline, which is fitted only if a trailer's scores are missing."""
+) -> dict[str, dict[str, pd.DataFrame]]:
+    """Score with baselines, each of which is fitted only if a trailer's scores are missing."""
 
-    def arrays_of(trailer: Trailer) -> dict[str, np.ndarray]:
-        return baselines.arrays_of(trailer, grey_channels=run.model_config.grey_channels)
+    @functools.cache  # movement is few numbers of many pixels; of what encoders see, only places are kept
+    def features_of(trailer: Trailer) -> dict[str, Features]:
+        return baselines.features_of(trailer, grey_channels=run.model_config.grey_channels)
 
-    fitted, scores = None, {}
-    for trailer in wanted:
-        table = under_way.find(trailer.trailer_id, baseline=name)
-        if table is None:
-            if fitted is None:
-                arrays, times = [arrays_of(one) for one in training], [one.times for one in training]
-                fitted = baselines.fit(name, arrays, times, [one.targets for one in training], seed=seed)
-            table = scores_table(trailer.times, fitted.score(arrays_of(trailer), trailer.times), run.genres)
-            write_scores(under_way.place(trailer.trailer_id, baseline=name), table)
-        scores[trailer.source] = table
-    return scores
+    found: dict[str, dict[str, pd.DataFrame]] = {}
+    for name in names:
+        fitted, found[name] = None, {}
+        for trailer in wanted:
+            table = under_way.find(trailer.trailer_id, baseline=name)
+            if table is None:
+                if fitted is None:
+                    fitted = baselines.fit(
+                        name,
+                        [features_of(one) for one in training],
+                        [one.times for one in training],
+                        [one.targets for one in training],
+                        labelled=[one.labelled for one in training],
+                        seed=seed,
+                    )
+                table = scores_table(trailer.times, fitted.score(features_of(trailer), trailer.times), run.genres)
+                write_scores(under_way.place(trailer.trailer_id, baseline=name), table)
+            found[name][trailer.source] = table
+    return found
 
 
 def _describe(trailer: Trailer, split: str | None) -> ScoredTrailer:

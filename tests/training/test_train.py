@@ -23,6 +23,7 @@ from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.genres import GENRES
 from genre_classifier.metrics.frames import average_precision
 from genre_classifier.run_folder import checkpoints, layout
+from genre_classifier.run_folder.run import load_run
 from genre_classifier.training import history
 from genre_classifier.training.train import balance_weights, compile_model, learning_rate_at, train
 from genre_classifier.training.validation import score_trailers, validate
