@@ -50,7 +50,7 @@ class HeldLooks:
 
     dtype = np.dtype(np.float16)
 
-    def __init__(self, looks: np.ndarray, look_times: np.ndarray, times: Sequence[float] | np.ndarray) -> None:
+    def __init__(self, looks: Any, look_times: np.ndarray, times: Sequence[float] | np.ndarray) -> None:
         self._looks = looks
         # Both are rounded in their files' own ways: a look at the time of a frame is not later.
         self._held = np.maximum(np.searchsorted(look_times, np.asarray(times) + 1e-6, side="right") - 1, 0)
