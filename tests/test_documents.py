@@ -215,6 +215,7 @@ def workshop(commands, tmp_path_factory):
             "preprocess trailers clips",
             "train clips trailers/labels.csv runs/mine",
             "tag runs/mine trailers --out tags",
+            "evaluate runs/mine clips trailers/labels.csv --out report",
         ):
             name, *arguments = line.split()
             assert commands.run(name, *arguments, *SMALLER.get(name, "").split()) == 0, line
