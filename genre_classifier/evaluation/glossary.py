@@ -110,16 +110,16 @@ BASELINES: dict[str, Entry] = {
     ),
     "movement_frames": Entry(
         "Movement alone, by frames",
-        "Logistic regression on 29 numbers about how things move from frame to frame, averaged over a second around the "
-        "frame; no colours. They do not depend on the size of the clip.",
+        "Logistic regression on 29 numbers about how things move from frame to frame, averaged over a second around "
+        "the frame; no colours. They do not depend on the size of the clip.",
     ),
     "movement_trailers": Entry(
         "Movement alone, by trailers", "The same on the means over the whole trailer, one score for all of its frames."
     ),
     "pictures_frames": Entry(
         "The encoder alone, by frames",
-        "Logistic regression on what the network's pretrained encoder sees within a second around the frame, and on how "
-        "much that changes.",
+        "Logistic regression on what the network's pretrained encoder sees within a second around the frame, and on "
+        "how much that changes.",
     ),
     "pictures_trailers": Entry(
         "The encoder alone, by trailers",

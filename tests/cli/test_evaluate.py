@@ -203,10 +203,10 @@ DAMAGES = [
     ("genres.comedy.temperature", -1.0),
     ("genres.comedy.temperature", "warm"),
     ("genres.comedy.training_prevalence", 2),
-    ("baselines", "movement"),
+    ("baselines", "movement_trailers"),
     ("baselines", [3]),
     ("baselines", ["../elsewhere"]),
-    ("baselines", [["movement"]]),
+    ("baselines", [["movement_trailers"]]),
 ]
 
 
@@ -431,7 +431,7 @@ def test_a_run_is_scored_once_and_evaluated(tmp_path, capsys):
     assert text.startswith("On 2 trailers")
     folder = read_score_folder(out)
     assert [trailer.trailer_id for trailer in folder.trailers] == [2, 3]
-    assert set(folder.baselines) == {"colour_histogram", "colour_and_motion", "movement"}
+    assert set(folder.baselines) == {"colour_histogram", "movement_frames", "movement_trailers"}
     assert folder.training_prevalence is not None
     assert folder.training_prevalence["comedy"] == pytest.approx(1 / 2 + 1 / 2 * 9 / 30)
     assert "data:image/jpeg" in (out / "report.html").read_text()

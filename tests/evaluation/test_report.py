@@ -271,7 +271,7 @@ def test_trailers_labelled_as_wholes_lead_the_report(tmp_path):
         scores[name].loc[:, :] = 0.0
         scores[name].iloc[::2, i % 2] = 0.9
     found = evaluate(
-        labels, scores, baselines={"movement": {name: 0 * one for name, one in scores.items()}}, config=FEW
+        labels, scores, baselines={"movement_trailers": {name: 0 * one for name, one in scores.items()}}, config=FEW
     )
     write_report(tmp_path, found, ABOUT)
     text = " ".join(summary.lead_sentences(found, ABOUT))
@@ -279,7 +279,7 @@ def test_trailers_labelled_as_wholes_lead_the_report(tmp_path):
     assert "average precision over trailers of 1.000" in text
     assert "ROC-AUC: 1.000" in text
     assert "Accuracy of the yes or no at the stored thresholds: 0.500" in text
-    assert "It beats every simple baseline: “Prevalence” (0.500), “Movement alone” (0.500)" in text
+    assert "It beats every simple baseline: “Prevalence” (0.500), “Movement alone, by trailers” (0.500)" in text
     page = (tmp_path / "report.html").read_text()
     assert "The model, averaged over the trailer" not in page
     for about_frames in ("genres", "time", "probability"):
