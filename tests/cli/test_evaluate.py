@@ -467,8 +467,8 @@ def test_a_run_is_scored_once_and_evaluated(tmp_path, capsys):
     away = (tmp_path / "elsewhere", *arguments[1:3], "--out", tmp_path / "away", "--draws", 10, "--split", "all")
     for _ in range(2):  # when scored, and when the scores are there already
         text = run_command(capsys, *away)[1]
-        assert "The baselines of colours and movement are missing" in text
-    assert "baselines of colours and movement are missing" in (tmp_path / "away" / "report.html").read_text()
+        assert "The baselines of colours and senses are missing" in text
+    assert "baselines of colours and senses are missing" in (tmp_path / "away" / "report.html").read_text()
 
     make_run(tmp_path / "other", [(2, "train"), (0, "test")])
     code, text, _ = run_command(capsys, *arguments, "--compare", tmp_path / "other")
