@@ -9,6 +9,7 @@ from genre_classifier.dataset.sense_features import (
     colour_features,
     map_features,
     movement_features,
+    sense_features,
     window_means,
 )
 from genre_classifier.dataset.trailers import Trailer
@@ -244,7 +245,7 @@ def test_maps_tell_beside_the_loud_pixels_of_a_grey_picture(tmp_path, name):
     rng = np.random.default_rng(6)
     targets = [np.full((12, 1), number % 2, dtype=np.float32) for number in range(40)]
     trailers = [shown_in_maps(number, target, tmp_path, rng) for number, target in enumerate(targets)]
-    opened = [baselines.features_of(trailer, grey_channels=64) for trailer in trailers]
+    opened = [{PICTURES: sense_features(PICTURES, trailer, grey_channels=64)} for trailer in trailers]
     times = [trailer.times for trailer in trailers]
     fitted, again = (baselines.fit(name, opened[:30], times[:30], targets[:30]) for _ in range(2))
     scores = np.array([fitted.score(*pair)[:, 0].mean() for pair in zip(opened[30:], times[30:], strict=True)])
