@@ -302,12 +302,10 @@ def test_a_whole_trailer_is_scored_with_the_share_of_its_frames():
     rng = np.random.default_rng(10)
     shares = rng.random(80)
     targets = [(np.arange(50) < 50 * share).astype(np.float32)[:, None] for share in shares]
-    sides = np.array([1.0, -1.0, 0.3]) / 2  # of one norm, so that the direction tells
-    clips = [
-        (np.array([1 + share, 2 - share, 1.5])[:, None, None] + rng.normal(scale=0.02, size=(50, 3, 2, 2)))
-        * abs(sides[number % 3])
-        for number, share in enumerate(shares)
-    ]
+    clips = []
+    for number, share in enumerate(shares):  # what tells is the direction, not the size
+        maps = np.array([1 + share, 2 - share, 1.5])[:, None, None] + rng.normal(scale=0.02, size=(50, 3, 2, 2))
+        clips.append(maps * (1 + number % 3))
     fitted = fit("pictures_trailers", clips[:60], targets[:60], of=seen)
     scores = np.array([score(fitted, clip, of=seen) for clip in clips[60:]])
     assert scores.shape == (20, 50, 1)
