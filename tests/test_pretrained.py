@@ -126,8 +126,8 @@ def test_the_report_compares_with_the_encoder_alone(work, tmp_path, capsys):
     )
     assert "The encoder alone" in capsys.readouterr().out
     scored = json.loads((tmp_path / "report" / "scores" / "evaluation.json").read_text())["baselines"]
-    assert {"encoder_frames", "encoder_trailers"} < set(scored)
-    assert (tmp_path / "report" / "scores" / "encoder_trailers" / "scores_0.csv").is_file()
+    assert {"pictures_frames", "pictures_trailers", "all_frames", "all_trailers"} < set(scored)
+    assert (tmp_path / "report" / "scores" / "all_trailers" / "scores_0.csv").is_file()
     assert cli.run(["evaluate", "--scores", out, labels, "--out", f"{out}2", "--draws", "20"]) == 0
 
 

@@ -20,12 +20,9 @@ from genre_classifier.dataset.sense_features import (
     COLOURS,
     Features,
     kinds_of,
-    sense_features,
-    senses_of,
     set_means,
     window_means,
 )
-from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.metrics.regression import fit_components, fit_regression, prior_logits
 from genre_classifier.network.senses import MOVEMENT, PICTURES
 
@@ -65,12 +62,6 @@ def possible(senses: Collection[str]) -> list[str]:
     """Return the names of the recipes that these senses make; all together are two or more."""
     known = {*senses, COLOURS}
     return [name for name, recipe in RECIPES.items() if len(known & {*recipe.senses}) >= min(2, len(recipe.senses))]
-
-
-def features_of(trailer: Trailer, *, grey_channels: int = 0) -> dict[str, Features]:
-    """Return what there is of a trailer by sense; see `genre_classifier.dataset.sense_features.sense_features`."""
-    names = (COLOURS, *senses_of(trailer))
-    return {name: sense_features(name, trailer, grey_channels=grey_channels) for name in names}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +149,8 @@ def fit(
     name : str
         A key of `RECIPES`.
     trailers : sequence of mapping of str to features
-        Training trailers, as `features_of` gives them.
+        Training trailers: what the recipe's senses say of them, as far as there is anything; see
+        `genre_classifier.dataset.sense_features.sense_features`.
     times : sequence of ndarray, each (frames,)
         Seconds of their frames.
     targets : sequence of ndarray, each (frames, genres)

@@ -139,9 +139,7 @@ def run_evaluation(
     evaluation = _evaluate(folder, labels, config)
     notes, compared = [note] if (note := _labels_past_ends(folder, labels)) else [], None
     if not folder.baselines:
-        notes.append(
-            "The baselines of colours and movement are missing: no training trailer was at hand to fit them on."
-        )
+        notes.append("The baselines of colours and senses are missing: no training trailer was at hand to fit them on.")
     if other is not None:
         if not isinstance(other, ScoreFolder):
             own = trailers

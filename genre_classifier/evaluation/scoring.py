@@ -16,7 +16,7 @@ import pandas as pd
 from genre_classifier.config import EvaluationConfig
 from genre_classifier.dataset.cuts import find_cuts
 from genre_classifier.dataset.encoded import encode_trailers
-from genre_classifier.dataset.sense_features import Features
+from genre_classifier.dataset.sense_features import COLOURS, Features, sense_features, senses_of
 from genre_classifier.dataset.splits import SPLIT_NAMES, read_splits
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.evaluation import baselines
@@ -262,9 +262,17 @@ def _baseline_scores(
 ) -> dict[str, dict[str, pd.DataFrame]]:
     """Score with baselines, each of which is fitted only if a trailer's scores are missing."""
 
-    @functools.cache  # movement is few numbers of many pixels; of what encoders see, only places are kept
-    def features_of(trailer: Trailer) -> dict[str, Features]:
-        return baselines.features_of(trailer, grey_channels=run.model_config.grey_channels)
+    @functools.cache  # few numbers, of many pixels
+    def movement_of(trailer: Trailer) -> Features:
+        return sense_features(MOVEMENT, trailer)
+
+    def features_of(name: str, trailer: Trailer) -> dict[str, Features]:
+        grey = run.model_config.grey_channels
+        return {
+            sense: movement_of(trailer) if sense == MOVEMENT else sense_features(sense, trailer, grey_channels=grey)
+            for sense in baselines.RECIPES[name].senses
+            if sense in (COLOURS, *senses_of(trailer))
+        }
 
     found: dict[str, dict[str, pd.DataFrame]] = {}
     for name in names:
@@ -275,13 +283,13 @@ def _baseline_scores(
                 if fitted is None:
                     fitted = baselines.fit(
                         name,
-                        [features_of(one) for one in training],
+                        [features_of(name, one) for one in training],
                         [one.times for one in training],
                         [one.targets for one in training],
                         labelled=[one.labelled for one in training],
                         seed=seed,
                     )
-                table = scores_table(trailer.times, fitted.score(features_of(trailer), trailer.times), run.genres)
+                table = scores_table(trailer.times, fitted.score(features_of(name, trailer), trailer.times), run.genres)
                 write_scores(under_way.place(trailer.trailer_id, baseline=name), table)
             found[name][trailer.source] = table
     return found

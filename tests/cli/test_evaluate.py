@@ -203,10 +203,10 @@ DAMAGES = [
     ("genres.comedy.temperature", -1.0),
     ("genres.comedy.temperature", "warm"),
     ("genres.comedy.training_prevalence", 2),
-    ("baselines", "movement"),
+    ("baselines", "movement_trailers"),
     ("baselines", [3]),
     ("baselines", ["../elsewhere"]),
-    ("baselines", [["movement"]]),
+    ("baselines", [["movement_trailers"]]),
 ]
 
 
@@ -431,7 +431,7 @@ def test_a_run_is_scored_once_and_evaluated(tmp_path, capsys):
     assert text.startswith("On 2 trailers")
     folder = read_score_folder(out)
     assert [trailer.trailer_id for trailer in folder.trailers] == [2, 3]
-    assert set(folder.baselines) == {"colour_histogram", "colour_and_motion", "movement"}
+    assert set(folder.baselines) == {"colour_histogram", "movement_frames", "movement_trailers"}
     assert folder.training_prevalence is not None
     assert folder.training_prevalence["comedy"] == pytest.approx(1 / 2 + 1 / 2 * 9 / 30)
     assert "data:image/jpeg" in (out / "report.html").read_text()
@@ -467,8 +467,8 @@ def test_a_run_is_scored_once_and_evaluated(tmp_path, capsys):
     away = (tmp_path / "elsewhere", *arguments[1:3], "--out", tmp_path / "away", "--draws", 10, "--split", "all")
     for _ in range(2):  # when scored, and when the scores are there already
         text = run_command(capsys, *away)[1]
-        assert "The baselines of colours and movement are missing" in text
-    assert "baselines of colours and movement are missing" in (tmp_path / "away" / "report.html").read_text()
+        assert "The baselines of colours and senses are missing" in text
+    assert "baselines of colours and senses are missing" in (tmp_path / "away" / "report.html").read_text()
 
     make_run(tmp_path / "other", [(2, "train"), (0, "test")])
     code, text, _ = run_command(capsys, *arguments, "--compare", tmp_path / "other")

@@ -41,7 +41,7 @@ def stored(path, scores, name):
                 for number, source in enumerate(sorted(scores))
             ),
             scores=scores,
-            baselines={"movement": scores},
+            baselines={"movement_trailers": scores},
         ),
     )
     return path
@@ -76,22 +76,22 @@ def test_scores_baselines_and_labels_of_different_genres_are_refused():
     with pytest.raises(
         InputError, match=r"baseline 'movement' of trailer 'trailer_001.mp4': expected scores of sketch"
     ):
-        evaluate(labels, scores, baselines={"movement": odd}, config=FEW)
+        evaluate(labels, scores, baselines={"movement_trailers": odd}, config=FEW)
     with pytest.raises(InputError, match=r"found drama, war; .*--genres"):
         evaluate(pd.concat([labels, label_table([(name, 0, 9, "war"), (name, 0, 9, "drama")])]), scores, config=FEW)
 
 
 def test_some_of_the_genres_are_judged_as_among_all():
     labels, scores = made_up(genres=GENRES, skill=1.0)
-    whole = evaluate(labels, scores, baselines={"movement": scores}, config=FEW)
-    some = evaluate(labels, scores, genres=("terror", "other"), baselines={"movement": scores}, config=FEW)
+    whole = evaluate(labels, scores, baselines={"movement_trailers": scores}, config=FEW)
+    some = evaluate(labels, scores, genres=("terror", "other"), baselines={"movement_trailers": scores}, config=FEW)
     assert some.data.genres == ("terror", "other")
     assert some.data.trailers == whole.data.trailers
     for level in ("frame_pooled", "segment", "event", "detection", "trailer_mean", "probability_after"):
         for genre in ("terror", "other"):
             for metric, values in some.levels[level][genre].items():
                 np.testing.assert_array_equal(values, whole.levels[level][genre][metric])
-    assert some.lead("movement").value == 0
+    assert some.lead("movement_trailers").value == 0
 
 
 def test_runs_share_genres_but_what_is_left_over():
