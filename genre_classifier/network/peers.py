@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -111,6 +112,7 @@ def interruptible() -> Iterator[None]:
     watcher = subprocess.Popen(
         ["/bin/sh", "-c", "read -r line || echo genre-classifier: stopped >&2"],
         stdin=subprocess.PIPE,
+        stderr=_messages(),
         start_new_session=True,  # a Ctrl-C of the terminal is not for it
     )
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -119,3 +121,11 @@ def interruptible() -> Iterator[None]:
     finally:
         signal.signal(signal.SIGINT, before)
         watcher.communicate(b"done\n")
+
+
+def _messages() -> int | None:
+    """Return where Python's stderr goes, which the command line keeps apart from that of native libraries."""
+    try:
+        return sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        return None

@@ -209,6 +209,7 @@ def listening(process: int) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="needs Linux")
 @pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=needs_jax)])
 def test_one_that_waits_listens_where_it_says_and_ends_with_a_line(tmp_path: Path, backend: str) -> None:
