@@ -12,7 +12,13 @@ from genre_classifier.evaluation.alignment import align, reference_intervals
 from genre_classifier.evaluation.comparison import compare, shared_genres
 from genre_classifier.evaluation.evaluate import evaluate
 from genre_classifier.evaluation.run_evaluation import Request, run_evaluation
-from genre_classifier.evaluation.score_folder import ScoredTrailer, ScoreFolder, read_score_folder, write_score_folder
+from genre_classifier.evaluation.score_folder import (
+    RETIRED,
+    ScoredTrailer,
+    ScoreFolder,
+    read_score_folder,
+    write_score_folder,
+)
 from genre_classifier.genres import GENRES
 from genre_classifier.tagging.scores import scores_table, write_scores
 from preprocessing.base.errors import InputError
@@ -74,7 +80,7 @@ def test_scores_baselines_and_labels_of_different_genres_are_refused():
     with pytest.raises(InputError, match=r"trailer_001.mp4': expected .* found none of sketch and also drama"):
         evaluate(labels, odd, config=FEW)
     with pytest.raises(
-        InputError, match=r"baseline 'movement' of trailer 'trailer_001.mp4': expected scores of sketch"
+        InputError, match=r"baseline 'movement_trailers' of trailer 'trailer_001.mp4': expected scores of sketch"
     ):
         evaluate(labels, scores, baselines={"movement_trailers": odd}, config=FEW)
     with pytest.raises(InputError, match=r"found drama, war; .*--genres"):
@@ -173,7 +179,7 @@ def test_a_folder_of_scores_of_an_earlier_version_is_read_as_it_was(tmp_path, ca
         "clips": "",
         "fingerprint": "f",
         "genres": values,
-        "baselines": ["encoder"],
+        "baselines": list(RETIRED),
         "trailers": [trailer],
     }
     (tmp_path / "evaluation.json").write_text(json.dumps(index, indent=1) + "\n")
@@ -181,8 +187,8 @@ def test_a_folder_of_scores_of_an_earlier_version_is_read_as_it_was(tmp_path, ca
     (tmp_path / "scores_7.csv").write_text(head + "0,0.0,0.9,0.1,0.2,0.3,0.4,0.5\n1,0.5,0.1,0.8,0.2,0.3,0.4,0.5\n")
     folder = read_score_folder(tmp_path)
     assert folder.genres == GENRES
-    assert folder.baselines == {}  # that of the encoder said too little, and is not read
-    assert "of an earlier version and is left out; score again" in caplog.text
+    assert folder.baselines == {}  # those of then said less than those of now, and are not read
+    assert "baselines of an earlier version are left out; score again" in caplog.text
     assert folder.training_prevalence is None
     assert folder.scores["a.mp4"].to_numpy()[0].tolist() == pytest.approx([0.9, 0.1, 0.2, 0.3, 0.4, 0.5])
 
