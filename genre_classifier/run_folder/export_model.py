@@ -213,7 +213,11 @@ def describe(run: Run, step: ExportedStep) -> dict[str, Any]:
         "genres": list(run.genres),
         "thresholds": run.thresholds,
         "temperatures": run.temperatures,
-        "calibration": "sigmoid(log(score / (1 - score)) / temperature), compared with the threshold",
+        "calibration": (
+            "softmax(log(score) / temperature) over the genres, compared with the threshold"
+            if run.model_config.exclusive == "yes"
+            else "sigmoid(log(score / (1 - score)) / temperature), compared with the threshold"
+        ),
         "preprocessing": run.clip_config.to_dict(),
         "frame": {
             "name": FRAME,

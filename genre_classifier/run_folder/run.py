@@ -118,9 +118,9 @@ class Run:
         """Apply the temperatures to raw scores `(frames, genres)`; a DataFrame gives a DataFrame."""
         temperatures = np.array([self.temperatures[genre] for genre in self.genres])
         if isinstance(scores, pd.DataFrame):
-            calibrated = apply_temperature(scores[list(self.genres)].to_numpy(), temperatures)
+            calibrated = self.calibrate(scores[list(self.genres)].to_numpy())
             return pd.DataFrame(calibrated, index=scores.index, columns=list(self.genres))
-        return apply_temperature(scores, temperatures)
+        return apply_temperature(scores, temperatures, exclusive=self.model_config.exclusive == "yes")
 
 
 def load_run(path: Path | str) -> Run:

@@ -55,7 +55,7 @@ def start_from_regression(model: GenreModel, trailers: Sequence[Trailer]) -> Non
         for trailer, labels in zip(trailers, sets, strict=True):
             features = _features(sense, trailer)
             same = [((trailer.targets > 0) == one).all(axis=1) & trailer.labelled for one in labels]
-            parts.append(_means(features, same))
+            parts.append(_means(features, same, path.widths))
         means = np.concatenate(parts)  # (samples, features)
         known = means[:, sum(path.widths)] > 0
         if not known.any():
@@ -127,20 +127,23 @@ def _features(sense: str, trailer: Trailer) -> np.ndarray | HeldLooks:
     return np.concatenate(parts)
 
 
-def _means(features: np.ndarray | HeldLooks, same: Sequence[np.ndarray]) -> np.ndarray:
+def _means(features: np.ndarray | HeldLooks, same: Sequence[np.ndarray], widths: Sequence[int]) -> np.ndarray:
     """Return the mean features of some sets of frames, where they are known: float64 (sets, features).
 
     A kind of features that no frame of a set has is 0 throughout, and so is its last number; elsewhere that is 1.
     """
-    sums = np.zeros((len(same), features.shape[1]))
-    counts = np.zeros(len(same))
+    kinds = np.arange(len(widths))
+    kind_of = np.concatenate([np.repeat(kinds, widths), kinds])  # of each feature
+    sums, counts = np.zeros((len(same), len(kind_of))), np.zeros((len(same), len(kinds)))
     for start in range(0, len(features), CHUNK):
         part = np.asarray(features[start : start + CHUNK], np.float64)
-        part = part * (part[:, -1:] > 0)  # frames of which a kind is not known come first, and are few
+        known = part[:, -len(kinds) :] > 0
+        part = part * known[:, kind_of]
         for number, frames in enumerate(same):
-            sums[number] += part[frames[start : start + CHUNK]].sum(axis=0)
-            counts[number] += (part[frames[start : start + CHUNK], -1] > 0).sum()
-    return sums / np.maximum(counts, 1)[:, None]
+            chosen = frames[start : start + CHUNK]
+            sums[number] += part[chosen].sum(axis=0)
+            counts[number] += known[chosen].sum(axis=0)
+    return sums / np.maximum(counts, 1)[:, kind_of]
 
 
 def _set_components(path: SensePath, means: np.ndarray) -> None:
@@ -148,7 +151,9 @@ def _set_components(path: SensePath, means: np.ndarray) -> None:
     places = np.cumsum([0, *path.widths])
     for number, (kernel, shift) in enumerate(zip(path.kernels, path.shifts, strict=True)):
         width, count = kernel.shape
-        samples = means[:, places[number] : places[number + 1]]
+        samples = means[means[:, places[-1] + number] > 0, places[number] : places[number + 1]]
+        if not len(samples):
+            continue  # of zeros, as they are: such a kind says nothing
         scaler = StandardScaler().fit(samples)
         weights, bias = np.diag(1 / scaler.scale_), -scaler.mean_ / scaler.scale_
         if count < width:

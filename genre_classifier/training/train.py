@@ -127,14 +127,14 @@ def train(
             start=None if start is None else Path(start),
             processes=peers.count,
         )
-        config, genres = plan.training_config, plan.model_config.genres
+        config = plan.training_config
         peers.require_equal(plan.fingerprint, "options, clips and labels")  # and nobody writes before all have read
         parts = _encoded(plan, Path(clips), peers, on_encoding, on_encoded)
         loaded = _load(run, plan) if resume and first else None
         _seed(config)
         if loaded:
             model, state = loaded
-            rows, kept = state.rows, recover(run, model, state, parts["validation"], config, genres)
+            rows, kept = state.rows, recover(run, model, state, parts["validation"], config)
         else:
             model, rows, kept = build_model(plan.model_config), [], None
             compile_model(model, config)
@@ -156,7 +156,7 @@ def train(
                 rows=rows,
                 kept=kept,
                 started=started,
-                genres=genres,
+                model_config=plan.model_config,
                 require_same_data=plan.require_same_data,
             )
             keeper.publish()
