@@ -82,6 +82,11 @@ class ClipInputs:
     def __init__(self, parts: Mapping[str, Any]) -> None:
         self.parts = dict(parts)
 
+    @property
+    def frames(self) -> np.ndarray:
+        """Return the pixels."""
+        return np.asanyarray(self.parts["frames"])
+
     def __len__(self) -> int:
         return len(self.parts["frames"])
 

@@ -17,12 +17,14 @@ from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset import splits
 from genre_classifier.dataset.copies import group_copies, note_near_copies
 from genre_classifier.dataset.trailers import Trailer, data_digest, load_trailers
+from genre_classifier.genres import listed
 from genre_classifier.network.encoder import Encoder, build_encoder, read_encoder
 from genre_classifier.network.memory import frame_multiplications, require_training_memory
 from genre_classifier.run_folder import layout
 from genre_classifier.run_folder.card import read_card
 from genre_classifier.run_folder.run import Run, load_run, read_config
 from preprocessing.base.errors import InputError, WorkError
+from preprocessing.base.files import abbreviated_repr
 from preprocessing.base.options import require
 from preprocessing.clips import CONFIG_NAME, read_clip_config
 from preprocessing.config import ClipConfig
@@ -130,9 +132,7 @@ def plan_training(
     trailers = load_trailers(clips, labels, genres=model_config.genres, skip_unknown=skip_unknown)
     trailers = group_copies(trailers, read_manifest(clips))
     model_config = dataclasses.replace(model_config, rows=trailers[0].rows, cols=trailers[0].cols)
-    if model_config.exclusive == "auto":
-        one = all((trailer.targets[trailer.labelled].sum(axis=1) == 1).all() for trailer in trailers)
-        model_config = dataclasses.replace(model_config, exclusive="yes" if one else "no")
+    model_config = _decide_exclusive(model_config, trailers)
     encoder = _encoder(model_config, run if stored else start)
     if encoder is not None:
         if model_config.maps_in_trunk:
@@ -191,6 +191,20 @@ def plan_training(
         trailers=trailers,
         stamps=stamps,
     )
+
+
+def _decide_exclusive(config: ModelConfig, trailers: Sequence[Trailer]) -> ModelConfig:
+    """Return options that say whether genres exclude each other; refuse labels that contradict them."""
+    if config.exclusive == "no":
+        return config
+    other = next((one for one in trailers if (one.targets[one.labelled].sum(axis=1) != 1).any()), None)
+    if other is not None and config.exclusive == "yes":
+        shown = [genre for genre, there in zip(config.genres, other.genres, strict=True) if there]
+        raise InputError(
+            f"exclusive = yes needs trailers that show exactly one genre at any time, found {listed(shown) or 'none'} "
+            f"in {abbreviated_repr(other.source)}; correct its labels, or train with --exclusive no"
+        )
+    return dataclasses.replace(config, exclusive="yes" if other is None else "no")
 
 
 def _encoder(config: ModelConfig, run: Path | None) -> Encoder | None:

@@ -60,9 +60,7 @@ def flow(picture, change):
         window = np.s_[4 * row : 4 * row + 4, 4 * col : 4 * col + 4]
         gradients = np.stack([across[window].ravel(), along[window].ravel()], axis=1)
         damping = 16 * (3 * LEVEL) ** 2 * np.eye(2)
-        found[:, row, col] = np.linalg.solve(
-            gradients.T @ gradients + damping, -gradients.T @ change[window].ravel()
-        )
+        found[:, row, col] = np.linalg.solve(gradients.T @ gradients + damping, -gradients.T @ change[window].ravel())
     return np.clip(found, -2, 2)
 
 

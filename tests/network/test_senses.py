@@ -46,10 +46,12 @@ CONFIGS = {
 def random_weights(model, seed=0):
     """Give every weight a random value, the paths' too."""
     rng = np.random.default_rng(seed)
-    model.set_weights([
-        rng.uniform(0.05, 0.2, weight.shape) if "variance" in variable.name else rng.normal(0, 0.3, weight.shape)
-        for weight, variable in zip(model.get_weights(), model.weights, strict=True)
-    ])
+    model.set_weights(
+        [
+            rng.uniform(0.05, 0.2, weight.shape) if "variance" in variable.name else rng.normal(0, 0.3, weight.shape)
+            for weight, variable in zip(model.get_weights(), model.weights, strict=True)
+        ]
+    )
     return model
 
 
