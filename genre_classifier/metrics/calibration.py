@@ -1,8 +1,8 @@
 """Probabilities: how far a score of 0.7 means seven times out of ten, and one temperature per genre to mend it.
 
 Conventions: `y_true` is bool `(frames,)` or `(frames, genres)`, scores are probabilities in [0, 1].
-A raw score is what the network gives; a calibrated one is `sigmoid(logit(raw) / temperature)`, or, of genres that exclude
-each other, `softmax(log(raw) / temperature)`, with one temperature for all, so that scores go on summing to 1.
+A raw score is what the network gives; a calibrated one is `sigmoid(logit(raw) / temperature)`. Of genres that exclude
+each other it is `softmax(log(raw) / temperature)`, with one temperature for all, so that scores go on summing to 1.
 
 Sources: Guo et al., "On calibration of modern neural networks", ICML 2017 (temperature scaling, expected calibration
 error); Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather Review 78, 1950.

@@ -87,13 +87,13 @@ def test_others_score_as_the_network_does(path: Path, tmp_path: Path, name: str,
     assert cli.run(["export-model", str(path), str(tmp_path / "out"), "--to", name]) == 0
     printed = capsys.readouterr()
     one = MODEL_FORMATS[name]
-    files = {"model.json", *one.files}
+    files = {"model.json", one.file}
     assert {Path(line).name for line in printed.out.splitlines()} == files
     assert {file.name for file in (tmp_path / "out").iterdir()} == files
     assert printed.err.splitlines()[-1].startswith(f"{name}: scores differ from those of the network by at most")
     run, facts = load_run(path), json.loads((tmp_path / "out" / "model.json").read_text())
     frames = np.random.default_rng(1).integers(0, 256, (12, *facts["frame"]["shape"][1:]), dtype=np.uint8)
-    step, found = one.read(tmp_path / "out"), []
+    step, found = one.read(tmp_path / "out" / one.file), []
     states = {state["name"]: np.zeros(state["shape"], np.float32) for state in facts["states"]}
     for frame in frames:
         outputs = step({"frame": frame[None], **states})

@@ -169,7 +169,7 @@ def test_one_genre_alone_says_nothing_of_the_temperature():
 
 def test_shares_of_genres_that_exclude_each_other_are_matched():
     logits, y_true = exclusive_frames(frames=500)
-    raw = softmax(logits + [1.0, -0.5, 0.3])
+    raw = softmax(logits + np.array([1.0, -0.5, 0.3]))
     weights = np.random.default_rng(1).uniform(0.5, 2, len(raw))
     offsets = calibration.prevalence_offsets(y_true, raw, weights, exclusive=True)
     matched = softmax(np.log(raw) - offsets)

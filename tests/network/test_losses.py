@@ -87,7 +87,7 @@ def softmax(logits):
 
 
 def exclusive_batch():
-    """Return scores, genres, weights and which trailer is weak: the first strong, the second weak, the third padding."""
+    """Return scores, genres, weights and which trailer is weak: one strong, one weak, one padding."""
     rng = np.random.default_rng(4)
     scores = softmax(rng.normal(size=(3, 5, 3)) * 2)
     targets = np.eye(3)[[[0, 0, 1, 2, 0], [2, 2, 2, 2, 2], [0, 0, 0, 0, 0]]]
