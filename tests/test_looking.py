@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -100,7 +101,7 @@ def test_what_was_encoded_first_is_not_looked_at_again(work, tmp_path, capsys):
         (lambda videos: (videos / "trailer_002.mp4").unlink(), "expected the video 'trailer_002.mp4', of which"),
         (
             lambda videos: shutil.copy(videos / "trailer_001.mp4", videos / "trailer_002.mp4"),
-            "trailer_002.mp4: expected the video that its clip was made from, found another one; run `preprocess` again",
+            "expected the video that its clip was made from, found another one; run `preprocess` again",
         ),
     ],
 )
@@ -180,7 +181,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(work, tmp_path):
     child = subprocess.Popen([str(part) for part in [*command, tmp_path / "run", *options]])
     try:
         while child.poll() is None and not (tmp_path / "run" / "checkpoints" / "epoch_1.json").exists():
-            pass
+            time.sleep(0.05)
     finally:
         child.kill()
         child.wait()

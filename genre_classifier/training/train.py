@@ -30,6 +30,7 @@ from genre_classifier.training.epochs import EpochKeeper, TensorBoard, fit_epoch
 from genre_classifier.training.plan import Plan, plan_training
 from genre_classifier.training.reduction import start_from_components
 from genre_classifier.training.regression import start_from_regression
+from genre_classifier.training.validation import score_trailers, validate
 from preprocessing.base.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -142,6 +143,7 @@ def train(
                 model.set_weights(plan.start.model.get_weights())
             elif plan.model_config.linear_paths and first:
                 start_from_regression(model, parts["train"])
+                _note_regression(model, parts["validation"], config)
             elif plan.encoder is not None and first:
                 start_from_components(model, parts["train"])
         model.configure(chunk=config.chunk, bptt=config.bptt, precision=config.precision, seed=config.seed, peers=peers)
@@ -214,6 +216,16 @@ def _encoded(
         peers.total(0)
     border = len(plan.parts["train"])
     return plan.parts | {"train": done[:border], "validation": done[border:]}
+
+
+def _note_regression(model: Any, validation: Sequence[Trailer], config: TrainingConfig) -> None:
+    """Say what the untrained network, which is the regression of its paths, reaches on trailers not learned from."""
+    if validation:
+        found = validate(score_trailers(model, validation, config), config, model.config)
+        logger.info(
+            f"before training, the regression reaches a macro AP of {found['val_macro_ap']:.3f} on the validation "
+            f"trailers (loss {found['val_loss']:.3f})"
+        )
 
 
 def _begin(run: Path, plan: Plan, rows: checkpoints.Rows, command: str) -> None:
