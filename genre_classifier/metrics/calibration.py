@@ -212,9 +212,13 @@ def best_f1_thresholds(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
     return np.clip(np.nan_to_num(np.array(thresholds), nan=DEFAULT_THRESHOLD), np.finfo(np.float32).tiny, 1.0)
 
 
-def no_calibration(genres: Sequence[str]) -> Calibration:
-    """Return what leaves the scores as they are, with 0.5 to decide."""
-    return Calibration(dict.fromkeys(genres, DEFAULT_THRESHOLD), dict.fromkeys(genres, 1.0))
+def no_calibration(genres: Sequence[str], *, exclusive: bool = False) -> Calibration:
+    """Return what leaves the scores as they are, with 0.5 to decide.
+
+    Where genres exclude each other, and scores sum to 1, more than by chance decides: no frame is left without a genre.
+    """
+    threshold = 1 / len(genres) if exclusive else DEFAULT_THRESHOLD
+    return Calibration(dict.fromkeys(genres, threshold), dict.fromkeys(genres, 1.0))
 
 
 def fit_calibration(
@@ -234,7 +238,7 @@ def fit_calibration(
         Whether they exclude each other.
     """
     if not len(y_true):
-        return no_calibration(genres)
+        return no_calibration(genres, exclusive=exclusive)
     temperatures = fit_temperatures(y_true, raw_scores, exclusive=exclusive)
     thresholds = best_f1_thresholds(y_true, apply_temperature(raw_scores, temperatures, exclusive=exclusive))
     named = [dict(zip(genres, map(float, values), strict=True)) for values in (thresholds, temperatures)]

@@ -18,6 +18,7 @@ from genre_classifier.dataset import splits
 from genre_classifier.dataset.copies import group_copies, note_near_copies
 from genre_classifier.dataset.trailers import Trailer, data_digest, load_trailers
 from genre_classifier.genres import listed
+from genre_classifier.metrics.calibration import no_calibration
 from genre_classifier.network.encoder import Encoder, build_encoder, read_encoder
 from genre_classifier.network.memory import frame_multiplications, require_training_memory
 from genre_classifier.run_folder import layout
@@ -249,7 +250,9 @@ def _note_gaps(parts: dict[str, list[Trailer]], model_config: ModelConfig, confi
         logger.warning("no validation split: the epoch is chosen by the training loss")
     if not parts["validation"]:
         scores = "only matched to the shares of genres" if config.match_prevalence else "not calibrated"
-        logger.warning(f"no validation split: the thresholds are 0.5, and the scores are {scores}")
+        threshold = no_calibration(model_config.genres, exclusive=model_config.exclusive == "yes").thresholds
+        decides = next(iter(threshold.values()))
+        logger.warning(f"no validation split: the thresholds are {decides:.2g}, and the scores are {scores}")
 
 
 def _clip_config(clips: Path, trailers: Sequence[Trailer]) -> ClipConfig:

@@ -45,7 +45,7 @@ def score_trailers(model: keras.Model, trailers: Sequence[Trailer], config: Trai
 def calibrate(scored: Sequence[Scored], config: ModelConfig) -> Calibration:
     """Fit thresholds and temperatures on the frames of trailers; without a trailer there are none to fit."""
     if not scored:
-        return no_calibration(config.genres)
+        return no_calibration(config.genres, exclusive=config.exclusive == "yes")
     return fit_calibration(*_pooled(scored), config.genres, exclusive=config.exclusive == "yes")
 
 

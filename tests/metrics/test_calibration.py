@@ -161,6 +161,16 @@ def test_genres_that_exclude_each_other_have_one_temperature_and_go_on_summing_t
     assert set(named.temperatures.values()) == set(map(float, found))
 
 
+def test_without_frames_more_than_by_chance_decides():
+    assert calibration.no_calibration("abcd").thresholds["a"] == 0.5
+    assert calibration.no_calibration("abcd", exclusive=True).thresholds["a"] == 0.25
+    none = np.zeros((0, 4))
+    assert calibration.fit_calibration(none, none, "abcd", exclusive=True) == (
+        dict.fromkeys("abcd", 0.25),
+        dict.fromkeys("abcd", 1.0),
+    )
+
+
 def test_one_genre_alone_says_nothing_of_the_temperature():
     y_true = np.eye(3)[[1, 1, 1]] > 0
     found = calibration.fit_temperatures(y_true, np.full((3, 3), 1 / 3), exclusive=True)
