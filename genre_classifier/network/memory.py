@@ -218,8 +218,11 @@ def require_training_memory(
 
 
 def _read_bytes(config: ModelConfig) -> float:
-    """Return the size of a frame as it is read, twice that of its pixels where some are padded, or that of its maps."""
-    return 2 * math.prod(config.frame_shape)
+    """Return the size of a frame as it is read, twice that of its pixels where some are padded, or that of its maps.
+
+    With it what encoders say beside it, float16.
+    """
+    return 2 * (math.prod(config.frame_shape) + sum(config.features.values()))
 
 
 def _state_bytes(config: ModelConfig) -> float:
