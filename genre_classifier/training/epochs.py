@@ -170,6 +170,7 @@ def recover(
     state: checkpoints.State,
     validation: Sequence[Trailer],
     config: TrainingConfig,
+    model_config: ModelConfig,
 ) -> checkpoints.Kept:
     """Return the network that a resumed run keeps, of which there is a file."""
     if kept := state.kept:
@@ -182,7 +183,7 @@ def recover(
         logger.warning(
             f"{run}: the network of epoch {best}, which was kept, is gone; that of epoch {epoch} takes its place"
         )
-    kept = checkpoints.Kept(epoch, state.sha256, *calibrate(score_trailers(model, validation, config), model.config))
+    kept = checkpoints.Kept(epoch, state.sha256, *calibrate(score_trailers(model, validation, config), model_config))
     checkpoints.write_state(run, dataclasses.replace(state, kept=kept))
     return kept
 

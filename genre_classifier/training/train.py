@@ -135,7 +135,7 @@ def train(
         _seed(config)
         if loaded:
             model, state = loaded
-            rows, kept = state.rows, recover(run, model, state, parts["validation"], config)
+            rows, kept = state.rows, recover(run, model, state, parts["validation"], config, plan.model_config)
         else:
             model, rows, kept = build_model(plan.model_config), [], None
             compile_model(model, config)
