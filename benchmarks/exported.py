@@ -40,7 +40,7 @@ def main() -> None:
         run = load_run(path)
         export_model(run, out, names)
         step, frames = exported_step(run.model), random_frames(options.frames, (3, size, size))
-        runners = {name: MODEL_FORMATS[name].read(out) for name in names}
+        runners = {name: MODEL_FORMATS[name].read(out / MODEL_FORMATS[name].file) for name in names}
 
         def one_by_one() -> None:
             stream = ScoreStream(run.model)

@@ -155,7 +155,8 @@ def write_clip_config(clips_dir: Path, config: ClipConfig, *, trailers: Path | N
     """Write the options of a clips folder, and where its videos are, to its `preprocessing.json`."""
     fields = config.to_dict()
     if trailers is not None:  # as seen from the clips: both may move together
-        fields[_TRAILERS] = Path(os.path.relpath(trailers, clips_dir)).as_posix()
+        # Resolved: `..` goes up from where a link leads to.
+        fields[_TRAILERS] = Path(os.path.relpath(Path(trailers).resolve(), Path(clips_dir).resolve())).as_posix()
     write_atomically(Path(clips_dir) / CONFIG_NAME, json.dumps(fields, indent=2) + "\n")
 
 

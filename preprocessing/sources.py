@@ -90,7 +90,7 @@ def find_sources(clips_dir: Path, sources: Iterable[str]) -> dict[str, Path]:
         raise InputError(
             f"{clips_dir}: expected a folder that says where its videos are, found none; run `preprocess` on them again"
         )
-    videos = {source_name(video): folder / video for video in find_videos(folder)}
+    videos = {source_name(video): folder / video for video in find_videos(folder)} if folder.is_dir() else {}
     for source in sources:
         if source not in videos:
             raise InputError(

@@ -13,6 +13,7 @@ from genre_classifier.dataset.trailer_labels import frame_targets
 from genre_classifier.genres import GENRES, canonical_genre, check_genres, genre_list, genre_name
 from preprocessing.base.errors import InputError
 from tests.support.notes import logged
+from tests.support.trailers import write_clips
 
 OWN = ("drama", "sci-fi", "home-movie")
 
@@ -73,3 +74,11 @@ def test_auto_takes_what_enough_trailers_show(tmp_path):
     assert common_genres(path) == ("drama", "sci-fi", "war", "other")
     with pytest.raises(InputError, match="shown by at least 5 trailers, found none"):
         common_genres(path, min_trailers=5)
+
+
+def test_auto_counts_trailers_that_have_a_clip(tmp_path):
+    write_clips(tmp_path / "clips", [3, 3])
+    path = tmp_path / "movies.csv"
+    path.write_text("trailer,genres\n0,Drama|War\n1,Drama\nelsewhere,War\n")
+    assert common_genres(path, min_trailers=2) == ("drama", "war")
+    assert common_genres(path, min_trailers=2, clips=tmp_path / "clips") == ("drama",)

@@ -1,4 +1,4 @@
-"""A pretrained image network from the clips to the report, with the commands that a user runs."""
+"""A pretrained image network that sees every frame of the clips, with the commands that a user runs."""
 
 from __future__ import annotations
 
@@ -37,6 +37,15 @@ SMALL = [
     "12",
     "--genres",
     "drama,western",
+    "--no-linear-paths",
+    "--encoder-fps",
+    "none",
+    "--encoder-cells",
+    "2",
+    "--zoom",
+    "0",
+    "--exclusive",
+    "no",
 ]
 
 
@@ -134,7 +143,8 @@ def test_the_report_compares_with_the_encoder_alone(work, tmp_path, capsys):
 def test_another_encoder_in_the_run_is_refused(work, tmp_path, capsys):
     shutil.copytree(work / "run", tmp_path / "run")
     other = write_encoder(tmp_path / "other.keras", seed=9)
-    assert cli.run(["encode", f"{work}/clips", "--encoder", str(other), "--motion-size", "8", "--jobs", "1"]) == 0
+    every = ["--encoder-fps", "none", "--encoder-cells", "2", "--motion-size", "8"]
+    assert cli.run(["encode", f"{work}/clips", "--encoder", str(other), *every, "--jobs", "1"]) == 0
     folder = Path(capsys.readouterr().out.split(": ")[0])
     shutil.copy(folder / "encoder.keras", tmp_path / "run" / "encoder.keras")
     with pytest.raises(InputError, match="expected the encoder that config"):

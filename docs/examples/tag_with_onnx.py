@@ -37,6 +37,10 @@ facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
 size, fps, most, fit, trim = (facts["preprocessing"][name] for name in ("size", "fps", "frames", "fit", "trim_bars"))
 if fit != "stretch" or trim:
     sys.exit(f"{folder}: this example stretches whole frames, found fit {fit}, trim_bars {trim}")
+if "features" in facts or "softmax" in facts["calibration"]:
+    sys.exit(
+        f"{folder}: this example gives frames alone, and scores each genre by itself; model.json says what is else"
+    )
 times, capture = [], cv2.VideoCapture(video)
 while capture.grab():
     times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)

@@ -67,7 +67,7 @@ class _Command(GroupedCommand):
     group="Labels",
     metavar="NAMES",
     help="What the network tells apart, with commas between, or auto: every genre of LABELS that enough "
-    "trailers show.  [default: the article's six]",
+    "trailers with a clip show.  [default: the article's six]",
 )
 @value_option(
     "--min-trailers",
@@ -187,8 +187,8 @@ def command(
         base = PRESETS[preset]
         model_config, training_config = base.model, base.training
     if genres:
-        auto = genres == "auto"
-        own = common_genres(labels, min_trailers=min_trailers, max_mb=max_label_mb) if auto else genre_list(genres)
+        counted = {"min_trailers": min_trailers, "clips": clips, "max_mb": max_label_mb}
+        own = common_genres(labels, **counted) if genres == "auto" else genre_list(genres)
         model_config = dataclasses.replace(model_config, genres=own)
     model_config = dataclasses.replace(model_config, **given(options, ModelConfig))
     training_config = dataclasses.replace(training_config, **given(options, TrainingConfig))

@@ -172,7 +172,8 @@ def look_at_videos(
     digests = {one: str(rows[one]["sha256"]) for one in sources}
     missing = [one for one in sources if not is_looked_at(targets[one], digests[one], encoder)]
     if on_start:
-        on_start(sum(int(float(rows[one]["duration"]) * looks_per_second) + 1 for one in missing))
+        seconds = (float(np.nan_to_num(rows[one]["duration"])) for one in missing)  # of hand-made clips not known
+        on_start(sum(int(one * looks_per_second) + 1 for one in seconds))
     if missing:
         videos = find_sources(clips, missing)
         encode_videos(

@@ -25,10 +25,12 @@ import pandas as pd
 
 from genre_classifier.config import MAX_LABEL_MB, ExportConfig
 from genre_classifier.dataset import label_formats
+from genre_classifier.dataset.trailer_labels import labels_for_trailers
 from genre_classifier.genres import GENRE_MAP, GENRES, OTHER, canonical_genre, check_genres, genre_name, listed
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr
 from preprocessing.base.tables import read_table
+from preprocessing.manifest import read_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +128,9 @@ def _read_checked(path: Path, labels: pd.DataFrame) -> pd.Series:
     return (said == "yes") | labels["start"].isna()
 
 
-def common_genres(path: Path, *, min_trailers: int = 1, max_mb: float = MAX_LABEL_MB) -> tuple[str, ...]:
+def common_genres(
+    path: Path, *, min_trailers: int = 1, clips: Path | None = None, max_mb: float = MAX_LABEL_MB
+) -> tuple[str, ...]:
     """Return the genres of a label table, by their own names, that enough trailers show.
 
     Parameters
@@ -135,6 +139,8 @@ def common_genres(path: Path, *, min_trailers: int = 1, max_mb: float = MAX_LABE
         In any format of `read_labels`.
     min_trailers : int
         Fewest trailers that show a genre.
+    clips : Path, optional
+        A clips folder: only trailers that have a clip in it count.
     max_mb : float
         Megabytes; a larger file is refused unread.
 
@@ -150,6 +156,8 @@ def common_genres(path: Path, *, min_trailers: int = 1, max_mb: float = MAX_LABE
     """
     # Names do not depend on the rate.
     raw = label_formats.read_table(path, fps=ExportConfig.label_studio_fps, max_mb=max_mb)
+    if clips is not None:
+        raw = pd.concat(labels_for_trailers(raw, read_manifest(clips), skip_unknown=True, quiet=True).values())
     trailers = raw.groupby(raw["genre"].map(genre_name))["trailer"].nunique()
     genres: list[str] = []
     rare: list[str] = []

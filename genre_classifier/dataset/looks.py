@@ -82,6 +82,11 @@ class ClipInputs:
     def __init__(self, parts: Mapping[str, Any]) -> None:
         self.parts = dict(parts)
 
+    @property
+    def frames(self) -> np.ndarray:
+        """Return the pixels."""
+        return np.asanyarray(self.parts["frames"])
+
     def __len__(self) -> int:
         return len(self.parts["frames"])
 
@@ -221,11 +226,11 @@ def look_at(
     video: Path, sha256: str, target: Path, encoder: Encoder, looks_per_second: float, *, limits: VideoLimits
 ) -> int:
     """Write the looks at one video, and then what they were made from; return how many there are."""
-    looks, times = read_looks(video, encoder, looks_per_second, limits=limits)
-    if sha256 and file_digest(video, "a video") != sha256:
+    if sha256 and file_digest(video, "a video") != sha256:  # first: of another one nothing is worth a minute
         raise InputError(
             f"{video}: expected the video that its clip was made from, found another one; run `preprocess` again"
         )
+    looks, times = read_looks(video, encoder, looks_per_second, limits=limits)
     write_looks(target, looks, times, sha256=sha256)
     return len(looks)
 

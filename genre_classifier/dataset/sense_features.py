@@ -111,7 +111,7 @@ def map_features(maps: np.ndarray, times: np.ndarray, grey_channels: int = 0) ->
     return HeldLooks(ReadRows((len(maps), channels), read), times, times)
 
 
-def set_means(features: Features, sets: Sequence[np.ndarray]) -> np.ndarray:
+def set_means(features: Features, sets: Sequence[np.ndarray], *, kinds: int = 1) -> np.ndarray:
     """Return the mean features of some sets of frames, where they are known: float64 (sets, features).
 
     Parameters
@@ -119,18 +119,26 @@ def set_means(features: Features, sets: Sequence[np.ndarray]) -> np.ndarray:
     features : array
         See the module.
     sets : sequence of ndarray of bool, each (frames,)
+    kinds : int
+        Of features, side by side and of equal number; as many numbers at the end say which of them are known.
 
     Returns
     -------
     ndarray
-        What no frame of a set has is 0 throughout, and so is its last number; elsewhere that is 1.
+        A kind that no frame of a set has is 0 throughout, and so is its last number; elsewhere that is 1.
     """
-    sums = np.zeros((len(sets), features.shape[1]))
+    width = (features.shape[1] - kinds) // kinds
+    kind_of = np.concatenate([np.repeat(np.arange(kinds), width), np.arange(kinds)])  # of each feature
+    sums, counts = np.zeros((len(sets), len(kind_of))), np.zeros((len(sets), kinds))
     for start in range(0, len(features), CHUNK):
-        part = _known(features[start : start + CHUNK])
+        part = np.asarray(features[start : start + CHUNK], np.float64)
+        known = part[:, -kinds:] > 0
+        part = part * known[:, kind_of]
         for number, frames in enumerate(sets):
-            sums[number] += part[frames[start : start + CHUNK]].sum(axis=0)
-    return sums / np.maximum(sums[:, -1:], 1)
+            chosen = frames[start : start + CHUNK]
+            sums[number] += part[chosen].sum(axis=0)
+            counts[number] += known[chosen].sum(axis=0)
+    return sums / np.maximum(counts, 1)[:, kind_of]
 
 
 def window_means(features: Features, times: np.ndarray, seconds: float) -> Iterator[tuple[int, np.ndarray]]:

@@ -184,6 +184,7 @@ def align(
     genres: Sequence[str] | None = None,
     thresholds: Mapping[str, float] | None = None,
     temperatures: Mapping[str, float] | None = None,
+    exclusive: bool = False,
     durations: Mapping[str, float] | None = None,
     segments: SegmentConfig | None = None,
 ) -> Aligned:
@@ -200,6 +201,8 @@ def align(
         all of the scores', and labels may name no other.
     thresholds, temperatures : mapping of str to float, optional
         Per genre; 0.5 and 1 where not given.
+    exclusive : bool
+        Whether the scores are of genres that exclude each other, and sum to 1.
     durations : mapping of str to float, optional
         Trailer -> seconds from its first frame to the end of its last, as the manifest has them. A trailer without one
         ends half a step after its last frame.
@@ -232,7 +235,8 @@ def align(
             )
     columns = (*genres, *sorted(labelled - set(genres)))
     limits = np.array([(thresholds or {}).get(genre, DEFAULT_THRESHOLD) for genre in genres])
-    heats = np.array([(temperatures or {}).get(genre, 1.0) for genre in genres])
+    heats = np.array([(temperatures or {}).get(genre, 1.0) for genre in known])
+    counting = [known.index(genre) for genre in genres]
     timed = ~weak if (~weak).any() else np.ones(len(names), dtype=bool)
     times, seconds, truths, raws, calibrated, ends = [], [], [], [], [], []
     references: list[tuple[int, float, float, int, float]] = []
@@ -243,7 +247,7 @@ def align(
             raise InputError(f"the scores of trailer {name!r} have no frame; expected at least one")
         own_times = table.index.to_numpy(dtype=np.float64)
         raw = table[list(genres)].to_numpy(dtype=np.float32)
-        own_scores = apply_temperature(raw, heats)
+        own_scores = apply_temperature(table[list(known)].to_numpy(np.float32), heats, exclusive=exclusive)[:, counting]
         seconds_known = (durations or {}).get(name)
         duration = None if seconds_known is None else video_end(own_times, seconds_known)
         borders = frame_borders(own_times, duration=duration)

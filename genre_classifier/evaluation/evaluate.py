@@ -124,6 +124,7 @@ def evaluate(
     genres: Sequence[str] | None = None,
     thresholds: Mapping[str, float] | None = None,
     temperatures: Mapping[str, float] | None = None,
+    exclusive: bool = False,
     baselines: Mapping[str, Mapping[str, pd.DataFrame]] | None = None,
     training_prevalence: Mapping[str, float] | None = None,
     cuts: Mapping[str, np.ndarray] | None = None,
@@ -144,6 +145,8 @@ def evaluate(
         Those of the scores' genres that are evaluated, by default all; see `align`.
     thresholds, temperatures : mapping of str to float, optional
         Per genre, on the calibrated scale; 0.5 and 1 where not given.
+    exclusive : bool
+        Whether the scores are of genres that exclude each other, and sum to 1.
     baselines : mapping of str to mapping, optional
         Name -> trailer -> score table, with the same frames and genres as `scores`.
     training_prevalence : mapping of str to float, optional
@@ -169,6 +172,7 @@ def evaluate(
         genres=genres,
         thresholds=thresholds,
         temperatures=temperatures,
+        exclusive=exclusive,
         durations=durations,
         segments=segments,
     )

@@ -65,6 +65,14 @@ METRICS: dict[str, Entry] = {
         "Label-ranking AP",
         "For each genre of a trailer, the share of the genres ranked at or above it that are also right, averaged.",
     ),
+    "top_1_accuracy": Entry(
+        "Top-1 accuracy", "Share of the trailers whose only genre is the one with the highest score of all genres."
+    ),
+    "balanced_accuracy": Entry(
+        "Balanced accuracy",
+        "Top-1 accuracy within the trailers of each genre, averaged over genres: each genre counts alike; guessing "
+        "gets one over the number of genres.",
+    ),
     "hamming_loss": Entry(
         "Hamming loss",
         "Share of the yes-or-no decisions about a trailer's genres that are wrong.",

@@ -216,6 +216,7 @@ def trailers(
     Parameters
     ----------
     y_true, y_score : ndarray, shape (trailers, genres)
+        Where each trailer shows exactly one genre, `all` says how often the one with the highest score is right, too.
     thresholds : ndarray, shape (genres,)
     """
     y_pred = y_score >= thresholds
@@ -236,7 +237,19 @@ def trailers(
     wrong = counts.ratio(weights @ (y_true != y_pred).astype(np.float64), weights.sum(axis=1, keepdims=True))
     shown = weights @ y_true.astype(np.float64) > 0
     table["all"]["hamming_loss"] = counts.mean_of_defined(np.where(shown, wrong, np.nan))
+    if (y_true.sum(axis=1) == 1).all() and y_true.any(axis=0).sum() > 1:
+        table["all"] |= _first_genres(y_true, y_score, weights)
     return table
+
+
+def _first_genres(y_true: np.ndarray, y_score: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Return how often the genre with the highest score is right, over trailers and over genres."""
+    right = trailer_metrics.right_first_genres(y_true, y_score).astype(np.float64)
+    showing = weights @ y_true.astype(np.float64)
+    return {
+        "top_1_accuracy": counts.ratio(weights @ right, weights.sum(axis=1)),
+        "balanced_accuracy": counts.mean_of_defined(counts.ratio(weights @ (y_true * right[:, None]), showing)),
+    }
 
 
 def probability(

@@ -212,6 +212,7 @@ def _evaluate(
         genres=genres,
         thresholds=folder.thresholds,
         temperatures=folder.temperatures,
+        exclusive=folder.exclusive,
         baselines=folder.baselines,
         training_prevalence=folder.training_prevalence,
         cuts=folder.cuts,

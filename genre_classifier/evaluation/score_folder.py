@@ -109,6 +109,7 @@ class _Index:
     genres: Annotated[dict[str, _GenreValues], AfterValidator(_genres_once)]
     baselines: list[Annotated[str, AfterValidator(_baseline)]]
     trailers: Annotated[tuple[ScoredTrailer, ...], AfterValidator(_trailers_once)]
+    exclusive: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +128,8 @@ class ScoreFolder:
         Of model, clips and split: equal where nothing needs scoring again.
     thresholds, temperatures : dict of str to float
         Per genre, in the order of the genres.
+    exclusive : bool
+        Whether the genres exclude each other: the scores of a frame sum to 1.
     training_prevalence : dict of str to float, or None
         None where no training trailer was at hand.
     trailers : tuple of ScoredTrailer
@@ -146,6 +149,7 @@ class ScoreFolder:
     trailers: tuple[ScoredTrailer, ...]
     scores: dict[str, pd.DataFrame]
     baselines: dict[str, dict[str, pd.DataFrame]]
+    exclusive: bool = False
 
     @property
     def genres(self) -> tuple[str, ...]:
@@ -200,6 +204,7 @@ def write_score_index(path: Path, folder: ScoreFolder) -> None:
         "split": folder.split,
         "clips": folder.clips,
         "fingerprint": folder.fingerprint,
+        "exclusive": folder.exclusive,
         "genres": {
             genre: {
                 "threshold": folder.thresholds[genre],
@@ -255,6 +260,7 @@ def read_score_folder(path: Path) -> ScoreFolder:
         trailers=index.trailers,
         scores=tables(),
         baselines={name: tables(name) for name in index.baselines if name not in RETIRED},
+        exclusive=index.exclusive,
     )
 
 

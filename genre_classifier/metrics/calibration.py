@@ -1,7 +1,8 @@
 """Probabilities: how far a score of 0.7 means seven times out of ten, and one temperature per genre to correct it.
 
 Conventions: `y_true` is bool `(frames,)` or `(frames, genres)`, scores are probabilities in [0, 1].
-A raw score is what the network gives; a calibrated one is `sigmoid(logit(raw) / temperature)`.
+A raw score is what the network gives; a calibrated one is `sigmoid(logit(raw) / temperature)`. Of genres that exclude
+each other it is `softmax(log(raw) / temperature)`, with one temperature for all, so that scores go on summing to 1.
 
 Sources: Guo et al., "On calibration of modern neural networks", ICML 2017 (temperature scaling, expected calibration
 error); Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather Review 78, 1950.
@@ -62,8 +63,8 @@ class Reliability:
         return counts.ratio(self.positives, self.frames)
 
 
-def apply_temperature(scores: np.ndarray, temperatures: np.ndarray) -> np.ndarray:
-    """Return sigmoid(logit(scores) / temperatures), float32, same shape; temperature 1 changes nothing.
+def apply_temperature(scores: np.ndarray, temperatures: np.ndarray, *, exclusive: bool = False) -> np.ndarray:
+    """Return calibrated scores, float32, same shape; temperature 1 changes nothing.
 
     Parameters
     ----------
@@ -71,16 +72,24 @@ def apply_temperature(scores: np.ndarray, temperatures: np.ndarray) -> np.ndarra
         Raw scores in [0, 1].
     temperatures : ndarray, shape (genres,)
         Above 1 softens towards 0.5, below 1 sharpens.
+    exclusive : bool
+        Whether the genres exclude each other: the scores of a frame sum to 1.
     """
     scores = np.asarray(scores)
     temperatures = np.asarray(temperatures, dtype=np.float64)
     if (temperatures == 1).all():
         return scores.astype(np.float32)
+    if exclusive:
+        return special.softmax(_logs(scores) / temperatures, axis=-1).astype(np.float32)
     logits = special.logit(np.clip(scores.astype(np.float64), _EPSILON, 1 - _EPSILON))
     return special.expit(logits / temperatures).astype(np.float32)
 
 
-def fit_temperatures(y_true: np.ndarray, raw_scores: np.ndarray) -> np.ndarray:
+def _logs(scores: np.ndarray) -> np.ndarray:
+    return np.asarray(np.log(np.maximum(np.asarray(scores, dtype=np.float64), _EPSILON)))
+
+
+def fit_temperatures(y_true: np.ndarray, raw_scores: np.ndarray, *, exclusive: bool = False) -> np.ndarray:
     """Find per genre the temperature with the smallest log loss, within `TEMPERATURE_RANGE`.
 
     Parameters
@@ -88,6 +97,8 @@ def fit_temperatures(y_true: np.ndarray, raw_scores: np.ndarray) -> np.ndarray:
     y_true : ndarray, shape (frames, genres)
         Bools, or 0 and 1.
     raw_scores : ndarray, shape (frames, genres)
+    exclusive : bool
+        Whether the genres exclude each other: all get the same temperature.
 
     Returns
     -------
@@ -95,6 +106,8 @@ def fit_temperatures(y_true: np.ndarray, raw_scores: np.ndarray) -> np.ndarray:
         1 for a genre that is present in no frame or in all of them: nothing can be learned there.
     """
     labels = np.asarray(y_true) > 0.5
+    if exclusive:
+        return _fit_one_temperature(labels, _logs(raw_scores))
     logits = special.logit(np.clip(np.asarray(raw_scores, dtype=np.float64), _EPSILON, 1 - _EPSILON))
     temperatures = np.ones(labels.shape[1])
     for genre in range(labels.shape[1]):
@@ -110,7 +123,21 @@ def fit_temperatures(y_true: np.ndarray, raw_scores: np.ndarray) -> np.ndarray:
     return temperatures
 
 
-def prevalence_offsets(y_true: np.ndarray, raw_scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _fit_one_temperature(labels: np.ndarray, logs: np.ndarray) -> np.ndarray:
+    if labels.any(axis=0).sum() < 2:
+        return np.ones(labels.shape[1])
+
+    def loss(log_temperature: float) -> float:
+        scaled = logs * np.exp(-log_temperature)
+        return float((special.logsumexp(scaled, axis=1) - (scaled * labels).sum(axis=1)).mean())
+
+    found = optimize.minimize_scalar(loss, bounds=np.log(TEMPERATURE_RANGE), method="bounded")
+    return np.full(labels.shape[1], np.exp(found.x))
+
+
+def prevalence_offsets(
+    y_true: np.ndarray, raw_scores: np.ndarray, weights: np.ndarray, *, exclusive: bool = False
+) -> np.ndarray:
     """Find per genre what to take off the logits so that the mean score is the share of positive frames.
 
     That is the best intercept of a logistic regression on the scores: where the log loss is smallest, its derivative,
@@ -123,6 +150,9 @@ def prevalence_offsets(y_true: np.ndarray, raw_scores: np.ndarray, weights: np.n
     raw_scores : ndarray, shape (frames, genres)
     weights : ndarray, shape (frames,)
         Of the frames, 0 or more, with a positive sum.
+    exclusive : bool
+        Whether the genres exclude each other. What is left of the scores for genres that no frame shows stays, and the
+        rest is matched.
 
     Returns
     -------
@@ -133,6 +163,8 @@ def prevalence_offsets(y_true: np.ndarray, raw_scores: np.ndarray, weights: np.n
     labels = np.asarray(y_true) > 0.5
     logits = special.logit(np.clip(np.asarray(raw_scores, dtype=np.float64), _EPSILON, 1 - _EPSILON))
     shares = np.average(labels, axis=0, weights=weights)
+    if exclusive:
+        return _exclusive_offsets(shares, _logs(raw_scores), weights)
     offsets = np.zeros(labels.shape[1])
     for genre in np.flatnonzero((shares > 0) & (shares < 1)):
         own, share = logits[:, genre], shares[genre]
@@ -142,6 +174,22 @@ def prevalence_offsets(y_true: np.ndarray, raw_scores: np.ndarray, weights: np.n
             own.min() - special.logit(share) - 1,
             own.max() - special.logit(share) + 1,
         )
+    return offsets
+
+
+def _exclusive_offsets(shares: np.ndarray, logs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    offsets, shown = np.zeros(len(shares)), np.flatnonzero(shares > 0)
+    if len(shown) < 2:
+        return offsets
+    logs, wanted = logs[:, shown], shares[shown] / shares[shown].sum()
+
+    def loss(given: np.ndarray) -> tuple[float, np.ndarray]:
+        moved = logs - given
+        total = np.average(special.logsumexp(moved, axis=1), weights=weights) + given @ wanted
+        return total, wanted - np.average(special.softmax(moved, axis=1), axis=0, weights=weights)
+
+    found = optimize.minimize(loss, np.zeros(len(shown)), jac=True, method="BFGS", options={"gtol": 1e-9}).x
+    offsets[shown] = found - found.mean()  # all moved alike change nothing
     return offsets
 
 
@@ -164,12 +212,18 @@ def best_f1_thresholds(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
     return np.clip(np.nan_to_num(np.array(thresholds), nan=DEFAULT_THRESHOLD), np.finfo(np.float32).tiny, 1.0)
 
 
-def no_calibration(genres: Sequence[str]) -> Calibration:
-    """Return what leaves the scores as they are, with 0.5 to decide."""
-    return Calibration(dict.fromkeys(genres, DEFAULT_THRESHOLD), dict.fromkeys(genres, 1.0))
+def no_calibration(genres: Sequence[str], *, exclusive: bool = False) -> Calibration:
+    """Return what leaves the scores as they are, with 0.5 to decide.
+
+    Where genres exclude each other, and scores sum to 1, more than by chance decides: no frame is left without a genre.
+    """
+    threshold = 1 / len(genres) if exclusive else DEFAULT_THRESHOLD
+    return Calibration(dict.fromkeys(genres, threshold), dict.fromkeys(genres, 1.0))
 
 
-def fit_calibration(y_true: np.ndarray, raw_scores: np.ndarray, genres: Sequence[str]) -> Calibration:
+def fit_calibration(
+    y_true: np.ndarray, raw_scores: np.ndarray, genres: Sequence[str], *, exclusive: bool = False
+) -> Calibration:
     """Find the temperatures, and on the scores they give the thresholds with the highest F1.
 
     Parameters
@@ -180,11 +234,13 @@ def fit_calibration(y_true: np.ndarray, raw_scores: np.ndarray, genres: Sequence
         Of the same frames, which the network has not learned from; without frames, nothing is changed.
     genres : sequence of str
         Their names, in the order of the columns.
+    exclusive : bool
+        Whether they exclude each other.
     """
     if not len(y_true):
-        return no_calibration(genres)
-    temperatures = fit_temperatures(y_true, raw_scores)
-    thresholds = best_f1_thresholds(y_true, apply_temperature(raw_scores, temperatures))
+        return no_calibration(genres, exclusive=exclusive)
+    temperatures = fit_temperatures(y_true, raw_scores, exclusive=exclusive)
+    thresholds = best_f1_thresholds(y_true, apply_temperature(raw_scores, temperatures, exclusive=exclusive))
     named = [dict(zip(genres, map(float, values), strict=True)) for values in (thresholds, temperatures)]
     return Calibration(*named)
 

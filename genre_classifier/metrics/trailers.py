@@ -68,6 +68,11 @@ def label_ranking_average_precisions(y_true: np.ndarray, y_score: np.ndarray) ->
     return np.where(number > 0, (right * y_true).sum(axis=1) / np.maximum(number, 1), 1.0)
 
 
+def right_first_genres(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
+    """Return per trailer whether the genre with the highest score is true, or the first of equal ones: (trailers,)."""
+    return np.asarray(np.take_along_axis(y_true, y_score.argmax(axis=1)[:, None], axis=1)[:, 0] > 0)
+
+
 def hamming_losses(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     """Return per trailer the share of genres decided wrongly, in [0, 1]: shape (trailers,)."""
     return counts.ratio((y_true != y_pred).sum(axis=1), y_true.shape[1])

@@ -22,7 +22,7 @@ from genre_classifier.config import EncoderConfig
 from genre_classifier.network.backend import Tensor, program
 from genre_classifier.network.image_networks import application_network, read_image_network, scaling_weights
 from genre_classifier.network.layers import PACKAGE, cell_weights
-from genre_classifier.network.memory import BASE_BYTES, FLOAT
+from genre_classifier.network.memory import BASE_BYTES, FLOAT, OWN_SIZE
 from genre_classifier.network.model import GenreModel  # noqa: F401  whoever imports Keras by this module can read runs
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr, atomic_path
@@ -225,9 +225,6 @@ class Encoder:
         if not np.isfinite(encoded).all():
             raise InputError("expected maps of finite numbers from the encoder, found others; use another encoder")
         return encoded
-
-
-OWN_SIZE = 224  # of frames, where a network takes any
 
 
 def build_encoder(config: EncoderConfig, rows: int | None = None, cols: int | None = None) -> Encoder:

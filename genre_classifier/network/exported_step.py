@@ -6,7 +6,7 @@ does. It is `forward.step_through`, the program that scores here too, traced ove
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import keras
 from keras import ops
@@ -17,7 +17,8 @@ from genre_classifier.network.encoder import Encoder
 from genre_classifier.network.model import GenreModel
 from preprocessing.base.errors import InputError
 
-FRAME, SCORES, STARTED = "frame", "scores", "started"
+FRAME, SCORES, STARTED, MAPS = "frame", "scores", "started", "maps"
+FEATURES = "features_"  # before the name of a sense
 NEXT = "next_"  # before the name of a state: what it is after the frame
 
 
@@ -27,17 +28,48 @@ class ExportedStep(NamedTuple):
     Attributes
     ----------
     function : tf.function
-        Takes the frame, then each state, and gives a dict: "scores", float32 (1, genres), raw, and for each state
-        "next_<its name>", of its shape.
+        Takes the frame, then the features of each sense, then each state, and gives a dict: "scores", float32
+        (1, genres), raw, and for each state "next_<its name>", of its shape.
     frame : tuple of int
         Shape of the frame, (1, 3, rows, cols); uint8, RGB.
     states : dict
         Shapes of the states by their names, in their order; float32, zeros before the first frame.
+    features : dict
+        Shapes of what encoders say of the frame, by name; float32.
     """
 
     function: Any
     frame: tuple[int, ...]
     states: dict[str, tuple[int, ...]]
+    features: dict[str, tuple[int, ...]]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Return the names of what goes in, in their order."""
+        return FRAME, *self.features, *self.states
+
+
+class ExportedEncoder(NamedTuple):
+    """An encoder that looks at the video itself, beside the step.
+
+    Attributes
+    ----------
+    function : tf.function
+        Takes a frame and gives a dict: "maps", float32 (1, channels, cells, cells), rounded to float16.
+    frame : tuple of int
+        Shape of the frame, (1, 3, rows, cols); uint8, RGB.
+    """
+
+    function: Any
+    frame: tuple[int, ...]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Return the names of what goes in."""
+        return (FRAME,)
+
+
+Exported: TypeAlias = ExportedStep | ExportedEncoder
 
 
 def exported_step(model: GenreModel, *, encoder: Encoder | None = None) -> ExportedStep:
@@ -47,19 +79,15 @@ def exported_step(model: GenreModel, *, encoder: Encoder | None = None) -> Expor
     ----------
     model : GenreModel
     encoder : Encoder, optional
-        The pretrained image network in front of it, which becomes a part of the step.
+        The pretrained image network in front of it, which becomes a part of the step. Not one that looks at the video
+        itself: what it says of the frame goes in beside it.
 
     Raises
     ------
     InputError
         If the backend is not TensorFlow.
     """
-    if not TENSORFLOW:
-        raise InputError(
-            f"exporting a network needs the tensorflow backend of Keras; this is {keras.backend.backend()} "
-            f"(KERAS_BACKEND=tensorflow)"
-        )
-    import tensorflow as tf
+    tf = _tensorflow()
 
     weights = model.weights_for_run("float32")  # outside of the function: constants of it
     encode = (lambda frame: frame) if encoder is None else encoder.steps(plain=True)
@@ -68,12 +96,17 @@ def exported_step(model: GenreModel, *, encoder: Encoder | None = None) -> Expor
     states = dict(zip(_state_names(model, start), shapes, strict=True))
     config = model.config
     frame = (1, 3, config.rows, config.cols)
+    features = {f"{FEATURES}{name}": (1, width) for name, width in config.features.items()}
 
-    def step(frame: Tensor, *before: Tensor) -> dict[str, Tensor]:
+    def step(frame: Tensor, *others: Tensor) -> dict[str, Tensor]:
+        beside, before = others[: len(features)], others[len(features) :]
         with plain_operations():
-            seen = encode(frame)
+            inputs: forward.Inputs = encode(frame)[:, None]
+            if features:
+                said = zip(config.features, beside, strict=True)
+                inputs = {"frames": inputs} | {name: one[:, None] for name, one in said}
             packed = keras.tree.pack_sequence_as(start, list(before))
-            scores, after, _ = forward.step_through(weights, seen[:, None], packed)
+            scores, after, _ = forward.step_through(weights, inputs, packed)
             following = dict(zip(states, keras.tree.flatten(after), strict=True))
             if STARTED in states:  # always one: and OpenVINO, which reads the ONNX file, drops a constant output
                 known = dict(zip(states, before, strict=True))
@@ -82,12 +115,36 @@ def exported_step(model: GenreModel, *, encoder: Encoder | None = None) -> Expor
 
     signature = [
         tf.TensorSpec(frame, tf.uint8, name=FRAME),
-        *(tf.TensorSpec(shape, tf.float32, name=name) for name, shape in states.items()),
+        *(tf.TensorSpec(shape, tf.float32, name=name) for name, shape in (features | states).items()),
     ]
-    return ExportedStep(tf.function(step, input_signature=signature, autograph=False), frame, states)
+    return ExportedStep(tf.function(step, input_signature=signature, autograph=False), frame, states, features)
+
+
+def exported_encoder(encoder: Encoder) -> ExportedEncoder:
+    """Make the function of an encoder that looks at the video itself; InputError as for `exported_step`."""
+    tf, frame, maps = _tensorflow(), (1, 3, encoder.rows, encoder.cols), encoder.steps(plain=True)
+
+    def look(frame: Tensor) -> dict[str, Tensor]:
+        with plain_operations():
+            return {MAPS: ops.cast(maps(frame), "float32")}
+
+    signature = [tf.TensorSpec(frame, tf.uint8, name=FRAME)]
+    return ExportedEncoder(tf.function(look, input_signature=signature, autograph=False), frame)
+
+
+def _tensorflow() -> Any:
+    if not TENSORFLOW:
+        raise InputError(
+            f"exporting a network needs the tensorflow backend of Keras; this is {keras.backend.backend()} "
+            f"(KERAS_BACKEND=tensorflow)"
+        )
+    import tensorflow as tf
+
+    return tf
 
 
 def _state_names(model: GenreModel, states: forward.States) -> list[str]:
     prepared = ("before", STARTED) if states[0] else ()
     layers = (*(stage.convlstm.name for stage in model.trunk), "branches")
-    return [*prepared, *(f"{layer}_{part}" for layer in layers for part in ("h", "c"))]
+    moving = ("movement_pictures", "movement_frames") if model.senses is not None and states[-1] else ()
+    return [*prepared, *(f"{layer}_{part}" for layer in layers for part in ("h", "c")), *moving]

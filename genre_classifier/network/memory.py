@@ -22,6 +22,7 @@ FLOAT = 4
 # Of an unpacked `.keras` file: weights, the optimizer's two moments, and a margin; beside them biases and scales, the
 # description of the layers and the overhead of HDF5, for the largest networks that are of use.
 _FILE_COPIES, _FILE_OVERHEAD = 4, 64e6
+OWN_SIZE = 224  # rows and columns of what an encoder looks at, where it takes frames of any size
 GROUP = 12  # chunks between stored states: see genre_classifier.network.training_step
 # Whole maps of the first layer that are alive beside those that are kept: of the gates, and of gradients.
 SCORING_COPIES, TRAINING_COPIES = 3.0, 10.0
@@ -72,7 +73,7 @@ def weight_bytes(config: ModelConfig) -> float:
     *shared, branches = layer_maps(config)
     total = sum(config.kernel_size**2 * (one.inputs + one.filters) * 4 * one.filters for one in shared)
     total += config.kernel_size**2 * (branches.inputs + config.branch_filters) * 4 * branches.filters
-    return (total + _dense_weights(config) + _reduction_weights(config)) * FLOAT
+    return (total + _dense_weights(config) + _reduction_weights(config) + _path_weights(config)) * FLOAT
 
 
 def file_bytes(weights: float) -> float:
@@ -88,7 +89,8 @@ def frame_multiplications(config: ModelConfig) -> float:
     """
     maps = layer_maps(config)
     total = sum(config.kernel_size**2 * (one.inputs + one.filters) * 4 * one.filters * one.pixels for one in maps)
-    return total + _dense_weights(config) + _reduction_weights(config) * config.encoder_cells**2
+    reduced = _reduction_weights(config) * config.encoder_cells**2 + _path_weights(config)
+    return total + _dense_weights(config) + reduced
 
 
 def _dense_weights(config: ModelConfig) -> int:
@@ -100,9 +102,14 @@ def _dense_weights(config: ModelConfig) -> int:
 
 def _reduction_weights(config: ModelConfig) -> int:
     """Return how many weights the 1x1 reductions of an encoder's maps have."""
-    if config.encoder is None:
+    if not config.maps_in_trunk:
         return 0
     return (config.encoder_channels - config.grey_channels) * sum(config.reduced_channels)
+
+
+def _path_weights(config: ModelConfig) -> int:
+    """Return how many weights make components of what encoders say beside the frames."""
+    return sum((width // 2 - 1) * sum(config.path_components) for width in config.features.values())
 
 
 def scoring_bytes(config: ModelConfig, chunk: int, *, precision: Precision = "float32") -> float:
@@ -119,7 +126,8 @@ def encoder_bytes(config: ModelConfig, file_bytes: int) -> float:
 
     Weights twice, and maps of a batch of 8 frames, of as many numbers as frames of 24 channels have at full size.
     """
-    return 2 * file_bytes + 4 * 8 * FLOAT * 24 * config.rows * config.cols
+    pixels = config.rows * config.cols if config.maps_in_trunk else OWN_SIZE**2
+    return 2 * file_bytes + 4 * 8 * FLOAT * 24 * pixels
 
 
 def training_bytes(
@@ -144,7 +152,7 @@ def training_bytes(
     length = frames if chunk is None else min(chunk, frames)
     low = FLOAT if precision == "float32" else 2
     # An encoder's maps as float32: of the frame, of the one before, their change and its sign.
-    kept = 0.0 if config.encoder is None else 4.0 * FLOAT * math.prod(config.frame_shape)
+    kept = 0.0 if not config.maps_in_trunk else 4.0 * FLOAT * math.prod(config.frame_shape)
     for one in layer_maps(config):
         # Per frame: input and its gradient, h, c and what the convolution gave, the pooled maps, them normalised,
         # and the gradients of both.
@@ -210,8 +218,11 @@ def require_training_memory(
 
 
 def _read_bytes(config: ModelConfig) -> float:
-    """Return the size of a frame as it is read, twice that of its pixels where some are padded, or that of its maps."""
-    return 2 * math.prod(config.frame_shape)
+    """Return the size of a frame as it is read, twice that of its pixels where some are padded, or that of its maps.
+
+    With it what encoders say beside it, float16.
+    """
+    return 2 * (math.prod(config.frame_shape) + sum(config.features.values()))
 
 
 def _state_bytes(config: ModelConfig) -> float:

@@ -315,9 +315,16 @@ class GenreModel(keras.Model):
             self._programs[precision] = program(score, self.variables)
         return self._programs[precision](keras.tree.map_structure(ops.convert_to_tensor, pixels), states)
 
-    def require_size(self, pixels: Tensor) -> None:
-        """Refuse frames of another size than the network's (InputError)."""
-        expected, found = self.config.frame_shape, tuple(forward.frames_of(pixels).shape[2:])
+    def require_size(self, inputs: forward.Inputs) -> None:
+        """Refuse frames of another size than the network's, or with other features beside them (InputError)."""
+        features = [name for name in inputs if name != "frames"] if isinstance(inputs, Mapping) else []
+        if sorted(features) != sorted(self.config.features):
+            takes, given = (
+                f"frames and features of {', '.join(names)}" if names else "frames alone"
+                for names in (self.config.features, features)
+            )
+            raise InputError(f"expected {takes}, which this network was built for, found {given}")
+        expected, found = self.config.frame_shape, tuple(forward.frames_of(inputs).shape[2:])
         if found != expected:
             shapes = ("x".join(map(str, shape)) for shape in (expected, found))
             raise InputError(

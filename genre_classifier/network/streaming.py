@@ -88,5 +88,5 @@ def score_clip(
     parts = [np.zeros((0, len(model.output_names)), np.float32)]
     for start in range(0, len(clip), chunk):
         parts.append(stream.feed(clip[start : start + chunk]))
-        release_pages(clip)
+        release_pages(getattr(clip, "frames", clip))  # of looks beside them there are few
     return np.concatenate(parts)

@@ -138,7 +138,8 @@ def model_card(run: Run, card: Mapping[str, Any], *, summary: str | None = None)
     trailers = f"{counts.train} trailers; {counts.validation} chose, {counts.test} were kept for judging"
     started = found.started_from and found.started_from.run
     frames = f"at most {clips.frames} frames" if clips.fps is None else f"{clips.fps:g} frames per second"
-    encoder = "" if network.encoder is None else f", behind a frozen image network ({network.encoder})"
+    place = "behind" if network.maps_in_trunk else "beside"
+    encoder = "" if network.encoder is None else f", {place} a frozen image network ({network.encoder})"
     before = "" if started is None else f"\n- It went on from the weights of `{_plain(str(started))}`."
     return f"""---
 library_name: keras

@@ -13,8 +13,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from genre_classifier.network.exported_step import FRAME, NEXT, SCORES, ExportedStep, exported_step
-from genre_classifier.network.streaming import score_clip
+from genre_classifier.network.exported_step import (
+    FEATURES,
+    FRAME,
+    MAPS,
+    NEXT,
+    SCORES,
+    Exported,
+    ExportedStep,
+    exported_encoder,
+    exported_step,
+)
+from genre_classifier.network.senses import with_change
+from genre_classifier.network.streaming import ScoreStream
 from genre_classifier.run_folder.run import Run
 from preprocessing.base.errors import InputError, WorkError
 from preprocessing.base.extras import require_extra
@@ -34,35 +45,36 @@ class ModelFormat(NamedTuple):
     require : callable
         Imports its libraries, or raises an InputError that says how to install them.
     write : callable
-        Writes a step into a folder, as `files`.
+        Writes a step, or an encoder, to a file, or a folder.
     read : callable
-        Loads a folder as a program without this package does.
-    files : tuple of str
-        Names of its files, or of its folder.
+        Loads what lies there, as a program without this package does.
+    file, encoder_file : str
+        Names of the file, or folder, of the step, and of an encoder that looks at the video itself.
     """
 
     require: Callable[[], Any]
-    write: Callable[[ExportedStep, Path], None]
+    write: Callable[[Exported, Path], None]
     read: Callable[[Path], Runner]
-    files: tuple[str, ...]
+    file: str
+    encoder_file: str
 
 
 # === SavedModel ===
 
 
-def _write_savedmodel(step: ExportedStep, folder: Path) -> None:
+def _write_savedmodel(step: Exported, target: Path) -> None:
     import tensorflow as tf
 
     function = step.function.get_concrete_function()
     module = tf.Module()
     module.step, module.weights = step.function, list(function.variables)
-    tf.saved_model.save(module, str(folder / "savedmodel"), signatures=function)
+    tf.saved_model.save(module, str(target), signatures=function)
 
 
-def _read_savedmodel(folder: Path) -> Runner:
+def _read_savedmodel(target: Path) -> Runner:
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(folder / "savedmodel"))
+    loaded = tf.saved_model.load(str(target))
     serve = loaded.signatures["serving_default"]
 
     def run(inputs: Arrays) -> Arrays:
@@ -83,14 +95,14 @@ def _require_onnx() -> tuple[Any, Any]:
     )
 
 
-def _write_onnx(step: ExportedStep, folder: Path) -> None:
+def _write_onnx(step: Exported, target: Path) -> None:
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     converter, _ = _require_onnx()
     function = step.function.get_concrete_function()
     # Weights become constants here: the converter takes tensors that a function holds for inputs of it.
     frozen = convert_variables_to_constants_v2(function)
-    inputs = {f"{name}:0": name for name in (FRAME, *step.states)}
+    inputs = {f"{name}:0": name for name in step.inputs}
     names = sorted(function.structured_outputs)  # as TensorFlow flattens a dict
     outputs = {tensor.name: name for tensor, name in zip(frozen.outputs, names, strict=True)}
     with _less_said("tensorflow", "tf2onnx"):
@@ -100,7 +112,7 @@ def _write_onnx(step: ExportedStep, folder: Path) -> None:
             output_names=list(outputs),
             tensors_to_rename=inputs | outputs,
             opset=OPSET,
-            output_path=str(folder / "model.onnx"),
+            output_path=str(target),
         )
 
 
@@ -118,24 +130,30 @@ def _less_said(*names: str) -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _read_onnx(folder: Path) -> Runner:
+def _read_onnx(target: Path) -> Runner:
     _, runtime = _require_onnx()
-    session = runtime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    session = runtime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return lambda inputs: dict(zip(names, session.run(None, dict(inputs)), strict=True))
 
 
 MODEL_FORMATS = {
-    "savedmodel": ModelFormat(lambda: None, _write_savedmodel, _read_savedmodel, ("savedmodel",)),
-    "onnx": ModelFormat(_require_onnx, _write_onnx, _read_onnx, ("model.onnx",)),
+    "savedmodel": ModelFormat(lambda: None, _write_savedmodel, _read_savedmodel, "savedmodel", "encoder"),
+    "onnx": ModelFormat(_require_onnx, _write_onnx, _read_onnx, "model.onnx", "encoder.onnx"),
 }
 
 
 EXPORTED_SCHEMA = 1
 DOCUMENT = "model.json"
 TOLERANCE = 1e-4  # of a score; arithmetic in another order differs by a thousandth of it
+MAPS_TOLERANCE = 2e-3  # of an encoder's maps, of their largest number; float16 has three digits
 ENCODED_TOLERANCE = 1e-3  # with an encoder, whose maps are rounded to float16
 _CHECKED_FRAMES = 8
+FEATURES_RULE = (
+    "the maps of the last look that is no later than the frame, flattened and divided by their Euclidean norm plus "
+    "0.001; then how much each of these numbers differs from that of the look before (of the first look: from that of "
+    "the second), without its sign, or zeros where there is a single look; then 1; then 1, or 0 for a single look"
+)
 
 
 def export_model(
@@ -171,30 +189,42 @@ def export_model(
     chosen = {name: MODEL_FORMATS[name] for name in formats}
     for one in chosen.values():
         one.require()
-    step = exported_step(run.model, encoder=run.encoder)
+    inside, apart = (run.encoder, None) if run.model_config.maps_in_trunk else (None, run.encoder)
+    step, eye = exported_step(run.model, encoder=inside), None if apart is None else exported_encoder(apart)
     frames = random_frames(_CHECKED_FRAMES, step.frame[1:])
-    expected = score_clip(run.model, frames, encoder=run.encoder)
+    features = {name: random_features(_CHECKED_FRAMES, width) for name, (_, width) in step.features.items()}
+    inputs = {"frames": frames} | {name.removeprefix(FEATURES): one for name, one in features.items()}
+    expected = ScoreStream(run.model, encoder=inside).feed(inputs if features else frames)
     make_folder(out, purpose="a network")
     _require_same(
-        out, run.sha256, [file for name, one in MODEL_FORMATS.items() if name not in chosen for file in one.files]
+        out,
+        run.sha256,
+        [file for name, one in MODEL_FORMATS.items() if name not in chosen for file in (one.file, one.encoder_file)],
     )
-    tolerance = TOLERANCE if run.encoder is None else ENCODED_TOLERANCE
+    tolerance = TOLERANCE if inside is None else ENCODED_TOLERANCE
     differences = {}
     try:
         with tempfile.TemporaryDirectory(dir=out, prefix=".", suffix=".part") as temporary:
             folder = Path(temporary)
             for name, one in chosen.items():
                 try:
-                    one.write(step, folder)
-                    found = run_step(one.read(folder), step, frames)
+                    one.write(step, folder / one.file)
+                    found = run_step(one.read(folder / one.file), step, frames, features)
+                    maps = None if eye is None else _write_encoder(one, eye, folder)
                 except (MemoryError, OSError):
                     raise
                 except Exception as error:  # of several libraries, each with kinds of its own
                     reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
                     raise WorkError(f"{out}: the network could not be written as {name}: {reason}") from error
-                differences[name] = _require_agreement(found, expected, tolerance, f"{out}: {name}")
+                differences[name] = _require_agreement(found, expected, tolerance, f"{out}: {name}", "scores")
+                if apart is not None and maps is not None:
+                    own = apart.encode(random_frames(len(maps), (3, apart.rows, apart.cols))).astype(np.float32)
+                    limit = MAPS_TOLERANCE * max(1.0, float(np.abs(own).max()))
+                    _require_agreement(maps, own, limit, f"{out}: {name}", "maps of the encoder")
             (out / DOCUMENT).unlink(missing_ok=True)  # it comes last: it speaks for what lies beside it
-            for file in (file for one in chosen.values() for file in one.files):
+            for file in (
+                file for one in chosen.values() for file in (one.file, *[one.encoder_file] * (eye is not None))
+            ):
                 _replace(folder / file, out / file)
                 if on_file:
                     on_file(out / file)
@@ -206,6 +236,13 @@ def export_model(
     return differences
 
 
+def _write_encoder(one: ModelFormat, eye: Exported, folder: Path) -> np.ndarray:
+    """Write an encoder; return its maps of random frames, as others read them."""
+    one.write(eye, folder / one.encoder_file)
+    look = one.read(folder / one.encoder_file)
+    return np.concatenate([look({FRAME: frame[None]})[MAPS] for frame in random_frames(_CHECKED_FRAMES, eye.frame[1:])])
+
+
 def describe(run: Run, step: ExportedStep) -> dict[str, Any]:
     """Return what a program has to know to use the step: the content of `model.json`."""
     return {
@@ -213,7 +250,11 @@ def describe(run: Run, step: ExportedStep) -> dict[str, Any]:
         "genres": list(run.genres),
         "thresholds": run.thresholds,
         "temperatures": run.temperatures,
-        "calibration": "sigmoid(log(score / (1 - score)) / temperature), compared with the threshold",
+        "calibration": (
+            "softmax(log(score) / temperature) over the genres, compared with the threshold"
+            if run.model_config.exclusive == "yes"
+            else "sigmoid(log(score / (1 - score)) / temperature), compared with the threshold"
+        ),
         "preprocessing": run.clip_config.to_dict(),
         "frame": {
             "name": FRAME,
@@ -228,11 +269,32 @@ def describe(run: Run, step: ExportedStep) -> dict[str, Any]:
         ],
         "start": "every state is zeros before the first frame of a video; then each is what the step gave as its next",
         "encoder": run.model_config.encoder,
+        **_describe_looks(run, step),
         "model_sha256": run.sha256,
     }
 
 
-def run_step(run: Runner, step: ExportedStep, frames: np.ndarray) -> np.ndarray:
+def _describe_looks(run: Run, step: ExportedStep) -> dict[str, Any]:
+    """Return what has to be known of an encoder that looks at the video itself."""
+    if not step.features or run.encoder is None:
+        return {}
+    encoder = run.encoder
+    return {
+        "features": [
+            {"name": name, "shape": list(shape), "dtype": "float32", "values": FEATURES_RULE}
+            for name, shape in step.features.items()
+        ],
+        "looks": {
+            "per_second": run.model_config.encoder_fps,
+            "frame": {"name": FRAME, "shape": [1, 3, encoder.rows, encoder.cols], "dtype": "uint8"},
+            "maps": {"name": MAPS, "shape": [1, encoder.channels, encoder.cells, encoder.cells], "dtype": "float32"},
+        },
+    }
+
+
+def run_step(
+    run: Runner, step: ExportedStep, frames: np.ndarray, features: Mapping[str, np.ndarray] | None = None
+) -> np.ndarray:
     """Score frames one by one, the state carried over.
 
     Parameters
@@ -241,6 +303,8 @@ def run_step(run: Runner, step: ExportedStep, frames: np.ndarray) -> np.ndarray:
         The step, as a format is read back.
     step : ExportedStep
     frames : ndarray of uint8, shape (n, 3, rows, cols)
+    features : mapping of str to ndarray, optional
+        Float32 (n, features), by their names in the step.
 
     Returns
     -------
@@ -248,8 +312,9 @@ def run_step(run: Runner, step: ExportedStep, frames: np.ndarray) -> np.ndarray:
     """
     states = {name: np.zeros(shape, np.float32) for name, shape in step.states.items()}
     rows = []
-    for frame in frames:
-        outputs = run({FRAME: frame[None], **states})
+    for number, frame in enumerate(frames):
+        beside = {name: found[number, None] for name, found in (features or {}).items()}
+        outputs = run({FRAME: frame[None], **beside, **states})
         states = {name: outputs[f"{NEXT}{name}"] for name in states}
         rows.append(outputs[SCORES][0])
     return np.stack(rows)
@@ -264,11 +329,17 @@ def random_frames(count: int, shape: tuple[int, ...]) -> np.ndarray:
     return np.clip(shapes + rng.integers(-16, 17, (count, *shape)), 0, 255).astype(np.uint8)
 
 
-def _require_agreement(found: np.ndarray, expected: np.ndarray, tolerance: float, what: str) -> float:
+def random_features(count: int, width: int) -> np.ndarray:
+    """Return what an encoder could say of frames: float32, (count, width), always the same."""
+    looks = np.random.default_rng(0).normal(size=(count, width // 2 - 1))
+    return with_change(looks).astype(np.float32)
+
+
+def _require_agreement(found: np.ndarray, expected: np.ndarray, tolerance: float, what: str, of: str) -> float:
     difference = float(np.abs(found - expected).max())
     if not difference <= tolerance:  # NaN too
         raise WorkError(
-            f"{what}: expected the scores of the network, to {tolerance:g}, found a difference of {difference:.2g}; "
+            f"{what}: expected the {of} of the network, to {tolerance:g}, found a difference of {difference:.2g}; "
             f"nothing was written"
         )
     return difference

@@ -118,9 +118,9 @@ class Run:
         """Apply the temperatures to raw scores `(frames, genres)`; a DataFrame gives a DataFrame."""
         temperatures = np.array([self.temperatures[genre] for genre in self.genres])
         if isinstance(scores, pd.DataFrame):
-            calibrated = apply_temperature(scores[list(self.genres)].to_numpy(), temperatures)
+            calibrated = self.calibrate(scores[list(self.genres)].to_numpy())
             return pd.DataFrame(calibrated, index=scores.index, columns=list(self.genres))
-        return apply_temperature(scores, temperatures)
+        return apply_temperature(scores, temperatures, exclusive=self.model_config.exclusive == "yes")
 
 
 def load_run(path: Path | str) -> Run:
@@ -142,7 +142,7 @@ def load_run(path: Path | str) -> Run:
             f"{clip_config.size} from preprocessing"
         )
     sha256 = model_file.digest(path / MODEL)
-    thresholds, temperatures = _calibration(path, sha256, model_config.genres)
+    thresholds, temperatures = _calibration(path, sha256, model_config)
     return Run(path, model_config, training_config, clip_config, thresholds, temperatures, sha256)
 
 
@@ -188,7 +188,7 @@ def _by(size: tuple[int, ...]) -> str:
     return "x".join(map(str, size))
 
 
-def _calibration(path: Path, sha256: str, genres: Sequence[str]) -> Calibration:
+def _calibration(path: Path, sha256: str, config: ModelConfig) -> Calibration:
     """Return the calibration of the network with this digest: never that of another one.
 
     `thresholds.json` and `model.keras` are replaced one after the other; between the two, the checkpoints know what
@@ -196,7 +196,8 @@ def _calibration(path: Path, sha256: str, genres: Sequence[str]) -> Calibration:
     """
     found = path / THRESHOLDS
     missing = not os.path.lexists(found)
-    calibration, of = (no_calibration(genres), None) if missing else read_thresholds(found, genres)
+    without = no_calibration(config.genres, exclusive=config.exclusive == "yes")
+    calibration, of = (without, None) if missing else read_thresholds(found, config.genres)
     if of == sha256 or (of is None and not missing):  # None: by hand
         return calibration
     if kept := find_kept(path, sha256):

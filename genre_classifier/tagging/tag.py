@@ -15,7 +15,7 @@ import numpy as np
 
 from genre_classifier.config import SCORING_CHUNK, Precision, SegmentConfig
 from genre_classifier.dataset.cuts import CutFinder
-from genre_classifier.dataset.looks import HeldLooks, read_looks
+from genre_classifier.dataset.looks import ClipInputs, HeldLooks, read_looks
 from genre_classifier.network.senses import PICTURES
 from genre_classifier.network.streaming import ScoreStream, score_clip
 from genre_classifier.tagging.scores import scores_table
@@ -37,7 +37,7 @@ class ScoredFrame(NamedTuple):
 
 
 def score_frames(
-    run: Run, frames: np.ndarray, *, chunk: int = SCORING_CHUNK, precision: Precision = "float32"
+    run: Run, frames: np.ndarray | ClipInputs, *, chunk: int = SCORING_CHUNK, precision: Precision = "float32"
 ) -> np.ndarray:
     """Score frames that are already in memory, or in a memory-mapped clip.
 
@@ -46,7 +46,8 @@ def score_frames(
     run : Run
         As `load_run` gives it.
     frames : ndarray of uint8, shape (frames, 3, rows, cols)
-        RGB in the order of time, of the run's size.
+        RGB in the order of time, of the run's size. A run whose encoder looks at the video itself (`encoder_fps`)
+        takes `genre_classifier.dataset.looks.ClipInputs` of them and of the looks.
     chunk : int
         Frames scored at once; the scores do not depend on it.
     precision : {"float32", "bfloat16"}
@@ -57,7 +58,8 @@ def score_frames(
     ndarray of float32, shape (frames, genres)
         Calibrated probabilities, in the order of the run's genres.
     """
-    return run.calibrate(score_clip(run.model, frames, chunk=chunk, precision=precision, encoder=run.encoder))
+    encoder = run.encoder if run.model_config.maps_in_trunk else None
+    return run.calibrate(score_clip(run.model, frames, chunk=chunk, precision=precision, encoder=encoder))
 
 
 def tag_trailer(

@@ -19,7 +19,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from genre_classifier.config import TrainingConfig
+from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.network.backend import TENSORFLOW
@@ -87,14 +87,14 @@ class EpochKeeper(keras.callbacks.Callback):
         rows: checkpoints.Rows,
         kept: checkpoints.Kept | None,
         started: float,
-        genres: Sequence[str],
+        model_config: ModelConfig,
         require_same_data: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
         self._require_same_data = require_same_data
         self.run, self.training, self.validation = run, parts["train"], parts["validation"]
         self.config, self.rows, self.kept = config, rows, kept
-        self._started, self._genres = started, genres
+        self._started, self._model_config = started, model_config
         self._seconds_before = float(read_card(run).get("seconds", 0.0))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -109,9 +109,9 @@ class EpochKeeper(keras.callbacks.Callback):
                 f"a smaller --learning-rate or --clip-norm may help"
             )
         scored = score_trailers(self.model, self.validation, self.config)
-        logs |= validate(scored, self.config, self._genres)  # callbacks after this one see these figures
+        logs |= validate(scored, self.config, self._model_config)  # callbacks after this one see these figures
         row = {"epoch": float(epoch + 1), "learning_rate": learning_rate_at(epoch, self.config)}
-        row |= {name: float(logs[name]) for name in history.columns(self._genres) if name in logs}
+        row |= {name: float(logs[name]) for name in history.columns(self._model_config.genres) if name in logs}
         row["seconds"] = time.monotonic() - self.began
         self.rows.append(row)
         last = len(self.rows) == self.config.epochs or history.should_stop(self.rows, self.config.patience)
@@ -125,7 +125,7 @@ class EpochKeeper(keras.callbacks.Callback):
             self.model,
             self.rows,
             kept=self.kept,
-            calibration=calibrate(scored, self._genres) if keeps else None,
+            calibration=calibrate(scored, self._model_config) if keeps else None,
         )
         self.publish()
         if last:
@@ -136,7 +136,7 @@ class EpochKeeper(keras.callbacks.Callback):
 
         Before the checkpoint, which holds the moved ones: killed in between, the epoch is done again, and so is this.
         """
-        offsets = logit_offsets(score_trailers(self.model, self.training, self.config), self._genres)
+        offsets = logit_offsets(score_trailers(self.model, self.training, self.config), self._model_config)
         self.model.lower_logits(offsets)
         moved = {genre: -offset for genre, offset in offsets.items() if offset}
         write_card(self.run, read_card(self.run) | {"moved_biases": moved})
@@ -187,7 +187,7 @@ def recover(
     state: checkpoints.State,
     validation: Sequence[Trailer],
     config: TrainingConfig,
-    genres: Sequence[str],
+    model_config: ModelConfig,
 ) -> checkpoints.Kept:
     """Return the network that a resumed run keeps, of which there is a file."""
     if kept := state.kept:
@@ -200,7 +200,7 @@ def recover(
         logger.warning(
             f"{run}: the network of epoch {best}, which was kept, is gone; that of epoch {epoch} takes its place"
         )
-    kept = checkpoints.Kept(epoch, state.sha256, *calibrate(score_trailers(model, validation, config), genres))
+    kept = checkpoints.Kept(epoch, state.sha256, *calibrate(score_trailers(model, validation, config), model_config))
     checkpoints.write_state(run, dataclasses.replace(state, kept=kept))
     return kept
 

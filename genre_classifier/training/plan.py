@@ -17,12 +17,15 @@ from genre_classifier.config import FROM_RATE, FROM_WARMUP_EPOCHS, ModelConfig, 
 from genre_classifier.dataset import splits
 from genre_classifier.dataset.copies import group_copies, note_near_copies
 from genre_classifier.dataset.trailers import Trailer, data_digest, load_trailers
+from genre_classifier.genres import listed
+from genre_classifier.metrics.calibration import no_calibration
 from genre_classifier.network.encoder import Encoder, build_encoder, read_encoder
 from genre_classifier.network.memory import frame_multiplications, require_training_memory
 from genre_classifier.run_folder import layout
 from genre_classifier.run_folder.card import read_card
 from genre_classifier.run_folder.run import Run, load_run, read_config
 from preprocessing.base.errors import InputError, WorkError
+from preprocessing.base.files import abbreviated_repr
 from preprocessing.base.options import require
 from preprocessing.clips import CONFIG_NAME, read_clip_config
 from preprocessing.config import ClipConfig
@@ -130,9 +133,7 @@ def plan_training(
     trailers = load_trailers(clips, labels, genres=model_config.genres, skip_unknown=skip_unknown)
     trailers = group_copies(trailers, read_manifest(clips))
     model_config = dataclasses.replace(model_config, rows=trailers[0].rows, cols=trailers[0].cols)
-    if model_config.exclusive == "auto":
-        one = all((trailer.targets[trailer.labelled].sum(axis=1) == 1).all() for trailer in trailers)
-        model_config = dataclasses.replace(model_config, exclusive="yes" if one else "no")
+    model_config = _decide_exclusive(model_config, trailers)
     encoder = _encoder(model_config, run if stored else start)
     if encoder is not None:
         if model_config.maps_in_trunk:
@@ -210,6 +211,20 @@ def going_on(run: Path) -> TrainingConfig:
     return dataclasses.replace(config, learning_rate=FROM_RATE * config.learning_rate, warmup_epochs=FROM_WARMUP_EPOCHS)
 
 
+def _decide_exclusive(config: ModelConfig, trailers: Sequence[Trailer]) -> ModelConfig:
+    """Return options that say whether genres exclude each other; refuse labels that contradict them."""
+    if config.exclusive == "no":
+        return config
+    other = next((one for one in trailers if (one.targets[one.labelled].sum(axis=1) != 1).any()), None)
+    if other is not None and config.exclusive == "yes":
+        shown = [genre for genre, there in zip(config.genres, other.genres, strict=True) if there]
+        raise InputError(
+            f"exclusive = yes needs trailers that show exactly one genre at any time, found {listed(shown) or 'none'} "
+            f"in {abbreviated_repr(other.source)}; correct its labels, or train with --exclusive no"
+        )
+    return dataclasses.replace(config, exclusive="yes" if other is None else "no")
+
+
 def _encoder(config: ModelConfig, run: Path | None) -> Encoder | None:
     """Return the encoder, of the run that is gone on from if there is one."""
     if config.encoder is None:
@@ -252,7 +267,9 @@ def _note_gaps(parts: dict[str, list[Trailer]], model_config: ModelConfig, confi
         logger.warning("no validation split: the epoch is chosen by the training loss")
     if not parts["validation"]:
         scores = "only matched to the shares of genres" if config.match_prevalence else "not calibrated"
-        logger.warning(f"no validation split: the thresholds are 0.5, and the scores are {scores}")
+        threshold = no_calibration(model_config.genres, exclusive=model_config.exclusive == "yes").thresholds
+        decides = next(iter(threshold.values()))
+        logger.warning(f"no validation split: the thresholds are {decides:.2g}, and the scores are {scores}")
 
 
 def _clip_config(clips: Path, trailers: Sequence[Trailer]) -> ClipConfig:

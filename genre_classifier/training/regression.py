@@ -44,7 +44,7 @@ def start_from_regression(model: GenreModel, trailers: Sequence[Trailer]) -> Non
         parts = []
         for trailer, labels in zip(trailers, sets, strict=True):
             same = [((trailer.targets > 0) == one).all(axis=1) & trailer.labelled for one in labels]
-            parts.append(set_means(sense_features(sense, trailer), same))
+            parts.append(set_means(sense_features(sense, trailer), same, kinds=len(path.widths)))
         means = np.concatenate(parts)  # (samples, features)
         known = means[:, sum(path.widths)] > 0
         if not known.any():
@@ -52,7 +52,9 @@ def start_from_regression(model: GenreModel, trailers: Sequence[Trailer]) -> Non
             continue
         places = np.cumsum([0, *path.widths])
         for number, (kernel, shift) in enumerate(zip(path.kernels, path.shifts, strict=True)):
-            samples = means[known, places[number] : places[number + 1]]
+            samples = means[means[:, places[-1] + number] > 0, places[number] : places[number + 1]]
+            if not len(samples):
+                continue  # such a kind of features stays as it is, and says nothing
             for weight, value in zip((kernel, shift), fit_components(samples, kernel.shape[1]), strict=True):
                 weight.assign(value)
         x = np.asarray(path.reduce(keras.ops.convert_to_tensor(means[known].astype(np.float32))))

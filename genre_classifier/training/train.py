@@ -37,6 +37,7 @@ from genre_classifier.training.epochs import (
 from genre_classifier.training.plan import Plan, plan_training
 from genre_classifier.training.reduction import start_from_components
 from genre_classifier.training.regression import start_from_regression
+from genre_classifier.training.validation import score_trailers, validate
 from preprocessing.base.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -134,14 +135,14 @@ def train(
             start=None if start is None else Path(start),
             processes=peers.count,
         )
-        config, genres = plan.training_config, plan.model_config.genres
+        config = plan.training_config
         peers.require_equal(plan.fingerprint, "options, clips and labels")  # no process writes before all have read
         parts = _encoded(plan, Path(clips), peers, on_encoding, on_encoded)
         loaded = _load(run, plan) if resume and first else None
         _seed(config)
         if loaded:
             model, state = loaded
-            rows, kept = state.rows, recover(run, model, state, parts["validation"], config, genres)
+            rows, kept = state.rows, recover(run, model, state, parts["validation"], config, plan.model_config)
         else:
             model, rows, kept = build_model(plan.model_config), [], None
             compile_model(model, config)
@@ -149,6 +150,7 @@ def train(
                 model.set_weights(plan.start.model.get_weights())
             elif plan.model_config.linear_paths and first:
                 start_from_regression(model, parts["train"])
+                _note_regression(model, parts["validation"], config)
             elif plan.encoder is not None and first:
                 start_from_components(model, parts["train"])
         model.configure(chunk=config.chunk, bptt=config.bptt, precision=config.precision, seed=config.seed, peers=peers)
@@ -163,7 +165,7 @@ def train(
                 rows=rows,
                 kept=kept,
                 started=started,
-                genres=genres,
+                model_config=plan.model_config,
                 require_same_data=plan.require_same_data,
             )
             keeper.publish()
@@ -221,6 +223,16 @@ def _encoded(
         peers.total(0)
     border = len(plan.parts["train"])
     return plan.parts | {"train": done[:border], "validation": done[border:]}
+
+
+def _note_regression(model: Any, validation: Sequence[Trailer], config: TrainingConfig) -> None:
+    """Say what the untrained network, which is the regression of its paths, reaches on trailers not learned from."""
+    if validation:
+        found = validate(score_trailers(model, validation, config), config, model.config)
+        logger.info(
+            f"before training, the regression reaches a macro AP of {found['val_macro_ap']:.3f} on the validation "
+            f"trailers (loss {found['val_loss']:.3f})"
+        )
 
 
 def _begin(run: Path, plan: Plan, rows: checkpoints.Rows, command: str) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from genre_classifier.config import TrainingConfig
+from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.metrics.calibration import (
     Calibration,
@@ -21,7 +21,7 @@ from genre_classifier.metrics.calibration import (
     prevalence_offsets,
 )
 from genre_classifier.metrics.frames import average_precision
-from genre_classifier.network.losses import trailer_loss
+from genre_classifier.network.losses import exclusive_crossentropy, trailer_loss
 from genre_classifier.network.streaming import score_clip
 
 VALIDATION_CHUNK = 64  # frames scored at once; scores do not depend on it
@@ -42,39 +42,44 @@ def score_trailers(model: keras.Model, trailers: Sequence[Trailer], config: Trai
     ]
 
 
-def calibrate(scored: Sequence[Scored], genres: Sequence[str]) -> Calibration:
+def calibrate(scored: Sequence[Scored], config: ModelConfig) -> Calibration:
     """Fit thresholds and temperatures on the frames of trailers; without trailers nothing is fitted."""
     if not scored:
-        return no_calibration(genres)
-    return fit_calibration(*_pooled(scored), genres)
+        return no_calibration(config.genres, exclusive=config.exclusive == "yes")
+    return fit_calibration(*_pooled(scored), config.genres, exclusive=config.exclusive == "yes")
 
 
-def logit_offsets(scored: Sequence[Scored], genres: Sequence[str]) -> dict[str, float]:
+def logit_offsets(scored: Sequence[Scored], config: ModelConfig) -> dict[str, float]:
     """Return per genre how far the logits are too high for the share of the trailers; each trailer counts alike.
 
     See `genre_classifier.metrics.calibration.prevalence_offsets`.
     """
     counts = [int(trailer.labelled.sum()) for trailer, _ in scored]
     weights = np.concatenate([np.full(count, 1 / max(count, 1)) for count in counts])
-    return dict(zip(genres, map(float, prevalence_offsets(*_pooled(scored), weights)), strict=True))
+    offsets = prevalence_offsets(*_pooled(scored), weights, exclusive=config.exclusive == "yes")
+    return dict(zip(config.genres, map(float, offsets), strict=True))
 
 
-def validate(scored: Sequence[Scored], config: TrainingConfig, genres: Sequence[str]) -> dict[str, float]:
+def validate(scored: Sequence[Scored], config: TrainingConfig, model_config: ModelConfig) -> dict[str, float]:
     """Return val_loss, val_macro_ap and val_<genre>_ap; NaN where they are not defined.
 
     Average precision is pooled over all frames; a genre without a positive frame is left out of the mean.
     """
+    genres = model_config.genres
     if not scored:
         return dict.fromkeys(("val_loss", "val_macro_ap", *(f"val_{genre}_ap" for genre in genres)), math.nan)
     loss = trailer_loss(config)
     total = 0.0
     for trailer, scores in scored:
         weak = np.full(len(scores), trailer.weak and config.weak != "broadcast", dtype=np.float32)
-        for column in range(len(genres)):
-            y_true = np.stack([trailer.targets[:, column], weak], axis=-1)[None]  # (1, frames, 2)
-            total += float(loss(y_true, scores[None, :, column : column + 1]))
-    y_true, y_score = _pooled(scored)
-    per_genre = [average_precision(y_true[:, column], y_score[:, column]) for column in range(len(genres))]
+        y_true = [np.stack([target, weak], axis=-1)[None] for target in trailer.targets.T]  # (1, frames, 2) each
+        y_pred = [scores[None, :, column : column + 1] for column in range(len(genres))]
+        if model_config.exclusive == "yes":
+            total += float(exclusive_crossentropy(y_true, y_pred, label_smoothing=config.label_smoothing))
+        else:
+            total += sum(float(loss(truth, found)) for truth, found in zip(y_true, y_pred, strict=True))
+    truths, y_score = _pooled(scored)
+    per_genre = [average_precision(truths[:, column], y_score[:, column]) for column in range(len(genres))]
     defined = [value for value in per_genre if value is not None and not math.isnan(value)]
     return {
         "val_loss": total / len(scored),

@@ -87,13 +87,13 @@ def test_others_score_as_the_network_does(path: Path, tmp_path: Path, name: str,
     assert cli.run(["export-model", str(path), str(tmp_path / "out"), "--to", name]) == 0
     printed = capsys.readouterr()
     one = MODEL_FORMATS[name]
-    files = {"model.json", *one.files}
+    files = {"model.json", one.file}
     assert {Path(line).name for line in printed.out.splitlines()} == files
     assert {file.name for file in (tmp_path / "out").iterdir()} == files
     assert printed.err.splitlines()[-1].startswith(f"{name}: scores differ from those of the network by at most")
     run, facts = load_run(path), json.loads((tmp_path / "out" / "model.json").read_text())
     frames = np.random.default_rng(1).integers(0, 256, (12, *facts["frame"]["shape"][1:]), dtype=np.uint8)
-    step, found = one.read(tmp_path / "out"), []
+    step, found = one.read(tmp_path / "out" / one.file), []
     states = {state["name"]: np.zeros(state["shape"], np.float32) for state in facts["states"]}
     for frame in frames:
         outputs = step({"frame": frame[None], **states})
@@ -147,6 +147,55 @@ def test_a_pretrained_network_becomes_a_part_of_the_step(tmp_path: Path, motion_
     facts = json.loads((tmp_path / "out" / "model.json").read_text())
     assert facts["frame"]["shape"] == [1, 3, 24, 24]
     assert facts["encoder"] == "tiny.keras"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exclusive", ["no", "yes"])
+def test_what_an_encoder_saw_of_the_video_goes_in_beside_the_frame(tmp_path: Path, exclusive: str) -> None:
+    from genre_classifier.dataset.looks import ClipInputs, HeldLooks
+    from genre_classifier.network.encoder import build_encoder
+
+    names = [name for name in MODEL_FORMATS if all(map(_is_there, MODULES.get(name, ())))]
+    config = EncoderConfig(encoder=str(write_encoder(tmp_path / "tiny.keras")), encoder_cells=1, encoder_fps=2.0)
+    encoder = build_encoder(config)
+    path = run_of(
+        tmp_path / "run",
+        size=24,
+        encoder=encoder,
+        inputs="motion",
+        encoder_cells=1,
+        encoder_fps=2.0,
+        linear_paths=True,
+        path_components=(4, 3),
+        exclusive=exclusive,
+        trunk_pools=(2, 2),
+        branch_pool=2,
+        genres=("drama", "western"),
+    )
+    (path / "thresholds.json").unlink(missing_ok=True)
+    run = load_run(path)
+    export_model(run, tmp_path / "out", names)  # checks scores and maps
+    facts = json.loads((tmp_path / "out" / "model.json").read_text())
+    assert (facts["looks"]["per_second"], facts["features"][0]["shape"]) == (2.0, [1, 2 * encoder.channels + 2])
+    assert ("softmax" in facts["calibration"]) == (exclusive == "yes")
+    rng = np.random.default_rng(3)
+    frames, pictures = random_frames(9, (3, 24, 24)), random_frames(4, tuple(facts["looks"]["frame"]["shape"][1:]))
+    times, seen_at = np.arange(9) / 6, np.array([0.0, 0.5, 1.0, 1.5]) + rng.uniform(0, 0.01, 4)
+    held = HeldLooks(encoder.encode(pictures), seen_at, times)
+    expected = score_frames(run, ClipInputs({"frames": frames, "pictures": held}))
+    for one in map(MODEL_FORMATS.__getitem__, names):
+        look, step = (one.read(tmp_path / "out" / name) for name in (one.encoder_file, one.file))
+        maps = np.concatenate([look({"frame": picture[None]})["maps"] for picture in pictures]).reshape(4, -1)
+        even = maps / (np.linalg.norm(maps, axis=1, keepdims=True) + 0.001)  # as the rule in model.json says
+        change = np.abs(np.diff(even, axis=0))
+        features = np.hstack([even, np.vstack([change[:1], change]), np.ones((4, 2))]).astype(np.float32)
+        states = {state["name"]: np.zeros(state["shape"], np.float32) for state in facts["states"]}
+        for number, frame in enumerate(frames):
+            last = max(int((seen_at <= times[number]).sum()) - 1, 0)
+            outputs = step({"frame": frame[None], "features_pictures": features[last, None], **states})
+            states = {state["name"]: outputs[state["next"]] for state in facts["states"]}
+            np.testing.assert_allclose(outputs["scores"][0], expected[number], atol=5e-3)
+    assert np.ptp(expected, axis=0).min() > 0.01
 
 
 def _is_there(module: str) -> bool:

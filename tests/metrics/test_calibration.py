@@ -131,3 +131,73 @@ def test_edges_of_bins_and_empty_bins():
     empty = calibration.reliability(np.zeros(0, dtype=bool), np.zeros(0), bins=2)
     assert np.isnan(empty.frequency).all()
     assert np.isnan(calibration.expected_calibration_error(empty.frames, empty.positives, empty.score_sum))
+
+
+def softmax(values):
+    shares = np.exp(values - values.max(axis=-1, keepdims=True))
+    return shares / shares.sum(axis=-1, keepdims=True)
+
+
+def exclusive_frames(seed=0, frames=20_000):
+    """Return logits of three genres that exclude each other, and frames that follow their softmax."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(frames, 3)) * 2
+    shown = (rng.random((frames, 1)) > np.cumsum(softmax(logits), axis=1)[:, :2]).sum(axis=1)
+    return logits, np.eye(3)[shown] > 0
+
+
+def test_genres_that_exclude_each_other_have_one_temperature_and_go_on_summing_to_one():
+    logits, y_true = exclusive_frames()
+    raw = softmax(logits * 1.8).astype(np.float32)  # too sharp
+    found = calibration.fit_temperatures(y_true, raw, exclusive=True)
+    assert len(set(found)) == 1
+    np.testing.assert_allclose(found, 1.8, rtol=0.05)
+    calibrated = calibration.apply_temperature(raw, np.full(3, 1.8), exclusive=True)
+    np.testing.assert_allclose(calibrated, softmax(logits), atol=1e-3)
+    np.testing.assert_allclose(calibrated.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(calibrated.argmax(axis=1), raw.argmax(axis=1))
+    np.testing.assert_array_equal(calibration.apply_temperature(raw, np.ones(3), exclusive=True), raw)
+    named = calibration.fit_calibration(y_true, raw, ["a", "b", "c"], exclusive=True)
+    assert set(named.temperatures.values()) == set(map(float, found))
+
+
+def test_without_frames_more_than_by_chance_decides():
+    assert calibration.no_calibration("abcd").thresholds["a"] == 0.5
+    assert calibration.no_calibration("abcd", exclusive=True).thresholds["a"] == 0.25
+    none = np.zeros((0, 4))
+    assert calibration.fit_calibration(none, none, "abcd", exclusive=True) == (
+        dict.fromkeys("abcd", 0.25),
+        dict.fromkeys("abcd", 1.0),
+    )
+
+
+def test_one_genre_alone_says_nothing_of_the_temperature():
+    y_true = np.eye(3)[[1, 1, 1]] > 0
+    found = calibration.fit_temperatures(y_true, np.full((3, 3), 1 / 3), exclusive=True)
+    np.testing.assert_array_equal(found, np.ones(3))
+
+
+def test_shares_of_genres_that_exclude_each_other_are_matched():
+    logits, y_true = exclusive_frames(frames=500)
+    raw = softmax(logits + np.array([1.0, -0.5, 0.3]))
+    weights = np.random.default_rng(1).uniform(0.5, 2, len(raw))
+    offsets = calibration.prevalence_offsets(y_true, raw, weights, exclusive=True)
+    matched = softmax(np.log(raw) - offsets)
+    np.testing.assert_allclose(
+        np.average(matched, axis=0, weights=weights), np.average(y_true, axis=0, weights=weights), atol=1e-6
+    )
+    assert offsets[0] > offsets[2] > offsets[1]
+    assert offsets.sum() == pytest.approx(0, abs=1e-9)
+
+
+def test_genres_that_no_frame_shows_keep_their_scores():
+    logits, y_true = exclusive_frames(frames=500)
+    raw = softmax(np.hstack([logits, np.zeros((500, 1))]))
+    truth = np.hstack([y_true, np.zeros((500, 1), bool)])
+    offsets = calibration.prevalence_offsets(truth, raw, np.ones(500), exclusive=True)
+    assert offsets[3] == 0
+    assert np.abs(offsets[:3]).max() > 1e-3
+    for alone in (truth[:, [3, 3]], np.eye(2)[np.zeros(500, int)] > 0):
+        np.testing.assert_array_equal(
+            calibration.prevalence_offsets(alone, raw[:, :2], np.ones(500), exclusive=True), [0, 0]
+        )

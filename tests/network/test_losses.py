@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from genre_classifier.config import TrainingConfig
-from genre_classifier.network.losses import TrailerLoss, linear_softmax_pool, mean_logit_pool, trailer_loss
+from genre_classifier.network.losses import (
+    TrailerLoss,
+    exclusive_crossentropy,
+    linear_softmax_pool,
+    mean_logit_pool,
+    trailer_loss,
+)
 
 
 def cross_entropy(target: float, score: float) -> float:
@@ -73,3 +79,58 @@ def test_weak_trailers_can_be_learned_through_the_mean_of_their_logits():
     assert float(loss(y_true, scores[..., None], weights)) == pytest.approx(cross_entropy(1, pooled), abs=1e-5)
     extremes = np.asarray(mean_logit_pool(np.array([[0, 1], [1, 1], [0, 0]], np.float32), np.ones((3, 2), bool)))
     np.testing.assert_allclose(extremes, [0.5, 1, 0], atol=0.03)  # 1 - 1e-7 is not a number of float32
+
+
+def softmax(logits):
+    shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return shares / shares.sum(axis=-1, keepdims=True)
+
+
+def exclusive_batch():
+    """Return scores, genres, weights and which trailer is weak: one strong, one weak, one padding."""
+    rng = np.random.default_rng(4)
+    scores = softmax(rng.normal(size=(3, 5, 3)) * 2)
+    targets = np.eye(3)[[[0, 0, 1, 2, 0], [2, 2, 2, 2, 2], [0, 0, 0, 0, 0]]]
+    targets[0, 3] = 0  # of no genre
+    weights = np.array([[1, 2, 1, 1, 0], [1, 1, 1, 0, 0], [0, 0, 0, 0, 0]], float)
+    return scores, targets, weights, np.array([0, 1, 0])
+
+
+def by_output(scores, targets, weights, weak):
+    """Split a batch as the network has it: one array for each genre."""
+    flags = np.broadcast_to(weak[:, None], targets.shape[:2])
+    y_true = [np.stack([targets[..., genre], flags], axis=-1).astype(np.float32) for genre in range(3)]
+    y_pred = [scores[..., genre, None].astype(np.float32) for genre in range(3)]
+    return y_true, y_pred, [weights.astype(np.float32)] * 3
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_genres_that_exclude_each_other_in_one_batch(smoothing):
+    scores, targets, weights, weak = exclusive_batch()
+    smooth = targets * (1 - smoothing) + smoothing / 3
+    strong = [-weights[0, t] * smooth[0, t] @ np.log(scores[0, t]) for t in range(3)]
+    pooled = softmax(np.log(scores[1, :3]).mean(axis=0))
+    by_hand = (sum(strong) / 3 - smooth[1, 0] @ np.log(pooled)) / 2  # two trailers have labels
+    batch = by_output(scores, targets, weights, weak)
+    loss = exclusive_crossentropy(*batch, label_smoothing=smoothing)
+    assert float(loss) == pytest.approx(by_hand, abs=1e-6)
+    scores[0, 3:], scores[1, 3:], scores[2] = 1 / 3, 0.98, 0.5  # neither padding nor frames of no genre count
+    assert float(exclusive_crossentropy(*by_output(scores, targets, weights, weak), label_smoothing=smoothing)) == (
+        pytest.approx(by_hand, abs=1e-6)
+    )
+
+
+def test_without_weights_and_weak_labels_it_is_keras_own_cross_entropy():
+    import keras
+
+    rng = np.random.default_rng(0)
+    scores = softmax(rng.normal(size=(4, 7, 3))).astype(np.float32)
+    targets = np.eye(3, dtype=np.float32)[rng.integers(0, 3, (4, 7))]
+    expected = float(keras.losses.CategoricalCrossentropy()(targets, scores))
+    y_true, y_pred = ([one[..., genre, None] for genre in range(3)] for one in (targets, scores))
+    assert float(exclusive_crossentropy(y_true, y_pred)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_batch_without_labels_adds_nothing():
+    scores, targets, weights, weak = exclusive_batch()
+    assert float(exclusive_crossentropy(*by_output(scores, targets, 0 * weights, weak))) == 0

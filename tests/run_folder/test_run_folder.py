@@ -88,9 +88,9 @@ def go_on(run: Path) -> None:
     loaded = checkpoints.load_checkpoint(run)
     rows, kept = [], None
     if loaded:
-        rows, kept = loaded[1].rows, epochs.recover(run, *loaded, (), CONFIG, GENRES)
+        rows, kept = loaded[1].rows, epochs.recover(run, *loaded, (), CONFIG, TINY)
     keeper = epochs.EpochKeeper(
-        run, parts=PARTS, config=CONFIG, rows=rows, kept=kept, started=time.monotonic(), genres=GENRES
+        run, parts=PARTS, config=CONFIG, rows=rows, kept=kept, started=time.monotonic(), model_config=TINY
     )
     keeper.publish()
     for number in range(len(rows) + 1, 4):
@@ -432,7 +432,7 @@ def test_weights_that_run_away_end_the_training_and_are_not_kept(networks, tmp_p
     before = sorted((tmp_path / "run").rglob("*"))
     monkeypatch.setattr(model_file, "not_finite", lambda model: "trunk_1/kernel")
     keeper = epochs.EpochKeeper(
-        tmp_path / "run", parts=PARTS, config=CONFIG, rows=[], kept=None, started=time.monotonic(), genres=GENRES
+        tmp_path / "run", parts=PARTS, config=CONFIG, rows=[], kept=None, started=time.monotonic(), model_config=TINY
     )
     keeper.set_model(Network(1))
     keeper.on_epoch_begin(0)

@@ -1,7 +1,7 @@
 """What a test compares between backends: steps from given weights, and the whole path. Run with KERAS_BACKEND set.
 
-`python -m tests.support.on_a_backend FOLDER NAME`: FOLDER holds `start.npz`, clips, their labels and a video; the steps
-go to `steps_NAME.npz`, the run to `run_NAME`, the tags to `tags_NAME`.
+`python -m tests.support.on_a_backend FOLDER NAME`: FOLDER holds the weights to start from, clips, their
+labels and a video; the steps go to `steps_NAME.npz`, the run to `run_NAME`, the tags to `tags_NAME`.
 """
 
 from __future__ import annotations
@@ -27,22 +27,44 @@ def steps(folder: Path, name: str) -> None:
     def loss() -> keras.losses.Loss:
         return keras.losses.BinaryCrossentropy(reduction="mean_with_sample_weight")
 
-    model = build_model(
-        ModelConfig(rows=14, cols=13, norm_momentum=0.5, trunk_filters=(4, 3), branch_filters=2, dense_units=(8, 4))
-    )
-    if not (folder / "start.npz").exists():
-        np.savez(folder / "start.npz", *model.get_weights())
-    start = list(np.load(folder / "start.npz").values())
+    sizes = {"norm_momentum": 0.5, "trunk_filters": (4, 3), "branch_filters": 2, "dense_units": (8, 4)}
+    senses = {
+        "inputs": "motion",
+        "linear_paths": True,
+        "encoder": "tiny",
+        "encoder_fps": 2.0,
+        "encoder_cells": 1,
+        "encoder_channels": 5,
+        "path_components": (4, 3),
+    }
     rng = np.random.default_rng(5)
     clips = rng.integers(0, 256, (2, FRAMES, 3, 14, 13), dtype=np.uint8)
     targets = [rng.integers(0, 2, (2, FRAMES, 1)).astype("float32") for _ in GENRES]
+    shown = np.eye(len(GENRES), dtype="float32")[rng.integers(0, len(GENRES), (2, FRAMES))]
+    one_each = [shown[..., genre, None] for genre in range(len(GENRES))]
+    looks = rng.normal(size=(2, FRAMES, 12)).astype("float32")
+    networks = {
+        "frames": ({}, clips, targets),
+        "senses": (senses, {"frames": clips, "pictures": looks}, targets),
+        "one genre": ({"exclusive": "yes"}, clips, one_each),
+    }
     moved = {}
-    for case, options in CASES.items():
+    for network, (options, inputs, truth) in networks.items():
+        model = build_model(ModelConfig(rows=14, cols=13, **sizes, **options))
+        if not (folder / f"{network}.npz").exists():
+            # Zeros, which paths and what stands beside them begin with, would keep everything before them where it is.
+            weights = [rng.normal(0, 0.3, one.shape) if not one.any() else one for one in model.get_weights()]
+            np.savez(folder / f"{network}.npz", *weights)
+        start = list(np.load(folder / f"{network}.npz").values())
+        for case, how in CASES.items():
+            model.set_weights(start)
+            model.compile(keras.optimizers.SGD(1.0), [loss() for _ in GENRES])
+            model.configure(**how)
+            model.train_on_batch(inputs, truth)
+            after = enumerate(model.get_weights())
+            moved |= {f"{network} {case} {number}": one - start[number] for number, one in after}
         model.set_weights(start)
-        model.compile(keras.optimizers.SGD(1.0), [loss() for _ in GENRES])
-        model.configure(**options)
-        model.train_on_batch(clips, targets)
-        moved |= {f"{case} {number}": after - start[number] for number, after in enumerate(model.get_weights())}
+        moved[f"{network} scores"] = np.concatenate(model.predict(inputs, verbose=0), axis=-1)
     np.savez(folder / f"steps_{name}.npz", **moved)
 
 

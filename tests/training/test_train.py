@@ -418,7 +418,7 @@ def test_validation_figures_go_to_their_own_genre(data):
     from genre_classifier.network.model import build_model
 
     model = build_model(TINY)
-    figures = validate(score_trailers(model, trailers, CONFIG), CONFIG, GENRES)
+    figures = validate(score_trailers(model, trailers, CONFIG), CONFIG, TINY)
     scores = np.concatenate(
         [np.concatenate(model.predict(np.load(t.clip)[None], verbose=0), axis=-1)[0] for t in trailers]
     )

@@ -1,0 +1,219 @@
+"""Looks of an encoder at videos: held until the next one, of the video that there is, or one line that says why not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genre_classifier.config import Augmentation, EncoderConfig
+from genre_classifier.dataset.encoded import encode_trailers, look_at_videos, looks_folder
+from genre_classifier.dataset.looks import HeldLooks, open_looks, read_looks, write_looks
+from genre_classifier.dataset.sequence import TrailerSequence
+from genre_classifier.dataset.trailers import load_trailers
+from genre_classifier.network.encoder import build_encoder
+from genre_classifier.network.senses import with_change
+from preprocessing.base.errors import InputError
+from preprocessing.config import ClipConfig
+from preprocessing.pipeline import preprocess_directory
+from tests.support.media import flat_frames, write_media
+from tests.support.tiny_encoder import CHANNELS, SIZE, write_encoder
+from tests.support.trailers import write_clips
+
+times_of = st.lists(st.floats(0, 20, allow_subnormal=False), min_size=1, max_size=12, unique=True).map(sorted)
+
+
+@given(times_of, times_of, st.data())
+def test_each_look_holds_until_the_next_one(look_times, times, data):
+    rng = np.random.default_rng(len(times))
+    looks = rng.normal(size=(len(look_times), 3, 1, 1)).astype(np.float16)
+    held = HeldLooks(looks, np.array(look_times), times)
+    features, expected = with_change(looks.reshape(-1, 3)), []
+    for time in times:
+        before = [number for number, seen in enumerate(look_times) if seen <= time + 1e-6]
+        expected.append(features[before[-1] if before else 0])
+    assert held.shape == (len(times), 8)
+    np.testing.assert_array_equal(held[:], np.stack(expected))
+    start, stop = sorted(data.draw(st.tuples(st.integers(0, len(times)), st.integers(0, len(times)))))
+    step = data.draw(st.integers(1, 3))
+    np.testing.assert_array_equal(held[start:stop:step], held[:][start:stop:step])
+    chosen = np.array(data.draw(st.lists(st.integers(0, len(times) - 1), max_size=5)), dtype=int)
+    np.testing.assert_array_equal(held[chosen], held[:][chosen])
+
+
+def test_batches_hold_looks_beside_frames_and_pad_both(tmp_path):
+    labels = write_clips(tmp_path, [4, 9, 6])
+    trailers = []
+    for trailer in load_trailers(tmp_path, labels):
+        looks = np.random.default_rng(trailer.trailer_id).normal(size=(3, 2, 1, 1))
+        place = tmp_path / "looks" / trailer.clip.name
+        place.parent.mkdir(exist_ok=True)
+        write_looks(place, looks.astype(np.float16), np.array([0.0, 0.3, 0.6]), sha256="")
+        trailers.append(dataclasses.replace(trailer, looks=place))
+    sequence = TrailerSequence(trailers, batch_size=3, shuffle=False)
+    inputs, _, weights = sequence[0]
+    assert (inputs["frames"].dtype, inputs["pictures"].dtype) == (np.int16, np.float16)
+    assert inputs["pictures"].shape == (*inputs["frames"].shape[:2], 6)
+    for row, trailer in enumerate(trailers):
+        real = len(trailer.times)
+        np.testing.assert_array_equal(inputs["frames"][row, :real], np.load(trailer.clip))
+        np.testing.assert_array_equal(inputs["pictures"][row, :real], open_looks(trailer.looks, trailer.times)[:])
+        assert (inputs["frames"][row, real:] == -1).all()
+        assert not inputs["pictures"][row, real:].any()
+        assert not weights[0][row, real:].any()
+    # Crops keep the two side by side, and the ends that several processes pad too.
+    crops = TrailerSequence(
+        trailers, batch_size=2, augmentation=Augmentation(crop_frames=3, crops_per_epoch=1), share=(1, 2)
+    )
+    assert len(crops) == 2
+    for index in range(2):
+        inputs, _, weights = crops[index]
+        assert inputs["frames"].shape[:2] == inputs["pictures"].shape[:2] == (1, 4 if index else 3)
+    assert not inputs["pictures"].any()  # of three trailers, the second process has none in the second batch
+    assert not np.stack(weights).any()
+
+
+@pytest.mark.parametrize(("most", "expected"), [(None, 3), (2, 2), (1, 1), (9, 3)])
+def test_an_epoch_has_so_many_crops_of_a_trailer_at_most(tmp_path, most, expected):
+    trailers = load_trailers(tmp_path, write_clips(tmp_path, [9, 10]))
+    sequence = TrailerSequence(trailers, augmentation=Augmentation(crop_frames=3, crops_per_epoch=most))
+    assert len(sequence) == 2 * expected
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    path = write_encoder(tmp_path_factory.mktemp("encoder") / "tiny.keras")
+    return build_encoder(EncoderConfig(encoder=str(path), encoder_cells=1))
+
+
+@pytest.fixture
+def clips(tmp_path):
+    """Return a clips folder of three videos of 25 frames per second, one of them of a single frame."""
+    (tmp_path / "videos").mkdir()
+    for number, frames in enumerate((30, 1, 45)):
+        write_media(tmp_path / "videos" / f"{number}.mkv", flat_frames(frames, seed=number))
+    preprocess_directory(tmp_path / "videos", tmp_path / "clips", ClipConfig(frames=1000, size=16, fps=10), jobs=1)
+    return tmp_path / "clips"
+
+
+def look(clips, encoder, **options):
+    done = []
+    places = look_at_videos(
+        [f"{n}.mkv" for n in range(3)], clips, encoder, 2, **{"jobs": 1, **options, "on_looks": done.append}
+    )
+    return places, done
+
+
+@pytest.mark.slow
+def test_videos_are_looked_at_once_at_the_encoders_own_size(clips, encoder):
+    assert (encoder.rows, encoder.cols) == (SIZE, SIZE)
+    places, done = look(clips, encoder)
+    assert sorted(done) == [1, 3, 4]  # at 0, 0.5, 1 and 1.5 seconds
+    assert places["0.mkv"].parent == looks_folder(clips, encoder, 2) == clips / "encoded" / f"{encoder.digest[:16]}_2"
+    looks, times = read_looks(clips.parent / "videos" / "2.mkv", encoder, 2)
+    np.testing.assert_array_equal(np.load(places["2.mkv"]), looks)
+    np.testing.assert_allclose(times, [0, 0.5, 1, 1.5], atol=0.03)
+    assert (looks.dtype, looks.shape) == (np.float16, (4, CHANNELS, 1, 1))
+    pixels = np.broadcast_to(flat_frames(45, seed=2)[25, 0, 0, :, None, None], (3, SIZE, SIZE))
+    np.testing.assert_allclose(looks[2], encoder.encode(pixels[None].astype(np.uint8))[0], atol=0.02)
+    before = {place: place.read_bytes() for place in places.values()}
+    shutil.rmtree(clips.parent / "videos")  # nobody asks for them any more
+    assert look(clips, encoder)[1] == []
+    assert {place: place.read_bytes() for place in places.values()} == before
+
+
+@pytest.mark.slow
+def test_a_trailer_of_one_look_has_no_change(clips, encoder):
+    places, _ = look(clips, encoder)
+    held = open_looks(places["1.mkv"], np.array([0.0]))
+    assert held.shape == (1, 2 * CHANNELS + 2)
+    np.testing.assert_array_equal(held[:][0, -2:], [1, 0])
+    assert not held[:][0, CHANNELS:-2].any()
+
+
+@pytest.mark.slow
+def test_what_is_damaged_or_missing_is_looked_at_again(clips, encoder):
+    places, _ = look(clips, encoder)
+    before = places["0.mkv"].read_bytes()
+    for damage in (
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(before[:-9]),
+        lambda path: path.with_suffix(".json").write_text("{}"),
+        lambda path: path.with_name("times_0.npy").unlink(),
+        lambda path: np.save(path, np.zeros((3, CHANNELS, 1, 1), np.float32)),
+    ):
+        damage(places["0.mkv"])
+        assert look(clips, encoder)[1] == [3]
+        assert places["0.mkv"].read_bytes() == before
+
+
+@pytest.mark.slow
+def test_another_video_than_that_of_the_clip_is_refused(clips, encoder):
+    video = clips.parent / "videos" / "0.mkv"
+    write_media(video, flat_frames(30, seed=9))
+    with pytest.raises(InputError, match="expected the video that its clip was made from, found another one"):
+        look(clips, encoder)
+    preprocess_directory(clips.parent / "videos", clips, ClipConfig(frames=1000, size=16, fps=10), jobs=1)
+    assert sorted(look(clips, encoder)[1])[-1] >= 3
+
+
+@pytest.mark.slow
+def test_videos_that_are_gone_are_named_and_those_that_moved_along_are_found(clips, encoder, tmp_path):
+    video = clips.parent / "videos" / "2.mkv"
+    video.rename(tmp_path / "away.mkv")
+    with pytest.raises(
+        InputError, match=r"videos: expected the video '2.mkv', of which .*clips has a clip, found none"
+    ):
+        look(clips, encoder)
+    (tmp_path / "away.mkv").rename(video)
+    (clips.parent / "videos").rename(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="put it back, or run `preprocess` on the folder where the videos are now"):
+        look(clips, encoder)
+    (tmp_path / "elsewhere").rename(clips.parent / "videos")
+    (tmp_path / "both").mkdir()
+    for name in ("clips", "videos"):
+        shutil.move(tmp_path / name, tmp_path / "both" / name)
+    assert sorted(look(tmp_path / "both" / "clips", encoder)[1]) == [1, 3, 4]
+
+
+@pytest.mark.slow
+def test_clips_behind_a_link_find_their_videos(tmp_path, encoder):
+    (tmp_path / "videos").mkdir()
+    write_media(tmp_path / "videos" / "0.mkv", flat_frames(10))
+    (tmp_path / "disk" / "deep").mkdir(parents=True)
+    (tmp_path / "clips").symlink_to(tmp_path / "disk" / "deep")
+    preprocess_directory(tmp_path / "videos", tmp_path / "clips", ClipConfig(frames=9, size=16), jobs=1)
+    found = look_at_videos(["0.mkv"], tmp_path / "clips", encoder, 2, jobs=1)
+    assert found["0.mkv"].is_file()
+
+
+@pytest.mark.slow
+def test_clips_that_do_not_say_where_their_videos_are_are_refused(clips, encoder):
+    config = json.loads((clips / "preprocessing.json").read_text())
+    del config["trailers"]
+    (clips / "preprocessing.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="expected a folder that says where its videos are, found none; run `preproc"):
+        look(clips, encoder)
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_same_bytes(clips, encoder):
+    places, _ = look(clips, encoder)
+    before = {place: place.read_bytes() for place in places.values()}
+    shutil.rmtree(clips / "encoded")
+    places, done = look(clips, encoder, jobs=2)
+    assert sorted(done) == [1, 3, 4]
+    assert {place: place.read_bytes() for place in places.values()} == before
+
+
+@pytest.mark.slow
+def test_hand_made_clips_have_no_video_to_look_at(tmp_path, encoder):
+    labels = write_clips(tmp_path, [4, 5])
+    trailers = load_trailers(tmp_path, labels)
+    with pytest.raises(InputError, match="expected a folder that says where its videos are"):
+        encode_trailers(trailers, tmp_path, encoder, looks_per_second=2, jobs=1)

@@ -1,0 +1,200 @@
+"""An encoder that looks at the videos themselves, from the videos to the report, with the commands that a user runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genre_classifier import cli
+from genre_classifier.dataset.looks import open_looks
+from genre_classifier.dataset.trailers import open_inputs
+from genre_classifier.run_folder.run import load_run
+from genre_classifier.tagging.scores import read_scores
+from genre_classifier.tagging.tag import score_frames
+from preprocessing.base.errors import InputError
+from preprocessing.clips import load_clip, load_times
+from tests.support.media import flat_frames, write_media
+from tests.support.tiny_encoder import write_encoder
+
+pytestmark = pytest.mark.slow
+
+SMALL = ["--trunk-filters", "2,2", "--branch-filters", "2", "--dense-units", "4", "--batch-size", "2"]
+CROPS = ["--crop-frames", "12", "--path-components", "4,3"]
+GENRES = ["--genres", "drama,western"]
+PRESET = ["--preset", "pretrained", *SMALL, *CROPS, *GENRES, "--encoder"]
+
+
+def run(*command, code=0):
+    assert cli.run([str(part) for part in command]) == code, command
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """Return a folder with videos, one of a single frame, clips, labels, an encoder and a run of two epochs."""
+    work = tmp_path_factory.mktemp("work")
+    write_encoder(work / "tiny.keras")
+    run("synthesize", work / "videos", "--trailers", 6, "--duration", 3, *GENRES)
+    write_media(work / "videos" / "short.mkv", flat_frames(1))
+    run("preprocess", work / "videos", work / "clips", "--fps", 8, "--frames", 1000, "--size", 16, "--jobs", 2)
+    names = [f"trailer_{number:03}.mp4" for number in range(6)]
+    shown = pd.read_csv(work / "videos" / "labels.csv")
+    one = [(name, "drama" if number % 2 else "western") for number, name in enumerate(names)] + [("short.mkv", "drama")]
+    pd.DataFrame(one, columns=["trailer", "genre"]).to_csv(work / "one.csv", index=False)
+    assert set(names) <= set(shown["trailer"])
+    run("train", work / "clips", work / "one.csv", work / "run", *PRESET, work / "tiny.keras", "--epochs", 2)
+    return work
+
+
+def inputs_of(work, number):
+    clip, times = work / "clips" / f"trailer_{number}.npy", load_times(work / "clips" / f"times_{number}.npy")
+    looks = next((work / "clips" / "encoded").glob("*_2")) / clip.name
+    return open_inputs(clip, times, looks=looks)
+
+
+def test_scores_do_not_depend_on_how_a_clip_is_cut_and_sum_to_one(work):
+    run_of = load_run(work / "run")
+    assert run_of.model_config.exclusive == "yes"
+    expected = score_frames(run_of, inputs_of(work, 0))
+    np.testing.assert_allclose(expected.sum(axis=1), 1, atol=1e-5)
+    for chunk in (1, 7):
+        np.testing.assert_allclose(score_frames(run_of, inputs_of(work, 0), chunk=chunk), expected, atol=1e-5)
+    with pytest.raises(InputError, match="expected frames and features of pictures"):
+        score_frames(run_of, load_clip(work / "clips" / "trailer_0.npy"))
+
+
+@pytest.mark.parametrize("name", ["trailer_001.mp4", "short.mkv"])
+def test_a_video_gets_the_scores_of_its_clip_and_looks(work, tmp_path, name):
+    run("tag", work / "run", work / "videos" / name, "--out", tmp_path)
+    found = read_scores(tmp_path / name.split(".")[0] / "scores.csv")
+    manifest = pd.read_csv(work / "clips" / "manifest.csv")
+    number = int(manifest.loc[manifest["source"] == name, "trailer_id"].iloc[0])
+    np.testing.assert_allclose(found, score_frames(load_run(work / "run"), inputs_of(work, number)), atol=1e-5)
+
+
+def test_what_was_encoded_first_is_not_looked_at_again(work, tmp_path, capsys):
+    shutil.copytree(work / "videos", tmp_path / "videos")
+    shutil.copytree(work / "clips", tmp_path / "clips", ignore=shutil.ignore_patterns("encoded"))
+    run("encode", tmp_path / "clips", "--encoder", work / "tiny.keras", "--jobs", 1)
+    folder = next((tmp_path / "clips" / "encoded").iterdir())
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert len(open_looks(folder / "trailer_0.npy", np.zeros(1))) == 1
+    shutil.rmtree(tmp_path / "videos")
+    options = [*PRESET, work / "tiny.keras", "--epochs", 1]
+    run("train", tmp_path / "clips", work / "one.csv", tmp_path / "run", *options)
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("harm", "expected"),
+    [
+        (
+            lambda videos: videos.rename(videos.with_name("moved")),
+            "found none; put it back, or run `preprocess` on the",
+        ),
+        (lambda videos: (videos / "trailer_002.mp4").unlink(), "expected the video 'trailer_002.mp4', of which"),
+        (
+            lambda videos: shutil.copy(videos / "trailer_001.mp4", videos / "trailer_002.mp4"),
+            "expected the video that its clip was made from, found another one; run `preprocess` again",
+        ),
+    ],
+)
+def test_videos_that_are_not_there_any_more_are_one_line(work, tmp_path, capsys, harm, expected):
+    shutil.copytree(work / "videos", tmp_path / "videos")
+    shutil.copytree(work / "clips", tmp_path / "clips", ignore=shutil.ignore_patterns("encoded"))
+    harm(tmp_path / "videos")
+    capsys.readouterr()
+    options = [*PRESET, work / "tiny.keras", "--epochs", 1]
+    run("train", tmp_path / "clips", work / "one.csv", tmp_path / "run", *options, code=2)
+    message = capsys.readouterr().err.splitlines()
+    assert expected in message[-1]
+    assert not (tmp_path / "run" / "model.keras").exists()
+
+
+def test_a_resumed_run_is_the_uninterrupted_one(work, tmp_path):
+    options = [
+        *PRESET,
+        work / "tiny.keras",
+        "--schedule",
+        "constant",
+        "--validation-share",
+        "0.3",
+        "--no-match-prevalence",
+    ]
+    train = ["train", work / "clips", work / "one.csv"]
+    run(*train, tmp_path / "whole", *options, "--epochs", 3)
+    run(*train, tmp_path / "parts", *options, "--epochs", 1)
+    run(*train, tmp_path / "parts", "--resume", "--epochs", 3)
+    whole, parts = (pd.read_csv(tmp_path / name / "history.csv").drop(columns="seconds") for name in ("whole", "parts"))
+    pd.testing.assert_frame_equal(whole, parts)
+    for one, other in zip(
+        load_run(tmp_path / "whole").model.get_weights(), load_run(tmp_path / "parts").model.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_report_is_the_same_however_many_processes_there_are(work, tmp_path):
+    options = ["--split", "all", "--draws", 20]
+    for jobs in (1, 2):
+        files = [work / "run", work / "clips", work / "one.csv", "--out", tmp_path / f"report{jobs}"]
+        run("evaluate", *files, *options, "--jobs", jobs)
+    tables = [sorted((tmp_path / f"report{jobs}" / "scores").rglob("scores_*.csv")) for jobs in (1, 2)]
+    assert len(tables[0]) > 7
+    for one, other in zip(*tables, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    scored = json.loads((tmp_path / "report1" / "scores" / "evaluation.json").read_text())
+    assert scored["exclusive"] is True
+    assert {"encoder_frames", "encoder_trailers"} < set(scored["baselines"])
+    run("evaluate", "--scores", tmp_path / "report1", work / "one.csv", "--out", tmp_path / "again", "--draws", 20)
+
+
+def test_genres_that_overlap_are_learned_with_a_score_for_each(work, tmp_path, capsys):
+    options = [*PRESET, work / "tiny.keras", "--epochs", 1]
+    labels = (work / "one.csv").read_text() + "trailer_000.mp4,drama\n"
+    (tmp_path / "more.csv").write_text(labels)
+    run("train", work / "clips", tmp_path / "more.csv", tmp_path / "run", *options)
+    assert load_run(tmp_path / "run").model_config.exclusive == "no"
+    command = ["train", work / "clips", tmp_path / "more.csv", tmp_path / "other", *options]
+    capsys.readouterr()
+    run(*command, "--exclusive", "yes", code=2)
+    message = capsys.readouterr().err
+    assert "exclusive = yes needs trailers that show exactly one genre at any time, found drama, western in" in message
+
+
+def test_a_run_may_still_see_every_frame_of_the_clips(work, tmp_path):
+    old = ["--no-linear-paths", "--encoder-fps", "none", "--encoder-cells", 2, "--motion-size", 8, "--zoom", 0]
+    options = [*PRESET, work / "tiny.keras", "--epochs", 1, *old, "--exclusive", "no"]
+    run("train", work / "clips", work / "one.csv", tmp_path / "run", *options)
+    scores = score_frames(load_run(tmp_path / "run"), load_clip(work / "clips" / "trailer_0.npy"))
+    assert np.isfinite(scores).all()
+
+
+def test_a_killed_training_goes_on_as_if_nothing_had_been(work, tmp_path):
+    options = [*PRESET, work / "tiny.keras", "--schedule", "constant", "--epochs", 3]
+    command = [sys.executable, "-m", "genre_classifier", "train", work / "clips", work / "one.csv"]
+    child = subprocess.Popen([str(part) for part in [*command, tmp_path / "run", *options]])
+    try:
+        while child.poll() is None and not (tmp_path / "run" / "checkpoints" / "epoch_1.json").exists():
+            time.sleep(0.05)
+    finally:
+        child.kill()
+        child.wait()
+    run("train", work / "clips", work / "one.csv", tmp_path / "run", "--resume")
+    run("train", work / "clips", work / "one.csv", tmp_path / "whole", *options)
+    found, whole = (pd.read_csv(tmp_path / name / "history.csv")["loss"] for name in ("run", "whole"))
+    np.testing.assert_array_equal(found, whole)
+
+
+def test_a_run_to_go_on_from_brings_encoder_and_paths(work, tmp_path):
+    train = ["train", work / "clips", work / "one.csv", tmp_path / "better", "--from", work / "run"]
+    run(*train, "--epochs", 1, "--no-match-prevalence")
+    before, after = load_run(work / "run").model, load_run(tmp_path / "better").model
+    for name, path in before.senses.paths.items():
+        for one, other in zip(path.get_weights(), after.senses.paths[name].get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
