@@ -30,6 +30,7 @@ from preprocessing.base.files import (
 from preprocessing.config import ClipConfig
 
 CONFIG_NAME = "preprocessing.json"
+_PRESET = "preset"  # in that file, beside the options
 STAGED_PREFIX = ".staged-"  # a finished clip that waits for its id
 CLIP_NAME = re.compile(r"trailer_(\d+)\.npy")
 
@@ -148,9 +149,10 @@ class ClipWriter:
             self._file.close()
 
 
-def write_clip_config(clips_dir: Path, config: ClipConfig) -> None:
-    """Write the options of a clips folder to its `preprocessing.json`."""
-    write_atomically(Path(clips_dir) / CONFIG_NAME, json.dumps(config.to_dict(), indent=2) + "\n")
+def write_clip_config(clips_dir: Path, config: ClipConfig, *, preset: str | None = None) -> None:
+    """Write the options of a clips folder, and the name of the preset that they are from, to `preprocessing.json`."""
+    fields = config.to_dict() | ({_PRESET: preset} if preset else {})
+    write_atomically(Path(clips_dir) / CONFIG_NAME, json.dumps(fields, indent=2) + "\n")
 
 
 def read_clip_config(clips_dir: Path) -> ClipConfig | None:
@@ -166,14 +168,32 @@ def read_clip_config(clips_dir: Path) -> ClipConfig | None:
     InputError
         If the file is there but cannot be used.
     """
+    return _read_config(clips_dir)[0]
+
+
+def read_clip_preset(clips_dir: Path) -> str | None:
+    """Read the name of the preset whose clips a folder holds; None where `preprocess` was given none.
+
+    Raises
+    ------
+    InputError
+        As `read_clip_config`.
+    """
+    return _read_config(clips_dir)[1]
+
+
+def _read_config(clips_dir: Path) -> tuple[ClipConfig | None, str | None]:
     path, expected = Path(clips_dir) / CONFIG_NAME, "the options of the clips (a JSON object)"
     if not path.exists():
-        return None
+        return None, None
     fields = read_json(path, expected)
     if not isinstance(fields, dict):
         raise InputError(f"{path}: expected {expected}, found {abbreviated_repr(fields)}")
+    preset = fields.pop(_PRESET, None)
+    if not isinstance(preset, str | None):
+        raise InputError(f"{path}: expected {expected}, found {_PRESET} = {abbreviated_repr(preset)}")
     try:
-        return ClipConfig.from_dict(fields)
+        return ClipConfig.from_dict(fields), preset
     except (InputError, TypeError) as error:
         raise InputError(f"{path}: expected {expected}, found: {error}") from error
 

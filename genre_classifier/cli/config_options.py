@@ -65,8 +65,7 @@ class ValueType(click.ParamType):
             self.name = "numbers"
         else:
             self.name = value.unit if value.unit.isalpha() else _METAVARS[value.kind]
-        if value.may_be_none:
-            self.name += "|none"
+        self.name = "|".join([self.name, *value.words, *["none"] * value.may_be_none])
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """Return what stands for the value in the help; choices as they are typed."""
@@ -89,7 +88,11 @@ class ValueType(click.ParamType):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Offer the choices that begin with what is typed."""
-        return [CompletionItem(choice) for choice in self.value.choices if choice.startswith(incomplete)]
+        return [
+            CompletionItem(choice)
+            for choice in (*self.value.choices, *self.value.words)
+            if choice.startswith(incomplete)
+        ]
 
 
 class ValueOption(GroupedOption):

@@ -17,7 +17,9 @@ from genre_classifier.config.network import (
 )
 from genre_classifier.config.training import (
     DEFAULT_ENCODER,
+    FEWEST_TO_VALIDATE,
     PRESETS,
+    VALIDATION_SHARE,
     Augmentation,
     Bptt,
     Keep,
@@ -43,12 +45,14 @@ from genre_classifier.config.use import (
 
 __all__ = [
     "DEFAULT_ENCODER",
+    "FEWEST_TO_VALIDATE",
     "INPUT_CHANNELS",
     "LABEL_FORMATS",
     "LABEL_STUDIO_RATES",
     "MAX_LABEL_MB",
     "PRESETS",
     "SCORING_CHUNK",
+    "VALIDATION_SHARE",
     "Augmentation",
     "Bptt",
     "EncoderConfig",

@@ -93,8 +93,8 @@ def train(
     Returns
     -------
     Run
-        With the model of the epoch that `TrainingConfig.keep` asks for; "best" without a validation split goes by the
-        training loss.
+        With the model of the epoch that `TrainingConfig.keep` asks for; "best" and "loss" without a validation split go
+        by the training loss.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def train(
             skip_unknown=skip_unknown,
             resume=resume,
             start=None if start is None else Path(start),
-            processes=peers.count,
+            peers=peers,
         )
         config, genres = plan.training_config, plan.model_config.genres
         peers.require_equal(plan.fingerprint, "options, clips and labels")  # and nobody writes before all have read
@@ -141,6 +141,7 @@ def train(
                 model.set_weights(plan.start.model.get_weights())
             elif plan.encoder is not None and first:
                 start_from_components(model, parts["train"])
+        assert config.chunk != "auto"  # the plan has settled it
         model.configure(chunk=config.chunk, bptt=config.bptt, precision=config.precision, seed=config.seed, peers=peers)
         own_callbacks: list[keras.callbacks.Callback] = []
         keeper = None
@@ -158,7 +159,7 @@ def train(
             )
             keeper.publish()
             own_callbacks = [keeper, TensorBoard(run / layout.EVENTS, write_graph=False)]
-        more = not history.should_stop(rows, config.patience) and len(rows) < config.epochs
+        more = not history.should_stop(rows, config.patience, config.keep) and len(rows) < config.epochs
         done, goes_on = peers.total(len(rows), more and first)  # only the first one has rows
         if goes_on:
             sequence = training_sequence(
@@ -299,5 +300,5 @@ def _note_schedule(rows: checkpoints.Rows, old: TrainingConfig, new: TrainingCon
             f"the learning rate falls along a cosine over all {new.epochs} epochs: it goes on at {after:.2g}, after "
             f"{before:.2g} in epoch {len(rows)}"
         )
-    if len(rows) < new.epochs and history.should_stop(rows, new.patience):
+    if len(rows) < new.epochs and history.should_stop(rows, new.patience, new.keep):
         logger.warning(f"no epoch is trained: none was better for {new.patience} epochs; --patience none goes on")

@@ -15,6 +15,7 @@ import numpy as np
 from genre_classifier.config import TrainingConfig
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.metrics.calibration import (
+    DEFAULT_THRESHOLD,
     Calibration,
     fit_calibration,
     no_calibration,
@@ -24,6 +25,7 @@ from genre_classifier.metrics.frames import average_precision
 from genre_classifier.network.losses import trailer_loss
 from genre_classifier.network.streaming import score_clip
 
+FEWEST_OF_A_THRESHOLD = 5  # trailers; of fewer it would follow the accidents of each
 VALIDATION_CHUNK = 64  # frames scored at once; scores do not depend on it
 
 
@@ -43,10 +45,16 @@ def score_trailers(model: keras.Model, trailers: Sequence[Trailer], config: Trai
 
 
 def calibrate(scored: Sequence[Scored], genres: Sequence[str]) -> Calibration:
-    """Fit thresholds and temperatures on the frames of trailers; without a trailer there are none to fit."""
+    """Fit thresholds and temperatures on the frames of trailers; without a trailer there are none to fit.
+
+    The threshold of a genre that fewer than `FEWEST_OF_A_THRESHOLD` trailers show stays where it is without any.
+    """
     if not scored:
         return no_calibration(genres)
-    return fit_calibration(*_pooled(scored), genres)
+    thresholds, temperatures = fit_calibration(*_pooled(scored), genres)
+    shown = np.sum([trailer.genres for trailer, _ in scored], axis=0)
+    rare = [genre for genre, count in zip(genres, shown, strict=True) if count < FEWEST_OF_A_THRESHOLD]
+    return Calibration(thresholds | dict.fromkeys(rare, DEFAULT_THRESHOLD), temperatures)
 
 
 def logit_offsets(scored: Sequence[Scored], genres: Sequence[str]) -> dict[str, float]:
