@@ -15,7 +15,7 @@ from genre_classifier.cli.config_options import (
     given,
     sharing_options,
 )
-from genre_classifier.cli.output import note, say
+from genre_classifier.cli.output import note, say, say_files
 from genre_classifier.config import SegmentConfig, TagConfig
 from preprocessing.config import VideoLimits
 
@@ -112,5 +112,5 @@ def command(
     write_tags_index(out, failures)
     say(str(out / "index.html"))
     if formats:
-        export_tags(out, out / EXPORTS, formats, on_file=lambda path: say(str(path)))
+        export_tags(out, out / EXPORTS, formats, on_video=say_files)
     return 1 if failures and strict else 0

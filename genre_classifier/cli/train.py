@@ -56,7 +56,13 @@ def _frames(clips: ClipConfig) -> str:
     return f"{clips.size} x {clips.size} pixels, {rate}"
 
 
-@click.command("train", cls=_Command)
+_BRIEF = (
+    *("preset", "resume", "overwrite", "start", "genres", "genre_map", "skip_unknown", "encoder"),
+    *("epochs", "batch_size", "learning_rate", "chunk", "validation_share", "test_share", "seed"),
+)
+
+
+@click.command("train", cls=_Command, brief=_BRIEF)
 @click.argument("clips", type=click.Path(path_type=Path))
 @click.argument("labels", type=click.Path(path_type=Path))
 @click.argument("run", type=click.Path(path_type=Path))

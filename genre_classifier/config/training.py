@@ -95,8 +95,8 @@ class TrainingConfig(Augmentation):
     patience: Annotated[
         Count | None,
         _optimisation(
-            "Epochs without a better one (--keep) after which training ends; none, or no validation trailers: all "
-            "epochs are trained."
+            "Epochs without a better one, by the figure of --keep, after which training ends; without validation "
+            "trailers it does not; none trains all epochs."
         ),
     ] = 10
     chunk: Annotated[
