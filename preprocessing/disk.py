@@ -51,7 +51,8 @@ def require_disk(clips: Path, videos: Sequence[Path], config: ClipConfig, limits
     most = "up to"
     if needed > free:
         needed, most = _from_durations(videos, config, limits), "about"
-    said = f"{len(videos)} clips take {most} {_gigabytes(needed)} of disk, and {_gigabytes(free)} are free"
+    count = "1 clip takes" if len(videos) == 1 else f"{len(videos)} clips take"
+    said = f"{count} {most} {_gigabytes(needed)} of disk, and {_gigabytes(free)} are free"
     if needed > free:
         raise WorkError(
             f"{clips}: {said}; make smaller ones (--preset small-data, or a smaller --size, --fps or --frames), or "

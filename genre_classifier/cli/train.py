@@ -35,7 +35,7 @@ class _Command(GroupedCommand):
         return super().parse_args(ctx, args)
 
 
-def _preset_for(clips: Path, asked: str | None) -> str:
+def preset_for(clips: Path, asked: str | None) -> str:
     """Return the preset to train with: the one asked for, or that of the clips; say so where these do not fit."""
     from preprocessing.clips import read_clip_config, read_clip_preset
 
@@ -207,7 +207,7 @@ def command(
         require_run(before)
         model_config, training_config, _ = read_config(before)
     else:
-        base = PRESETS[_preset_for(clips, preset)]
+        base = PRESETS[preset_for(clips, preset)]
         model_config, training_config = base.model, base.training
     if genres:
         auto = genres == "auto"

@@ -163,7 +163,7 @@ def plan_training(
         splits.require_kept(table, kept, str(first.path))
     parts = splits.apply_splits(trailers, table, str(splits_file or run / layout.SPLITS))
     note_near_copies(parts)
-    thin = thin_genres(parts["validation"], model_config.genres)
+    thin = _thin_genres(parts, model_config.genres)
     keep = "last" if not parts["validation"] else "loss" if thin else "best"
     schedule = "constant" if parts["validation"] else "cosine"
     training_config = _settled(training_config, {"keep": keep, "schedule": schedule})
@@ -249,11 +249,15 @@ def _fit_into_memory(
     return config
 
 
-def thin_genres(validation: Sequence[Trailer], genres: Sequence[str]) -> list[str]:
+def _thin_genres(parts: Mapping[str, Sequence[Trailer]], genres: Sequence[str]) -> list[str]:
     """Return the genres about which validation trailers say little: too few of them show it, or do not."""
-    shown = np.sum([trailer.genres for trailer in validation], axis=0) if validation else np.zeros(len(genres))
+    validation = parts["validation"]
+    known = np.any([trailer.genres for trailer in (*parts["train"], *validation)], axis=0)
+    shown = np.sum([trailer.genres for trailer in validation], axis=0, initial=0) * known
     fewest = np.minimum(shown, len(validation) - shown)
-    return [genre for genre, count in zip(genres, fewest, strict=True) if count < FEWEST_OF_A_SIDE]
+    return [
+        genre for genre, there, count in zip(genres, known, fewest, strict=True) if there and count < FEWEST_OF_A_SIDE
+    ]
 
 
 def _note_gaps(
@@ -267,8 +271,8 @@ def _note_gaps(
     if count := len(parts["validation"]):
         if thin and config.keep == "loss":
             logger.warning(
-                f"{count} validation trailers say little about {', '.join(thin)}: fewer than {FEWEST_OF_A_SIDE} show "
-                f"it, or fewer do not. The epoch is chosen by their loss"
+                f"{count} validation trailers say little about {', '.join(thin)}: fewer than {FEWEST_OF_A_SIDE} "
+                f"of them show it, or fewer than {FEWEST_OF_A_SIDE} do not. The epoch is chosen by their loss"
             )
         return
     chosen = "the last epoch is kept" if config.keep == "last" else "the epoch is chosen by the training loss"

@@ -82,7 +82,9 @@ W0000 00:00:1764464400.2    1234 gpu_device.cc:2342] Cannot dlopen some GPU libr
 
 
 def test_a_killed_process_does_not_repeat_greetings(tmp_path):
-    kill = "os.ftruncate(2, 0); os.lseek(2, 0, 0); os.write(2, GREETINGS.encode()); os.kill(os.getpid(), signal.SIGKILL)"
+    kill = (
+        "os.ftruncate(2, 0); os.lseek(2, 0, 0); os.write(2, GREETINGS.encode()); os.kill(os.getpid(), signal.SIGKILL)"
+    )
     done = run_instead(f"GREETINGS = {GREETINGS!r}; {kill}", tmp_path)
     assert (done.returncode, done.stderr) == (-signal.SIGKILL, "own words\n")
 
