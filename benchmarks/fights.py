@@ -5,8 +5,8 @@
 Five folds that keep every source video on one side, once per seed. On each fold's training clips, with their genres as
 weak labels: the baselines of the report, the article's network as it is, and the preset `small-data`, all on the same
 clips. What a run decides by validation it decides on a split of those training clips. With `--encoder`, a pretrained
-image network, three rows more: the report's two baselines on what it sees, and the preset `pretrained`, on clips of
-224x224; `--baselines` trains nothing.
+image network that looks at the videos themselves, there are rows more: the report's baselines on what it sees, and the
+preset `pretrained`, on the same clips; `--baselines` trains nothing.
 A clip's score is the mean of its frames' scores for `action`; accuracy calls it a fight above 0.5. Beside it stands
 what the best threshold would reach, chosen on the judged clips themselves: one for all, and one for each fold.
 
@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +33,12 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from genre_classifier.config import PRESETS
+from genre_classifier.dataset.looks import open_looks
+from genre_classifier.dataset.sense_features import COLOURS, Features, colour_features, movement_features
 from genre_classifier.evaluation import baselines
 from genre_classifier.evaluation.bootstrap import Estimate, draw_weights, estimate
 from genre_classifier.genres import GENRES
+from genre_classifier.network.senses import MOVEMENT, PICTURES
 from preprocessing import load_clip, preprocess_directory
 from preprocessing.base.files import write_atomically
 from preprocessing.clips import clip_path, load_times, times_path
@@ -44,7 +49,6 @@ if TYPE_CHECKING:
     from genre_classifier.run_folder.run import Run
 
 CLIPS = ClipConfig(fps=15, size=32)
-LARGE_CLIPS = ClipConfig(fps=15, size=224)  # for an encoder
 FOLDS = 5
 ACTION = GENRES.index("action")
 FIGURES = ("accuracy", "best threshold", "best in each fold", "AUC", "AUC within folds", "AP")
@@ -60,41 +64,50 @@ def read_data(media: Path, clips: Path, config: ClipConfig = CLIPS) -> pd.DataFr
     return table.rename(columns={"source_group": "group"}).astype({"trailer_id": int})
 
 
-def encode(media: Path, clips: Path, changes: dict[str, Any]) -> Path:
-    """Fill a folder of clips for an encoder, and encode them; return the folder of the encoded clips."""
-    from genre_classifier.dataset.encoded import encode_clips
+def look(data: pd.DataFrame, clips: Path, changes: dict[str, Any]) -> dict[int, Path]:
+    """Let the encoder of `pretrained` look at the videos; return where the looks of each clip are."""
+    from genre_classifier.dataset.encoded import look_at_videos
     from genre_classifier.network.encoder import build_encoder
 
-    data = read_data(media, clips, LARGE_CLIPS)
     config = dataclasses.replace(PRESETS["pretrained"].model, **changes)
-    encoder = build_encoder(config, LARGE_CLIPS.size, LARGE_CLIPS.size)
+    assert config.encoder_fps is not None
     seconds = time.perf_counter()
-    folder = encode_clips([clip_path(clips, int(i)) for i in data["trailer_id"]], clips, encoder)
-    print(f"encoded in {time.perf_counter() - seconds:.0f} s")
-    return folder
+    places = look_at_videos(list(data["trailer"]), clips, build_encoder(config), config.encoder_fps, jobs=1)
+    print(f"looked at in {time.perf_counter() - seconds:.0f} s", flush=True)
+    return {int(i): places[source] for i, source in zip(data["trailer_id"], data["trailer"], strict=True)}
 
 
 def baseline_scores(
-    name: str, data: pd.DataFrame, test: np.ndarray, clips: Path, encoded: Path | None = None, *, grey_channels: int = 0
+    name: str, data: pd.DataFrame, test: np.ndarray, clips: Path, looks: Mapping[int, Path]
 ) -> np.ndarray:
     """Fit a baseline of the report on the other clips, labelled as wholes, and score those of `test`."""
     is_action = (data["genre"] == "action").to_numpy()
-    arrays: list[dict[str, np.ndarray]] = []
-    for path in (clip_path(clips, int(i)) for i in data["trailer_id"]):
-        arrays.append({baselines.PIXELS: load_clip(path)})
-        if encoded is not None:
-            maps = np.load(encoded / path.name, mmap_mode="r")
-            arrays[-1][baselines.MAPS] = maps[:, : maps.shape[1] - grey_channels]
-    times = [load_times(times_path(clips, int(i))) for i in data["trailer_id"]]
+    numbers = [int(i) for i in data["trailer_id"]]
+    times = [load_times(times_path(clips, i)) for i in numbers]
+    arrays: list[dict[str, Features]] = [_features(clip_path(clips, i)) for i in numbers]
+    if looks:
+        for i, own, shown in zip(numbers, arrays, times, strict=True):
+            own[PICTURES] = open_looks(looks[i], shown)
     train = np.setdiff1d(np.arange(len(data)), test)
     targets = [np.full((len(times[i]), 1), is_action[i]) for i in train]
     fitted = baselines.fit(name, [arrays[i] for i in train], [times[i] for i in train], targets)
     return np.array([fitted.score(arrays[i], times[i]).mean() for i in test])
 
 
-def train_preset(preset: str, clips: Path, labels: pd.DataFrame, run: Path, seed: int, **changes: Any) -> Run:
-    """Train a preset on all labelled clips, on one core: networks as small as these gain little from a second one."""
+@functools.cache
+def _features(clip: Path) -> dict[str, Features]:
+    pixels = load_clip(clip)
+    return {MOVEMENT: movement_features(pixels), COLOURS: colour_features(pixels)}
+
+
+def use_one_core() -> None:
+    """Keep TensorFlow to one core: networks as small as these gain little from a second one."""
     os.environ.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1", TF_CPP_MIN_LOG_LEVEL="2")
+
+
+def train_preset(preset: str, clips: Path, labels: pd.DataFrame, run: Path, seed: int, **changes: Any) -> Run:
+    """Train a preset on all labelled clips, on one core."""
+    use_one_core()
     from genre_classifier import train
 
     settings = PRESETS[preset]
@@ -104,30 +117,36 @@ def train_preset(preset: str, clips: Path, labels: pd.DataFrame, run: Path, seed
 
 
 def network_scores(
-    preset: str, data: pd.DataFrame, test: np.ndarray, out: Path, name: str, seed: int, **changes: Any
+    preset: str,
+    data: pd.DataFrame,
+    test: np.ndarray,
+    out: Path,
+    name: str,
+    seed: int,
+    looks: Mapping[int, Path],
+    **changes: Any,
 ) -> np.ndarray:
     """Train a preset on the other clips and score those of `test`; what is done already is read."""
-    folder = out / ("clips_224" if changes else "clips")
-    done = out / f"{name}.json"
+    folder, done = out / "clips", out / f"{name}.json"
     if not done.exists():
         wall, cpu = time.perf_counter(), time.process_time()
         labels = data.drop(index=test).assign(start=np.nan, end=np.nan)[["trailer", "start", "end", "genre", "group"]]
         run = train_preset(preset, folder, labels, out / "runs" / name, seed, **changes)
 
-        import keras  # only now, as all that loads TensorFlow: training sets its threads
+        import keras  # only now: nobody needs it where the fold is done
 
-        from genre_classifier.dataset.encoded import encoded_folder
+        from genre_classifier.dataset.trailers import open_inputs
         from genre_classifier.network.streaming import score_clip
 
-        paths = [clip_path(folder, int(i)) for i in data["trailer_id"].iloc[test]]
-        if run.encoder is None:
-            clips = [load_clip(path) for path in paths]
-        else:  # all are encoded already
-            clips = [np.load(encoded_folder(folder, run.encoder) / path.name, mmap_mode="r") for path in paths]
-        scores = [float(run.calibrate(score_clip(run.model, clip))[:, ACTION].mean()) for clip in clips]
+        scores = []
+        for i in data["trailer_id"].iloc[test]:
+            places = {"looks": looks[int(i)]} if run.encoder is not None else {}
+            inputs = open_inputs(clip_path(folder, int(i)), load_times(times_path(folder, int(i))), **places)
+            scores.append(float(run.calibrate(score_clip(run.model, inputs))[:, ACTION].mean()))
         keras.utils.clear_session()
         seconds = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
         write_atomically(done, json.dumps({"scores": scores, "seconds": seconds}))
+        print(f"{name}: {seconds['cpu']:.0f} CPU s", flush=True)
     return np.array(json.loads(done.read_text())["scores"])
 
 
@@ -182,6 +201,7 @@ def main() -> None:
     parser.add_argument("--encoder", help="A pretrained image network, for the preset pretrained.")
     parser.add_argument("--jobs", type=int, default=2, help="Folds at a time, one core each.")
     options = parser.parse_args()
+    use_one_core()
     data = read_data(options.media, options.out / "clips")
     is_action = (data["genre"] == "action").to_numpy()
     groups = data["group"].to_numpy()
@@ -191,27 +211,32 @@ def main() -> None:
         splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
         for fold, (_, test) in enumerate(splitter.split(is_action, is_action, groups)):
             tests[seed, fold] = test
-    presets, encoded, grey_channels = [] if options.baselines else options.presets, None, 0
+    presets, looks = [] if options.baselines else options.presets, {}
     changes: dict[str, dict[str, Any]] = {}
     if options.encoder:
         presets = [*presets, *["pretrained"] * (not options.baselines)]
         changes["pretrained"] = {"encoder": options.encoder}
-        grey_channels = PRESETS["pretrained"].model.grey_channels
-        encoded = encode(options.media, options.out / "clips_224", changes["pretrained"])
-    simple = baselines.possible([baselines.PIXELS, *[baselines.MAPS] * (encoded is not None)])
+        looks = look(data, options.out / "clips", changes["pretrained"])
+    simple = baselines.possible([MOVEMENT, *[PICTURES] * bool(looks)])
     names = [*simple, *presets]
     jobs = [(preset, *key) for preset in presets for key in tests]
     found = Parallel(n_jobs=options.jobs)(
         delayed(network_scores)(
-            preset, data, tests[seed, fold], options.out, f"{preset}_{seed}_{fold}", seed, **changes.get(preset, {})
+            preset,
+            data,
+            tests[seed, fold],
+            options.out,
+            f"{preset}_{seed}_{fold}",
+            seed,
+            looks,
+            **changes.get(preset, {}),
         )
         for preset, seed, fold in jobs
     )
     fold_scores = dict(zip(jobs, found, strict=True))
     for name in simple:
         fold_scores |= {
-            (name, *key): baseline_scores(name, data, test, options.out / "clips", encoded, grey_channels=grey_channels)
-            for key, test in tests.items()
+            (name, *key): baseline_scores(name, data, test, options.out / "clips", looks) for key, test in tests.items()
         }
 
     print(f"{len(data)} clips of {len(set(groups))} sources, {FOLDS} folds, seeds {options.seeds}; mean and 95 %")

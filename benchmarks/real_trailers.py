@@ -12,21 +12,18 @@ when that one was judged.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from benchmarks.fights import CLIPS, LARGE_CLIPS, train_preset
+from benchmarks.fights import CLIPS, train_preset
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.genres import GENRES
 from genre_classifier.metrics.frames import average_precision
 from genre_classifier.tagging.scores import read_scores, scores_table, write_scores
-from preprocessing import load_clip, preprocess_directory
-
-CLIPS_OF = {"small-data": ("clips", CLIPS), "pretrained": ("clips_224", dataclasses.replace(LARGE_CLIPS, fps=4))}
+from preprocessing import preprocess_directory
 
 
 def frame_scores(media: Path, out: Path, left_out: str, seed: int, changes: dict[str, str]) -> pd.DataFrame:
@@ -37,13 +34,18 @@ def frame_scores(media: Path, out: Path, left_out: str, seed: int, changes: dict
         labels = read_labels(media / "labels.csv")
         run_folder = out / "runs" / f"{preset}_{Path(left_out).stem}_{seed}"
         others = labels[labels["trailer"] != left_out]
-        run = train_preset(preset, out / CLIPS_OF[preset][0], others, run_folder, seed, **changes)
+        run = train_preset(preset, out / "clips", others, run_folder, seed, **changes)
 
-        from genre_classifier.dataset.trailers import load_trailers  # only now: training sets TensorFlow's threads
-        from genre_classifier.tagging.tag import score_frames
+        from genre_classifier.dataset.encoded import encode_trailers  # only now: training sets TensorFlow's threads
+        from genre_classifier.dataset.trailers import load_trailers
+        from genre_classifier.network.streaming import score_clip
 
-        trailer = load_trailers(out / CLIPS_OF[preset][0], labels[labels["trailer"] == left_out])[0]
-        write_scores(done, scores_table(trailer.times, score_frames(run, load_clip(trailer.clip))))
+        trailers = load_trailers(out / "clips", labels[labels["trailer"] == left_out])
+        if run.encoder is not None:
+            fps = run.model_config.encoder_fps
+            trailers = encode_trailers(trailers, out / "clips", run.encoder, looks_per_second=fps, jobs=1)
+        scores = run.calibrate(score_clip(run.model, trailers[0].open()))
+        write_scores(done, scores_table(trailers[0].times, scores))
     return read_scores(done)
 
 
@@ -57,8 +59,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="Trainings at a time, one core each.")
     options = parser.parse_args()
     changes = {"encoder": options.encoder} if options.encoder else {}
-    folder, config = CLIPS_OF["pretrained" if changes else "small-data"]
-    preprocess_directory(options.media, options.out / folder, config=config)
+    preprocess_directory(options.media, options.out / "clips", config=CLIPS)
     sources = sorted(set(pd.read_csv(options.media / "labels.csv")["trailer"]))
     tables = Parallel(n_jobs=options.jobs)(
         delayed(frame_scores)(options.media, options.out, source, options.seed, changes) for source in sources
@@ -67,7 +68,7 @@ def main() -> None:
         load_trailers,  # only now: the workers set their threads before TensorFlow
     )
 
-    trailers = {one.source: one for one in load_trailers(options.out / folder, options.media / "labels.csv")}
+    trailers = {one.source: one for one in load_trailers(options.out / "clips", options.media / "labels.csv")}
     print(f"{'left out':<36}{'labelled':<24}" + "".join(f"{genre:>10}" for genre in GENRES))
     for source, table in zip(sources, tables, strict=True):
         labelled = "+".join(genre for genre, shown in zip(GENRES, trailers[source].genres, strict=True) if shown)

@@ -108,7 +108,7 @@ def learning_curve(out: Path, pool: str, seed: int, order: str) -> list[float]:
         if order == "suggested":
             file = out / "labelled.csv"
             write_labels(file, own)
-            known = [*known, *suggest(run, clips, out / "next", labels=file, count=more)["source"]]
+            known = [*known, *suggest(run, clips, out / "next", labels=file, count=more, jobs=1)["source"]]
         else:
             known = at_random[: count + more]
     return reached

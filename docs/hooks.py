@@ -1,7 +1,7 @@
-"""What `mkdocs build` does beyond Markdown: pages that stand outside docs/, their links, drawings, and no other hosts.
+"""What `mkdocs build` does beyond Markdown: pages from outside docs/, their links, drawings, and no other hosts.
 
-Links in the documents are those of a code host, relative to the file that they stand in. Here they are made relative to
-the page that the file becomes.
+Links in the documents are relative to the file that they stand in, as a code host takes them. Here they are made
+relative to the page that the file becomes.
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ from mkdocs.structure.files import File, Files
 
 logger = logging.getLogger("mkdocs.hooks")
 ROOT = Path(__file__).resolve().parents[1]
-OUTSIDE = {  # documents that stand elsewhere, and the pages that they become
-    "data/README.md": "formats.md",
+PAGES = {  # documents outside docs/, and the pages that they become
+    "README.md": "index.md",
+    "data/README.md": "formats/index.md",
     "benchmarks/fights.md": "fights.md",
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security.md",
     "CHANGELOG.md": "changelog.md",
 }
-PAGES = {**OUTSIDE, "README.md": "index.md"}
-SOURCES = {page: document for document, page in OUTSIDE.items()}
+DOCUMENTS = {page: document for document, page in PAGES.items()}
 
 FENCE = re.compile(r"(^```.*?^```[^\n]*$)", re.M | re.S)
 LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")
-INCLUDE = re.compile(r'^<!-- include (\S+)(?: "(.+)")? -->$', re.M)
 NODE = re.compile(r"(\w+)(?:\[\(?(.+?)\)?\])?$")
 # Resources that a browser would fetch by itself; links that a reader clicks may lead anywhere.
 FETCHED = re.compile(
@@ -37,29 +36,23 @@ FETCHED = re.compile(
 )
 SHIM = "https://unpkg.com/iframe-worker/shim"  # what Material's plugin `offline` would have a browser fetch
 OWN_SHIM = "search_from_disk.js"
-LINKS_AND_PICTURES = re.compile(r"^(?:!?\[[^]]+\]\([^)]+\)(?: ·)?\n)+\n?", re.M)
 
 
 def on_files(files: Files, *, config: Any) -> Files:
     """Add the documents that stand outside docs/."""
-    for document, page in OUTSIDE.items():
+    for document, page in PAGES.items():
         files.append(File.generated(config, page, abs_src_path=str(ROOT / document)))
     return files
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> str:
-    """Return the text of a page, with what it includes, and with the links of the site."""
+    """Return the text of a page, with the links, lists and drawings of the site."""
     uri = page.file.src_uri
-    document = SOURCES.get(uri, f"docs/{uri}")
-    parts, end = [], 0
-    for match in INCLUDE.finditer(markdown):
-        included = posixpath.normpath(posixpath.join(posixpath.dirname(document), match[1]))
-        parts += [
-            adapted(markdown[end : match.start()], document, uri),
-            adapted(section((ROOT / included).read_text(encoding="utf-8"), match[2]), included, uri),
-        ]
-        end = match.end()
-    return "".join([*parts, adapted(markdown[end:], document, uri)])
+    document = DOCUMENTS.get(uri, f"docs/{uri}")
+    pieces = FENCE.split(markdown)
+    pieces[0::2] = [indented(relinked(piece, document, uri)) for piece in pieces[0::2]]
+    pieces[1::2] = [drawn(piece) if piece.startswith("```mermaid") else piece for piece in pieces[1::2]]
+    return "".join(pieces)
 
 
 def on_post_page(output: str, *, page: Any, config: Any) -> str:
@@ -79,34 +72,6 @@ def on_post_build(*, config: Any) -> None:
             logger.warning("%s: a browser would fetch %s", path.name, address)
 
 
-def section(text: str, title: str | None) -> str:
-    """Return the section with a title of the second level; without one, what stands before the first section.
-
-    Of that, rows of links and pictures are left out: the site's first page has its own.
-    """
-    outside_fences = [(0, "")]
-    fenced, offset = False, 0
-    for line in text.splitlines(keepends=True):
-        fenced ^= line.startswith("```")
-        if not fenced and line.startswith("## "):
-            outside_fences.append((offset, line[3:].strip()))
-        offset += len(line)
-    ends = [start for start, _ in outside_fences[1:]] + [len(text)]
-    for (start, found), end in zip(outside_fences, ends, strict=True):
-        if found == (title or ""):
-            piece = text[start:end].rstrip()
-            return piece if title else LINKS_AND_PICTURES.sub("", piece.partition("\n")[2] + "\n")
-    raise ValueError(f"found no section {title!r}")
-
-
-def adapted(text: str, document: str, uri: str) -> str:
-    """Return text of a document as the page `uri` needs it."""
-    pieces = FENCE.split(text)
-    pieces[0::2] = [indented(relinked(piece, document, uri)) for piece in pieces[0::2]]
-    pieces[1::2] = [drawn(piece) if piece.startswith("```mermaid") else piece for piece in pieces[1::2]]
-    return "".join(pieces)
-
-
 def relinked(text: str, document: str, uri: str) -> str:
     """Return text whose links to files lead to the pages that these become."""
 
@@ -116,7 +81,7 @@ def relinked(text: str, document: str, uri: str) -> str:
             return match[0]
         file = posixpath.normpath(posixpath.join(posixpath.dirname(document), target))
         if file not in PAGES and not file.startswith("docs/"):
-            logger.warning("%s: %s is no page", document, target)
+            logger.warning("%s: %s is not a page", document, target)
         page = PAGES.get(file, file.removeprefix("docs/"))
         return f"]({posixpath.relpath(page, posixpath.dirname(uri) or '.')}{anchor})"
 

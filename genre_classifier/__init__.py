@@ -1,12 +1,19 @@
 """Tag every frame of a film trailer with six genres.
 
 The names in `__init__.pyi` are imported on first use, so that `import genre_classifier` loads neither Keras nor
-TensorFlow.
+TensorFlow. As soon as Keras is imported, by whomever, the network's classes are registered with it: `import
+genre_classifier` is enough for `keras.saving.load_model` to read a run's `model.keras`.
 """
 
 from __future__ import annotations
 
+import importlib.abc
+import importlib.machinery
+import importlib.util
 import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
 
 import lazy_loader
 
@@ -15,3 +22,38 @@ import lazy_loader
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def _register_network() -> None:
+    room = f"{__name__}.network."
+    begun = [module for name, module in sys.modules.items() if name.startswith(room)]
+    # Where a module of the network is what imports Keras, that module has to be complete first.
+    if not any(getattr(module.__spec__, "_initializing", False) for module in begun):
+        importlib.import_module(f"{room}model")
+
+
+class _KerasFinder(importlib.abc.MetaPathFinder):
+    """Finds Keras as the others do, and registers the network once Keras has been imported."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != "keras":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+            execute = spec.loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                execute(module)
+                _register_network()
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+if sys.modules.get("keras"):
+    _register_network()
+else:
+    sys.meta_path.insert(0, _KerasFinder())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import warnings
 from contextlib import suppress
@@ -30,7 +31,9 @@ from preprocessing.base.files import (
 from preprocessing.config import ClipConfig
 
 CONFIG_NAME = "preprocessing.json"
-_PRESET = "preset"  # in that file, beside the options
+_OPTIONS = "the options of the clips (a JSON object)"
+_TRAILERS = "trailers"  # in that file: the folder of the videos
+_PRESET = "preset"  # and the preset that the options are from
 STAGED_PREFIX = ".staged-"  # a finished clip that waits for its id
 CLIP_NAME = re.compile(r"trailer_(\d+)\.npy")
 
@@ -90,7 +93,7 @@ def load_times(path: Path | str) -> np.ndarray:
 
 
 def open_array(path: Path | str, expected: str) -> np.memmap:
-    """Open an array in a `.npy` file without reading it; InputError, with `expected` in words, if it is none."""
+    """Open an array in a `.npy` file without reading it; InputError, which names `expected`, if it is not an array."""
     path = Path(path)
     if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
         raise InputError(f"{path}: expected {expected}, found no regular file")
@@ -99,7 +102,7 @@ def open_array(path: Path | str, expected: str) -> np.memmap:
             return np.lib.format.open_memmap(path, mode="r")
     except OSError as error:
         raise InputError(f"{path}: expected {expected}, found: {os_reason(error)}") from error
-    except Exception as error:  # a header is read as Python code, and raises whatever that raises
+    except Exception as error:  # a header is read as Python code, which may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: expected {expected}, found: {abbreviated_repr(reason)}") from error
 
@@ -144,15 +147,29 @@ class ClipWriter:
         self._file.close()
 
     def close(self) -> None:
-        """Give up: let go of the file, whatever state it is in."""
+        """Give up: close the file in any state."""
         with suppress(OSError):  # of a full disk, which has been told already
             self._file.close()
 
 
-def write_clip_config(clips_dir: Path, config: ClipConfig, *, preset: str | None = None) -> None:
-    """Write the options of a clips folder, and the name of the preset that they are from, to `preprocessing.json`."""
-    fields = config.to_dict() | ({_PRESET: preset} if preset else {})
+def write_clip_config(
+    clips_dir: Path, config: ClipConfig, *, trailers: Path | None = None, preset: str | None = None
+) -> None:
+    """Write the options of a clips folder, where its videos are, and its preset, to its `preprocessing.json`."""
+    fields = config.to_dict()
+    if trailers is not None:  # as seen from the clips: both may move together
+        fields[_TRAILERS] = Path(os.path.relpath(trailers, clips_dir)).as_posix()
+    if preset is not None:
+        fields[_PRESET] = preset
     write_atomically(Path(clips_dir) / CONFIG_NAME, json.dumps(fields, indent=2) + "\n")
+
+
+def trailers_folder(clips_dir: Path) -> Path | None:
+    """Return where the videos of a clips folder were when they were last read; None where nothing says so."""
+    path = Path(clips_dir) / CONFIG_NAME
+    fields = read_json(path, _OPTIONS) if path.exists() else None
+    found = fields.get(_TRAILERS) if isinstance(fields, dict) else None
+    return Path(clips_dir) / found if isinstance(found, str) else None
 
 
 def read_clip_config(clips_dir: Path) -> ClipConfig | None:
@@ -183,7 +200,7 @@ def read_clip_preset(clips_dir: Path) -> str | None:
 
 
 def _read_config(clips_dir: Path) -> tuple[ClipConfig | None, str | None]:
-    path, expected = Path(clips_dir) / CONFIG_NAME, "the options of the clips (a JSON object)"
+    path, expected = Path(clips_dir) / CONFIG_NAME, _OPTIONS
     if not path.exists():
         return None, None
     fields = read_json(path, expected)
@@ -193,7 +210,7 @@ def _read_config(clips_dir: Path) -> tuple[ClipConfig | None, str | None]:
     if not isinstance(preset, str | None):
         raise InputError(f"{path}: expected {expected}, found {_PRESET} = {abbreviated_repr(preset)}")
     try:
-        return ClipConfig.from_dict(fields), preset
+        return ClipConfig.from_dict({name: value for name, value in fields.items() if name != _TRAILERS}), preset
     except (InputError, TypeError) as error:
         raise InputError(f"{path}: expected {expected}, found: {error}") from error
 

@@ -11,7 +11,7 @@ from preprocessing.base.options import Count, Options, Positive, option
 Fit = Literal["stretch", "letterbox", "crop"]
 
 # FFmpeg's names of what is opened: formats that hold a film themselves. Lists of other files (ffconcat, HLS, DASH,
-# SDP) and patterns of picture names are none: with them a video would be made of files that nobody gave.
+# SDP) and patterns of picture names are not among them: they would read files that the user did not name.
 _FORMATS = (
     "mov matroska avi asf flv live_flv ogg mxf gxf lxf nut rm wtv nsv pva swf gif apng dv ivf obu av1 yuv4mpegpipe",
     "mpeg mpegts mpegvideo m4v mjpeg h261 h263 h264 hevc vvc vc1 cavsvideo dirac dnxhd",
@@ -64,7 +64,7 @@ _LIMITS = "Limits of a video"
 
 
 class VideoLimits(Options):
-    """What a video may cost, whoever made it: beyond that it is given up, or refused. What is read does not change."""
+    """What a video may cost. A video that costs more is given up, or refused. What is read does not change."""
 
     timeout: Annotated[
         float,

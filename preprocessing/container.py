@@ -42,12 +42,12 @@ class Container:
 
 
 def read_container(path: Path) -> Container | None:
-    """Open a file and decode nothing; None where PyAV cannot open it, which says nothing of what OpenCV can.
+    """Open a file and decode nothing; None if PyAV cannot open it, though OpenCV may be able to.
 
     Raises
     ------
     InputError
-        With the reason alone, if its format is none of `FILM_FORMATS`: a list of other files, above all.
+        With the reason alone, if its format is not in `FILM_FORMATS`: above all, a list of other files.
     """
     options = {"format_whitelist": ",".join(FILM_FORMATS), "protocol_whitelist": "file"}
     try:
@@ -60,7 +60,7 @@ def read_container(path: Path) -> Container | None:
             seconds = container.duration / av.time_base if container.duration else None
             return Container(_start(container), _timecode(container), seconds, rate)
     except av.error.ArgumentError:
-        found = "found a list of other files, a picture or something else that is no film"
+        found = "found a list of other files, a picture or something else that is not a film"
         raise InputError(f"expected a video, {found}") from None
     except (OSError, ValueError, av.FFmpegError):
         return None

@@ -1,4 +1,4 @@
-"""One decoding of a video from its first frame to its last: what comes, when it is shown, and what is broken."""
+"""One decoding of a video from its first frame to its last: the frames, their times, and the damaged packets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ScannedVideo:
     declared : Declared
         What it says about itself.
     packets : int
-        How many it has; some may be broken.
+        How many it has; some may be damaged.
     packet_times : ndarray of float64, shape (whole packets,)
         Seconds as reported, sorted: they come in the order of decoding.
     start : float
@@ -102,7 +102,7 @@ class Reading:
     Parameters
     ----------
     video : ScannedVideo
-        The number of its packets alone tells the end from a broken one.
+        Only the number of its packets tells the end from a damaged one.
     threads : int
         Of the decoder.
     stop_at_damage : bool
@@ -119,7 +119,7 @@ class Reading:
     def __init__(self, video: ScannedVideo, *, threads: int, stop_at_damage: bool) -> None:
         self.times: list[float] = []
         self.skipped = 0
-        self._places: list[int] = []  # of each frame, among frames and broken packets
+        self._places: list[int] = []  # of each frame, among frames and damaged packets
         self._video, self._threads, self._stop_at_damage = video, threads, stop_at_damage
 
     def frames(self) -> Generator[Video]:
@@ -127,7 +127,7 @@ class Reading:
         known = self._video
         with open_video(known.path, known.limits, threads=self._threads) as video:
             messages = os.fstat(2).st_size  # the decoder's; a reader process keeps them
-            failed = 0  # grabs since the last frame: at broken packets, or at the end
+            failed = 0  # grabs since the last frame: at damaged packets, or at the end
             while True:
                 time = video.grab()
                 known.alive()

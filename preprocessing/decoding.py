@@ -96,8 +96,8 @@ def decode(
 ) -> Decoded:
     """Deliver the frames of a video's clip to `sink`.
 
-    Broken packets are skipped. A video that shows damage is decoded again by one thread: several hide it behind
-    whatever the others have got ready by then, so that the same file would give other pixels in each run.
+    Damaged packets are skipped. A video that shows damage is decoded again by one thread: several hide it behind
+    what the others have ready by then, so that the same file would give other pixels in each run.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def decode(
     sink : Sink
         Takes the frames; `begin` may come several times unless `exact`.
     exact : bool
-        Know the times for sure before the first frame is delivered, at the price of decoding twice.
+        Know the exact times before the first frame is delivered. This decodes twice.
     alive : callable
         Called at each frame and packet.
 

@@ -159,7 +159,7 @@ def picture_box(brightest: np.ndarray) -> Box | None:
     Returns
     -------
     Box or None
-        None where there are no bars, or where what is left would be too small to be the picture.
+        None without bars, or if the rest would be too small to be the picture.
     """
     light = brightest.max(axis=2)
     # A row of a bar may hold a few stray pixels (a channel's logo, film dust): judge it by all but its brightest 2 %.

@@ -30,7 +30,7 @@ COLUMNS: dict[str, Any] = {
     "cols": "Int64",  # of the clip
     "declared_frames": "Int64",  # what the file says; never trusted
     "decoded_frames": "Int64",  # what came out of it
-    "skipped_packets": "Int64",  # broken ones, that gave no frame
+    "skipped_packets": "Int64",  # damaged ones, that gave no frame
     "fps": "float64",  # what the file says; never trusted
     "start": "float64",  # seconds of the first picture since the start of the container; empty: times count from it
     "duration": "float64",  # seconds from the first decoded frame to the end of the last
@@ -47,7 +47,7 @@ STATUSES = ("ok", "failed")
 def source_name(relative: Path) -> str:
     r"""Return the text by which manifests and labels call a video.
 
-    Control characters (a newline, say) and bytes that are no UTF-8 are written as `\x0a` and `\xff`; a name that
+    Control characters (a newline, say) and bytes that are not UTF-8 are written as `\x0a` and `\xff`; a name that
     already holds such text gets its backslashes doubled, so that no two files share a name.
     """
     name = relative.as_posix()

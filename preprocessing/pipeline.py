@@ -1,7 +1,7 @@
 """Videos to clips: one trailer, or a folder of them with a manifest.
 
 Reader processes decode; this process gives the clips their ids, in the order of the sources, and writes the manifest.
-Whatever is interrupted, a rerun ends with the same bytes as an undisturbed run.
+After any interruption, a rerun ends with the same bytes as an undisturbed run.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def preprocess_directory(
     config : ClipConfig, optional
         The options of the clips; a folder that has clips keeps the options it began with.
     jobs : int, optional
-        Videos at once; by default one per core. The Dask cluster decides where there is one.
+        Videos at once; by default as many as there are cores. The Dask cluster decides where there is one.
     scheduler : str, optional
         Address of a Dask scheduler, `tcp://host:port`; its workers must see both folders under the same names.
     limits : VideoLimits, optional
@@ -136,7 +136,7 @@ def preprocess_directory(
         remove_staged(clips, keep=staged)
         tasks = [folder.task(trailers, video, limits) for video in videos]
         require_disk(clips, [Path(task["video"]) for task in tasks if task["known"] is None], config, limits)
-        write_clip_config(clips, config, preset=preset or read_clip_preset(clips))
+        write_clip_config(clips, config, trailers=trailers, preset=preset or read_clip_preset(clips))
         try:
             with answers(READER, tasks, jobs=jobs, scheduler=scheduler, timeout=limits.timeout) as results:
                 for video, answer in zip(videos, results, strict=True):

@@ -48,7 +48,7 @@ def job(
     config : ClipConfig
         Which frames, and of what size.
     limits : VideoLimits
-        What it may cost; that it brings a frame in time is for whoever asks.
+        What it may cost. The time limit of a frame is checked by the parent process.
     clip : Path, optional
         Where the clip goes; without one the frames are streamed back.
     known : str, optional
@@ -76,7 +76,7 @@ def copy_job(video: Path, config: CopyConfig, limits: VideoLimits) -> dict[str, 
 
 
 def container_job(video: Path) -> dict[str, Any]:
-    """Return a job for a reader process that tells what a file says of itself (`preprocessing.container`)."""
+    """Return a job for a reader process that reads what a file declares (`preprocessing.container`)."""
     return {"video": str(video), "container": True}
 
 
@@ -100,7 +100,7 @@ class SampledFrames:
     thumbnails : int
         How many small pictures to gather on the way, in the video's own proportions.
     exact : bool
-        False saves decoding the video twice, for whoever can start again when time goes back.
+        False avoids decoding the video twice, for callers that can start again when time goes back.
 
     Raises
     ------
@@ -109,6 +109,8 @@ class SampledFrames:
 
     Attributes
     ----------
+    path, limits
+        As given.
     times : ndarray of float64, shape (frames,)
         Seconds of all frames to come, strictly increasing; unless `exact`, final once all frames were taken.
     fields : dict
@@ -124,14 +126,14 @@ class SampledFrames:
         thumbnails: int = 0,
         exact: bool = True,
     ) -> None:
-        self._path, limits = Path(path), limits or VideoLimits()
+        self.path, self.limits = Path(path), limits or VideoLimits()
         self._shape = (3, config.size, config.size)
         self.fields: dict[str, Any] = {}
         self._thumbnails: list[tuple[int, np.ndarray]] = []
         self._reader = Child(READER)
         try:
-            self._reader.ask(job(self._path, config, limits, thumbnails=thumbnails, exact=exact))
-            self._answers = self._reader.answers(limits.timeout)
+            self._reader.ask(job(self.path, config, self.limits, thumbnails=thumbnails, exact=exact))
+            self._answers = self._reader.answers(self.limits.timeout)
             self.times = np.array(self._next()["times"], dtype=np.float64)
         except BaseException:
             self.close()
@@ -166,10 +168,10 @@ class SampledFrames:
         try:
             return next(self._answers)
         except InputError as error:
-            raise InputError(f"{self._path}: {error}") from None
+            raise InputError(f"{self.path}: {error}") from None
 
     def close(self) -> None:
-        """Let go of the video."""
+        """Close the video."""
         self._reader.close()
 
     def __enter__(self) -> Self:

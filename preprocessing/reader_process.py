@@ -38,7 +38,7 @@ def _answer(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
     except (InputError, WorkError):
         raise
     except Exception as error:
-        # Whatever a decoder's wrapper raises must cost one file, not the run.
+        # Any error of a decoder's wrapper must cost one file, not the run.
         short = isinstance(error, MemoryError) or getattr(error, "code", None) == cv2.Error.StsNoMem
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(MEMORY if short else f"the reader failed: {reason}") from error
@@ -75,7 +75,7 @@ def _work(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
     try:
         decoded = decode(path, config, limits, clip, exact=False, alive=answers.alive)
         if file_facts(path) != before:
-            answers.say({"facts": {}})  # of bytes that nobody will see again
+            answers.say({"facts": {}})  # of bytes that no longer exist
             raise InputError("it changed while it was read; run again when it is complete")
         fields = {**facts, "rows": config.size, "cols": config.size, **decoded.fields()}
         clip.finish(decoded.times, staged, fields)

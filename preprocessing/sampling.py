@@ -39,7 +39,7 @@ def true_times(
     reported : ndarray of float, shape (frames,)
         Seconds as the reader reports them, in the order of showing; NaN where it reports none.
     declared_fps : float
-        The stream's own frame rate, used only where there are no times.
+        The stream's own frame rate, used only without times.
     places : ndarray of int, shape (frames,), optional
         The number of each frame in the undamaged stream, where some were lost; by default none was.
 
@@ -48,7 +48,7 @@ def true_times(
     times : ndarray of float64, shape (frames,)
         Seconds, strictly increasing, the first at 0 or later.
     timing : {"timestamps", "repaired", "frame rate"}
-        Whether the reported times were good, were mended, or were useless and replaced by the frame rate.
+        Whether the reported times were good, were repaired, or were replaced by the frame rate.
     """
     reported = np.asarray(reported, dtype=np.float64)
     count = len(reported)
@@ -147,7 +147,7 @@ def pick_frames(times: np.ndarray, config: ClipConfig) -> np.ndarray:
         Seconds, strictly increasing.
     config : ClipConfig
         With `fps`, the frame shown at each 1/fps seconds, at most `frames` of them; else `frames` of them, evenly
-        spread; all of them where there are no more.
+        spread; all of them if there are no more.
 
     Returns
     -------

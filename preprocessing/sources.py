@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from preprocessing.base.errors import InputError
+from preprocessing.base.files import abbreviated_repr
+from preprocessing.clips import trailers_folder
 from preprocessing.manifest import source_name
 
 VIDEO_SUFFIXES = frozenset(
@@ -29,7 +31,7 @@ def find_videos(trailers: Path | str) -> list[Path]:
     Raises
     ------
     InputError
-        If there is no such folder, or nothing in it.
+        If the folder does not exist, or has no video.
     """
     trailers = Path(trailers)
     if not trailers.is_dir():
@@ -73,3 +75,26 @@ def name_videos(paths: Iterable[Path]) -> list[tuple[Path, str]]:
 def is_video_name(name: str) -> bool:
     """Return whether a file name ends like one of a video."""
     return not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES
+
+
+def find_sources(clips_dir: Path, sources: Iterable[str]) -> dict[str, Path]:
+    """Return the videos that clips were made from, by their sources, where `preprocess` found them.
+
+    Raises
+    ------
+    InputError
+        If nothing says where that was, or one is not there any more.
+    """
+    folder = trailers_folder(clips_dir)
+    if folder is None:
+        raise InputError(
+            f"{clips_dir}: expected a folder that says where its videos are, found none; run `preprocess` on them again"
+        )
+    videos = {source_name(video): folder / video for video in find_videos(folder)}
+    for source in sources:
+        if source not in videos:
+            raise InputError(
+                f"{folder}: expected the video {abbreviated_repr(source)}, of which {clips_dir} has a clip, found "
+                f"none; put it back, or run `preprocess` on the folder where the videos are now"
+            )
+    return videos

@@ -65,7 +65,7 @@ class Declared:
 
 
 def check_file(path: Path) -> None:
-    """Refuse what is no readable, regular file, before a decoder hangs on it.
+    """Refuse everything but a readable, regular file, before a decoder hangs on it.
 
     Raises
     ------
@@ -124,7 +124,7 @@ class Video:
         )
 
     def grab(self) -> float | None:
-        """Decode the next frame; return its reported time in seconds, or None: a broken packet, or the end."""
+        """Decode the next frame; return its reported time in seconds, or None at a damaged packet or at the end."""
         if not self._capture.grab():
             return None
         return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
@@ -144,7 +144,7 @@ def open_video(
 ) -> Iterator[Video]:
     """Open a video with FFmpeg's decoders; with `packets`, `grab` steps through its packets without decoding them.
 
-    Where a packet is broken, `grab` returns None as at the end; going on grabbing goes on behind it.
+    At a damaged packet, `grab` returns None, as at the end. The next `grab` goes on behind it.
 
     Raises
     ------
@@ -177,9 +177,9 @@ def _refuse_shortage() -> None:
     Raises
     ------
     WorkError
-        If it can open no more files: no fault of the video.
+        If no more files can be opened: not the video's fault.
     InputError
-        If there is no memory left for a decoder.
+        If there is not enough memory for a decoder.
     """
     handles: list[int] = []
     try:
@@ -199,7 +199,7 @@ def _refuse_shortage() -> None:
 
 @contextmanager
 def openable_name(path: Path) -> Iterator[str]:
-    """Give FFmpeg a name that it takes as it is: one that is no UTF-8, or a pattern (`%03d`), goes through a link."""
+    """Give FFmpeg a name that it takes as it is: one that is not UTF-8, or a pattern (`%03d`), goes through a link."""
     name = str(path.absolute())
     if "%" in name or os.fsencode(name) != name.encode("utf-8", "replace"):
         with tempfile.TemporaryDirectory() as folder:

@@ -19,6 +19,8 @@ from tests.support.evaluation_cases import made_up
 from tests.support.tag_examples import example_tags, write_webm
 from tests.tagging.test_index_page import page_text
 
+pytestmark = pytest.mark.slow
+
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
 
 

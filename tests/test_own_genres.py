@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genre_classifier.cli import _run
+from genre_classifier import cli
 from genre_classifier.genres import GENRES
 
 MOVIELENS = (
@@ -34,6 +34,7 @@ TINY = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shown", "asked", "genres"),
     [
@@ -62,7 +63,7 @@ def test_they_are_trained_tagged_and_judged(tmp_path, capsys, shown, asked, genr
     if len(genres) > 12:  # compiling so many branches takes a while: once is enough
         commands = [command for command in commands if "--resume" not in command]
     for command in commands:
-        assert _run(command) == 0, (command, capsys.readouterr().err)
+        assert cli.run(command) == 0, (command, capsys.readouterr().err)
     said = capsys.readouterr().err
     if "newsreel" in shown:
         assert "newsreel" in said
@@ -85,8 +86,9 @@ def test_they_are_trained_tagged_and_judged(tmp_path, capsys, shown, asked, genr
     assert named <= set(genres)
 
 
+@pytest.mark.slow
 def test_a_run_resumes_with_its_own_genres(tmp_path, capsys):
-    assert _run(["train", "clips", "labels.csv", str(tmp_path), "--resume", "--genres", "drama"]) == 2
+    assert cli.run(["train", "clips", "labels.csv", str(tmp_path), "--resume", "--genres", "drama"]) == 2
     assert "leave --genres out" in capsys.readouterr().err
 
 
@@ -101,7 +103,7 @@ def test_a_run_resumes_with_its_own_genres(tmp_path, capsys):
     ],
 )
 def test_what_can_be_no_genre_is_refused_in_a_line(tmp_path, capsys, genres, expected):
-    assert _run(["synthesize", str(tmp_path / "videos"), "--genres", genres]) == 2
+    assert cli.run(["synthesize", str(tmp_path / "videos"), "--genres", genres]) == 2
     message = capsys.readouterr().err
     assert expected in message
     assert message.count("\n") == 1

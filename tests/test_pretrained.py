@@ -10,13 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genre_classifier.cli import _run
+from genre_classifier import cli
 from genre_classifier.run_folder.run import load_run
 from genre_classifier.tagging.scores import read_scores
 from genre_classifier.tagging.tag import score_frames
 from preprocessing.base.errors import InputError
 from preprocessing.clips import load_clip
 from tests.support.tiny_encoder import write_encoder
+
+pytestmark = pytest.mark.slow
 
 SMALL = [
     "--trunk-filters",
@@ -61,7 +63,7 @@ def work(tmp_path_factory):
         ],
     ]
     for command in commands:
-        assert _run(command) == 0, command
+        assert cli.run(command) == 0, command
     return work
 
 
@@ -83,7 +85,7 @@ def test_a_run_holds_its_encoder_and_can_be_moved(work, tmp_path):
 
 
 def test_a_video_gets_the_scores_of_its_clip(work, tmp_path):
-    assert _run(["tag", f"{work}/run", f"{work}/videos/trailer_001.mp4", "--out", str(tmp_path)]) == 0
+    assert cli.run(["tag", f"{work}/run", f"{work}/videos/trailer_001.mp4", "--out", str(tmp_path)]) == 0
     found = read_scores(tmp_path / "trailer_001" / "scores.csv")
     expected = score_frames(load_run(work / "run"), load_clip(work / "clips" / "trailer_1.npy"))
     np.testing.assert_allclose(found.to_numpy(), expected, atol=1e-5)
@@ -93,9 +95,9 @@ def test_a_resumed_run_is_the_uninterrupted_one(work, tmp_path):
     before = bytes_of(next((work / "clips" / "encoded").iterdir()))
     files = [f"{work}/clips", f"{work}/videos/labels.csv"]
     train = ["train", *files, "--preset", "pretrained", "--encoder", f"{work}/tiny.keras", *SMALL]
-    assert _run([*train[:3], f"{tmp_path}/whole", *train[3:], "--epochs", "3", "--schedule", "constant"]) == 0
+    assert cli.run([*train[:3], f"{tmp_path}/whole", *train[3:], "--epochs", "3", "--schedule", "constant"]) == 0
     assert (
-        _run(
+        cli.run(
             [
                 *train[:3],
                 f"{tmp_path}/parts",
@@ -109,7 +111,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(work, tmp_path):
         )
         == 0
     )
-    assert _run(["train", *files, f"{tmp_path}/parts", "--resume", "--epochs", "3"]) == 0
+    assert cli.run(["train", *files, f"{tmp_path}/parts", "--resume", "--epochs", "3"]) == 0
     whole, parts = (pd.read_csv(tmp_path / name / "history.csv")["loss"] for name in ("whole", "parts"))
     np.testing.assert_array_equal(whole, parts)
     assert bytes_of(next((work / "clips" / "encoded").iterdir())) == before
@@ -119,19 +121,20 @@ def test_the_report_compares_with_the_encoder_alone(work, tmp_path, capsys):
     labels = f"{work}/videos/labels.csv"
     out = str(tmp_path / "report")
     assert (
-        _run(["evaluate", f"{work}/run", f"{work}/clips", labels, "--out", out, "--split", "all", "--draws", "20"]) == 0
+        cli.run(["evaluate", f"{work}/run", f"{work}/clips", labels, "--out", out, "--split", "all", "--draws", "20"])
+        == 0
     )
     assert "The encoder alone" in capsys.readouterr().out
     scored = json.loads((tmp_path / "report" / "scores" / "evaluation.json").read_text())["baselines"]
-    assert {"encoder_frames", "encoder_trailers"} < set(scored)
-    assert (tmp_path / "report" / "scores" / "encoder_trailers" / "scores_0.csv").is_file()
-    assert _run(["evaluate", "--scores", out, labels, "--out", f"{out}2", "--draws", "20"]) == 0
+    assert {"pictures_frames", "pictures_trailers", "all_frames", "all_trailers"} < set(scored)
+    assert (tmp_path / "report" / "scores" / "all_trailers" / "scores_0.csv").is_file()
+    assert cli.run(["evaluate", "--scores", out, labels, "--out", f"{out}2", "--draws", "20"]) == 0
 
 
 def test_another_encoder_in_the_run_is_refused(work, tmp_path, capsys):
     shutil.copytree(work / "run", tmp_path / "run")
     other = write_encoder(tmp_path / "other.keras", seed=9)
-    assert _run(["encode", f"{work}/clips", "--encoder", str(other), "--motion-size", "8", "--jobs", "1"]) == 0
+    assert cli.run(["encode", f"{work}/clips", "--encoder", str(other), "--motion-size", "8", "--jobs", "1"]) == 0
     folder = Path(capsys.readouterr().out.split(": ")[0])
     shutil.copy(folder / "encoder.keras", tmp_path / "run" / "encoder.keras")
     with pytest.raises(InputError, match="expected the encoder that config"):
@@ -161,7 +164,7 @@ def test_what_cannot_work_is_refused_in_a_line(work, tmp_path, capsys, options, 
         *SMALL,
         *options,
     ]
-    assert _run(command) == 2
+    assert cli.run(command) == 2
     message = capsys.readouterr().err
     assert expected in message
     assert message.count("\n") == 1
@@ -181,5 +184,5 @@ def test_a_run_that_is_gone_on_from_brings_its_encoder(work, tmp_path):
         "--from",
         str(start),
     ]
-    assert _run([*command, "--epochs", "1"]) == 0
+    assert cli.run([*command, "--epochs", "1"]) == 0
     assert load_run(tmp_path / "better").encoder.digest == load_run(start).encoder.digest

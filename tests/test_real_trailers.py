@@ -5,16 +5,19 @@ from __future__ import annotations
 import shutil
 
 import pandas as pd
+import pytest
 
-from genre_classifier.cli import _run
+from genre_classifier import cli
 from genre_classifier.genres import GENRES
+
+pytestmark = pytest.mark.slow
 
 NAMES = ("caminandes1_30s_180p_av1.webm", "tos_film_17s_800p_vp9.webm")
 NETWORK = "--trunk-filters 4,4 --trunk-pools 2,2 --branch-filters 2 --dense-units 8 --head pooled"
 
 
 def run(line: str) -> int:
-    return _run(line.split())
+    return cli.run(line.split())
 
 
 def test_the_whole_path(real_trailers, tmp_path, monkeypatch, capsys):

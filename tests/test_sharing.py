@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from genre_classifier.cli import _run
+from genre_classifier import cli
 from genre_classifier.config import TagConfig
 from genre_classifier.run_folder.run import Run, load_run
 from genre_classifier.tagging.folder import tag_videos
@@ -23,6 +23,8 @@ from tests.support.media import flat_frames, write_media
 from tests.support.tiny_encoder import write_encoder
 from tests.support.tiny_run import make_run
 from tests.support.trailers import write_clips
+
+pytestmark = pytest.mark.slow
 
 NAMES = ("a.mkv", "b.mkv", "bad.mkv", "c.mkv", "d.mkv")
 
@@ -47,9 +49,9 @@ def undisturbed(run: Run, videos: Path, tmp_path_factory: pytest.TempPathFactory
     return tag(run, videos, tmp_path_factory.mktemp("tags"))
 
 
-def tag(run: Run, videos: Path, out: Path, **options: object) -> dict[str, bytes]:
+def tag(run: Run, videos: Path, out: Path, *, jobs: int = 1, **options: object) -> dict[str, bytes]:
     tasks = plan_tasks([(videos / name, name) for name in NAMES], out)
-    failures = tag_videos(run, tasks, config=TagConfig(label_studio=True), **options)  # type: ignore[arg-type]
+    failures = tag_videos(run, tasks, config=TagConfig(label_studio=True), jobs=jobs, **options)  # type: ignore[arg-type]
     write_tags_index(out, failures)
     assert [source for source, _ in failures] == ["bad.mkv"]
     return contents(out)
@@ -134,7 +136,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--branch-filters",
         "2",
     ]
-    assert _run(command) == 0
+    assert cli.run(command) == 0
     return folder
 
 
@@ -142,7 +144,7 @@ def judged(work: Path, out: Path, *options: str) -> tuple[dict[str, bytes], dict
     """Encode and score anew; return the encoded clips and the scores."""
     shutil.rmtree(work / "clips" / "encoded")
     assert (
-        _run(
+        cli.run(
             [
                 "evaluate",
                 f"{work}/run",

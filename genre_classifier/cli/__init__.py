@@ -120,7 +120,7 @@ def main(args: list[str] | None = None) -> None:
         with nullcontext() if "--debug" in arguments else native_messages_aside():
             try:
                 with reraised_interrupts():
-                    code = _run(arguments)
+                    code = run(arguments)
             finally:  # nothing is left that Ctrl-C could stop, only a traceback that it could cause
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
     except KeyboardInterrupt:
@@ -133,7 +133,20 @@ def main(args: list[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
+    """Run one command in this process and return its exit code; what went wrong stands on stderr in a line.
+
+    Parameters
+    ----------
+    arguments : list of str
+        What would stand after `genre-classifier`, such as `["tag", "runs/mine", "new.mp4", "--out", "tags"]`.
+
+    Returns
+    -------
+    int
+        0 done, 1 the work failed, 2 wrong arguments or unreadable input, 130 stopped with Ctrl-C. With `--debug` among
+        the arguments the error is raised instead.
+    """
     debug = "--debug" in arguments
     if debug:  # accepted anywhere on the line
         arguments = [argument for argument in arguments if argument != "--debug"]

@@ -52,8 +52,10 @@ def judging_commands(out: Path) -> list[list[str]]:
 
 @click.command("demo")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder to fill.")
-@click.option("--genres", metavar="NAMES", help="With commas between.  [default: the article's six]")
-@value_option("--seed", Annotated[Seed, option("Of trailers and training.")], default=TrainingConfig.seed)
+@click.option("--genres", metavar="NAMES", help="Genres, with commas between.  [default: the article's six]")
+@value_option(
+    "--seed", Annotated[Seed, option("Seed of the trailers and of the training.")], default=TrainingConfig.seed
+)
 def command(out: Path, genres: str | None, seed: int) -> None:
     """Synthesize trailers, preprocess them, train, tag a trailer that was not trained on, and report.
 
@@ -97,7 +99,7 @@ def summary_lines(document: dict[str, Any]) -> list[str]:
     """
     columns = {"model": document["figures"]} | {
         name: document["baselines"][name]["figures"]
-        for name in ("colour_histogram", "colour_and_motion", "movement", "prevalence")
+        for name in ("colour_histogram", "movement_frames", "movement_trailers", "prevalence")
     }
     trailers = document["evaluated"]["trailers"]
     names = max(10, *(len(genre) + 1 for genre in document["genres"]))

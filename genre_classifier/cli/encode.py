@@ -1,4 +1,4 @@
-"""`genre-classifier encode`: the clips of a folder through a pretrained image network, once and for all."""
+"""`genre-classifier encode`: the clips of a folder through a pretrained image network, once."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from genre_classifier.config import DEFAULT_ENCODER, EncoderConfig
 @config_options(DEFAULT_ENCODER)
 @sharing_options
 def command(clips: Path, jobs: int | None, scheduler: str | None, **options: Any) -> None:
-    """Send every clip of the folder CLIPS through a pretrained image network, and keep what it sees in CLIPS/encoded.
+    """Send every clip of the folder CLIPS through a pretrained image network, and keep the result in CLIPS/encoded.
 
-    `train` does this for the clips that it needs; here it is done for all, by several processes. Clips that are encoded
-    are skipped, so what was interrupted goes on where it stopped.
+    `train` does this for the clips that it needs. This command does it for all, with several processes. Encoded clips
+    are skipped, so it goes on where it was interrupted.
 
     \b
     Example:

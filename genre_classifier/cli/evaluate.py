@@ -33,7 +33,7 @@ from genre_classifier.config import MAX_LABEL_MB, EvaluationConfig, MaxLabelMb
     type=click.Choice(["train", "validation", "test", "all"]),
     default="test",
     show_default=True,
-    help="Which of the run's trailers; all: every labelled clip, also those it never saw.",
+    help="Split of the run to judge on; all: every labelled clip, also new ones.",
 )
 @click.option("--compare", "other", type=RunPath(), help="Another run, or its scores, on the same trailers.")
 @click.option("--tags", type=click.Path(path_type=Path), help="Folder that `tag` wrote, for links to its viewers.")

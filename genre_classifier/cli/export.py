@@ -12,7 +12,7 @@ from genre_classifier.cli.output import say_files
 from genre_classifier.exports import AUTO, BASE_URL, FORMATS
 from preprocessing.base.options import Positive, option
 
-_FPS = Annotated[Positive | None, option("Of the videos; none: what their files say.", unit="frames per second")]
+_FPS = Annotated[Positive | None, option("Rate of the videos; none: what their files say.", unit="frames per second")]
 
 
 @click.command()
@@ -31,11 +31,15 @@ _FPS = Annotated[Positive | None, option("Of the videos; none: what their files 
     default=AUTO,
     show_default=True,
     metavar="TIMECODE",
-    help="Of the first frame of every video, for otio and edl; hh:mm:ss;ff counts drop-frame; auto: what "
+    help="Timecode of every video's first frame, for otio and edl; hh:mm:ss;ff is drop-frame; auto: what "
     "each file says.",
 )
 @click.option(
-    "--base-url", default=BASE_URL, show_default=True, metavar="URL", help="Where OUT will be served, for iiif."
+    "--base-url",
+    default=BASE_URL,
+    show_default=True,
+    metavar="URL",
+    help="Address at which OUT will be served, for iiif.",
 )
 def command(tags: Path, out: Path, formats: str, fps: float | None, start_timecode: str, base_url: str) -> None:
     """Write what `tag` found in the folder TAGS for other programs, into the folder OUT.

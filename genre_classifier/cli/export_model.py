@@ -22,9 +22,9 @@ from genre_classifier.exports import require_known
     help="One or more of savedmodel (TensorFlow), onnx, with commas between.",
 )
 def command(run: Path, out: Path, formats: str) -> None:
-    """Write the network of the run RUN into the folder OUT: one step per frame, its state going in and coming out.
+    """Write the network of the run RUN into the folder OUT: one step per frame, with the state in and out.
 
-    model.json beside it says what goes in and comes out, how frames are made of a video, and what the scores mean.
+    model.json beside it says the inputs and outputs, how frames are made of a video, and what the scores mean.
     Each file is run over a few frames first, and is written only if its scores are those of the network.
 
     \b

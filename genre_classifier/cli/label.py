@@ -15,20 +15,18 @@ from preprocessing.config import VideoLimits
 @click.command("label", cls=GroupedCommand)
 @click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="VIDEO...")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the pages.")
-@click.option(
-    "--genres", metavar="NAMES", help="That can be marked, with commas between.  [default: the article's six]"
-)
+@click.option("--genres", metavar="NAMES", help="Genres to mark, with commas between.  [default: the article's six]")
 @config_options(VideoLimits())
 def command(videos: tuple[Path, ...], out: Path, genres: str | None, **options: Any) -> int:
-    """Write a page for each video, or each in a folder, on which its genres are marked by hand.
+    """Write a page for each video, or for each in a folder, on which you mark its genres.
 
-    The pages need no server, and keep what is marked until it is saved as a label file; `labels` joins those files. A
-    page that is written anew keeps what was marked on it.
+    The pages need no server, and keep what is marked until it is saved as a label file, which the browser puts into its
+    folder of downloads; `labels` joins those files. A page that is written again keeps what was marked on it.
 
     \b
     Example:
       genre-classifier label trailers/ --out pages/
-      genre-classifier labels pages/*.csv labels.csv
+      genre-classifier labels Downloads/*.labels.csv labels.csv
     """
     from genre_classifier.cli.progress import VideoTime
     from genre_classifier.genres import GENRES, genre_list

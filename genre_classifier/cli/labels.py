@@ -47,10 +47,10 @@ def command(
     max_label_mb: float,
     **options: Any,
 ) -> None:
-    """Convert the label table IN to OUT, or join several into one; their formats are found out.
+    """Convert the label table IN to OUT, or join several into one. Their formats are recognised.
 
-    Of several tables, the last one that names a trailer says all about it; what it replaces is said, and so is what OUT
-    cannot hold.
+    If several tables name a trailer, all its labels come from the last of them. Messages name what is replaced, and
+    what OUT cannot hold.
 
     \b
     Example:

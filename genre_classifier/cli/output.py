@@ -1,4 +1,4 @@
-"""What is printed: results to stdout, messages to stderr, each on one line of a terminal whatever it quotes.
+"""What is printed: results to stdout, messages to stderr, each on one line of a terminal for any text that it quotes.
 
 File names, and what files hold, may be anything, escape sequences that rename or repaint a terminal included.
 """
@@ -31,7 +31,7 @@ def say(text: str = "", *, bold: bool = False) -> None:
     """
     try:
         click.secho(one_line(text), bold=bold)
-    except BrokenPipeError:  # nobody reads on: click ends the program quietly
+    except BrokenPipeError:  # the reader is gone: click ends the program quietly
         raise
     except OSError as error:
         raise WorkError(f"stdout: the result could not be printed: {error.strerror or error}") from error

@@ -85,5 +85,5 @@ def command(
     if kept:
         note(f"{kept} of them could not be read again; their clips are kept")
     if lossy:
-        note(f"{lossy} of them lost frames to broken packets (skipped_packets in the manifest)")
+        note(f"{lossy} of them lost frames to damaged packets (skipped_packets in the manifest)")
     return int(failed + kept > 0 and strict)

@@ -17,7 +17,7 @@ from genre_classifier.config import PRESETS, ModelConfig
 
 
 class ProgressBar(tqdm):
-    """A bar on stderr; where that is no terminal, a line each minute that says how long the rest takes.
+    """A bar on stderr; where that is not a terminal, a line each minute that says how long the rest takes.
 
     Parameters
     ----------

@@ -12,12 +12,12 @@ from genre_classifier.cli.output import say
 @click.command("push-to-hub")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("repository", metavar="OWNER/NAME")
-@click.option("--public", is_flag=True, help="For everyone to see, where the repository is made; else private.")
+@click.option("--public", is_flag=True, help="Make a new repository public; otherwise it is private.")
 def command(run: Path, repository: str, public: bool) -> None:
     """Put the run RUN, with its model card, into the repository OWNER/NAME on huggingface.co, in one commit.
 
     Every command that reads a run then takes hf://OWNER/NAME, or hf://OWNER/NAME@REVISION, in the place of RUN.
-    Whoever can read it sees which trailers it was made of (splits.csv) and its command line (card.json, README.md).
+    Everyone who can read it sees its trailers (splits.csv) and its command line (card.json, README.md).
 
     \b
     Example:

@@ -1,9 +1,12 @@
-"""The standard streams of the process: closed or full ones do no harm, and native libraries' words are kept aside.
+"""The standard streams of the process, and Ctrl-C: closed or full streams do no harm, and native messages wait aside.
 
 TensorFlow's start-up and FFmpeg's complaints go straight to file descriptor 2, and no setting of theirs silences all
 of them. They are kept in a file without a name, whose end is printed when the process does not end well: the one line
 that says why (`Check failed: ...`) is often the last before an abort, when no code of the process itself runs any more.
 So a watcher, forked at the start, waits for that; where there is no fork, on Windows, the words are let through.
+
+Modules that try what can be imported, and objects that go away, may swallow whatever is raised while they run: a
+command that is stopped in its first seconds, while TensorFlow is imported, would go on. So Ctrl-C is raised once more.
 """
 
 from __future__ import annotations
@@ -72,7 +75,7 @@ def give_up_stdout() -> None:
 def native_messages_aside() -> Iterator[None]:
     """Keep for stderr this program's own words: file descriptor 2 leads into a file, Python's stderr where it did.
 
-    Its end is printed if the block is left by an error, or the process dies in it by whatever means; a fatal signal
+    Its end is printed if an error leaves the block, or the process dies in it in any way; a fatal signal
     shows the Python line that it hit, too.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -94,7 +97,7 @@ def _start_aside() -> int | None:
         # Open until the process ends.
         kept, stack = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
         terminal, (watched, alive) = os.dup(2), os.pipe()
-        # Ctrl-C, and whatever else goes to the whole group of processes, is not for the watcher.
+        # Ctrl-C, and other signals to the whole group of processes, are not for the watcher.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             if os.fork() == 0:

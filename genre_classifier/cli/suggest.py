@@ -12,7 +12,7 @@ from genre_classifier.cli.output import say
 from genre_classifier.config import MAX_LABEL_MB, MaxLabelMb
 from preprocessing.base.options import Count, option
 
-_COUNT = Annotated[Count | None, option("How many trailers; none: all that have no label.")]
+_COUNT = Annotated[Count | None, option("How many trailers to suggest; none: all without a label.")]
 
 
 @click.command("suggest")
@@ -42,7 +42,7 @@ def command(
 ) -> None:
     """Say which clips without a label to label next: suggestions.csv and suggestions.html in OUT.
 
-    First come trailers of which the network is unsure and that look like none that is labelled or suggested before.
+    First come trailers of which the network is unsure, and that look unlike all that are labelled or suggested before.
     Scores are kept in OUT/scores.
 
     \b

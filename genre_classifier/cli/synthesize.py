@@ -16,7 +16,9 @@ from preprocessing.base.options import Seed, option
 @click.command("synthesize")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @config_options(SyntheticConfig(), only=("trailers", "duration"))
-@click.option("--genres", metavar="NAMES", help="What they show, with commas between.  [default: the article's six]")
+@click.option(
+    "--genres", metavar="NAMES", help="Genres that they show, with commas between.  [default: the article's six]"
+)
 @value_option("--seed", Annotated[Seed, option("The same seed gives the same pixels and labels.")], default=0)
 def command(folder: Path, genres: str | None, seed: int, **options: Any) -> None:
     """Write synthetic trailers (.mp4) and their labels.csv into DIR.

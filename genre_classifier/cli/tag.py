@@ -13,17 +13,24 @@ from genre_classifier.cli.config_options import (
     RunPath,
     config_options,
     given,
+    is_given,
     sharing_options,
 )
-from genre_classifier.cli.output import note, say, say_files
+from genre_classifier.cli.output import note, say
 from genre_classifier.config import SegmentConfig, TagConfig
 from preprocessing.config import VideoLimits
 
 
 @click.command("tag", cls=GroupedCommand)
 @click.argument("run", type=RunPath())
-@click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="VIDEO...")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
+@click.argument("videos", nargs=-1, type=click.Path(path_type=Path), metavar="VIDEO...")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the results.")
+@click.option(
+    "--again",
+    is_flag=True,
+    help="RUN is a folder OUT of an earlier `tag`: make its segments, pages and files again from the stored scores, "
+    "with the options that are given; the others stay as they were.",
+)
 @sharing_options
 @click.option("--strict", is_flag=True, help="Exit with 1 if any video could not be read.")
 @config_options(TagConfig(), leave_out=("chunk", "precision"))
@@ -35,6 +42,14 @@ from preprocessing.config import VideoLimits
     help="Also write every video of OUT for other programs, into OUT/exports: formats of `export --to`, with "
     "commas between.",
 )
+@click.option(
+    "--threshold",
+    cls=GroupedOption,
+    group="Segments",
+    metavar="NUMBER|GENRE=NUMBER,...",
+    help="The score, above 0 and at most 1, at which a segment begins: of all genres, or of those that are named.  "
+    "[default: the run's]",
+)
 @config_options(
     SegmentConfig(),
     flags={"smooth_seconds": "--smooth", "min_seconds": "--min-segment", "min_gap_seconds": "--min-gap"},
@@ -45,17 +60,20 @@ def command(
     *,
     run: Path,
     videos: tuple[Path, ...],
-    out: Path,
+    out: Path | None,
+    again: bool,
+    threshold: str | None,
     jobs: int | None,
     scheduler: str | None,
     strict: bool,
     also: str | None,
     **options: Any,
 ) -> int:
-    """Tag videos, or folders of them: which genre each shows when.
+    """Tag videos, or folders of them: which genre each shows, and when.
 
     Each video gets a folder in OUT with scores.csv, segments.csv, segments.vtt, segments.json, timeline.png and
-    viewer.html; OUT gets index.html, summary.csv and segments.json. What is done already is not done again.
+    viewer.html; OUT gets index.html, summary.csv and segments.json. What is done already is not done again, and stored
+    scores are not computed again where only thresholds or other options of segments change.
 
     \b
     Example:
@@ -63,21 +81,58 @@ def command(
       genre-classifier tag runs/mine trailers/ --out tags/ --overlay
       genre-classifier tag runs/mine trailers/ --out tags/ --also eaf,otio
       genre-classifier tag runs/mine trailers/ --out tags/ --scheduler tcp://host:8786
+      genre-classifier tag tags/ --again --threshold 0.4,action=0.3
     """
     config, limits = TagConfig(**given(options, TagConfig)), VideoLimits(**given(options, VideoLimits))
     segments = SegmentConfig(**given(options, SegmentConfig))
+    _check_arguments(again)
 
     from genre_classifier.cli.progress import VideoTime
     from genre_classifier.exports.export import export_tags, read_formats
     from genre_classifier.run_folder.run import load_run
-    from genre_classifier.tagging.folder import tag_videos
-    from genre_classifier.tagging.summary import write_tags_index
-    from genre_classifier.tagging.tasks import EXPORTS, Task, plan_tasks
+    from genre_classifier.tagging.folder import tag_again, tag_videos
+    from genre_classifier.tagging.segments import read_thresholds
+    from genre_classifier.tagging.summary import read_failures, write_tags_index
+    from genre_classifier.tagging.tasks import EXPORTS, INDEX, PAGE, SUMMARY, Task, plan_tasks
     from preprocessing.base.errors import InputError
     from preprocessing.base.files import make_folder
     from preprocessing.sources import name_videos
 
     formats = () if also is None else read_formats(also, option="--also")
+    thresholds = None if threshold is None else read_thresholds(threshold)
+
+    done = 0
+
+    def report(folder: Path, error: InputError | None) -> None:
+        nonlocal done
+        done += error is None
+        if error:
+            note(f"genre-classifier: {error}")
+        else:
+            say(str(folder / PAGE))
+
+    def finish(tags: Path, failures: list[tuple[str, str]], unread: list[tuple[str, str]]) -> int:
+        if not done:
+            return 2
+        write_tags_index(tags, [*unread, *failures])
+        say(str(tags / INDEX))
+        if formats:
+            export_tags(tags, tags / EXPORTS, formats, on_video=say_files)
+        elif again and (tags / EXPORTS).is_dir():
+            note(f"genre-classifier: {tags / EXPORTS} holds the segments of before; --also FORMATS writes them again")
+        return 1 if failures and strict else 0
+
+    if again:
+        failures = tag_again(
+            run,
+            thresholds=thresholds,
+            segments=given(options, SegmentConfig),
+            extras=given(options, TagConfig),
+            limits=limits,
+            on_done=report,
+        )
+        return finish(run, failures, read_failures(run / SUMMARY))
+    assert out is not None  # as _check_arguments says
     loaded = load_run(run)
     named = name_videos(videos)
     make_folder(out)
@@ -87,10 +142,7 @@ def command(
     def on_done(task: Task, error: InputError | None) -> None:
         progress.finish(str(task.video))
         with progress.bar.external_write_mode():
-            if error:
-                note(f"genre-classifier: {error}")
-            else:
-                say(str(task.folder / "viewer.html"))
+            report(task.folder, error)
 
     try:
         failures = tag_videos(
@@ -98,6 +150,7 @@ def command(
             tasks,
             config=config,
             segments=segments,
+            thresholds=thresholds,
             limits=limits,
             jobs=jobs,
             scheduler=scheduler,
@@ -107,10 +160,18 @@ def command(
         )
     finally:
         progress.close()
-    if len(failures) == len(tasks):
-        return 2
-    write_tags_index(out, failures)
-    say(str(out / "index.html"))
-    if formats:
-        export_tags(out, out / EXPORTS, formats, on_video=say_files)
-    return 1 if failures and strict else 0
+    return finish(out, failures, [])
+
+
+def _check_arguments(again: bool) -> None:
+    """Refuse what does not go together with --again, and what lacks without it."""
+    context = click.get_current_context()
+    parameters = {parameter.name: parameter for parameter in context.command.params}
+    if again:
+        if wrong := [name for name in ("videos", "out", "jobs", "scheduler", "chunk", "precision") if is_given(name)]:
+            named = [parameters[name].get_error_hint(context) for name in wrong]
+            raise click.UsageError(f"--again takes the scores that are stored in TAGS: leave {', '.join(named)} out")
+        return
+    for name in ("videos", "out"):
+        if not context.params[name]:
+            raise click.MissingParameter(ctx=context, param=parameters[name])

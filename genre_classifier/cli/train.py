@@ -28,7 +28,7 @@ _PRESET = "article"
 
 
 class _Command(GroupedCommand):
-    """Remembers its command line, whoever gave it: a shell, or `demo`."""
+    """Remembers its command line, from a shell or from `demo`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_LINE] = shlex.join([*ctx.command_path.split(), *args])
@@ -84,8 +84,8 @@ _BRIEF = (
     "start",
     metavar="RUN",
     type=RunPath(),
-    help="Go on from the weights of another run, with more labels: its options and splits are kept, and its "
-    "test trailers stay test trailers.",
+    help="Go on from the weights of another run, with more labels: its options and splits are kept, at a tenth of "
+    "its learning rate, and its test trailers stay test trailers.",
 )
 @click.option(
     "--genres",
@@ -97,7 +97,7 @@ _BRIEF = (
 )
 @value_option(
     "--min-trailers",
-    Annotated[Count, option("Of a genre that --genres auto takes.", unit="trailers", group="Labels")],
+    Annotated[Count, option("Least number of trailers of a genre for --genres auto.", unit="trailers", group="Labels")],
     default=10,
 )
 @click.option(
@@ -140,7 +140,7 @@ _BRIEF = (
 )
 @value_option(
     "--worker",
-    Annotated[Annotated[int, Field(ge=0)] | None, option("Which of them this is, from 0.", group="Several machines")],
+    Annotated[Annotated[int, Field(ge=0)] | None, option("Number of this process, from 0.", group="Several machines")],
     default=None,
 )
 @config_options(PRESETS[_PRESET].model, leave_out=("rows", "cols", "genres", "encoder_channels", "encoder_digest"))
@@ -167,8 +167,8 @@ def command(
 ) -> None:
     """Train a network on the folder CLIPS and the table LABELS, and write the folder RUN.
 
-    LABELS is labels.csv, a wide table, ActivityNet or Label Studio JSON, or DCASE events. A run that was stopped goes
-    on with --resume, where it needs no other option; one that is finished is given more epochs with --resume --epochs.
+    LABELS is labels.csv, a wide table, ActivityNet or Label Studio JSON, or DCASE events. A run that was stopped
+    goes on with --resume alone; --resume --epochs gives a finished run more epochs.
 
     \b
     Example:
@@ -192,10 +192,11 @@ def command(
     from genre_classifier.training.cluster import find_workers
 
     addresses, rank = find_workers(workers, worker, os.environ)
+    from genre_classifier.training.plan import going_on
     from genre_classifier.training.train import train
 
     if resume and overwrite:
-        raise click.UsageError("--resume goes on and --overwrite begins anew: leave one of them out")
+        raise click.UsageError("--resume goes on and --overwrite starts from the beginning: leave one of them out")
     if resume and start:
         raise click.UsageError("--resume goes on with the run itself: leave --from out")
     before, flag = (run, "--resume") if resume else (start, "--from")
@@ -206,6 +207,8 @@ def command(
     if before:
         require_run(before)
         model_config, training_config, _ = read_config(before)
+        if start:
+            training_config = going_on(start)
     else:
         base = PRESETS[preset_for(clips, preset)]
         model_config, training_config = base.model, base.training

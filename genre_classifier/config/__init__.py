@@ -18,6 +18,8 @@ from genre_classifier.config.network import (
 from genre_classifier.config.training import (
     DEFAULT_ENCODER,
     FEWEST_TO_VALIDATE,
+    FROM_RATE,
+    FROM_WARMUP_EPOCHS,
     PRESETS,
     VALIDATION_SHARE,
     Augmentation,
@@ -46,6 +48,8 @@ from genre_classifier.config.use import (
 __all__ = [
     "DEFAULT_ENCODER",
     "FEWEST_TO_VALIDATE",
+    "FROM_RATE",
+    "FROM_WARMUP_EPOCHS",
     "INPUT_CHANNELS",
     "LABEL_FORMATS",
     "LABEL_STUDIO_RATES",

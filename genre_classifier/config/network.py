@@ -11,6 +11,7 @@ from preprocessing.base.options import Count, Options, Positive, Share, option, 
 
 Head = Literal["flat", "pooled"]
 PoolPadding = Literal["same", "valid"]
+Exclusive = Literal["auto", "yes", "no"]
 Scaling = Literal["auto", "none", "tf", "torch", "caffe"]
 Inputs = Literal["rgb", "difference", "rgb+difference", "motion"]
 
@@ -18,6 +19,7 @@ INPUT_CHANNELS: dict[str, int] = {"rgb": 3, "difference": 3, "rgb+difference": 6
 
 _network = partial(option, group="Network")
 _encoder = partial(option, group="Encoder")
+_senses = partial(option, group="Senses")
 
 
 class EncoderConfig(Options):
@@ -41,6 +43,16 @@ class EncoderConfig(Options):
         ),
     ] = "auto"
     encoder_cells: Annotated[Count, _encoder("Rows and columns that the encoder's maps are averaged to.")] = 2
+    encoder_fps: Annotated[
+        float | None,
+        _encoder(
+            "How often the encoder looks at the video itself, at its own size; a look holds until the next one. none: "
+            "it sees every frame of the clips instead.",
+            unit="looks per second",
+            gt=0,
+            le=1000,
+        ),
+    ] = None
     motion_size: Annotated[
         int,
         _encoder(
@@ -75,7 +87,7 @@ class ModelConfig(EncoderConfig):
     pool_padding: Annotated[
         PoolPadding,
         _network(
-            "What becomes of rows and columns that fill no window of a pooling: same keeps them, as the article's "
+            "Rows and columns that do not fill a window of a pooling: same keeps them, as the article's "
             "published code does (400 -> 200 -> 67 -> 34), valid drops them."
         ),
     ] = "same"
@@ -102,9 +114,7 @@ class ModelConfig(EncoderConfig):
     ] = "rgb"
     norm_momentum: Annotated[
         Share,
-        _network(
-            "Of the moving statistics of BatchNormalization: the share of the old value that an optimizer step keeps."
-        ),
+        _network("Moving statistics of BatchNormalization: the share of the old value that an optimizer step keeps."),
     ] = 0.99
     norm_epsilon: Annotated[Positive, _network("Added to the variance by BatchNormalization.")] = 1e-3
     genres: Annotated[tuple[str, ...], _network("What the outputs stand for, in order.", strict=False)] = GENRES
@@ -122,18 +132,36 @@ class ModelConfig(EncoderConfig):
         Share,
         _encoder("Share of the reduced channels that each training step leaves out, other ones each time."),
     ] = 0.0
+    linear_paths: Annotated[
+        bool,
+        _senses(
+            "Movement, and what an encoder sees, each on a path of its own to the logits, which begins at regularised "
+            "logistic regression. Needs --inputs motion, and with an encoder --encoder-fps."
+        ),
+    ] = False
+    path_components: Annotated[
+        tuple[Count, Count],
+        _senses("Principal components of what an encoder gives, and of its change from look to look.", strict=False),
+    ] = (24, 24)
+    exclusive: Annotated[
+        Exclusive,
+        _network(
+            "Whether a trailer shows exactly one genre: a softmax over the genres then takes the place of a sigmoid "
+            "for each. auto: yes where every labelled trailer does."
+        ),
+    ] = "no"
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
         """Return channels, rows and columns of what the network takes: a frame's pixels, or an encoder's maps of it."""
-        if self.encoder is None:
+        if not self.maps_in_trunk:
             return 3, self.rows, self.cols
         return self.encoder_channels, self.encoder_cells, self.encoder_cells
 
     @property
     def trunk_shape(self) -> tuple[int, int, int]:
         """Return channels, rows and columns of what the first ConvLSTM sees."""
-        if self.encoder is None:
+        if not self.maps_in_trunk:
             return INPUT_CHANNELS[self.inputs], self.rows, self.cols
         if self.motion_size:
             return 1, self.motion_size, self.motion_size
@@ -142,7 +170,19 @@ class ModelConfig(EncoderConfig):
     @property
     def joined_channels(self) -> int:
         """Return how many channels of the encoder's reduced maps the branches see beside what the trunk gives."""
-        return sum(self.reduced_channels) if self.encoder is not None and self.motion_size else 0
+        return sum(self.reduced_channels) if self.maps_in_trunk and self.motion_size else 0
+
+    @property
+    def maps_in_trunk(self) -> bool:
+        """Return whether an encoder's maps of every frame take the place of its pixels."""
+        return self.encoder is not None and self.encoder_fps is None
+
+    @property
+    def features(self) -> dict[str, int]:
+        """Return how many numbers of each encoder come beside a frame, by the name of the sense."""
+        if self.encoder is None or self.encoder_fps is None:
+            return {}
+        return {"pictures": 2 * self.encoder_channels * self.encoder_cells**2 + 2}
 
     def __post_init__(self) -> None:
         stages, pools = len(self.trunk_filters), len(self.trunk_pools)
@@ -153,10 +193,19 @@ class ModelConfig(EncoderConfig):
             self.motion_size % self.encoder_cells == 0,
             f"motion_size must be a multiple of encoder_cells = {self.encoder_cells}, got {self.motion_size}",
         )
+        require(
+            not self.linear_paths or self.inputs == "motion",
+            f"linear_paths needs inputs = motion, got {self.inputs}",
+        )
+        require(
+            self.encoder is None or self.linear_paths == (self.encoder_fps is not None),
+            f"an encoder with linear_paths needs encoder_fps, and only with them, got linear_paths = "
+            f"{self.linear_paths} and encoder_fps = {self.encoder_fps}",
+        )
         _, rows, cols = self.trunk_shape
-        what = "frames" if self.encoder is None else "grey pictures" if self.motion_size else "encoded frames"
+        what = "frames" if not self.maps_in_trunk else "grey pictures" if self.motion_size else "encoded frames"
         require(
             min(rows, cols) >= shrink,
             f"{what} of {rows}x{cols} are too small: this network pools {shrink} pixels into one"
-            + ("" if self.encoder is None else "; --preset pretrained has a network that fits"),
+            + ("" if not self.maps_in_trunk else "; --preset pretrained has a network that fits"),
         )

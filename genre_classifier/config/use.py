@@ -33,7 +33,7 @@ class EvaluationConfig(Options):
     """How scores are evaluated."""
 
     draws: Annotated[int, option("Bootstrap draws of trailers.", ge=1, le=1_000_000)] = 1000
-    seed: Annotated[Seed, option("Of the draws, and of the frames that the baselines are fitted on.")] = 0
+    seed: Annotated[Seed, option("Seed of the draws, and of the frames that the baselines are fitted on.")] = 0
     confidence: Annotated[float, option("Share of the draws inside an interval.", gt=0, lt=1)] = 0.95
     grid_seconds: Annotated[Positive, option("Length of the cells of segment-level figures.", unit="seconds")] = 1.0
     collar_seconds: Annotated[
@@ -118,7 +118,11 @@ class TagConfig(Options):
     chunk: Annotated[
         int,
         option(
-            "Scored at once: memory, not scores, depends on it.", unit="frames", group="Computation", ge=1, le=1_000_000
+            "Frames scored at once. It changes the memory, not the scores.",
+            unit="frames",
+            group="Computation",
+            ge=1,
+            le=1_000_000,
         ),
     ] = SCORING_CHUNK
     precision: PrecisionOption = "float32"
@@ -128,9 +132,9 @@ class SyntheticConfig(Options):
     """What synthetic trailers are like."""
 
     # More trailers, or longer ones, are a slip of the keyboard: two weeks of film, or a trailer of a day.
-    trailers: Annotated[int, option("How many.", ge=1, le=100_000)] = 30
-    duration: Annotated[float, option("Of each trailer, at least.", unit="seconds", gt=0, le=86_400)] = 12.0
-    fps: Annotated[Positive, option("Of the files.", unit="frames per second")] = 24.0
+    trailers: Annotated[int, option("How many trailers to make.", ge=1, le=100_000)] = 30
+    duration: Annotated[float, option("Shortest duration of a trailer.", unit="seconds", gt=0, le=86_400)] = 12.0
+    fps: Annotated[Positive, option("Rate of the videos.", unit="frames per second")] = 24.0
     rows: Annotated[Count, option("Rows of the frames.", unit="pixels")] = 96
     cols: Annotated[Count, option("Columns of the frames.", unit="pixels")] = 128
     shot_seconds: Annotated[

@@ -82,7 +82,7 @@ def draw_change(frames: int, augmentation: Augmentation, rng: np.random.Generato
 
 
 def _mirror(frames: np.ndarray, grey_channels: int) -> np.ndarray:
-    """Mirror left and right: what lies in a cell is mirrored with it, as far as it is known where it lies."""
+    """Mirror left and right. The content of a cell is mirrored too, where its place in the cell is known."""
     mirrored = frames[..., ::-1]
     if not grey_channels:
         return mirrored

@@ -1,4 +1,4 @@
-"""The same video under two names: what a network has learned by heart must not judge it.
+"""The same video under two names: a network must not be judged by what it has learned.
 
 Files of equal bytes are one group, so that they are never split. Near copies, of another size or codec, are found by
 tiny grey pictures at equal times of their clips, and are named.
@@ -85,8 +85,8 @@ def note_near_copies(parts: Mapping[str, Sequence[Trailer]]) -> None:
 def near_copies(trailers: Sequence[Trailer]) -> list[tuple[int, int]]:
     """Find clips that show the same at equal times.
 
-    A picture is compared without what its clip shows all the time, so that two films of one camera are none, and
-    without its brightness. A clip that never changes is nobody's copy.
+    A picture is compared without what its clip shows all the time, so that two films of one camera are not copies, and
+    without its brightness. A clip that never changes is not a copy.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ class CutFinder:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew, with the first frame."""
+        """Begin again, with the first frame."""
         self._last: np.ndarray | None = None
         self._jumps: list[np.ndarray] = []
 

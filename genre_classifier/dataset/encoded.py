@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from genre_classifier.config import EncoderConfig
+from genre_classifier.dataset.looks import encode_videos, is_looked_at
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.network.encoder import BATCH, Encoder, build_encoder, read_encoder
 from preprocessing.base.errors import InputError
@@ -36,6 +37,7 @@ from preprocessing.processes.machine import release_pages
 from preprocessing.processes.pool import check_options
 from preprocessing.processes.serving import Answers
 from preprocessing.processes.sharing import setting_up, share_out
+from preprocessing.sources import find_sources
 
 FOLDER = "encoded"
 ENCODER_FILE = "encoder.keras"
@@ -52,7 +54,7 @@ def encode_folder(
     clips: Path,
     config: EncoderConfig,
     *,
-    jobs: int | None = 1,
+    jobs: int | None = None,
     scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
     on_frames: Callable[[int], None] | None = None,
@@ -79,6 +81,20 @@ def encode_folder(
     paths = [clip_path(clips, int(number)) for number in ok_rows(read_manifest(clips))["trailer_id"]]
     if not paths:
         raise InputError(f"{clips}: expected clips to encode, found none")
+    if config.encoder_fps is not None:
+        sources = list(ok_rows(read_manifest(clips))["source"])
+        encoder = build_encoder(config)
+        look_at_videos(
+            sources,
+            clips,
+            encoder,
+            config.encoder_fps,
+            jobs=jobs,
+            scheduler=scheduler,
+            on_start=on_start,
+            on_looks=on_frames,
+        )
+        return looks_folder(clips, encoder, config.encoder_fps), len(paths)
     encoder = build_encoder(config, *load_clip(paths[0]).shape[2:])
     folder = encode_clips(paths, clips, encoder, jobs=jobs, scheduler=scheduler, on_start=on_start, on_frames=on_frames)
     return folder, len(paths)
@@ -89,29 +105,86 @@ def encode_trailers(
     clips: Path,
     encoder: Encoder,
     *,
-    jobs: int | None = 1,
+    looks_per_second: float | None = None,
+    jobs: int | None = None,
     scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
     on_frames: Callable[[int], None] | None = None,
 ) -> list[Trailer]:
-    """Encode the clips of trailers that are not encoded yet.
+    """Encode the clips of trailers, or look at their videos, where that is not done yet.
 
     Parameters
     ----------
     trailers : sequence of Trailer
     clips : Path
         Their clips folder.
+    looks_per_second : float or None
+        How often the encoder looks at the video itself; None: it sees every frame of the clip instead.
     encoder, jobs, scheduler, on_start, on_frames
         As for `encode_clips`.
 
     Returns
     -------
     list of Trailer
-        The same, with `encoded` set.
+        The same, with `encoded` or `looks` set.
     """
+    if looks_per_second is not None:
+        sources = dict.fromkeys(trailer.source for trailer in trailers)
+        places = look_at_videos(
+            list(sources),
+            clips,
+            encoder,
+            looks_per_second,
+            jobs=jobs,
+            scheduler=scheduler,
+            on_start=on_start,
+            on_looks=on_frames,
+        )
+        return [dataclasses.replace(trailer, looks=places[trailer.source]) for trailer in trailers]
     paths = [trailer.clip for trailer in trailers]
     folder = encode_clips(paths, clips, encoder, jobs=jobs, scheduler=scheduler, on_start=on_start, on_frames=on_frames)
     return [dataclasses.replace(trailer, encoded=folder / trailer.clip.name) for trailer in trailers]
+
+
+def looks_folder(clips: Path, encoder: Encoder, looks_per_second: float) -> Path:
+    """Return where the looks at the videos of a folder's clips lie."""
+    return Path(clips) / FOLDER / f"{encoder.digest[:_DIGITS]}_{looks_per_second:g}"
+
+
+def look_at_videos(
+    sources: Sequence[str],
+    clips: Path,
+    encoder: Encoder,
+    looks_per_second: float,
+    *,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    on_start: Callable[[int], None] | None = None,
+    on_looks: Callable[[int], None] | None = None,
+) -> dict[str, Path]:
+    """Let an encoder look at the videos behind clips; return where the looks at each source are.
+
+    The videos are looked for where `preprocess` found them, only if some are not looked at yet.
+    """
+    folder, table = looks_folder(clips, encoder, looks_per_second), ok_rows(read_manifest(clips))
+    rows = {str(row["source"]): row for row in table.to_dict("records")}
+    targets = {one: folder / clip_path(clips, int(rows[one]["trailer_id"])).name for one in sources}
+    digests = {one: str(rows[one]["sha256"]) for one in sources}
+    missing = [one for one in sources if not is_looked_at(targets[one], digests[one], encoder)]
+    if on_start:
+        on_start(sum(int(float(rows[one]["duration"]) * looks_per_second) + 1 for one in missing))
+    if missing:
+        videos = find_sources(clips, missing)
+        encode_videos(
+            {targets[one]: (videos[one], digests[one]) for one in missing},
+            folder,
+            encoder,
+            looks_per_second,
+            jobs=jobs,
+            scheduler=scheduler,
+            on_done=on_looks,
+        )
+    return targets
 
 
 def encode_clips(
@@ -119,7 +192,7 @@ def encode_clips(
     clips: Path,
     encoder: Encoder,
     *,
-    jobs: int | None = 1,
+    jobs: int | None = None,
     scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
     on_frames: Callable[[int], None] | None = None,
@@ -134,8 +207,8 @@ def encode_clips(
         Their folder.
     encoder : Encoder
         Built for their size.
-    jobs : int or None
-        Processes; None: as many as there are cores. Fewer where there are not so many clips, or not so much memory.
+    jobs : int, optional
+        Processes; by default as many as there are cores. Fewer where clips or memory are fewer.
     scheduler : str, optional
         Address of a Dask scheduler, `tcp://host:port`; its workers must see the folder under the same name.
     on_start, on_frames : callable, optional

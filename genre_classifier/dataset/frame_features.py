@@ -76,13 +76,8 @@ def frame_differences(clip: np.ndarray, frames: np.ndarray) -> np.ndarray:
     return np.concatenate(parts).astype(np.float32)
 
 
-def colours_and_differences(clip: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """Join `colour_histograms` and `frame_differences`: shape (frames, 116)."""
-    return np.hstack([colour_histograms(clip, frames), frame_differences(clip, frames)])
-
-
 def movement(clip: np.ndarray, times: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """Describe how much moves around frames, whatever the colours: `frame_differences` over `MOVEMENT_SECONDS`.
+    """Describe how much moves around frames, independent of colours: `frame_differences` over `MOVEMENT_SECONDS`.
 
     Parameters
     ----------
@@ -104,35 +99,6 @@ def movement(clip: np.ndarray, times: np.ndarray, frames: np.ndarray) -> np.ndar
         changes[needed] = frame_differences(clip, needed)
     around = [changes[window] for window in windows]
     return np.stack([np.concatenate([one.mean(axis=0), one.std(axis=0), one.max(axis=0)]) for one in around])
-
-
-def maps_and_change(maps: np.ndarray, times: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """Describe what an image network sees in frames, and how much that changes over `MOVEMENT_SECONDS` around them.
-
-    Parameters
-    ----------
-    maps : ndarray of float, shape (all frames, channels, rows, cols)
-        Of encoded clips, without the pixels of their grey pictures.
-    times : ndarray of float64, shape (all frames,)
-        Seconds.
-    frames : ndarray of int, shape (frames,)
-        Which frames, in increasing order.
-
-    Returns
-    -------
-    ndarray of float32, shape (frames, 2 x channels)
-        Of each channel the mean over its cells, and the mean absolute change of a cell from frame to frame. Averaged
-        over all frames of a clip, they are the clip's mean maps and their mean change.
-    """
-    windows, needed = _windows(times, frames)
-    changes = np.zeros((len(maps) + 1, maps.shape[1]), dtype=np.float32)
-    for start in range(0, len(needed), _BATCH_FRAMES):
-        now = needed[start : start + _BATCH_FRAMES]
-        change = np.asarray(maps[now], np.float32) - np.asarray(maps[np.maximum(now - 1, 0)], np.float32)
-        changes[now] = np.abs(change).mean(axis=(2, 3))
-    parts = [frames[start : start + _BATCH_FRAMES] for start in range(0, len(frames), _BATCH_FRAMES)]
-    means = np.concatenate([np.asarray(maps[part], np.float32).mean(axis=(2, 3)) for part in parts])
-    return np.hstack([means, np.stack([changes[window].mean(axis=0) for window in windows])])
 
 
 def _windows(times: np.ndarray, frames: np.ndarray) -> tuple[list[slice], np.ndarray]:

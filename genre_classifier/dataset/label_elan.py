@@ -16,7 +16,7 @@ from preprocessing.base.files import abbreviated_repr
 
 _EXPECTED = "ELAN annotations (.eaf)"
 _FURTHEST = 100  # how many annotations or tiers a chain of references may go over; a person's go over a few
-NAMED_BY_VALUES = ("default", "genre", "genres")  # tiers, whatever their case, whose annotations say the genre
+NAMED_BY_VALUES = ("default", "genre", "genres")  # tiers, in any case of letters, whose annotations say the genre
 
 
 def read_elan(path: Path) -> Iterator[Row]:

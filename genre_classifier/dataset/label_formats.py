@@ -54,7 +54,7 @@ from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr, read_text, write_atomically
 from preprocessing.base.tables import csv_reason
 
-# Of a video without any event: `other` from its beginning to its end, wherever that is.
+# Of a video without any event: `other` from its beginning to its end, which is not known here.
 _WHOLE_VIDEO = (0.0, np.inf, "other")
 Cells = Iterator[tuple[int, list[str]]]  # number of the row in the file, from 1, and its cells
 

@@ -113,7 +113,7 @@ def _read_label_studio(path: Path, tasks: list[Any], usual_fps: float | None) ->
 
 
 def _label_studio_results(path: Path, where: str, task: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield what persons have marked in a task, or, in a task that nobody has seen, what was predicted."""
+    """Yield what people marked in a task. In a task without annotations, yield what was predicted."""
     for key in ("annotations", "predictions"):
         made = task.get(key)
         if not made:
@@ -121,7 +121,7 @@ def _label_studio_results(path: Path, where: str, task: dict[str, Any]) -> Itera
         for one in _field(path, where, task, key, list):
             if type(one) is int:  # snapshots, and exports of all tasks, name predictions by their ids alone
                 continue
-            if _field(path, where, one, None, dict).get("was_cancelled"):  # skipped by whoever should have labelled
+            if _field(path, where, one, None, dict).get("was_cancelled"):  # skipped by the person who was to label it
                 continue
             for result in _field(path, where, one, "result", list):
                 yield _field(path, where, result, None, dict)
@@ -219,7 +219,7 @@ def label_studio_tasks(
         Frames per second by trailer, which turn seconds into the frames that Label Studio shows; kept in the task's
         data (`frameRate="$fps"`), so that reading inverts it.
     fps : float
-        Of trailers whose own is not known, or is none that Label Studio can count in.
+        Of trailers whose own rate is not known, or is one that Label Studio cannot count in.
     prefix : str
         Put before the trailer's name, with what an address may not hold escaped, as the address of the video; the
         name itself is kept in the task's data.

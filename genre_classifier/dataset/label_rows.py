@@ -1,4 +1,4 @@
-"""What the label formats share: the row they are read into, what a cell or field may be, what is said of losses."""
+"""What the label formats share: the row they are read into, what a cell or field may be, and messages about losses."""
 
 from __future__ import annotations
 

@@ -188,7 +188,7 @@ def read_genre_map(path: Path, genres: Sequence[str] = GENRES) -> dict[str, str 
     Raises
     ------
     InputError
-        If the file cannot be read, lacks a column, or maps to something that is none of `genres`.
+        If the file cannot be read, lacks a column, or maps to something outside `genres`.
     """
     table = read_table(path, "a table with columns name,genre", columns=("name", "genre"))
     overrides: dict[str, str | None] = {}
@@ -233,7 +233,7 @@ def write_labels(
     Raises
     ------
     InputError
-        If there is no label to write.
+        If there are no labels to write.
     """
     return label_formats.write_table(
         path,
@@ -253,7 +253,7 @@ def _check_intervals(path: Path, labels: pd.DataFrame) -> None:
         (start < 0, "a start of at least 0 seconds"),
         (end <= start, "an end after its start"),
         ((np.isinf(start) | np.isinf(end)) & ~endless, "finite seconds"),
-        (endless & shows_more, "`other` from 0 to inf in a trailer that shows nothing else alone"),
+        (endless & shows_more, "`other` from 0 to inf only in a trailer that shows nothing else"),
     ):
         if bad.any():
             row = labels[bad].iloc[0]

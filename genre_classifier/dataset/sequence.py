@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 
 from genre_classifier.config import Augmentation
 from genre_classifier.dataset.augmentation import Change, draw_change, possible_lengths
+from genre_classifier.dataset.looks import ClipInputs
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.network.layers import MAP_PADDING, PADDING
 from preprocessing.base.errors import InputError
@@ -23,8 +24,8 @@ class BatchFrames:
     Parameters
     ----------
     clips : sequence of (memmap, Change)
-        uint8 (frames, 3, rows, cols) each, or float16 (frames, channels, rows, cols) encoded ones, and what happens to
-        it.
+        uint8 (frames, 3, rows, cols) each, or float16 (frames, channels, rows, cols) encoded ones, or features (frames,
+        features), and what happens to it.
     frames : int
         Of the batch; what a clip lacks is padded at its end.
     dtype : numpy dtype
@@ -41,7 +42,8 @@ class BatchFrames:
         self._clips = clips
         self.shape = (len(clips), frames, *clips[0][0].shape[1:])
         self.dtype = dtype
-        self._padding = MAP_PADDING if dtype == np.float16 else PADDING
+        # Features are not known of padded frames, which is what 0 at their end says.
+        self._padding = 0 if len(self.shape) == 3 else MAP_PADDING if dtype == np.float16 else PADDING
 
     def __getitem__(self, key: tuple[slice, slice]) -> np.ndarray:
         """Read frames of some clips: `[clips, frames]`, both slices, the second with a step of 1."""
@@ -50,7 +52,8 @@ class BatchFrames:
         frames = np.empty((len(clips), len(places), *self.shape[2:]), self.dtype)
         for row, (clip, change) in zip(frames, clips, strict=True):
             kept = change.kept[places.start : places.stop]
-            row[: len(kept)] = change.apply(clip[kept.start : kept.stop : kept.step])
+            part = clip[kept.start : kept.stop : kept.step]
+            row[: len(kept)] = change.apply(part) if part.ndim == 4 else part
             row[len(kept) :] = self._padding if len(kept) < len(row) else 0
             release_pages(clip)
         return frames
@@ -60,14 +63,18 @@ class BatchFrames:
         return self[:, :].astype(dtype or self.dtype, copy=False)
 
 
+BatchInputs: TypeAlias = Any  # BatchFrames, or a dict of them: frames, and features of each sense
+
+
 class TrailerSequence(keras.utils.PyDataset):
-    """Batches of trailers for `model.fit`: one trailer (or a few, padded) at a time, shuffled anew each epoch.
+    """Batches of trailers for `model.fit`: one trailer (or a few, padded) at a time, shuffled again each epoch.
 
     Each batch is `(frames, targets, weights)`:
 
     - frames: `(batch, frames, 3, rows, cols)`, uint8 where nothing needs padding; where lengths vary within a batch, or
       at random, int16 and padded at the end with -1, which the model leaves out; of encoded clips float16
-      `(batch, frames, channels, rows, cols)`, padded with -65504;
+      `(batch, frames, channels, rows, cols)`, padded with -65504; with an encoder's looks beside them a dict of
+      "frames" and of features, `(batch, frames, features)`, zeros where padded;
     - targets: a tuple of float32 arrays, one per genre in the order of `Trailer.targets`: `(batch, frames, 1)` with
       `weak="broadcast"`, fit for any Keras loss; `(batch, frames, 2)` otherwise, the second channel being 1
       where the trailer's label is weak, as `genre_classifier.network.losses.TrailerLoss` takes them;
@@ -173,9 +180,9 @@ class TrailerSequence(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
         """Load batch `index` of the epoch."""
         frames, targets, weights = self.batch(index)
-        return np.asarray(frames), targets, weights
+        return keras.tree.map_structure(np.asarray, frames), targets, weights
 
-    def batch(self, index: int) -> tuple[BatchFrames, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    def batch(self, index: int) -> tuple[BatchInputs, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
         """Return batch `index` of the epoch, its frames still on disk."""
         chosen = [self._crops[which] for which in self._order[index * self.batch_size : (index + 1) * self.batch_size]]
         clips = [self._open(which, crop) for which, crop in chosen]
@@ -193,24 +200,20 @@ class TrailerSequence(keras.utils.PyDataset):
             if self.weak != "broadcast":
                 targets[:, row, :, 1] = trailer.weak
             weights[:, row, real] = np.where(target > 0, self.balance[1], self.balance[0]).T * known
-        dtype = clips[0][0].dtype
-        if self._padded and dtype == np.uint8:
-            dtype = np.dtype(np.int16)
         if self.share[1] == 1:
-            return BatchFrames(clips, longest, dtype), tuple(targets), tuple(weights)
+            return _batch_inputs(clips, longest, padded=self._padded), tuple(targets), tuple(weights)
         return self._own_share(clips, longest, targets, weights)
 
     def _own_share(
-        self, clips: list[tuple[np.ndarray, Change]], frames: int, targets: np.ndarray, weights: np.ndarray
-    ) -> tuple[BatchFrames, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+        self, clips: list[tuple[Any, Change]], frames: int, targets: np.ndarray, weights: np.ndarray
+    ) -> tuple[BatchInputs, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
         """Return the rows of this process, as many of one type in every batch: all processes must compile alike."""
         rank, count = self.share
         own, rows = slice(rank, None, count), -(-self.batch_size // count)
         padding = (clips[0][0], dataclasses.replace(clips[0][1], kept=range(0)))
         lacking = rows - len(clips[own])
         shares = (np.pad(one[:, own], [(0, 0), (0, lacking), *[(0, 0)] * (one.ndim - 2)]) for one in (targets, weights))
-        dtype = np.dtype(np.float16 if clips[0][0].dtype == np.float16 else np.int16)
-        chosen = BatchFrames([*clips[own], *[padding] * lacking], frames, dtype)
+        chosen = _batch_inputs([*clips[own], *[padding] * lacking], frames, padded=True)
         own_targets, own_weights = map(tuple, shares)
         return chosen, own_targets, own_weights
 
@@ -218,7 +221,7 @@ class TrailerSequence(keras.utils.PyDataset):
         """Move to the next epoch's order; called by Keras."""
         self.epoch += 1
 
-    def _open(self, which: int, crop: int) -> tuple[np.ndarray, Change]:
+    def _open(self, which: int, crop: int) -> tuple[Any, Change]:
         trailer = self.trailers[which]
         clip = trailer.open()
         if self.augmentation is None:
@@ -228,8 +231,20 @@ class TrailerSequence(keras.utils.PyDataset):
         return clip, dataclasses.replace(change, grey_channels=self.grey_channels)
 
 
+def _batch_inputs(clips: Sequence[tuple[Any, Change]], frames: int, *, padded: bool) -> BatchInputs:
+    """Return clips as a batch: of frames, or a dict of frames and features."""
+    first = clips[0][0]
+    if isinstance(first, ClipInputs):
+        return {
+            name: _batch_inputs([(clip.parts[name], change) for clip, change in clips], frames, padded=padded)
+            for name in first.parts
+        }
+    return BatchFrames(clips, frames, np.dtype(np.int16) if padded and first.dtype == np.uint8 else first.dtype)
+
+
 def _crops_per_epoch(frames: int, augmentation: Augmentation | None) -> int:
     """Return how many crops of a trailer make an epoch: as many as fit into it side by side, at least one."""
     if augmentation is None or augmentation.crop_frames is None:
         return 1
-    return max(1, frames // augmentation.crop_frames)
+    fit = max(1, frames // augmentation.crop_frames)
+    return fit if augmentation.crops_per_epoch is None else min(fit, augmentation.crops_per_epoch)

@@ -147,7 +147,7 @@ def read_splits(path: Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If it is no such table, or for an id that is none, an unknown split, or a trailer or group in two splits.
+        If it is not such a table, an id or a split is not valid, or a trailer or group is in two splits.
     """
     table = read_table(path, "a table with columns trailer_id,split", columns=("trailer_id", "split"))
     table["trailer_id"] = read_numbers(path, table, "trailer_id", whole=True, least=0)

@@ -306,7 +306,7 @@ def _write_all(
     def frames(rng: np.random.Generator, shots: list[Shot]) -> Iterator[np.ndarray]:
         for frame in draw_trailer(rng, shots, config):
             if stopped.is_set():
-                raise WorkError(f"{folder}: stopped")  # nobody waits for it
+                raise WorkError(f"{folder}: stopped")  # the work was stopped
             yield frame
 
     def write(index: int, seeds: np.random.SeedSequence) -> tuple[Path, pd.DataFrame]:

@@ -1,4 +1,7 @@
-"""What a label table says of single trailers: which clip each belongs to, and what holds of which frame."""
+"""What label tables say of single trailers: which clip each belongs to, and what holds of which frame.
+
+Several tables become one: what a person corrected later takes the place of what was there.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ def only_checked(labels: pd.DataFrame) -> pd.DataFrame:
         return labels
     unchecked = labels.loc[~labels["checked"], "trailer"].nunique()
     if unchecked:
-        logger.warning(f"{unchecked} trailers are not checked, so that nothing can be judged by them: left out")
+        logger.warning(f"{unchecked} trailers are not checked and cannot judge: left out")
     return labels[labels["checked"]].drop(columns="checked")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.dataset.labels import read_labels
+from genre_classifier.dataset.looks import ClipInputs, open_looks
 from genre_classifier.dataset.trailer_labels import (
     frame_targets,
     is_weak,
@@ -21,6 +22,7 @@ from genre_classifier.dataset.trailer_labels import (
     own_group,
 )
 from genre_classifier.genres import GENRES
+from genre_classifier.network.senses import PICTURES
 from preprocessing.base.errors import InputError
 from preprocessing.clips import clip_path, load_clip, load_times, open_array, times_path
 from preprocessing.manifest import ok_rows, read_manifest
@@ -54,6 +56,8 @@ class Trailer:
     encoded : Path or None
         The clip as a pretrained image network sees it, float16 (frames, channels, rows, cols); see
         `genre_classifier.dataset.encoded`.
+    looks : Path or None
+        What such a network saw when it looked at the video itself; see `genre_classifier.dataset.looks`.
     video_size : tuple of int or None
         Width and height of the video in pixels, where the manifest knows them.
     duration : float or None
@@ -71,12 +75,13 @@ class Trailer:
     rows: int
     cols: int
     encoded: Path | None = None
+    looks: Path | None = None
     video_size: tuple[int, int] | None = None
     duration: float | None = None
 
-    def open(self) -> np.memmap:
-        """Open the frames that a network takes: the encoded ones, or else the clip's pixels."""
-        return open_frames(self.clip, self.encoded)
+    def open(self) -> np.memmap | ClipInputs:
+        """Open what a network takes: encoded frames, or the clip's pixels, with an encoder's looks beside them."""
+        return open_inputs(self.clip, self.times, encoded=self.encoded, looks=self.looks)
 
     @property
     def genres(self) -> np.ndarray:
@@ -84,9 +89,15 @@ class Trailer:
         return np.asarray(self.targets[self.labelled].any(axis=0))
 
 
-def open_frames(clip: Path, encoded: Path | None) -> np.memmap:
-    """Open the frames that a network takes: the encoded ones, where there are any."""
-    return load_clip(clip) if encoded is None else open_array(encoded, "an encoded clip (.npy)")
+def open_inputs(
+    clip: Path, times: np.ndarray, *, encoded: Path | None = None, looks: Path | None = None
+) -> np.memmap | ClipInputs:
+    """Open what a network takes of a clip; see `Trailer.open`."""
+    if encoded is not None:
+        return open_array(encoded, "an encoded clip (.npy)")
+    if looks is not None:
+        return ClipInputs({"frames": load_clip(clip), PICTURES: open_looks(looks, times)})
+    return load_clip(clip)
 
 
 def data_digest(trailers: Sequence[Trailer]) -> str:

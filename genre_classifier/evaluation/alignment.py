@@ -210,7 +210,7 @@ def align(
     ------
     InputError
         If no trailer has both labels and scores, a score table is empty or has genres that others lack, or a label is
-        of none of the genres.
+        of no genre among these.
     """
     by_trailer = {str(name): rows for name, rows in labels.groupby("trailer")}
     names = sorted(set(scores) & set(by_trailer))

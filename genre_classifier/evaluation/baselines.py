@@ -1,57 +1,36 @@
 """Simple scorers that a network must beat to be worth its time, fitted on the same training trailers.
 
-- `prevalence_scores`: the share of each genre among the training frames, for every frame.
-- `fit` of one of `RECIPES`: logistic regression on what its senses say of the frame, or of the whole trailer.
-- `trailer_average`: a model's own scores, averaged over each trailer; what remains above it is what time adds.
+Each is regularised logistic regression on what one sense says, or all of them; multinomial where each frame has exactly
+one genre. It looks at the means over a second around each frame, or over the whole trailer. The senses are regressed
+one by one, and their logits are added, each without the share of the genre, which counts once: as in the linear paths
+of a network. A sense with more numbers than a few trailers can tell apart is reduced to principal components.
 
-A sense describes frames in numbers of one kind. Each is scaled by itself before it meets the others, for large numbers
-would hide small ones; and where it has more numbers than a few trailers can tell apart, it is reduced by itself to its
-principal components.
+Beside them stand the share of each genre among the training frames, and a model's own scores averaged over trailers;
+these need no pixels (`genre_classifier.evaluation.evaluate`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
-from genre_classifier.dataset import frame_features
-from genre_classifier.dataset.trailers import Trailer
-from preprocessing.clips import load_clip
+from genre_classifier.dataset.sense_features import (
+    COLOURS,
+    Features,
+    kinds_of,
+    set_means,
+    window_means,
+)
+from genre_classifier.metrics.regression import fit_components, fit_regression, prior_logits
+from genre_classifier.network.senses import MOVEMENT, PICTURES
 
-# Frames that a logistic regression is fitted on: enough for 116 features, few enough for seconds.
-TRAINING_FRAMES = 20_000
-
-# What there is of a trailer, by name; every array has the same frames.
-PIXELS, MAPS = "pixels", "maps"
-Arrays = Mapping[str, np.ndarray]
-
-_LEAST_SPREAD = 1e-3  # of the largest: a component below it is rounding
-
-
-@dataclasses.dataclass(frozen=True)
-class Sense:
-    """One kind of numbers about frames.
-
-    Attributes
-    ----------
-    source : str
-        Of which of a trailer's `Arrays`.
-    features : callable
-        (array, times in seconds, indices of frames) -> ndarray (frames, features).
-    components : int, optional
-        Principal components that stay of the features; all features where not given.
-    """
-
-    source: str
-    features: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-    components: int | None = None
+TRAINING_FRAMES = 20_000  # that a regression by frames is fitted on: enough for its components, few enough for seconds
+COMPONENTS = 24  # of each kind of features that are more
+WINDOW_SECONDS = 1.0  # around a frame
+SENSES = (MOVEMENT, PICTURES)
+_FEW = 128  # features that are not reduced
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,145 +39,125 @@ class Recipe:
 
     Attributes
     ----------
-    senses : tuple of Sense
-    whole_trailers : bool
-        Learn and score trailers, by the means of what is sensed over their frames, in place of frames.
-    inverse_regularization : float
-        `C` of scikit-learn's logistic regression: smaller leans less on each number.
+    senses : tuple of str
+    seconds : float or None
+        Around a frame, of which the means are learned and scored; 0 for the frame alone, None for the whole trailer.
     """
 
-    senses: tuple[Sense, ...]
-    whole_trailers: bool = False
-    inverse_regularization: float = 1.0
+    senses: tuple[str, ...]
+    seconds: float | None
 
-
-_COLOURS = Sense(PIXELS, lambda clip, times, frames: frame_features.colour_histograms(clip, frames))
-_COLOURS_AND_CHANGE = Sense(PIXELS, lambda clip, times, frames: frame_features.colours_and_differences(clip, frames))
-_MOVEMENT = Sense(PIXELS, frame_features.movement)
-# Of two and a half thousand numbers: with all of them, few trailers are learnt by heart.
-_EYE = Sense(MAPS, frame_features.maps_and_change, components=32)
 
 RECIPES: dict[str, Recipe] = {
-    "colour_histogram": Recipe((_COLOURS,)),
-    "colour_and_motion": Recipe((_COLOURS_AND_CHANGE,)),
-    "movement": Recipe((_MOVEMENT,)),
-    "encoder_frames": Recipe((_EYE,), inverse_regularization=0.1),
-    "encoder_trailers": Recipe((_EYE,), whole_trailers=True, inverse_regularization=0.1),
+    "colour_histogram": Recipe((COLOURS,), 0.0),
+    **{
+        f"{name}_{by}": Recipe(senses, seconds)
+        for name, senses in (*((sense, (sense,)) for sense in SENSES), ("all", SENSES))
+        for by, seconds in (("frames", WINDOW_SECONDS), ("trailers", None))
+    },
 }
 
 
-def arrays_of(trailer: Trailer, *, grey_channels: int = 0) -> dict[str, np.ndarray]:
-    """Open what there is of a trailer; nothing is read yet.
-
-    Parameters
-    ----------
-    trailer : Trailer
-    grey_channels : int
-        How many of the last channels of its encoded clip are pixels of its grey picture. They are not
-        the encoder's work, and `movement` looks at the pixels themselves.
-    """
-    found: dict[str, np.ndarray] = {PIXELS: load_clip(trailer.clip)}
-    if trailer.encoded is not None:
-        maps = trailer.open()
-        found[MAPS] = maps[:, : maps.shape[1] - grey_channels]
-    return found
-
-
-def possible(sources: Collection[str]) -> list[str]:
-    """Return the names of the recipes for which there is everything that they look at."""
-    return [name for name, recipe in RECIPES.items() if all(sense.source in sources for sense in recipe.senses)]
+def possible(senses: Collection[str]) -> list[str]:
+    """Return the names of the recipes that these senses make; all together are two or more."""
+    known = {*senses, COLOURS}
+    return [name for name, recipe in RECIPES.items() if len(known & {*recipe.senses}) >= min(2, len(recipe.senses))]
 
 
 @dataclasses.dataclass(frozen=True)
-class _Scaled:
-    """A sense with the scale of its numbers in training: mean 0, standard deviation 1, after PCA where there is one."""
+class Path:
+    """From a sense's features to logits.
 
-    sense: Sense
-    steps: tuple[Any, ...]
+    Attributes
+    ----------
+    components : tuple
+        Of each kind of features: kernel and shift; see `genre_classifier.metrics.regression.fit_components`.
+    kernel : ndarray, shape (components, genres)
+    bias : ndarray, shape (genres,)
+    """
 
-    @classmethod
-    def fit(cls, sense: Sense, x: np.ndarray, seed: int) -> tuple[_Scaled, np.ndarray]:
-        """Return it with the training rows, scaled."""
-        steps: list[Any] = [StandardScaler()]
-        x = steps[0].fit_transform(x)
-        if sense.components:
-            most = max(1, min(sense.components, len(x) - 1, x.shape[1]))
-            pca = PCA(most, svd_solver="randomized", random_state=seed)
-            with np.errstate(invalid="ignore"):  # of numbers that never vary
-                x = pca.fit_transform(x)
-            spread = np.sqrt(pca.explained_variance_)
-            kept = max(1, int((spread > _LEAST_SPREAD * spread[0]).sum()))
-            pca.components_ = pca.components_[:kept]
-            steps += [pca, StandardScaler()]
-            x = steps[-1].fit_transform(x[:, :kept])
-        return cls(sense, tuple(steps)), x
+    components: tuple[tuple[np.ndarray, np.ndarray], ...]
+    kernel: np.ndarray
+    bias: np.ndarray
 
-    def transform(self, x: np.ndarray) -> np.ndarray:
-        """Scale other rows."""
-        for step in self.steps:
-            x = step.transform(x)
-        return x
+    def logits(self, means: np.ndarray) -> np.ndarray:
+        """Return logits, (rows, genres); 0 where nothing is known."""
+        return (_reduced(means, self.components) @ self.kernel + self.bias) * means[:, -1:]
 
 
-def _rows(sense: Sense, recipe: Recipe, arrays: Arrays, times: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    described = sense.features(arrays[sense.source], times, frames)
-    return described.mean(axis=0, keepdims=True) if recipe.whole_trailers else described
+def _reduced(means: np.ndarray, components: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    places = np.cumsum([0, *(len(kernel) for kernel, _ in components)])
+    return np.hstack(
+        [
+            means[:, place : place + len(kernel)] @ kernel + shift
+            for place, (kernel, shift) in zip(places, components, strict=False)
+        ]
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Baseline:
-    """A fitted recipe: one logistic regression per genre.
+    """A fitted recipe.
 
     Attributes
     ----------
     recipe : Recipe
-    senses : tuple
-        Its senses, with the scales of training.
-    classifiers : tuple
-        Per genre a fitted classifier, or the constant score of a genre that training showed nowhere or everywhere.
+    paths : dict of str to Path
+        By sense.
+    prior : ndarray, shape (genres,)
+        The logits of what is known before anything is seen.
+    exclusive : bool
+        Whether each frame has exactly one genre.
     """
 
     recipe: Recipe
-    senses: tuple[_Scaled, ...]
-    classifiers: tuple[Any, ...]
+    paths: dict[str, Path]
+    prior: np.ndarray
+    exclusive: bool
 
-    def score(self, arrays: Arrays, times: np.ndarray) -> np.ndarray:
+    def score(self, senses: Mapping[str, Features], times: np.ndarray) -> np.ndarray:
         """Score every frame of a trailer, shown at `times` (seconds): float32, shape (frames, genres), in [0, 1]."""
-        frames = np.arange(len(times))
-        x = np.hstack(
-            [scaled.transform(_rows(scaled.sense, self.recipe, arrays, times, frames)) for scaled in self.senses]
-        )
-        columns = [
-            np.full(len(x), classifier) if isinstance(classifier, float) else classifier.predict_proba(x)[:, 1]
-            for classifier in self.classifiers
-        ]
-        scores = np.column_stack(columns).astype(np.float32)
-        return np.repeat(scores, len(times), axis=0) if self.recipe.whole_trailers else scores
+        logits = np.tile(self.prior.astype(np.float64), (len(times), 1))
+        for sense, path in self.paths.items():
+            if self.recipe.seconds is None:
+                logits += path.logits(set_means(senses[sense], [np.ones(len(times), dtype=bool)]))
+                continue
+            for start, means in window_means(senses[sense], times, self.recipe.seconds):
+                logits[start : start + len(means)] += path.logits(means)
+        if self.exclusive:
+            powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+            scores = powers / powers.sum(axis=1, keepdims=True)
+        else:
+            scores = 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
+        return np.asarray(scores, np.float32)
 
 
 def fit(
     name: str,
-    trailers: Sequence[Arrays],
+    trailers: Sequence[Mapping[str, Features]],
     times: Sequence[np.ndarray],
     targets: Sequence[np.ndarray],
     *,
+    labelled: Sequence[np.ndarray] | None = None,
     seed: int = 0,
     frames: int = TRAINING_FRAMES,
 ) -> Baseline:
-    """Fit logistic regressions, one per genre.
+    """Fit logistic regressions.
 
     Parameters
     ----------
     name : str
         A key of `RECIPES`.
-    trailers : sequence of mapping of str to ndarray
-        Training trailers: `PIXELS`, uint8 (frames, 3, rows, cols), `MAPS`, float (frames, channels, rows, cols), as far
-        as the recipe looks at them; memory-mapped ones are read only where needed.
+    trailers : sequence of mapping of str to features
+        Training trailers: what the recipe's senses say of them, as far as there is anything; see
+        `genre_classifier.dataset.sense_features.sense_features`.
     times : sequence of ndarray, each (frames,)
         Seconds of their frames.
     targets : sequence of ndarray, each (frames, genres)
         1 where the frame shows the genre; weak labels hold for every frame. Of a whole trailer the share of its frames
         is learned.
+    labelled : sequence of ndarray of bool, each (frames,), optional
+        Of which frames the labels say something; all where not given.
     seed : int
         Of the choice of frames.
     frames : int
@@ -207,53 +166,51 @@ def fit(
     recipe = RECIPES[name]
     if not trailers or len(trailers) != len(targets):
         raise ValueError(f"expected as many trailers as targets, at least one; got {len(trailers)} and {len(targets)}")
-    lengths = np.array([len(own) for own in times])
-    total = int(lengths.sum())
-    taken = np.sort(np.random.default_rng(seed).choice(total, min(frames, total), replace=False))
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    chosen = {
-        index: taken[(taken >= start) & (taken < stop)] - start
-        for index, (start, stop) in enumerate(itertools.pairwise(starts))
-    }
-    chosen = {index: own for index, own in chosen.items() if len(own)}
-    senses, parts = [], []
+    known = [np.ones(len(own), dtype=bool) for own in times] if labelled is None else list(labelled)
+    chosen = known if recipe.seconds is None else _drawn(known, frames, seed)
+    y_true = [np.asarray(own)[rows] > 0.5 for own, rows in zip(targets, chosen, strict=True)]
+    exclusive = y_true[0].shape[1] > 1 and all((own.sum(axis=1) == 1).all() for own in y_true)
+    y_true = [own.mean(axis=0, keepdims=True) if recipe.seconds is None else own for own in y_true if len(own)]
+    shares = np.concatenate(y_true).astype(np.float64)
+    prior, paths = prior_logits(shares, exclusive=exclusive), {}
     for sense in recipe.senses:
-        described = [_rows(sense, recipe, trailers[index], times[index], own) for index, own in chosen.items()]
-        scaled, part = _Scaled.fit(sense, np.concatenate(described), seed)
-        senses.append(scaled)
-        parts.append(part)
-    shown = [np.asarray(targets[index])[own] > 0.5 for index, own in chosen.items()]
-    shares = np.array([one.mean(axis=0) for one in shown]) if recipe.whole_trailers else np.concatenate(shown)
-    x = np.hstack(parts)
-    classifiers = (_classifier(x, share, recipe.inverse_regularization) for share in shares.T.astype(np.float64))
-    return Baseline(recipe, tuple(senses), tuple(classifiers))
+        if not all(sense in own for own in trailers):
+            continue
+        parts = [
+            _rows(own[sense], shown, rows, recipe.seconds)
+            for own, shown, rows in zip(trailers, times, chosen, strict=True)
+            if rows.any()
+        ]
+        means = np.concatenate(parts)
+        there = means[:, -1] > 0
+        if there.any():
+            paths[sense] = _fit_path(means[there], shares[there], kinds_of(sense), prior, exclusive=exclusive)
+    return Baseline(recipe, paths, prior, exclusive)
 
 
-def _classifier(x: np.ndarray, share: np.ndarray, inverse_regularization: float) -> Any:
-    """Fit one genre; a row of which a share shows it counts as much for it, and the rest against it."""
-    if share.mean() in (0.0, 1.0):
-        return float(share.mean())
-    rows = np.concatenate([np.flatnonzero(share > 0), np.flatnonzero(share < 1)])
-    positive = np.arange(len(rows)) < (share > 0).sum()
-    weights = np.where(positive, share[rows], 1 - share[rows])
-    regression = LogisticRegression(C=inverse_regularization, max_iter=300)
-    return regression.fit(x[rows], positive, sample_weight=weights)
+def _drawn(known: Sequence[np.ndarray], frames: int, seed: int) -> list[np.ndarray]:
+    """Return which frames of each trailer are drawn out of those that are known."""
+    every = np.concatenate(known)
+    places = np.flatnonzero(every)
+    taken = np.zeros(len(every), dtype=bool)
+    taken[np.random.default_rng(seed).choice(places, min(frames, len(places)), replace=False)] = True
+    return np.split(taken, np.cumsum([len(own) for own in known])[:-1])
 
 
-def prevalence_scores(targets: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the share of each genre over all training frames: float32, shape (genres,)."""
-    return np.concatenate([np.asarray(target) > 0.5 for target in targets]).mean(axis=0).astype(np.float32)
+def _rows(features: Features, times: np.ndarray, rows: np.ndarray, seconds: float | None) -> np.ndarray:
+    if seconds is None:
+        return set_means(features, [rows])
+    parts = [
+        means[rows[start : start + len(means)]].astype(np.float32)
+        for start, means in window_means(features, times, seconds)
+    ]
+    return np.concatenate(parts)
 
 
-def trailer_average(scores: np.ndarray, trailer_of_frame: np.ndarray) -> np.ndarray:
-    """Replace every frame's scores by their mean over its trailer.
-
-    Parameters
-    ----------
-    scores : ndarray, shape (frames, genres)
-    trailer_of_frame : ndarray of int, shape (frames,)
-        0 ... trailers - 1.
-    """
-    frames = np.bincount(trailer_of_frame)
-    sums = np.column_stack([np.bincount(trailer_of_frame, weights=column) for column in scores.T])
-    return (sums / np.maximum(frames, 1)[:, None])[trailer_of_frame].astype(np.float32)
+def _fit_path(means: np.ndarray, shares: np.ndarray, kinds: int, prior: np.ndarray, *, exclusive: bool) -> Path:
+    width = (means.shape[1] - kinds) // kinds
+    count = width if width <= _FEW else COMPONENTS
+    samples = [means[:, kind * width : (kind + 1) * width] for kind in range(kinds)]
+    components = tuple(fit_components(one, count) for one in samples)
+    kernel, bias = fit_regression(_reduced(means, components), shares, exclusive=exclusive)
+    return Path(components, kernel, bias - prior)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from genre_classifier.config import SCORING_CHUNK
-from genre_classifier.dataset.trailers import Trailer, open_frames
+from genre_classifier.dataset.trailers import Trailer, open_inputs
 from genre_classifier.network.memory import scoring_bytes
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.run_folder.run import Run, run_digest, run_of_process
@@ -40,6 +40,7 @@ def score_clips(
         | {
             "clip": str(trailer.clip.absolute()),
             "encoded": trailer.encoded and str(trailer.encoded.absolute()),
+            "looks": trailer.looks and str(trailer.looks.absolute()),
             "times": trailer.times.tolist(),
             "target": str(target.absolute()),
         }
@@ -68,10 +69,10 @@ def score_clips(
 def score_task(task: dict[str, Any], answers: Answers) -> None:
     """Score one clip in a child process."""
     run = run_of_process(task["run"], task["run_digest"], encoder=False)
-    frames = open_frames(Path(task["clip"]), task["encoded"] and Path(task["encoded"]))
-    score_one(run, frames, np.array(task["times"]), Path(task["target"]))
+    times, paths = np.array(task["times"]), {name: task[name] and Path(task[name]) for name in ("encoded", "looks")}
+    score_one(run, open_inputs(Path(task["clip"]), times, **paths), times, Path(task["target"]))
 
 
-def score_one(run: Run, frames: np.ndarray, times: np.ndarray, target: Path) -> None:
+def score_one(run: Run, frames: Any, times: np.ndarray, target: Path) -> None:
     """Score frames that the run's network takes, to a file."""
     write_scores(target, scores_table(times, score_clip(run.model, frames), run.genres))

@@ -32,7 +32,7 @@ class Difference:
     difference : Estimate
         First less second.
     verdict : {"better", "worse", "not shown"}
-        About the first run; "not shown" where the interval holds 0 or there is none.
+        About the first run; "not shown" if the interval contains 0 or is not defined.
     """
 
     level: str
@@ -73,12 +73,12 @@ def verdict(difference: Estimate, *, lower_is_better: bool = False) -> Verdict:
 def shared_genres(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
     """Return the genres by which two runs can be compared, in the order of the first.
 
-    `other` means what is none of a run's own genres, and so the same in two runs only if all their genres are the same.
+    `other` means everything outside a run's own genres. So it is the same in two runs only if all their genres are.
 
     Raises
     ------
     InputError
-        If there is none.
+        If they have no genre in common.
     """
     same = set(first) == set(second)
     shared = tuple(genre for genre in first if genre in second and (same or genre != OTHER))

@@ -1,6 +1,6 @@
 """An evaluation as a document: `metrics.json` and `per_genre.csv`.
 
-The schema of `metrics.json` is described in `data/README.md`; `SCHEMA` counts its versions.
+The schema of `metrics.json` is described in `docs/formats/report.md`; `SCHEMA` counts its versions.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def interval(estimate: Estimate, digits: int = 3) -> str:
-    """Write an interval for people, empty where there is none."""
+    """Write an interval as text, empty if there is none."""
     if not estimate.has_interval:
         return ""
     between = " to " if estimate.low < 0 else "\u2013"  # a dash before a minus sign cannot be read

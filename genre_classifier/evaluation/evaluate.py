@@ -23,7 +23,6 @@ from genre_classifier.config import EvaluationConfig, SegmentConfig
 from genre_classifier.dataset.trailer_labels import only_checked
 from genre_classifier.evaluation import bootstrap, failures, glossary, resampling
 from genre_classifier.evaluation.alignment import Aligned, align, genres_of
-from genre_classifier.evaluation.baselines import trailer_average
 from genre_classifier.evaluation.bootstrap import Estimate
 from genre_classifier.evaluation.resampling import Table
 from genre_classifier.metrics import calibration, counts
@@ -234,9 +233,23 @@ def _baseline_scores(
         genres_of({f"baseline {name!r} of trailer {of!r}": of_trailer[of] for of in data.trailers}, known)
         stacked = [of_trailer[trailer][list(data.genres)].to_numpy(dtype=np.float32) for trailer in data.trailers]
         found[name] = np.concatenate(stacked)
-    if not data.timed_by_weak_labels:  # of whole trailers the model says nothing but its average
+    if not data.timed_by_weak_labels:  # of whole trailers, the model gives only its average
         found["trailer_average"] = trailer_average(data.y_score, data.trailer)
     return found
+
+
+def trailer_average(scores: np.ndarray, trailer_of_frame: np.ndarray) -> np.ndarray:
+    """Replace every frame's scores by their mean over its trailer: what remains above it is what time adds.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (frames, genres)
+    trailer_of_frame : ndarray of int, shape (frames,)
+        0 ... trailers - 1.
+    """
+    frames = np.bincount(trailer_of_frame)
+    sums = np.column_stack([np.bincount(trailer_of_frame, weights=column) for column in scores.T])
+    return (sums / np.maximum(frames, 1)[:, None])[trailer_of_frame].astype(np.float32)
 
 
 def _genre_details(data: Aligned) -> dict[str, dict[str, Any]]:

@@ -108,21 +108,29 @@ BASELINES: dict[str, Entry] = {
     "colour_histogram": Entry(
         "Colours of the frame", "Logistic regression on the colour histogram of the single frame."
     ),
-    "colour_and_motion": Entry(
-        "Colours and change", "The same with statistics of the difference from the frame before."
+    "movement_frames": Entry(
+        "Movement alone, by frames",
+        "Logistic regression on 29 numbers about how things move from frame to frame, averaged over a second around "
+        "the frame; no colours. They do not depend on the size of the clip.",
     ),
-    "movement": Entry(
-        "Movement alone",
-        "Logistic regression on twelve numbers about how much moves within a second around the frame; no colours.",
+    "movement_trailers": Entry(
+        "Movement alone, by trailers", "The same on the means over the whole trailer, one score for all of its frames."
     ),
-    "encoder_frames": Entry(
+    "pictures_frames": Entry(
         "The encoder alone, by frames",
-        "Logistic regression on what the network's pretrained encoder sees in the frame, and on how much that changes "
-        "within a second around it.",
+        "Logistic regression on what the network's pretrained encoder sees within a second around the frame, and on "
+        "how much that changes.",
     ),
-    "encoder_trailers": Entry(
+    "pictures_trailers": Entry(
         "The encoder alone, by trailers",
         "The same on the means over the whole trailer, one score for all of its frames.",
+    ),
+    "all_frames": Entry(
+        "All senses, by frames",
+        "The regressions of all senses by frames together: their logits are added, as in the network's linear paths.",
+    ),
+    "all_trailers": Entry(
+        "All senses, by trailers", "The same of the regressions by trailers, one score for all of a trailer's frames."
     ),
     "trailer_average": Entry(
         "The model, averaged over the trailer", "The network's own scores without their course in time."

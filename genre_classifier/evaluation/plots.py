@@ -39,10 +39,10 @@ HATCHES = ("", "\\\\\\\\", "....", "----")
 # Wider pictures keep their size and are moved in their box.
 PAGE_INCHES = 7.2
 MATRIX_GENRES = 10  # that a matrix has room for with words in its cells
-# The share of fewer frames jumps about and says nothing.
+# The share of fewer frames is noise.
 LEAST_BIN_FRAMES = 10
 _CURVE_POINTS = 200
-_MARKERS = ("s", "D", "^", "v", "P", "X", "p", "*")
+_MARKERS = ("s", "D", "^", "v", "P", "X", "p", "*", "<")
 _STYLE: Any = {  # any: Matplotlib's own type lists every setting by name
     "svg.fonttype": "none",  # text stays text: searchable, small
     "font.family": "sans-serif",

@@ -78,7 +78,7 @@ def run_evaluation(
     request: Request,
     *,
     config: EvaluationConfig,
-    jobs: int | None = 1,
+    jobs: int | None = None,
     scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
     on_frames: Callable[[int], None] | None = None,
@@ -108,7 +108,7 @@ def run_evaluation(
     if request.other is not None:
         stored = find_score_folder(request.other) is not None
         other = read_score_folder(request.other) if stored else _run(request.other, request.clips)
-        comparison.shared_genres(first.genres, other.genres)  # if there are none, it is said before scoring
+        comparison.shared_genres(first.genres, other.genres)  # without one, the error comes before scoring
     labels = _labels(request, first.genres, known=(other or first).genres)
     make_folder(request.out)  # not after the scoring of all trailers
 
@@ -139,9 +139,7 @@ def run_evaluation(
     evaluation = _evaluate(folder, labels, config)
     notes, compared = [note] if (note := _labels_past_ends(folder, labels)) else [], None
     if not folder.baselines:
-        notes.append(
-            "The baselines of colours and movement are missing: no training trailer was at hand to fit them on."
-        )
+        notes.append("The baselines of colours and senses are missing: no training trailer was at hand to fit them on.")
     if other is not None:
         if not isinstance(other, ScoreFolder):
             own = trailers

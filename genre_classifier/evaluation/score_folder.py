@@ -35,8 +35,8 @@ SCORES_FILE = "evaluation.json"
 FOLDER = "scores"  # inside a report folder
 logger = logging.getLogger(__name__)
 
-# Baselines of earlier versions, whose scores say too little.
-RETIRED = ("encoder",)
+# Baselines of earlier versions, whose scores say less than those that took their place.
+RETIRED = ("encoder", "encoder_frames", "encoder_trailers", "movement", "colour_and_motion")
 _EXPECTED = "the index of a scores folder (JSON)"
 
 
@@ -228,7 +228,7 @@ def read_score_folder(path: Path) -> ScoreFolder:
     Raises
     ------
     InputError
-        If it is none of these, or a file in it cannot be used.
+        If it is not one of these, or a file in it cannot be used.
     """
     found = find_score_folder(path)
     if found is None:
@@ -236,7 +236,7 @@ def read_score_folder(path: Path) -> ScoreFolder:
     path = found / SCORES_FILE
     index = parse_as(path, _read_index(path), _Index, _EXPECTED)
     if any(name in RETIRED for name in index.baselines):
-        logger.warning(f"{path}: the baseline of the encoder is of an earlier version and is left out; score again")
+        logger.warning(f"{path}: baselines of an earlier version are left out; score again")
     prevalence = {genre: own.training_prevalence for genre, own in index.genres.items()}
     known = {genre: share for genre, share in prevalence.items() if share is not None}
 
@@ -268,7 +268,7 @@ def _read_tables(files: Mapping[str, Path], genres: Sequence[str] | None = None)
 
 
 def read_fingerprint(path: Path) -> str | None:
-    """Return the fingerprint of the scores folder at `path`, None where there is no usable one."""
+    """Return the fingerprint of the scores folder at `path`, or None without a usable one."""
     try:
         return str(_read_index(path / SCORES_FILE).get("fingerprint"))
     except InputError:
@@ -317,7 +317,7 @@ class ScoringUnderWay:
     genres : sequence of str
         Names of the scores: tables with others are not taken.
     again : bool
-        Begin anew, whatever is there.
+        Begin again, even if scores are there.
     """
 
     def __init__(self, out: Path, fingerprint: str, genres: Sequence[str], *, again: bool = False) -> None:
@@ -330,7 +330,7 @@ class ScoringUnderWay:
         self._places = (self._folder, *[out] * whole)
 
     def find(self, trailer_id: int, *, baseline: str = "") -> pd.DataFrame | None:
-        """Return the scores of a trailer by the model, or by a baseline; None where there are none."""
+        """Return the scores of a trailer by the model, or by a baseline; None without scores."""
         for place in self._places:
             try:
                 table = read_scores(place / baseline / score_file(trailer_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import logging
 import os
@@ -15,6 +16,7 @@ import pandas as pd
 from genre_classifier.config import EvaluationConfig
 from genre_classifier.dataset.cuts import find_cuts
 from genre_classifier.dataset.encoded import encode_trailers
+from genre_classifier.dataset.sense_features import COLOURS, Features, sense_features, senses_of
 from genre_classifier.dataset.splits import SPLIT_NAMES, read_splits
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.evaluation import baselines
@@ -27,6 +29,7 @@ from genre_classifier.evaluation.score_folder import (
     read_score_folder,
     write_score_index,
 )
+from genre_classifier.network.senses import MOVEMENT, PICTURES
 from genre_classifier.run_folder.layout import MODEL, SPLITS
 from genre_classifier.run_folder.run import Run
 from genre_classifier.tagging.scores import scores_table, write_scores
@@ -63,7 +66,7 @@ def score_run(
     only: Sequence[Trailer] | None = None,
     again: bool = False,
     config: EvaluationConfig | None = None,
-    jobs: int | None = 1,
+    jobs: int | None = None,
     scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
     on_frames: Callable[[int], None] | None = None,
@@ -88,9 +91,9 @@ def score_run(
         Score even if the folder is up to date.
     config : EvaluationConfig, optional
         For the seed of the baselines.
-    jobs : int or None
-        Clips at once, each in a process of its own; None: as many as there are cores. Fewer where there are not so many
-        clips, or not so much memory.
+    jobs : int, optional
+        Clips at once, each in a process of its own; by default as many as there are cores. Fewer where clips or memory
+        are fewer.
     scheduler : str, optional
         Address of a Dask scheduler, `tcp://host:port`; its workers must see run, clips and scores folder under the same
         names.
@@ -113,8 +116,8 @@ def score_run(
     fingerprint = _fingerprint(run, wanted, training, facts, config.seed)
     durations = {trailer.source: trailer.duration for trailer in wanted}
     kept = None if again else _whole(out, fingerprint, run.genres)
-    sources = [baselines.PIXELS, *[baselines.MAPS] * (run.encoder is not None)]
-    names = baselines.possible(sources) if training else []
+    senses = [MOVEMENT, *[PICTURES] * (run.encoder is not None)]
+    names = baselines.possible(senses) if training else []
     if kept and set(kept.baselines) == set(names):
         kept = dataclasses.replace(
             kept,
@@ -131,6 +134,7 @@ def score_run(
             [*wanted, *training],
             clips,
             run.encoder,
+            looks_per_second=run.model_config.encoder_fps,
             jobs=jobs,
             scheduler=scheduler,
             on_start=on_start,
@@ -159,7 +163,7 @@ def score_run(
         training_prevalence=_prevalence(training, run.genres),
         trailers=tuple(_describe(trailer, splits[trailer.trailer_id]) for trailer in wanted),
         scores=scores,
-        baselines={name: _baseline_scores(name, training, wanted, run, config.seed, under_way) for name in names},
+        baselines=_baseline_scores(names, training, wanted, run, config.seed, under_way),
     )
     under_way.require_unchanged(facts)
     under_way.finish(folder)
@@ -235,42 +239,60 @@ def _fingerprint(
             digest.update(f"{trailer.trailer_id}|{trailer.source}|{known}\n".encode())
         digest.update(b"--")
     for trailer in training:  # the baselines learn from the labels
-        digest.update(np.packbits(trailer.targets > 0).tobytes())
+        digest.update(np.packbits(trailer.targets > 0).tobytes() + np.packbits(trailer.labelled).tobytes())
     digest.update(str(seed).encode())
     return digest.hexdigest()
 
 
 def _prevalence(training: Sequence[Trailer], genres: Sequence[str]) -> dict[str, float] | None:
+    """Return the share of each genre over all labelled training frames."""
     if not training:
         return None
-    shares = baselines.prevalence_scores([trailer.targets for trailer in training])
-    return {genre: float(share) for genre, share in zip(genres, shares, strict=True)}
+    shares = np.concatenate([trailer.targets[trailer.labelled] > 0.5 for trailer in training]).mean(axis=0)
+    return {genre: float(share) for genre, share in zip(genres, shares.astype(np.float32), strict=True)}
 
 
 def _baseline_scores(
-    name: str,
+    names: Sequence[str],
     training: Sequence[Trailer],
     wanted: Sequence[Trailer],
     run: Run,
     seed: int,
     under_way: ScoringUnderWay,
-) -> dict[str, pd.DataFrame]:
-    """Score with a baseline, which is fitted only if a trailer's scores are missing."""
+) -> dict[str, dict[str, pd.DataFrame]]:
+    """Score with baselines, each of which is fitted only if a trailer's scores are missing."""
 
-    def arrays_of(trailer: Trailer) -> dict[str, np.ndarray]:
-        return baselines.arrays_of(trailer, grey_channels=run.model_config.grey_channels)
+    @functools.cache  # few numbers, of many pixels
+    def movement_of(trailer: Trailer) -> Features:
+        return sense_features(MOVEMENT, trailer)
 
-    fitted, scores = None, {}
-    for trailer in wanted:
-        table = under_way.find(trailer.trailer_id, baseline=name)
-        if table is None:
-            if fitted is None:
-                arrays, times = [arrays_of(one) for one in training], [one.times for one in training]
-                fitted = baselines.fit(name, arrays, times, [one.targets for one in training], seed=seed)
-            table = scores_table(trailer.times, fitted.score(arrays_of(trailer), trailer.times), run.genres)
-            write_scores(under_way.place(trailer.trailer_id, baseline=name), table)
-        scores[trailer.source] = table
-    return scores
+    def features_of(name: str, trailer: Trailer) -> dict[str, Features]:
+        grey = run.model_config.grey_channels
+        return {
+            sense: movement_of(trailer) if sense == MOVEMENT else sense_features(sense, trailer, grey_channels=grey)
+            for sense in baselines.RECIPES[name].senses
+            if sense in (COLOURS, *senses_of(trailer))
+        }
+
+    found: dict[str, dict[str, pd.DataFrame]] = {}
+    for name in names:
+        fitted, found[name] = None, {}
+        for trailer in wanted:
+            table = under_way.find(trailer.trailer_id, baseline=name)
+            if table is None:
+                if fitted is None:
+                    fitted = baselines.fit(
+                        name,
+                        [features_of(name, one) for one in training],
+                        [one.times for one in training],
+                        [one.targets for one in training],
+                        labelled=[one.labelled for one in training],
+                        seed=seed,
+                    )
+                table = scores_table(trailer.times, fitted.score(features_of(name, trailer), trailer.times), run.genres)
+                write_scores(under_way.place(trailer.trailer_id, baseline=name), table)
+            found[name][trailer.source] = table
+    return found
 
 
 def _describe(trailer: Trailer, split: str | None) -> ScoredTrailer:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from genre_classifier.evaluation.bootstrap import LEAST_SOURCES, SOURCES_FOR_TRUST
 from genre_classifier.evaluation.comparison import Comparison
 from genre_classifier.evaluation.document import About, baseline_verdicts, interval, number, with_interval
@@ -52,9 +54,7 @@ def caveats(evaluation: Evaluation, about: About) -> list[str]:
             "network remembers, not how well it will do on new trailers."
         )
     if evaluation.data.timed_by_weak_labels:
-        sentences.append(
-            "No trailer has labels in time: whole trailers are judged, and nothing is said of frames and segments."
-        )
+        sentences.append("No trailer has labels in time: whole trailers are judged, and frames and segments are not.")
     timed, sources = int(evaluation.data.timed.sum()), evaluation.sources_at(evaluation.judged_level)
     if whole := 0 if evaluation.data.timed_by_weak_labels else int(evaluation.data.weak.sum()):
         sentences.append(
@@ -69,36 +69,40 @@ def caveats(evaluation: Evaluation, about: About) -> list[str]:
     return sentences
 
 
+def best_baseline(evaluation: Evaluation) -> str:
+    """Return the baseline with the highest figure. The model's own average is left out: it needs the model."""
+    values = {name: _judged(evaluation, name) for name in evaluation.baselines if name != "trailer_average"}
+    return max(values, key=lambda name: float(np.nan_to_num(values[name], nan=-1.0)))
+
+
 def against_baselines(evaluation: Evaluation) -> list[str]:
-    """Say which baselines the network beats, and which not."""
-    groups: dict[str, list[str]] = {"better": [], "worse": [], "not shown": []}
-    for name, answer in baseline_verdicts(evaluation).items():
-        groups[answer].append(name)
+    """Say whether the network beats the best baseline, and which of the others."""
+    best, verdicts = best_baseline(evaluation), baseline_verdicts(evaluation)
 
-    def told(names: Sequence[str]) -> str:
-        return ", ".join(
-            f"“{BASELINES[name].title}” "
-            f"({number(evaluation.baseline_figure(name, evaluation.judged_level, 'macro', 'average_precision').value)})"
-            for name in names
-        )
+    def told(*names: str) -> str:
+        return ", ".join(f"“{BASELINES[name].title}” ({number(_judged(evaluation, name))})" for name in names)
 
-    if not groups["worse"] and not groups["not shown"]:
-        closest = min(groups["better"], key=lambda name: evaluation.lead(name).value)
-        best = evaluation.lead(closest)
-        return [
-            f"It beats every simple baseline: {told(groups['better'])}. Its lead over the "
-            f"closest, “{BASELINES[closest].title}”, is {with_interval(best)}."
-        ]
-    sentences = []
-    if groups["worse"]:
-        sentences.append(f"It does NOT beat: {told(groups['worse'])}. Something that simple does better here.")
-    if groups["not shown"]:
-        some_interval = any(evaluation.lead(name).has_interval for name in groups["not shown"])
-        why = "the interval of its lead holds 0" if some_interval else "a lead without an interval shows nothing"
-        sentences.append(f"It is not shown to beat: {told(groups['not shown'])}; {why}.")
-    if groups["better"]:
-        sentences.append(f"It beats: {told(groups['better'])}.")
+    lead = evaluation.lead(best)
+    unsure = ", and its interval holds 0" if lead.has_interval else "; a lead without an interval shows nothing"
+    begin, end = {
+        "better": ("It beats", "."),
+        "worse": ("It does NOT beat", ". Something that simple does better here."),
+        "not shown": ("It is not shown to beat", f"{unsure}."),
+    }[verdicts[best]]
+    sentences = [f"{begin} the best simple baseline, {told(best)}: its lead is {with_interval(lead)}{end}"]
+    others = {
+        answer: [name for name, own in verdicts.items() if own == answer and name != best] for answer in _VERDICTS
+    }
+    if others["better"] and not others["worse"] and not others["not shown"]:
+        return [*sentences, f"It beats all others: {told(*others['better'])}."]
+    for answer, words in (("worse", "does NOT beat"), ("not shown", "is not shown to beat"), ("better", "beats")):
+        if others[answer]:
+            sentences.append(f"Of the others it {words}: {told(*others[answer])}.")
     return sentences
+
+
+def _judged(evaluation: Evaluation, baseline: str) -> float:
+    return evaluation.baseline_figure(baseline, evaluation.judged_level, "macro", "average_precision").value
 
 
 def _count(number_of: int, noun: str) -> str:

@@ -24,7 +24,7 @@ FORMATS = {  # and what reads each
 
 
 def require_known(names: Iterable[str], known: Collection[str], option: str) -> None:
-    """Refuse formats that an option names and nobody knows (InputError)."""
+    """Raise InputError if an option names an unknown format."""
     for name in names:
         if name not in known:
             raise InputError(f"{option}: expected one or more of {', '.join(known)}, found {abbreviated_repr(name)}")

@@ -1,4 +1,9 @@
-"""Tags for archives and research: tiers of ELAN, a manifest of IIIF Presentation 3, MMIF of the CLAMS platform."""
+"""Tags for archives and research: tiers of ELAN, a manifest of IIIF Presentation 3, MMIF of the CLAMS platform.
+
+- ELAN: a tier for each genre, its segments with their scores, and the video linked (`pympi-ling`).
+- IIIF: a Presentation 3 manifest with a video and its segments as Web Annotations (`iiif-prezi3`).
+- MMIF: the segments as time frames of a video document, beside what the apps of CLAMS find (`mmif-python`).
+"""
 
 from __future__ import annotations
 

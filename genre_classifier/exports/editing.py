@@ -38,12 +38,12 @@ def otio_json(video: TaggedVideo) -> str:
 
 
 def edl(video: TaggedVideo, genre: str) -> str:
-    """Return the segments of one genre as a CMX 3600 list: each event lies where it lies in the video.
+    """Return the segments of one genre as a CMX 3600 list: each event is at its time in the video.
 
     Raises
     ------
     InputError
-        If no timecode counts the video's rate, or its start timecode is none at this rate.
+        If no timecode counts the video's rate, or its start timecode is not one at this rate.
     """
     otio, rate = list_library(), require_rate(video)
     start = start_frame(video.start_timecode, rate)

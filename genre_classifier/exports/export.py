@@ -163,7 +163,7 @@ def export_tags(
             written += len(paths)
             if paths and on_video:
                 on_video(paths)
-    left_out = list(dict.fromkeys(left_out))  # a rate that two formats lack is said once
+    left_out = list(dict.fromkeys(left_out))  # a rate that two formats lack is named once
     if left_out and not written:
         raise InputError(left_out[0])
     for reason in left_out:

@@ -47,7 +47,7 @@ class TaggedVideo:
     genres : tuple of str
         Of the run, whether shown or not.
     rate : Fraction or None
-        Frames per second; None where nobody knows.
+        Frames per second; None if not known.
     size : tuple of int or None
         Width and height in pixels.
     start : float

@@ -31,7 +31,7 @@ def start_frame(timecode: str, rate: Fraction) -> int:
     Raises
     ------
     InputError
-        If it is none at this rate.
+        If it is not a timecode at this rate.
     """
     if re.fullmatch("00:00:00[:;]00", timecode):  # also where no timecode counts the rate
         return 0
@@ -52,14 +52,14 @@ def file_timecode(path: Path, readers: Pool) -> str | None:
     Parameters
     ----------
     path : Path
-        QuickTime and MP4 (`tmcd`), MXF, Matroska (a tag `TIMECODE`) and whatever else FFmpeg reads it from.
+        QuickTime and MP4 (`tmcd`), MXF, Matroska (a tag `TIMECODE`) and all other places from which FFmpeg reads it.
     readers : Pool
         Reader processes, one of which opens it.
 
     Returns
     -------
     str or None
-        None where the file says nothing; a file that cannot be read says nothing either, which is logged.
+        None if the file has none, or cannot be read, which is logged.
     """
     answer = readers.run(container_job(path), VideoLimits().timeout)
     if "failed" in answer:

@@ -1,4 +1,4 @@
-"""Probabilities: how far a score of 0.7 means seven times out of ten, and one temperature per genre to mend it.
+"""Probabilities: how far a score of 0.7 means seven times out of ten, and one temperature per genre to correct it.
 
 Conventions: `y_true` is bool `(frames,)` or `(frames, genres)`, scores are probabilities in [0, 1].
 A raw score is what the network gives; a calibrated one is `sigmoid(logit(raw) / temperature)`.
@@ -177,7 +177,7 @@ def fit_calibration(y_true: np.ndarray, raw_scores: np.ndarray, genres: Sequence
     y_true : ndarray, shape (frames, genres)
         Bools, or 0 and 1.
     raw_scores : ndarray, shape (frames, genres)
-        Of the same frames, which the network has not learnt from; without frames, nothing is changed.
+        Of the same frames, which the network has not learned from; without frames, nothing is changed.
     genres : sequence of str
         Their names, in the order of the columns.
     """

@@ -42,7 +42,7 @@ def validate(y_true: np.ndarray, y_score: np.ndarray) -> None:
 def average_precision(y_true: np.ndarray, y_score: np.ndarray) -> float:
     """Sum of precision times the step in recall, over descending scores; not defined without a positive frame.
 
-    A scorer that knows nothing gets about the prevalence.
+    A random scorer gets about the prevalence.
     """
     validate(y_true, y_score)
     # scikit-learn's average_precision_score to rounding, without its checks, which for thousands of short trailers

@@ -3,7 +3,7 @@
 Average precision and ROC-AUC need scores in order, which no sum over trailers preserves. So scores are put into levels,
 true and all items are counted per trailer and level, and the counts of any draw of trailers are one matrix product.
 With at most `LEVELS` distinct scores nothing is lost; with more, neighbouring scores share a level (half of the borders
-are quantiles of all scores, half of those of the true items). Whoever draws corrects what that costs: all draws move
+are quantiles of all scores, half of those of the true items). The caller corrects for that: all draws move
 by the difference between the exact figure and the one from levels, below 0.001 in the tests.
 """
 

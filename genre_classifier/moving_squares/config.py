@@ -54,17 +54,17 @@ class SquaresConfig(Options):
     ] = 3
     norm_momentum: Annotated[
         Share,
-        _network("Of the moving statistics of BatchNormalization: the share of the old value that a step keeps."),
+        _network("Moving statistics of BatchNormalization: the share of the old value that a step keeps."),
     ] = 0.99
     causal: Annotated[bool, _network("The last convolution reads the past only.")] = True
     optimizer: Annotated[Optimizer, _training("What trains.")] = "adadelta"
-    learning_rate: Annotated[float, _training("Of the optimizer.", gt=0, le=1_000_000)] = 1.0
+    learning_rate: Annotated[float, _training("Learning rate of the optimizer.", gt=0, le=1_000_000)] = 1.0
     batch_size: Annotated[Million, _training("Movies per step.")] = 10
     epochs: Annotated[Million, _training("Passes over the training movies.")] = 300
     validation_share: Annotated[Share, _training("Share of the seen movies, at their end, that is not trained on.")] = (
         0.05
     )
-    seed: Annotated[Seed, _training("Of the movies, of the first weights and of the order of the movies.")] = 0
+    seed: Annotated[Seed, _training("Seed of the movies, of the first weights and of the order of the movies.")] = 0
     given: Annotated[int, _rollouts("Shown before a rollout.", unit="frames", ge=2, le=10_000)] = 7
     predicted: Annotated[int, _rollouts("Length of a rollout, measured and drawn.", unit="frames", ge=1, le=10_000)] = (
         16

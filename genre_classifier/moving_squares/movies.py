@@ -1,4 +1,8 @@
-"""Movies of moving squares, and the two guesses that any predictor of them has to beat. Pure NumPy."""
+"""Movies of moving squares, the two guesses that a predictor has to beat, and how good a prediction is. Pure NumPy.
+
+Figures compare frames `(movies, rows, cols)`, truth 0 or 1, predictions in [0, 1]. Each is taken over all pixels of all
+movies; structural similarity over all windows of 7x7 pixels.
+"""
 
 from __future__ import annotations
 

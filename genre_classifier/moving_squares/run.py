@@ -153,7 +153,7 @@ _MOVIES_AT_ONCE = 20  # in a rollout, to bound its memory
 
 
 def read_config(folder: Path) -> SquaresConfig:
-    """Read the numbers of a run; InputError if there are none."""
+    """Read the numbers of a run; InputError if they are missing."""
     path, expected = folder / CONFIG, "the options of a moving-squares run (a JSON object)"
     fields = read_json(path, expected)
     if not isinstance(fields, dict):
@@ -306,7 +306,7 @@ def _trained(
 
 
 def _best(rows: list[HistoryRow]) -> int:
-    """Return the index of the epoch with the smallest validation loss, or loss where there is no validation."""
+    """Return the index of the epoch with the smallest validation loss, or loss without validation."""
     losses = [row.get("val_loss", row["loss"]) for row in rows]
     return losses.index(min(losses))
 

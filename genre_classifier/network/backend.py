@@ -55,7 +55,7 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def program(function: Callable[..., Any], variables: Sequence[keras.Variable] = ()) -> Callable[..., Any]:
-    """Compile a function of tensors, once per shape and type of its arguments, whatever the number of frames.
+    """Compile a function of tensors, once per shape and type of its arguments, for any number of frames.
 
     Parameters
     ----------

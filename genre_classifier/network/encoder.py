@@ -21,8 +21,9 @@ from keras import ops
 from genre_classifier.config import EncoderConfig
 from genre_classifier.network.backend import Tensor, program
 from genre_classifier.network.image_networks import application_network, read_image_network, scaling_weights
-from genre_classifier.network.layers import PACKAGE
+from genre_classifier.network.layers import PACKAGE, cell_weights
 from genre_classifier.network.memory import BASE_BYTES, FLOAT
+from genre_classifier.network.model import GenreModel  # noqa: F401  whoever imports Keras by this module can read runs
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr, atomic_path
 from preprocessing.processes.machine import available_bytes
@@ -93,15 +94,6 @@ class GreyCells(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {**super().get_config(), "cells": self.cells, "size": self.size}
-
-
-def cell_weights(pixels: int, cells: int) -> np.ndarray:
-    """Return how much each pixel of an axis counts for each cell: float32, shape (cells, pixels), rows sum to 1."""
-    borders = np.linspace(0, pixels, cells + 1)
-    first, last = borders[:-1, None], borders[1:, None]
-    places = np.arange(pixels)
-    inside = np.clip(np.minimum(last, places + 1) - np.maximum(first, places), 0, None)
-    return (inside * cells / pixels).astype(np.float32)
 
 
 class Encoder:
@@ -216,7 +208,7 @@ class Encoder:
         Raises
         ------
         InputError
-            If the frames have another size, or the encoder gives what are no numbers.
+            If the frames have another size, or the encoder gives NaN or infinity.
         """
         expected, found = (3, self.rows, self.cols), tuple(frames.shape[1:])
         if found != expected:
@@ -235,20 +227,24 @@ class Encoder:
         return encoded
 
 
-def build_encoder(config: EncoderConfig, rows: int, cols: int) -> Encoder:
+OWN_SIZE = 224  # of frames, where a network takes any
+
+
+def build_encoder(config: EncoderConfig, rows: int | None = None, cols: int | None = None) -> Encoder:
     """Build the encoder for frames of a size, with its weights.
 
     Parameters
     ----------
     config : EncoderConfig
         Names it.
-    rows, cols : int
-        Of the frames; they are resized to what the network takes, where that is fixed.
+    rows, cols : int, optional
+        Of the frames; they are resized to what the network takes, where that is fixed. By default frames come at the
+        network's own size, square.
 
     Raises
     ------
     InputError
-        If there is no such network or layer, its weights cannot be had, it is no image network, or too large.
+        If the network or layer does not exist, is too large or not an image network, or has no weights to fetch.
     """
     name = str(config.encoder)
     network, wanted = (read_image_network(Path(name)), "none") if name.endswith(".keras") else application_network(name)
@@ -260,6 +256,8 @@ def build_encoder(config: EncoderConfig, rows: int, cols: int) -> Encoder:
             f"(encoder_cells), found {maps.shape[1]}x{maps.shape[2]}"
         )
     body = keras.Model(network.inputs, maps, name="body")
+    if rows is None or cols is None:
+        rows = cols = max(body.input_shape[1] or OWN_SIZE, body.input_shape[2] or OWN_SIZE)
     pixels = keras.Input((rows, cols, 3), name="frames")
     scaled = pixels
     if tuple(body.input_shape[1:3]) != (rows, cols):
@@ -276,7 +274,7 @@ def build_encoder(config: EncoderConfig, rows: int, cols: int) -> Encoder:
 
 
 def read_encoder(path: Path) -> Encoder:
-    """Read what `Encoder.save` wrote; InputError if it is no encoder."""
+    """Read what `Encoder.save` wrote; InputError if it is not an encoder."""
     network = read_image_network(path)
     if not any(isinstance(layer, CellMeans) for layer in network.layers):
         raise InputError(f"{path}: expected an encoder of this package, found another image network")
@@ -311,7 +309,7 @@ def _output_shapes(network: keras.Model) -> Iterator[tuple[int, ...]]:
 
 
 def _nameless(part: Any) -> Any:
-    """Return a configuration without what says nothing about its maps: names, which Keras counts on, and types."""
+    """Return a configuration without what its maps do not depend on: names, which Keras numbers, and types."""
     if isinstance(part, dict):
         return {key: _nameless(value) for key, value in part.items() if key not in ("name", "build_config")}
     return [_nameless(value) for value in part] if isinstance(part, list | tuple) else part

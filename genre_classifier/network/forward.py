@@ -8,8 +8,8 @@ of its frames. Both run the branches as one wider ConvLSTM, and both equal the l
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from keras import ops
 
@@ -18,6 +18,15 @@ from genre_classifier.network.backend import Tensor, fused, scan
 from genre_classifier.network.convlstm import Cell, ChannelSums, PoolWindows
 from genre_classifier.network.layers import Frames
 from genre_classifier.network.map_frames import MapReduction, join_maps
+
+# Frames, `(batch, frames, 3, rows, cols)`; with encoders a dict of them, "frames", and of each encoder's features,
+# `(batch, frames, features)`, by the name of its sense.
+Inputs: TypeAlias = Any
+
+
+def frames_of(inputs: Inputs) -> Tensor:
+    """Return the frames of what the network takes."""
+    return inputs["frames"] if isinstance(inputs, Mapping) else inputs
 
 
 class StageWeights(NamedTuple):
@@ -45,6 +54,9 @@ class Weights(NamedTuple):
     branch_pool : Pool
     heads : sequence of callable
         Each branch's layers from its pooled maps to its score.
+    finish : callable, optional
+        `finish(logits, inputs, state)`: from the heads' logits, the chunk and the last of the states to scores and that
+        state after the chunk, where senses beside the trunk have their say.
     """
 
     prepare: Frames | MapReduction
@@ -52,20 +64,23 @@ class Weights(NamedTuple):
     branches: Cell
     branch_pool: PoolWindows
     heads: Sequence[Callable[[Tensor], Tensor]]
+    finish: Callable[[Tensor, Inputs, Any], tuple[Tensor, Any]] | None = None
 
 
-States = tuple[Any, ...]  # of the preparation, of each shared stage, of the branches: tuples of tensors
+# Of the preparation, of each shared stage, of the branches, and of the senses where there are any: tuples of tensors.
+States = tuple[Any, ...]
 
 
 def step_through(
-    weights: Weights, pixels: Tensor, states: States, *, measure: bool = False
+    weights: Weights, inputs: Inputs, states: States, *, measure: bool = False
 ) -> tuple[Tensor, States, tuple[ChannelSums, ...]]:
     """Score a chunk, frame by frame, with the moving statistics of the normalisation.
 
     Parameters
     ----------
     weights : Weights
-    pixels : tensor, shape (batch, frames, 3, rows, cols)
+    inputs : tensor, shape (batch, frames, 3, rows, cols), or dict of tensors
+        See `Inputs`.
     states : tuple
         `GenreModel.initial_states`, or what this function gave for the chunk before.
     measure : bool
@@ -78,6 +93,7 @@ def step_through(
     moments : tuple of Moments
         Of each stage; empty without `measure`.
     """
+    pixels, (states, senses) = frames_of(inputs), _apart(weights, states)
     stages = weights.stages
     affine = [_affine(stage, stage.moving_mean, stage.moving_variance) for stage in stages]
     cells = [*(stage.cell for stage in stages), weights.branches]
@@ -105,12 +121,12 @@ def step_through(
     pool = weights.branch_pool
     shape = (batch, pool.windows(rows), pool.windows(cols), channels)
     (maps,), (states, moments) = scan(one, (states, zero), pixels, [(shape, "float32")])
-    return run_heads(weights.heads, maps), states, moments
+    return *_scores(weights, maps, inputs, states, senses), moments
 
 
 def run_layers(
     weights: Weights,
-    pixels: Tensor,
+    inputs: Inputs,
     states: States,
     *,
     batch_statistics: bool,
@@ -122,7 +138,8 @@ def run_layers(
     Parameters
     ----------
     weights : Weights
-    pixels : tensor, shape (batch, frames, 3, rows, cols)
+    inputs : tensor, shape (batch, frames, 3, rows, cols), or dict of tensors
+        See `Inputs`.
     states : tuple
     batch_statistics : bool
         Whether the normalisation uses this chunk's own statistics or its moving ones.
@@ -139,6 +156,7 @@ def run_layers(
         Of each stage.
     """
     run = backpropagation.run if keep else convlstm.run_and_pool
+    pixels, (states, senses) = frames_of(inputs), _apart(weights, states)
     frames, beside, prepared = weights.prepare.run(pixels, states[0])
     real = _real(weights.prepare, pixels)
     after, measured = [prepared], []
@@ -162,7 +180,20 @@ def run_layers(
         frames = join_maps(frames, beside)
     frames, state, _ = run(weights.branches, frames, states[-1], real, pool=weights.branch_pool)
     after.append(state)
-    return run_heads(weights.heads, frames), tuple(after), tuple(measured)
+    return *_scores(weights, frames, inputs, tuple(after), senses), tuple(measured)
+
+
+def _apart(weights: Weights, states: States) -> tuple[States, Any]:
+    """Return the states of the layers, and that of the senses beside them."""
+    return (states, None) if weights.finish is None else (states[:-1], states[-1])
+
+
+def _scores(weights: Weights, maps: Tensor, inputs: Inputs, states: States, senses: Any) -> tuple[Tensor, States]:
+    found = run_heads(weights.heads, maps)
+    if weights.finish is None:
+        return found, states
+    scores, senses = weights.finish(found, inputs, senses)
+    return scores, (*states, senses)
 
 
 def run_heads(heads: Sequence[Callable[[Tensor], Tensor]], maps: Tensor) -> Tensor:
@@ -197,7 +228,7 @@ def fuse_cells(cells: Sequence[Cell]) -> Cell:
 
 
 def statistics(moments: ChannelSums) -> tuple[Tensor, Tensor]:
-    """Return mean and (biased) variance, as BatchNormalization defines them; zeros when there is no pixel."""
+    """Return mean and (biased) variance, as BatchNormalization defines them; zeros without pixels."""
     count = ops.maximum(moments.count, 1.0)
     mean = moments.total / count
     return mean, ops.maximum(moments.squares / count - mean * mean, 0.0)

@@ -24,14 +24,14 @@ def read_image_network(path: Path) -> keras.Model:
     Raises
     ------
     InputError
-        If it is no such file, too large, or takes no pictures of three channels.
+        If it is not such a file, is too large, or does not take pictures of three channels.
     """
     expected = "expected an image network (.keras)"
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no such file"
         raise InputError(f"{path}: {expected}, found {found}")
     if not zipfile.is_zipfile(path):  # of which Keras would say that it is not there
-        raise InputError(f"{path}: {expected}, found no such archive, or half of one")
+        raise InputError(f"{path}: {expected}, found something else, or half of one")
     network = load_network(path, expected)
     shapes = getattr(network, "input_shape", None)
     if not isinstance(shapes, tuple) or len(shapes) != 4 or shapes[-1] != 3 or None in shapes[1:]:
@@ -45,7 +45,7 @@ def application_network(name: str) -> tuple[keras.Model, str]:
     Raises
     ------
     InputError
-        If there is none of that name, or its weights cannot be had.
+        If no network has that name, or its weights cannot be fetched.
     """
     build = getattr(keras.applications, name, None)
     known = sorted(word for word in dir(keras.applications) if word[0].isupper())
@@ -61,7 +61,7 @@ def application_network(name: str) -> tuple[keras.Model, str]:
         home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))  # where keras.utils.get_file keeps files
         file = url.rstrip(":.,").rsplit("/", 1)[-1] or "its weights"
         raise InputError(
-            f"encoder {name}: its weights could not be had from "
+            f"encoder {name}: its weights could not be fetched from "
             f"{url.rstrip(':.,') or abbreviated_repr(str(error))}; put {file} into {home / 'models'}, "
             f"or name a .keras file"
         ) from error

@@ -19,14 +19,15 @@ from genre_classifier.network.convlstm import ChannelSums
 
 
 def run_in_chunks(
-    weights: forward.Weights, pixels: Tensor, states: forward.States, *, chunk: int | None, truncated: bool
+    weights: forward.Weights, inputs: forward.Inputs, states: forward.States, *, chunk: int | None, truncated: bool
 ) -> tuple[Tensor, tuple[ChannelSums, ...]]:
     """Score whole clips so that they can be differentiated.
 
     Parameters
     ----------
     weights : Weights
-    pixels : tensor, shape (batch, frames, 3, rows, cols)
+    inputs : tensor, shape (batch, frames, 3, rows, cols), or dict of tensors
+        See `genre_classifier.network.forward.Inputs`.
     states : tuple
         Before the first frame.
     chunk : int or None
@@ -42,25 +43,30 @@ def run_in_chunks(
     """
     import jax
 
-    frames = pixels.shape[1]
+    frames = forward.frames_of(inputs).shape[1]
     length = frames if chunk is None else min(chunk, frames)
 
     @jax.checkpoint
-    def one(states: forward.States, pixels: Tensor) -> tuple[Tensor, forward.States, tuple[ChannelSums, ...]]:
-        return forward.run_layers(weights, pixels, states, batch_statistics=truncated)
+    def one(states: forward.States, inputs: forward.Inputs) -> tuple[Tensor, forward.States, tuple[ChannelSums, ...]]:
+        return forward.run_layers(weights, inputs, states, batch_statistics=truncated)
 
-    def step(states: forward.States, pixels: Tensor) -> Any:
-        scores, states, moments = one(states, pixels)
+    def step(states: forward.States, inputs: forward.Inputs) -> Any:
+        scores, states, moments = one(states, inputs)
         if truncated:
             states = keras.tree.map_structure(jax.lax.stop_gradient, states)
         return states, (scores, moments)
 
     whole = frames - frames % length
-    parts = ops.reshape(pixels[:, :whole], (pixels.shape[0], whole // length, length, *pixels.shape[2:]))
-    states, (scores, measured) = jax.lax.scan(step, states, ops.swapaxes(parts, 0, 1))
-    scores = ops.reshape(ops.swapaxes(scores, 0, 1), (pixels.shape[0], whole, -1))
+    batch = forward.frames_of(inputs).shape[0]
+
+    def in_parts(one: Tensor) -> Tensor:
+        parts = ops.reshape(one[:, :whole], (batch, whole // length, length, *one.shape[2:]))
+        return ops.swapaxes(parts, 0, 1)
+
+    states, (scores, measured) = jax.lax.scan(step, states, keras.tree.map_structure(in_parts, inputs))
+    scores = ops.reshape(ops.swapaxes(scores, 0, 1), (batch, whole, -1))
     moments = keras.tree.map_structure(functools.partial(ops.sum, axis=0), measured)
     if whole < frames:
-        _, (rest, more) = step(states, pixels[:, whole:])
+        _, (rest, more) = step(states, keras.tree.map_structure(lambda one: one[:, whole:], inputs))
         scores, moments = ops.concatenate([scores, rest], axis=1), tuple(map(operator.add, moments, more))
     return scores, moments

@@ -1,4 +1,4 @@
-"""What a `.keras` file from whomever may hold, seen before Keras makes anything of it, whatever Keras itself refuses.
+"""What an untrusted `.keras` file may hold, checked before Keras loads it, independent of what Keras itself refuses.
 
 Of objects: layers, and what belongs to them, that neither run code of others nor touch files. Of weights: plain arrays
 of the shapes that the described layers have.
@@ -192,7 +192,7 @@ def read_description(archive: zipfile.ZipFile, *, compiled: bool) -> dict[str, A
         raise ValueError(f"a member {abbreviated_repr(min(others))}, which no network here needs")
     document = json.loads(archive.read(_DESCRIPTION))
     if not isinstance(document, dict):
-        raise ValueError("a description that is no JSON object")
+        raise ValueError("a description that is not a JSON object")
     if not compiled:
         document["compile_config"] = None  # which Keras does not read then
     parts = list(_objects(document))
@@ -239,7 +239,7 @@ def array_of(shape: Sequence[int], dtype: str) -> Array:
 
 
 def _datasets(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
-    """Yield what is no group, with its path; groups that lie in each other, even in a circle, are followed so far."""
+    """Yield everything but groups, with its path. Nested groups, even in a circle, are followed to a limited depth."""
     waiting, links = [("", file, 0)], 0
     while waiting:
         path, group, depth = waiting.pop()
@@ -258,7 +258,7 @@ def _datasets(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
 
 def _plain_array(name: str, part: Any) -> Array:
     if not isinstance(part, h5py.Dataset) or part.shape is None:
-        raise ValueError(f"weights {abbreviated_repr(name)} that are no array")
+        raise ValueError(f"weights {abbreviated_repr(name)} that are not an array")
     if part.external or part.is_virtual:
         raise ValueError(f"weights {abbreviated_repr(name)} that lie in another file")
     stored = part.id.get_create_plist()
@@ -270,7 +270,7 @@ def _plain_array(name: str, part: Any) -> Array:
     # What HDF5 has no type for (bfloat16) is one or two bytes without a meaning.
     kind = {"f": "float", "V": "float", "i": "whole", "u": "whole", "b": "whole"}.get(part.dtype.kind)
     if kind is None or part.dtype.itemsize > (2 if part.dtype.kind == "V" else 8):
-        raise ValueError(f"weights {abbreviated_repr(name)} that are no numbers ({abbreviated_repr(str(part.dtype))})")
+        raise ValueError(f"weights {abbreviated_repr(name)} that are not numbers ({abbreviated_repr(str(part.dtype))})")
     return Array(part.shape, kind)
 
 
@@ -300,7 +300,7 @@ def _is_allowed(part: dict[str, Any], module: str | None, name: str) -> bool:
     config = part.get("config")
     if name == "function":
         return isinstance(config, str) and _is_function(module, config)
-    registered = part.get("registered_name", name)  # comes first with Keras, whatever the module
+    registered = part.get("registered_name", name)  # Keras looks at it before the module
     if registered in keras.saving.get_custom_objects():
         return str(registered).startswith(f"{PACKAGE}>")
     if registered not in (None, name):

@@ -1,4 +1,4 @@
-"""A network's `.keras` file, from whomever: what it holds, and how large it is, is known before any of it is made."""
+"""An untrusted `.keras` file: what it holds, and how large it is, is checked before Keras makes anything of it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def load_network(path: Path, expected: str, *, most_bytes: float = math.inf, com
     ------
     InputError
         If it is damaged, unpacks to far more than its network needs, describes a network that is too large or that
-        there is no room for, or holds anything that `genre_classifier.network.keras_checks` does not let pass.
+        does not fit into memory, or holds anything that `genre_classifier.network.keras_checks` refuses.
     """
     try:
         with zipfile.ZipFile(path) as archive:

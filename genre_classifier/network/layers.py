@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from genre_classifier.config import INPUT_CHANNELS
@@ -31,7 +32,7 @@ class Frames(keras.layers.Layer):
     ----------
     inputs : {"rgb", "difference", "rgb+difference", "motion"}
         Frames scaled to [0, 1]; their differences from the frame before (in [-1, 1]; zero for the first frame of a
-        clip); both, in this order, along the channel axis; or "motion", where and how things move, whatever colours,
+        clip); both, in this order, along the channel axis; or "motion", where and how things move, without colours,
         contrast and strength of the movement: `MOTION_SCALE * d / (mean of |d| over the frame + MOTION_FLOOR)`,
         d being the difference of the grey values (the mean of the three channels, in [0, 1]).
     """
@@ -106,6 +107,15 @@ class Frames(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {**super().get_config(), "inputs": self.inputs}
+
+
+def cell_weights(pixels: int, cells: int) -> np.ndarray:
+    """Return how much each pixel of an axis counts for each cell: float32, shape (cells, pixels), rows sum to 1."""
+    borders = np.linspace(0, pixels, cells + 1)
+    first, last = borders[:-1, None], borders[1:, None]
+    places = np.arange(pixels)
+    inside = np.clip(np.minimum(last, places + 1) - np.maximum(first, places), 0, None)
+    return (inside * cells / pixels).astype(np.float32)
 
 
 def even_motion(difference: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -48,7 +49,7 @@ class TrailerLoss(keras.losses.Loss):
     Called with `y_true` `(batch, frames, 2)` (target; 1 where the trailer's label is weak) or `(batch, frames, 1)`
     (all strong), `y_pred` `(batch, frames, 1)` and `sample_weight` `(batch, frames)`, 0 for padded frames. A weak
     trailer's loss is that of its pooled score; each frame counts with its weight, and the sum is divided by the number
-    of real frames. A row of padded frames alone is no trailer.
+    of real frames. A row with only padded frames is not a trailer.
 
     Parameters
     ----------
@@ -81,6 +82,43 @@ class TrailerLoss(keras.losses.Loss):
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds the loss."""
         return {"label_smoothing": self.label_smoothing, "pooling": self.pooling, "name": self.name}
+
+
+def exclusive_crossentropy(
+    y_true: Sequence[Tensor],
+    y_pred: Sequence[Tensor],
+    sample_weight: Sequence[Tensor] = (),
+    *,
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Return the cross-entropy of genres of which each frame shows exactly one, a scalar.
+
+    Averaged over the frames of each trailer and over the trailers of a batch, like `TrailerLoss`. A weak trailer's loss
+    is that of the softmax of its frames' mean logits.
+
+    Parameters
+    ----------
+    y_true, y_pred, sample_weight : sequence of tensors, one for each genre
+        As `TrailerLoss` takes them; the scores of a frame sum to 1. Frames without a label, or of no genre, weigh 0.
+    label_smoothing : float
+        Targets become `target * (1 - s) + s / genres`.
+    """
+    targets = ops.stack([ops.cast(one[..., 0], "float32") for one in y_true], axis=-1)  # (batch, frames, genres)
+    logs = ops.log(ops.clip(ops.concatenate([ops.cast(one, "float32") for one in y_pred], axis=-1), _EPSILON, 1.0))
+    weights = ops.sum(targets, axis=-1)
+    if len(sample_weight):
+        weights = weights * sum(ops.cast(one, "float32") for one in sample_weight) / len(sample_weight)
+    valid = ops.cast(weights > 0, "float32")
+    count = ops.maximum(ops.sum(valid, axis=1), 1.0)
+    smoothed = targets * (1 - label_smoothing) + label_smoothing / targets.shape[-1]
+    losses = -ops.sum(smoothed * logs, axis=-1)
+    if y_true[0].shape[-1] == 2:
+        # Logarithms of a softmax are its logits, but for a number that all genres share, and their mean is too.
+        mean = ops.sum(logs * valid[..., None], axis=1) / count[:, None]
+        pooled = -ops.sum(smoothed * ops.log_softmax(mean, axis=-1)[:, None], axis=-1)
+        losses = ops.where(y_true[0][..., 1] > 0, pooled, losses)
+    rows = ops.cast(ops.any(valid > 0, axis=1), "float32")
+    return ops.sum(ops.sum(losses * weights, axis=1) / count) / ops.maximum(ops.sum(rows), 1.0)
 
 
 def trailer_loss(config: TrainingConfig, *, name: str = "trailer_loss") -> TrailerLoss:

@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from genre_classifier.config import Bptt, ModelConfig, Precision
@@ -29,9 +30,10 @@ from genre_classifier.network import forward
 from genre_classifier.network.backend import TENSORFLOW, Tensor, program, require_precision
 from genre_classifier.network.jax_chunks import run_in_chunks
 from genre_classifier.network.layers import PACKAGE, ConvLSTM2D, FrameFeatures, FrameNormalization, FramePooling, Frames
-from genre_classifier.network.losses import TrailerLoss
+from genre_classifier.network.losses import TrailerLoss, exclusive_crossentropy
 from genre_classifier.network.map_frames import JoinMaps, MapFrames
 from genre_classifier.network.peers import Peers
+from genre_classifier.network.senses import Column, Senses
 from genre_classifier.network.training_step import TrainingStep, measure_loss, move_statistics, split_scores
 from preprocessing.base.errors import InputError
 
@@ -59,7 +61,8 @@ def output_names(genres: Sequence[str]) -> list[str]:
     """Return what the network calls its outputs: the genres, or `genre_<n>` where a layer cannot be called so."""
     # TensorFlow's letters, and none of the other layers' names.
     usable = re.compile(
-        r"(?!(frames|prepare|(trunk|genre)_\d.*)$)(?!.*_(convlstm|pool|features|dense_\d+)$)[a-z0-9][a-z0-9_.-]*"
+        r"(?!(frames|prepare|senses|(trunk|genre)_\d.*)$)(?!.*_(convlstm|pool|features|path|logit|dense_\d+)$)"
+        r"[a-z0-9][a-z0-9_.-]*"
     )
     return [genre if usable.fullmatch(genre) else f"genre_{number}" for number, genre in enumerate(genres, start=1)]
 
@@ -110,6 +113,9 @@ class GenreModel(keras.Model):
     """
 
     def __init__(self, config: ModelConfig, *, name: str = "genres", trainable: bool = True) -> None:
+        # Then scores are made of the logits of several senses, or of all genres.
+        apart = config.linear_paths or config.exclusive == "yes"
+        last = "zeros" if config.linear_paths else "glorot_uniform"
         # === Layers ===
         # In this order: Keras draws the seed of a layer's first weights when it makes the layer.
         convlstm = functools.partial(
@@ -122,7 +128,7 @@ class GenreModel(keras.Model):
         )
         prepare = (
             Frames(config.inputs, name="prepare")
-            if config.encoder is None
+            if not config.maps_in_trunk
             else MapFrames(config.reduced_channels, config.grey_channels, config.encoder_dropout, name="prepare")
         )
         trunk = [
@@ -145,11 +151,15 @@ class GenreModel(keras.Model):
                         keras.layers.Dense(units, activation="relu", name=f"{output}_dense_{number}")
                         for number, units in enumerate(config.dense_units, 1)
                     ),
-                    keras.layers.Dense(1, activation="sigmoid", name=output),
+                    # Untrained, it adds nothing to what the paths say.
+                    keras.layers.Dense(1, name=f"{output}_logit", kernel_initializer=last)
+                    if apart
+                    else keras.layers.Dense(1, activation="sigmoid", name=output),
                 ],
             )
             for output in output_names(config.genres)
         ]
+        senses = Senses.of(config) if apart else None
 
         # === Functional model ===
         # float32 takes uint8 and padded int16 batches alike; a chunk at a time is cast, never a whole clip.
@@ -160,12 +170,19 @@ class GenreModel(keras.Model):
         if joined:
             maps = JoinMaps(name="join")(maps, *joined)
         scores = [branch.score(branch.pool(branch.convlstm(maps))) for branch in branches]
-        super().__init__(inputs=pixels, outputs=scores, name=name, trainable=trainable)
+        inputs: Any = pixels
+        if senses is not None:
+            if config.features:
+                shapes = config.features.items()
+                inputs = {"frames": pixels} | {one: keras.Input((None, size), name=one) for one, size in shapes}
+            found = senses.scores(keras.layers.Concatenate(name="logits")(scores), inputs)
+            scores = [Column(number, name=output)(found) for number, output in enumerate(output_names(config.genres))]
+        super().__init__(inputs=inputs, outputs=scores, name=name, trainable=trainable)
 
         # === Config ===
         self.config = config
         # Kept only now: the order of the weights, and of the optimizer's in a file, is that of the functional model.
-        self.prepare, self.trunk, self.branches = prepare, trunk, branches
+        self.prepare, self.trunk, self.branches, self.senses = prepare, trunk, branches, senses
         # On a CPU, XLA for a whole step is several times slower than its parts compiled one by one.
         self.supports_jit = not TENSORFLOW
         self._programs: dict[str, Callable[..., Any]] = {}
@@ -180,7 +197,7 @@ class GenreModel(keras.Model):
         """Build the network, with fresh weights, from `get_config`."""
         try:
             options = ModelConfig.from_dict(config["config"])
-        except InputError as error:  # of another version; whoever reads the file names it beside the reason
+        except InputError as error:  # of another version; the caller adds the name of the file
             raise ValueError(str(error)) from error
         return cls(options, name=config["name"], trainable=config["trainable"])
 
@@ -203,7 +220,7 @@ class GenreModel(keras.Model):
         bptt : {"truncated", "full"}
             Where clips are longer than a chunk: "truncated" stops the gradient at the borders of chunks, and the
             normalisation uses each chunk's own statistics; "full" gives the gradient through the whole clip, exact,
-            at the price of one more forward pass. "full" normalises with the moving statistics (also when a clip fits
+            which costs one more forward pass. "full" normalises with the moving statistics (also when a clip fits
             in one chunk), so that the result does not depend on the chunk. Both update the moving statistics once per
             step, from all frames of the batch.
         precision : {"float32", "bfloat16"}
@@ -228,7 +245,7 @@ class GenreModel(keras.Model):
             )
         self.chunk, self.bptt, self.precision, self.seed = chunk, bptt, precision, seed
         self._peers = peers or Peers()
-        # Keras makes them anew when it next needs them.
+        # Keras makes them again when it next needs them.
         self.train_function: Callable[..., Any] | None = None
         self.test_function: Callable[..., Any] | None = None
         self.predict_function: Callable[..., Any] | None = None
@@ -242,7 +259,8 @@ class GenreModel(keras.Model):
             rows, cols = stage.pool.windows.windows(rows), stage.pool.windows.windows(cols)
         filters = self.config.branch_filters * len(self.branches)
         zeros = ops.zeros((batch, rows, cols, filters), dtype="float32")
-        return (*states, (zeros, zeros))
+        states.append((zeros, zeros))
+        return tuple(states) if self.senses is None else (*states, self.senses.initial_state(batch))
 
     def weights_for_run(self, precision: str, *, training: bool = False) -> forward.Weights:
         """Return the layers' present weights as the programs of `genre_classifier.network.forward` take them."""
@@ -260,6 +278,7 @@ class GenreModel(keras.Model):
             forward.fuse_cells(cells),
             self.branches[0].pool.windows,
             [branch.score for branch in self.branches],
+            None if self.senses is None else functools.partial(self.senses.finish, training=training),
         )
 
     def score_chunk(
@@ -294,11 +313,11 @@ class GenreModel(keras.Model):
                 return scores, states
 
             self._programs[precision] = program(score, self.variables)
-        return self._programs[precision](ops.convert_to_tensor(pixels), states)
+        return self._programs[precision](keras.tree.map_structure(ops.convert_to_tensor, pixels), states)
 
     def require_size(self, pixels: Tensor) -> None:
         """Refuse frames of another size than the network's (InputError)."""
-        expected, found = self.input_shape[2:], tuple(pixels.shape[2:])
+        expected, found = self.config.frame_shape, tuple(forward.frames_of(pixels).shape[2:])
         if found != expected:
             shapes = ("x".join(map(str, shape)) for shape in (expected, found))
             raise InputError(
@@ -308,6 +327,10 @@ class GenreModel(keras.Model):
 
     def lower_logits(self, offsets: Mapping[str, float]) -> None:
         """Take a number off the logit of a genre's every score, for good: its output bias moves."""
+        if self.senses is not None:
+            prior = self.senses.total.prior
+            prior.assign(prior - np.array([offsets.get(genre, 0.0) for genre in self.config.genres], np.float32))
+            return
         branches = dict(zip(self.config.genres, self.branches, strict=True))
         for genre, offset in offsets.items():
             bias = branches[genre].head[-1].bias
@@ -328,6 +351,16 @@ class GenreModel(keras.Model):
             )
         named = keras.Model(self.inputs, dict(zip(self.output_names, self.outputs, strict=True)))
         named.export(filepath, format, **options)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Tensor:
+        """Return the loss of whole clips: that of `compile`, or of genres that exclude each other."""
+        if self.config.exclusive != "yes":
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        loss = next((loss for loss in keras.tree.flatten(self.loss) if isinstance(loss, TrailerLoss)), TrailerLoss())
+        smoothing = loss.label_smoothing
+        return exclusive_crossentropy(list(y), list(y_pred), list(sample_weight or []), label_smoothing=smoothing)
 
     # What Keras calls. On TensorFlow and JAX it runs the programs of `forward`, elsewhere the functional model.
 
@@ -364,7 +397,7 @@ class GenreModel(keras.Model):
             return super().train_on_batch(*args, **options)
 
     def reset_metrics(self) -> None:
-        """Begin to measure anew."""
+        """Begin to measure again."""
         super().reset_metrics()
         self._peers.spread(self.metrics_variables)
 
@@ -387,7 +420,7 @@ class GenreModel(keras.Model):
             scores, moments = run_in_chunks(
                 self.weights_for_run(self.precision, training=True),
                 pixels,
-                self.initial_states(pixels.shape[0]),
+                self.initial_states(forward.frames_of(pixels).shape[0]),
                 chunk=self.chunk,
                 truncated=self.bptt == "truncated",
             )
@@ -411,5 +444,5 @@ class GenreModel(keras.Model):
 
     def _score_batch(self, pixels: Tensor) -> Tensor:
         self.require_size(pixels)
-        states = self.initial_states(ops.shape(pixels)[0])
+        states = self.initial_states(ops.shape(forward.frames_of(pixels))[0])
         return forward.step_through(self.weights_for_run(self.precision), pixels, states)[0]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import keras
 import numpy as np
 
 from genre_classifier.config import SCORING_CHUNK, Precision
 from genre_classifier.network.encoder import Encoder
+from genre_classifier.network.forward import frames_of
 from genre_classifier.network.model import GenreModel
 from preprocessing.processes.machine import release_pages
 
@@ -31,7 +35,7 @@ class ScoreStream:
         """Forget the frames seen: the next one starts a new video."""
         self._states = self._model.initial_states()
 
-    def feed(self, frames: np.ndarray) -> np.ndarray:
+    def feed(self, frames: Any) -> np.ndarray:
         """Score the next frames.
 
         Parameters
@@ -45,19 +49,18 @@ class ScoreStream:
         ndarray of float32, shape (n, genres)
             Raw scores in [0, 1], in the order of the network's genres.
         """
-        if not len(frames):
+        if not len(frames_of(frames)):
             return np.zeros((0, len(self._model.output_names)), np.float32)
         if self._encoder is not None:
             frames = self._encoder.encode(frames)
-        scores, self._states = self._model.score_chunk(
-            np.ascontiguousarray(frames)[None], self._states, precision=self._precision
-        )
+        inputs = keras.tree.map_structure(lambda part: np.ascontiguousarray(part)[None], frames)
+        scores, self._states = self._model.score_chunk(inputs, self._states, precision=self._precision)
         return np.asarray(scores[0], dtype=np.float32)
 
 
 def score_clip(
     model: GenreModel,
-    clip: np.ndarray,
+    clip: Any,
     *,
     chunk: int = SCORING_CHUNK,
     precision: Precision = "float32",
@@ -69,7 +72,8 @@ def score_clip(
     ----------
     model : GenreModel
     clip : ndarray of uint8, shape (frames, 3, rows, cols)
-        Or an encoded one; see `ScoreStream.feed`. May be memory-mapped: a chunk at a time is read.
+        Or an encoded one, or one with an encoder's looks (`genre_classifier.dataset.looks.ClipInputs`). May be
+        memory-mapped: a chunk at a time is read.
     chunk : int
         Frames at once; the scores do not depend on it.
     precision, encoder

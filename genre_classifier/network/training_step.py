@@ -11,7 +11,7 @@ recomputes the states inside a group when it comes to it.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -21,6 +21,7 @@ from genre_classifier.config import Bptt
 from genre_classifier.network import forward
 from genre_classifier.network.backend import TENSORFLOW, Tensor, program
 from genre_classifier.network.convlstm import ChannelSums
+from genre_classifier.network.forward import frames_of
 from genre_classifier.network.layers import FrameNormalization
 from genre_classifier.network.memory import GROUP
 from genre_classifier.network.peers import Peers
@@ -83,7 +84,7 @@ class TrainingStep:
         """Train on one batch: frames, targets and sample weights, as Keras passes them; return Keras's logs."""
         if not self._ready:
             self._create_variables(x, y, weights)
-        if self._chunk is None or x.shape[1] <= self._chunk:
+        if self._chunk is None or frames_of(x).shape[1] <= self._chunk:
             logs: Logs
             logs, gradients, moments = self._whole(x, y, weights)
             self._apply(gradients, moments)
@@ -95,7 +96,7 @@ class TrainingStep:
         model = self._model
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
-        measure_loss(model, x, y, tf.zeros((*x.shape[:2], len(model.outputs))), weights, training=True)
+        measure_loss(model, x, y, tf.zeros((*frames_of(x).shape[:2], len(model.outputs))), weights, training=True)
         model.reset_metrics()
         self._ready = True
 
@@ -104,7 +105,7 @@ class TrainingStep:
             scores, _, moments = forward.run_layers(
                 self._weights_for_run(),
                 x,
-                self._initial_states(ops.shape(x)[0]),
+                self._initial_states(ops.shape(frames_of(x))[0]),
                 batch_statistics=self._truncated,
                 joined=self._peers.summed_moments,
             )
@@ -128,9 +129,9 @@ class TrainingStep:
         return self._peers.summed(gradients), moments
 
     def _train_in_chunks(self, x: Tensor, y: Any, weights: Any, chunk: int) -> Logs:
-        starts = range(0, x.shape[1], chunk)
+        starts = range(0, frames_of(x).shape[1], chunk)
         groups = [starts[number : number + GROUP] for number in range(0, len(starts), GROUP)]
-        states = self._initial_states(x.shape[0])
+        states = self._initial_states(frames_of(x).shape[0])
         before_groups, scores, moments = [], [], None
         for group in groups:
             before_groups.append(states)
@@ -219,7 +220,9 @@ def move_statistics(norms: Sequence[FrameNormalization], moments: Sequence[Chann
         norm.moving_variance.assign(norm.moving_variance * norm.momentum + variance * (1 - norm.momentum))
 
 
-def _cut(x: Tensor, start: int, chunk: int) -> Tensor:
+def _cut(x: forward.Inputs, start: int, chunk: int) -> forward.Inputs:
+    if isinstance(x, Mapping):
+        return {name: _cut(one, start, chunk) for name, one in x.items()}
     release_pages(x)
     return tf.convert_to_tensor(x[:, start : start + chunk])
 

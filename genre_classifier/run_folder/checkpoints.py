@@ -77,7 +77,7 @@ class State:
 def save_checkpoint(
     run: Path, model: Any, rows: Rows, *, kept: Kept | None = None, calibration: Calibration | None = None
 ) -> Kept | None:
-    """Save the state after `len(rows)` finished epochs, and remove what is no longer needed.
+    """Save the state after `len(rows)` finished epochs, and remove what is not needed any more.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def save_checkpoint(
 
 def write_state(run: Path, state: State) -> None:
     """Write `epoch_<n>.json` of the epoch that `state` ends with."""
-    # JSON has neither NaN nor infinity: a figure that is none is null.
+    # JSON has neither NaN nor infinity: a figure that is not defined is null.
     history = [{name: value if math.isfinite(value) else None for name, value in row.items()} for row in state.rows]
     document: dict[str, Any] = {"sha256": state.sha256, "history": history}
     if state.kept:
@@ -170,7 +170,7 @@ def load_checkpoint(run: Path, *, limit: float = math.inf) -> tuple[Any, State] 
 
 
 def find_kept(run: Path, sha256: str) -> Kept | None:
-    """Return what the checkpoints know of the network with this digest, None where they know nothing."""
+    """Return the checkpoints' record of the network with this digest, or None."""
     return next((kept for kept in _all_kept(run, _epochs(run)) if kept.sha256 == sha256), None)
 
 
@@ -199,5 +199,5 @@ def _remove_others(run: Path, epoch: int) -> None:
     for ending in (".json", ".keras"):
         for path in (run / CHECKPOINTS).glob(f"epoch_*{ending}"):
             if path.stem not in needed:
-                with suppress(OSError):  # it is in nobody's way
+                with suppress(OSError):  # it does no harm
                     path.unlink()

@@ -36,7 +36,7 @@ class ModelFormat(NamedTuple):
     write : callable
         Writes a step into a folder, as `files`.
     read : callable
-        Loads what lies in a folder, as a program without this package does.
+        Loads a folder as a program without this package does.
     files : tuple of str
         Names of its files, or of its folder.
     """
@@ -106,7 +106,7 @@ def _write_onnx(step: ExportedStep, folder: Path) -> None:
 
 @contextmanager
 def _less_said(*names: str) -> Iterator[None]:
-    """Keep loggers from all but errors: the converter speaks of functions of TensorFlow's that it should not use."""
+    """Silence loggers except for errors: the converter warns about TensorFlow functions that it should not use."""
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     try:
@@ -283,7 +283,7 @@ def _require_same(out: Path, sha256: str, others: Sequence[str]) -> None:
     if document.get("model_sha256") != sha256:
         raise InputError(
             f"{out}: expected a folder for this network, found {left[0]} of another one; name another folder, or write "
-            f"every format anew"
+            f"every format again"
         )
 
 

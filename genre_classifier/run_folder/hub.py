@@ -37,7 +37,7 @@ _ADDRESS = re.compile(rf"{HUB}(?P<repository>{_REPOSITORY.pattern})(@(?P<revisio
 def push_run(run: Path, repository: str, *, public: bool = False) -> str:
     """Put a run folder into a repository of the hub, in one commit.
 
-    The repository is made where there is none. Of an older run, no file stays; files that are none of a run do.
+    The repository is made if it does not exist. Files of an older run are removed; files that are not a run's stay.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def push_run(run: Path, repository: str, *, public: bool = False) -> str:
     Raises
     ------
     InputError
-        If the folder holds no run, or `repository` is no such name.
+        If the folder holds no run, or `repository` is not OWNER/NAME.
     WorkError
         If the hub cannot be reached, or does not let us.
     """
@@ -94,7 +94,7 @@ def fetch_run(address: str) -> Path:
     Raises
     ------
     InputError
-        If it is no such address, or there is no such repository or revision, or none that we may read.
+        If it is not such an address, or the repository or revision does not exist or may not be read.
     WorkError
         If the hub cannot be reached.
     """
@@ -141,7 +141,7 @@ def _one_line(what: str) -> Iterator[None]:
     except (OSError, ValueError, errors.HfHubHTTPError.__bases__[0]) as error:
         raise WorkError(f"{asked}, which failed: {_first_line(error)}; try again") from error
 
-    # Its library takes what it is answered as it expects it; nothing else runs here.
+    # The library does not check the answers of the hub; nothing else runs here.
     except (LookupError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {_first_line(error)}"
         raise WorkError(f"{asked}, was answered in a way that its library does not understand ({reason})") from error

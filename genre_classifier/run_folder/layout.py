@@ -26,7 +26,7 @@ _CHECKPOINT = re.compile(r"epoch_\d+\.(json|keras)")
 
 
 def network_path(run: Path, epoch: int) -> Path:
-    """Return where the network of an epoch, counted from 1, lies as long as it is kept."""
+    """Return the path of the network of an epoch, counted from 1, while it is kept."""
     return run / CHECKPOINTS / f"epoch_{epoch}.keras"
 
 
@@ -67,7 +67,7 @@ def require_run(run: Path) -> None:
 def require_free(run: Path, *, overwrite: bool) -> None:
     """Refuse a folder that a new run must not be written to.
 
-    A run without a finished epoch is in nobody's way.
+    A run without a finished epoch may be replaced.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def require_free(run: Path, *, overwrite: bool) -> None:
         return
     is_run = _is_run(run)
     if overwrite and not is_run:
-        raise InputError(f"{run}: expected a run folder to overwrite, found a folder that is none; not deleted")
+        raise InputError(f"{run}: expected a run folder to overwrite, found another folder; not deleted")
     finished = any((run / name).exists() for name in (MODEL, THRESHOLDS, HISTORY)) or any(
         (run / CHECKPOINTS).glob("epoch_*.json")
     )
@@ -125,7 +125,7 @@ def _is_run(run: Path) -> bool:
 
 
 def is_model_card(path: Path) -> bool:
-    """Return whether a `README.md` is the model card of a run, and nobody's own text."""
+    """Return whether a `README.md` is the model card of a run, not a text of the user."""
     try:
         return CARD_MARK in read_text(path, "a model card")
     except InputError:

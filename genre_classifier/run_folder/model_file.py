@@ -62,8 +62,8 @@ def read_model(path: Path, *, limit: float = math.inf, compiled: bool = False) -
     Raises
     ------
     InputError
-        If it is damaged, too large, describes a network that there is no room for, is of another version, or holds
-        weights that are no numbers.
+        If it is damaged, too large, describes a network that does not fit into memory, is of another version, or holds
+        weights that are NaN or infinity.
     """
     import genre_classifier.network.losses  # noqa: F401
     import genre_classifier.network.model  # noqa: F401  both register what the file names
@@ -72,7 +72,7 @@ def read_model(path: Path, *, limit: float = math.inf, compiled: bool = False) -
     expected = "expected a model of this version of genre-classifier"
     model = load_network(path, expected, most_bytes=limit, compiled=compiled)
     if broken := not_finite(model):
-        raise InputError(f"{path}: {expected}, found weights that are no finite numbers ({broken})")
+        raise InputError(f"{path}: {expected}, found weights that are not finite numbers ({broken})")
     return model
 
 

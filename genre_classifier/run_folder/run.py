@@ -85,7 +85,7 @@ class Run:
         path = self.path / MODEL
         model = model_file.read_model(path, limit=model_file.most_bytes(self.model_config))
         _check_same(path, model_file.digest(path), self.sha256)
-        expected, found = self.model_config.frame_shape, tuple(model.input_shape[-3:])
+        expected, found = self.model_config.frame_shape, model.config.frame_shape
         if found != expected:
             raise InputError(
                 f"{path}: expected a network for frames of {_by(expected)}, as {CONFIG} beside it says, found "
@@ -129,7 +129,7 @@ def load_run(path: Path | str) -> Run:
     Raises
     ------
     InputError
-        If it is no run folder, has no model, or was written by a version with other options.
+        If it is not a run folder, has no model, or was written by a version with other options.
     """
     path = Path(path)
     if not (path / MODEL).is_file():
@@ -205,7 +205,7 @@ def _calibration(path: Path, sha256: str, genres: Sequence[str]) -> Calibration:
         return calibration
     raise InputError(
         f"{found}: expected the thresholds of {MODEL} beside it, found those of another network; `train --resume` "
-        f"makes them anew, and without its line model_sha256 the file is used as it is"
+        f"writes them again; without its line model_sha256 the file is used as it is"
     )
 
 
@@ -287,7 +287,7 @@ def read_thresholds(path: Path, expected: Sequence[str]) -> tuple[Calibration, s
     InputError
         If it cannot be read, or a threshold is not in [0, 1] or a temperature not a positive number.
     """
-    expected_file = "a threshold from 0 to 1 and a positive temperature per genre"
+    expected_file = "a threshold from 0 to 1 and a temperature above 0 per genre"
     found = read_as(path, _Thresholds, expected_file, schema=RUN_SCHEMA, remedy=_REMEDY)
     if missing := [genre for genre in expected if genre not in found.genres]:
         raise InputError(f"{path}: expected {expected_file}, found nothing for {missing[0]}")

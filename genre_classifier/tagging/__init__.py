@@ -1,4 +1,4 @@
 """Tagging: from a video and a run to scores in time, segments, and the files and pages that show them.
 
-Out: `tag.tag_trailer` gives `result.Tags`; `folder.tag_videos` writes the tags folder.
+Out: `tag.tag_trailer` gives `tags.Tags`; `folder.tag_videos` writes the tags folder.
 """

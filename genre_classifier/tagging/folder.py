@@ -6,40 +6,36 @@ A video is done when its `tags.json` is there, written last: a later command goe
 from __future__ import annotations
 
 import functools
+import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from genre_classifier.config import SegmentConfig, TagConfig
 from genre_classifier.network.memory import encoder_bytes, scoring_bytes
 from genre_classifier.run_folder.layout import ENCODER
-from genre_classifier.run_folder.run import Run, run_of_process
-from genre_classifier.tagging.scores import write_scores
-from genre_classifier.tagging.segments import activitynet, label_studio, webvtt, write_segments
-from genre_classifier.tagging.tags import Tags
+from genre_classifier.run_folder.run import Run, run_digest, run_of_process
+from genre_classifier.tagging.segments import name_thresholds
 from genre_classifier.tagging.tasks import (
-    LABEL_STUDIO,
-    OVERLAY,
     STAMP,
     Stamp,
-    TagsRecord,
     Task,
+    has_scores,
     is_done,
     made_with,
     make_stamp,
-    require_same_video,
-    write_record,
+    read_record,
 )
-from genre_classifier.tagging.timeline import write_timeline
-from genre_classifier.tagging.video_copies import embedded_copy, write_overlay
-from genre_classifier.tagging.viewer import viewer_html
+from genre_classifier.tagging.video_folder import change_tags, segment_again, write_tags
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import make_folder, remove_leftovers, write_atomically
 from preprocessing.config import VideoLimits
 from preprocessing.processes.pool import check_options
 from preprocessing.processes.serving import Answers
 from preprocessing.processes.sharing import setting_up, share_out
+
+logger = logging.getLogger(__name__)
 
 
 def tag_videos(
@@ -48,8 +44,9 @@ def tag_videos(
     *,
     config: TagConfig | None = None,
     segments: SegmentConfig | None = None,
+    thresholds: Mapping[str, float] | None = None,
     limits: VideoLimits | None = None,
-    jobs: int | None = 1,
+    jobs: int | None = None,
     scheduler: str | None = None,
     on_start: Callable[[Task], None] | None = None,
     on_progress: Callable[[Task, float, float, int], None] | None = None,
@@ -64,12 +61,14 @@ def tag_videos(
         See `genre_classifier.tagging.tasks.plan_tasks`.
     config : TagConfig, optional
     segments : SegmentConfig, optional
-        How scores become segments.
+        How scores become segments. A video whose scores are stored already is not scored again for others.
+    thresholds : mapping of str to float, optional
+        As `genre_classifier.tagging.segments.read_thresholds` gives them: instead of the run's.
     limits : VideoLimits, optional
         What a video may cost.
-    jobs : int or None
-        Videos at once, each in a process of its own; None: as many as there are cores. Fewer where there are not so
-        many videos, or not so much memory.
+    jobs : int, optional
+        Videos at once, each in a process of its own; by default as many as there are cores. Fewer where videos or
+        memory are fewer.
     scheduler : str, optional
         Address of a Dask scheduler, `tcp://host:port`; its workers must see run, videos and tags folder under the same
         names.
@@ -95,15 +94,20 @@ def tag_videos(
     """
     check_options(jobs=jobs, scheduler=scheduler)
     config, segments, limits = config or TagConfig(), segments or SegmentConfig(), limits or VideoLimits()
-    how = made_with(run.path, config, segments)
+    how = made_with(run_digest(run.path), config, segments, name_thresholds(thresholds or {}, run.genres))
     stamps: list[Stamp | InputError | None] = []  # None: done already
-    tasks = list(tasks)
+    tasks, from_scores = list(tasks), 0
     for task in tasks:
         try:
             stamp = make_stamp(task, how)
-            stamps.append(None if is_done(task.folder, stamp) else stamp)
+            done = is_done(task.folder, stamp)
+            if not done and _is_made_again(run, task, stamp, config=config, segments=segments, limits=limits):
+                done, from_scores = True, from_scores + 1
+            stamps.append(None if done else stamp)
         except InputError as error:
             stamps.append(error)
+    if from_scores:
+        logger.info(f"{from_scores} scored before: segments and pages are made again from the stored scores")
     waiting = [(task, stamp) for task, stamp in zip(tasks, stamps, strict=True) if isinstance(stamp, Stamp)]
     lock = threading.Lock()
     begun: set[int] = set()
@@ -121,7 +125,7 @@ def tag_videos(
                 on_progress(waiting[index][0], answer["now"], answer["end"], answer["frames"])
 
     def here(index: int) -> None:
-        with setting_up():  # a model that cannot be loaded is no fault of the video
+        with setting_up():  # a model that cannot be loaded is not the video's fault
             run.load()
         begin(index)
         task, stamp = waiting[index]
@@ -175,6 +179,78 @@ def _needed_bytes(run: Run, config: TagConfig) -> float:
     return needed
 
 
+def _is_made_again(
+    run: Run, task: Task, stamp: Stamp, *, config: TagConfig, segments: SegmentConfig, limits: VideoLimits
+) -> bool:
+    """Make the segments of a video that is scored already, where no more than that is wanted; return whether it was."""
+    if config.overlay or config.embed or not has_scores(task.folder, stamp):
+        return False
+    try:
+        segment_again(task, stamp, run.thresholds, config=config, segments=segments, limits=limits)
+    except InputError:  # what is stored is damaged
+        return False
+    return True
+
+
+def tag_again(
+    tags: Path,
+    *,
+    thresholds: Mapping[str, float] | None = None,
+    segments: Mapping[str, Any] | None = None,
+    extras: Mapping[str, Any] | None = None,
+    limits: VideoLimits | None = None,
+    on_done: Callable[[Path, InputError | None], None] | None = None,
+) -> list[tuple[str, str]]:
+    """Make the segments of every video in a tags folder again from its stored scores, without the run.
+
+    Parameters
+    ----------
+    tags : Path
+        A folder that `tag_videos` filled.
+    thresholds : mapping of str to float, optional
+        As `genre_classifier.tagging.segments.read_thresholds` gives them; those of other genres stay.
+    segments, extras : mapping, optional
+        Fields of SegmentConfig and of TagConfig that change; the others stay.
+    limits : VideoLimits, optional
+        What a video may cost, where an overlay or a copy of it is made.
+    on_done : callable, optional
+        Called with the folder of each video, and the error if it stays as it was.
+
+    Returns
+    -------
+    list of (str, str)
+        Folder and reason of the videos that stay as they were.
+
+    Raises
+    ------
+    InputError
+        If nothing was tagged there, or no video was scored for a genre with a threshold.
+    WorkError
+        If a file cannot be written.
+    """
+    folders = sorted(path.parent for path in tags.glob(f"*/{STAMP}"))
+    if not folders:
+        raise InputError(f"{tags}: expected a folder that `tag` wrote, found no {STAMP} below it")
+    genres: dict[str, None] = {}
+    for folder in folders:
+        with suppress(InputError):  # said below
+            genres |= dict.fromkeys(read_record(folder).shares)
+    named = name_thresholds(thresholds or {}, genres)
+    failures: list[tuple[str, str]] = []
+    for folder in folders:
+        failure = None
+        try:
+            change_tags(
+                folder, thresholds=named, segments=segments or {}, extras=extras or {}, limits=limits or VideoLimits()
+            )
+        except InputError as error:
+            failure = error
+            failures.append((folder.name, str(error)))
+        if on_done:
+            on_done(folder, failure)
+    return failures
+
+
 def tag_task(task: dict[str, Any], answers: Answers) -> None:
     """Tag one video in a child process."""
     answers.alive()
@@ -219,7 +295,7 @@ def tag_video(
     WorkError
         If a file cannot be written.
     """
-    from genre_classifier.tagging.tag import tag_trailer  # TensorFlow, which is of no use where children work
+    from genre_classifier.tagging.tag import tag_trailer  # TensorFlow, which is not needed if children do the work
 
     frames = 0
 
@@ -236,40 +312,7 @@ def tag_video(
         precision=config.precision,
         limits=limits,
         segment_config=segments,
+        thresholds=stamp.made_with.get("thresholds"),
         on_progress=count,
     )
-    require_same_video(task, stamp)
     write_tags(task, tags, stamp, config=config, limits=limits)
-
-
-def write_tags(task: Task, tags: Tags, stamp: Stamp, *, config: TagConfig, limits: VideoLimits) -> None:
-    """Write all files of one video, `tags.json` last."""
-    folder = task.folder
-    make_folder(folder)
-    for stale in (STAMP, OVERLAY, LABEL_STUDIO):
-        (folder / stale).unlink(missing_ok=True)
-    remove_leftovers(folder)
-    write_scores(folder / "scores.csv", tags.scores)
-    write_segments(folder / "segments.csv", tags.segments)
-    write_atomically(folder / "segments.vtt", webvtt(tags.segments))
-    write_atomically(folder / "segments.json", activitynet({task.source: tags.segments}))
-    record = TagsRecord(
-        **vars(stamp),
-        duration=tags.duration,
-        frames=len(tags.scores),
-        segments_found=len(tags.segments),
-        shares=tags.shares(),
-        fps=tags.fps,
-        size=tags.size,
-        cuts=tags.cuts,
-        start=tags.start,
-    )
-    if config.label_studio:
-        write_atomically(folder / LABEL_STUDIO, label_studio([(record, tags.segments)]))
-    write_timeline(folder / "timeline.png", tags)
-    if config.overlay:
-        write_overlay(folder / OVERLAY, tags, limits=limits)
-    copy = embedded_copy(tags.video, limits=limits) if config.embed else None
-    write_atomically(folder / "viewer.html", viewer_html(tags, folder, trailer=task.source, embedded=copy))
-    require_same_video(task, stamp)  # which copies have read, too
-    write_record(folder, record)

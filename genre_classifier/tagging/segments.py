@@ -1,4 +1,6 @@
-"""Scores of frames to segments: median smoothing, hysteresis, shortest pause, shortest segment, for each genre.
+"""Scores of frames to segments, for each genre; and segments as CSV, WebVTT, ActivityNet and Label Studio JSON.
+
+Median smoothing, hysteresis, shortest pause, shortest segment: in this order.
 
 Pure NumPy and pandas. The rules are those of sound event detection (double thresholds and median filters: Cances,
 Guyot and Pellegrini, "Evaluation of post-processing algorithms for polyphonic sound event detection", 2019). The
@@ -20,7 +22,7 @@ from genre_classifier.config import ExportConfig, SegmentConfig
 from genre_classifier.dataset.label_formats import label_studio_tasks
 from genre_classifier.genres import check_genres
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import abbreviated_repr, write_atomically
+from preprocessing.base.files import abbreviated_repr, parse_finite, write_atomically
 from preprocessing.base.tables import read_numbers, read_table
 
 if TYPE_CHECKING:
@@ -67,8 +69,8 @@ def video_end(times: np.ndarray, duration: float) -> float:
     Parameters
     ----------
     times : ndarray of float, shape (frames,)
-        Strictly increasing seconds of frames, at least one. A clip starts with the video's first frame, wherever its
-        clock starts.
+        Strictly increasing seconds of frames, at least one. A clip starts with the video's first frame, at
+        any time of its clock.
     duration : float
         Seconds from the video's first frame to the end of its last, as the manifest has it.
     """
@@ -123,6 +125,44 @@ def to_segments(
     rows.sort(key=lambda row: (row[0], genres.index(row[2])))
     segments = pd.DataFrame(rows, columns=list(SEGMENT_COLUMNS))
     return segments.astype({"start": np.float64, "end": np.float64, "genre": object, "score": np.float64})
+
+
+def read_thresholds(text: str) -> dict[str, float]:
+    """Return the thresholds that a person gives: `0.4`, `action=0.3,comedy=0.5`, or both, `0.4,action=0.3`.
+
+    Returns
+    -------
+    dict of str to float
+        By genre; under `""` that of the genres that are not named.
+
+    Raises
+    ------
+    InputError
+        If it is no such text, or a threshold is not above 0 and at most 1.
+    """
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        genre, _, number = part.rpartition("=")
+        try:
+            value = parse_finite(number)
+        except ValueError:
+            value = 0.0
+        if genre in found or not 0 < value <= 1:
+            raise InputError(
+                f"--threshold must be a number above 0 and at most 1, or GENRE=NUMBER, with commas between, each genre "
+                f"once; got {abbreviated_repr(part)}"
+            )
+        found[genre] = value
+    return found
+
+
+def name_thresholds(given: Mapping[str, float], genres: Iterable[str]) -> dict[str, float]:
+    """Return given thresholds (`read_thresholds`) by the genres that they are about; InputError for an unknown one."""
+    genres = list(genres)
+    if unknown := set(given) - {"", *genres}:
+        found = ", ".join(map(abbreviated_repr, sorted(unknown)))
+        raise InputError(f"--threshold: expected genres of the run ({', '.join(genres)}), found {found}")
+    return {genre: given[genre if genre in given else ""] for genre in genres if genre in given or "" in given}
 
 
 def median_filter(values: np.ndarray, reach: int) -> np.ndarray:
@@ -182,7 +222,7 @@ def read_segments(path: Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If the file cannot be read, lacks a column, or holds a number or a genre that is none.
+        If the file cannot be read, lacks a column, or holds something that is not a number, or not a genre.
     """
     table = read_table(path, "a table of segments", columns=SEGMENT_COLUMNS)
     limits = {"start": (0.0, math.inf), "end": (0.0, math.inf), "score": (0.0, 1.0)}

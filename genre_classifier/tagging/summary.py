@@ -104,6 +104,17 @@ def read_summary(path: Path) -> pd.DataFrame:
     return table
 
 
+def read_failures(path: Path) -> list[tuple[str, str]]:
+    """Return source and reason of the videos that a summary says failed; none where it cannot be read."""
+    try:
+        table = read_summary(path)
+    except InputError:
+        return []
+    reasons = table["error"] if "error" in table else [""] * len(table)
+    rows = zip(table["source"], table["folder"], reasons, strict=True)
+    return [(source, reason) for source, folder, reason in rows if not folder]
+
+
 def viewer_urls(tags: Path, out: Path) -> dict[str, str]:
     """Return the URLs of the viewer pages in a tags folder, relative to the folder `out`, by source.
 

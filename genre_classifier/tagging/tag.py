@@ -6,7 +6,7 @@ scores of preprocessing it and scoring the clip. Decoding runs ahead in a thread
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +15,8 @@ import numpy as np
 
 from genre_classifier.config import SCORING_CHUNK, Precision, SegmentConfig
 from genre_classifier.dataset.cuts import CutFinder
+from genre_classifier.dataset.looks import HeldLooks, read_looks
+from genre_classifier.network.senses import PICTURES
 from genre_classifier.network.streaming import ScoreStream, score_clip
 from genre_classifier.tagging.scores import scores_table
 from genre_classifier.tagging.segments import to_segments, video_end
@@ -66,6 +68,7 @@ def tag_trailer(
     precision: Precision = "float32",
     limits: VideoLimits | None = None,
     segment_config: SegmentConfig | None = None,
+    thresholds: Mapping[str, float] | None = None,
     on_progress: Callable[[float, float], None] | None = None,
 ) -> Tags:
     """Score a video and cut the scores into segments.
@@ -82,6 +85,8 @@ def tag_trailer(
         What the video may cost.
     segment_config : SegmentConfig, optional
         How scores become segments.
+    thresholds : mapping of str to float, optional
+        By genre, in (0, 1]: instead of the run's.
     on_progress : callable, optional
         Called after each frame with its time and that of the last one, in seconds.
 
@@ -108,7 +113,8 @@ def tag_trailer(
         scores = scores_table(frames.times, np.array([row.scores for row in rows]), run.genres)
         thumbnails = tuple(Thumbnail(*one) for one in frames.thumbnails)
     config = segment_config or SegmentConfig()
-    segments = to_segments(scores, run.thresholds, config, duration=duration)
+    used = {**run.thresholds, **(thresholds or {})}
+    segments = to_segments(scores, used, config, duration=duration)
     size = (int(fields["width"]), int(fields["height"]))
     cuts = tuple(map(float, finder.cuts(scores.index.to_numpy())))
     return Tags(
@@ -116,7 +122,7 @@ def tag_trailer(
         duration=duration,
         scores=scores,
         segments=segments,
-        thresholds=dict(run.thresholds),
+        thresholds=used,
         segment_config=config,
         thumbnails=thumbnails,
         fps=fields["fps"],
@@ -129,8 +135,13 @@ def tag_trailer(
 def _scored(
     run: Run, frames: SampledFrames, chunk: int, precision: Precision, finder: CutFinder | None = None
 ) -> Iterator[ScoredFrame]:
-    stream = ScoreStream(run.model, precision=precision, encoder=run.encoder)
-    # Closing the chunks stops the reading at once, also when whoever takes the rows breaks off.
+    looks = run.model_config.encoder_fps
+    stream = ScoreStream(run.model, precision=precision, encoder=run.encoder if looks is None else None)
+    # Few numbers beside the frames: they are all there before the first frame is scored.
+    seen = None
+    if looks is not None and run.encoder is not None:
+        seen = read_looks(frames.path, run.encoder, looks, limits=frames.limits)
+    # Closing the chunks stops the reading at once, also when the caller stops taking rows.
     with closing(Prefetch(in_chunks(frames, chunk))) as chunks:
         for times, pixels, anew in chunks:
             if anew:
@@ -139,5 +150,6 @@ def _scored(
                     finder.reset()
             if finder:
                 finder.feed(pixels)
-            for time, row in zip(times, run.calibrate(stream.feed(pixels)), strict=True):
+            inputs = pixels if seen is None else {"frames": pixels, PICTURES: HeldLooks(*seen, times)[:]}
+            for time, row in zip(times, run.calibrate(stream.feed(inputs)), strict=True):
                 yield ScoredFrame(time, row)

@@ -9,17 +9,20 @@ import dataclasses
 import math
 import os
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from genre_classifier.config import SegmentConfig
 
 # Of a video: enough for a picture every second of a minute; half a megabyte in the viewer's page.
 THUMBNAILS = 64
+_MOST_PIXELS = 2**22  # of a thumbnail that is read again
 FEW_GENRES = 8  # rows that a page shows without folding, and colours that are told apart without a pattern
 
 
@@ -36,6 +39,17 @@ def as_jpeg(picture: np.ndarray, *, quality: int = 72) -> bytes:
     if not encoded:
         raise RuntimeError("OpenCV could not encode a JPEG")
     return data.tobytes()
+
+
+def from_jpeg(data: bytes) -> np.ndarray:
+    """Return the bytes of a small JPEG file as a picture (rows, cols, 3) RGB; ValueError if they are none."""
+    try:
+        with Image.open(BytesIO(data), formats=["JPEG"]) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise ValueError(f"{image.width}x{image.height} pixels")
+            return np.asarray(image.convert("RGB"))
+    except OSError as error:
+        raise ValueError(str(error)) from error
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,7 +96,7 @@ class Tags:
 
     @property
     def name(self) -> str:
-        """Return the file's name as text that can be shown: no control characters, no broken bytes."""
+        """Return the file's name as text that can be shown: no control characters, no invalid bytes."""
         text = os.fsencode(self.video.name).decode("utf-8", "replace")
         return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
@@ -92,7 +106,7 @@ class Tags:
         return tuple(self.scores.columns)
 
     def shares(self) -> dict[str, float]:
-        """Return each genre's share of the video's time that lies in its segments, in [0, 1]."""
+        """Return the share of the video's time that is inside each genre's segments, in [0, 1]."""
         lengths = (self.segments["end"] - self.segments["start"]).groupby(self.segments["genre"]).sum()
         whole = self.duration or math.inf
         return {genre: min(1.0, float(lengths.get(genre, 0.0)) / whole) for genre in self.genres}

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +15,6 @@ from pydantic import AfterValidator, Field
 
 from genre_classifier.config import SegmentConfig, TagConfig
 from genre_classifier.genres import check_genres
-from genre_classifier.run_folder.run import run_digest
 from preprocessing.base.documents import read_as
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import file_facts, read_json, require_unchanged, write_atomically
@@ -28,7 +27,9 @@ SUMMARY = "summary.csv"
 SEGMENTS = "segments.json"
 EXPORTS = "exports"
 TAGS_SCHEMA = 1
-FILES = ("scores.csv", "segments.csv", "segments.vtt", "segments.json", "timeline.png", "viewer.html")
+SCORES = "scores.csv"
+PAGE = "viewer.html"
+FILES = (SCORES, "segments.csv", "segments.vtt", "segments.json", "timeline.png", PAGE)
 OVERLAY = "overlay.mp4"
 LABEL_STUDIO = "label_studio.json"
 _LONGEST_NAME_BYTES = 200
@@ -57,6 +58,10 @@ class Task:
 def _texts(made_with: dict[str, Any]) -> dict[str, Any]:
     for name in ("run", "label_studio_prefix"):
         require(isinstance(made_with.get(name, ""), str), f"expected text as {name}")
+    for name in ("segments", "thresholds"):
+        require(isinstance(made_with.get(name, {}), dict), f"expected values by name as {name}")
+    numbers = all(isinstance(value, int | float) for value in made_with.get("thresholds", {}).values())
+    require(numbers, "expected numbers as thresholds")
     return made_with
 
 
@@ -105,12 +110,24 @@ class TagsRecord(Stamp):
     start: Annotated[float, Field(ge=0)] = 0.0  # without it, times count from the first picture
 
 
-def made_with(run: Path, config: TagConfig, segments: SegmentConfig) -> dict[str, Any]:
-    """Return all that a video's files depend on beside the video: no prefix where none other than the usual is used."""
+def made_with(run: str, config: TagConfig, segments: SegmentConfig, thresholds: Mapping[str, float]) -> dict[str, Any]:
+    """Return what a video's files depend on besides the video; a prefix only if it is not the usual one.
+
+    Parameters
+    ----------
+    run : str
+        Its `run_digest`.
+    config, segments
+        As for `genre_classifier.tagging.folder.tag_videos`.
+    thresholds : mapping of str to float
+        Those that stand in for the run's, by genre.
+    """
     extras: dict[str, Any] = {"overlay": config.overlay, "embed": config.embed, "label_studio": config.label_studio}
     if config.label_studio and config.label_studio_prefix != TagConfig.label_studio_prefix:
         extras["label_studio_prefix"] = config.label_studio_prefix
-    return {"run": run_digest(run), "precision": config.precision, "segments": segments.to_dict(), **extras}
+    if thresholds:
+        extras["thresholds"] = dict(thresholds)
+    return {"run": run, "precision": config.precision, "segments": segments.to_dict(), **extras}
 
 
 def plan_tasks(videos: Iterable[tuple[Path, str]], out: Path) -> list[Task]:
@@ -183,6 +200,18 @@ def is_done(folder: Path, stamp: Stamp) -> bool:
     return same and all((folder / name).is_file() for name in wanted)
 
 
+def has_scores(folder: Path, stamp: Stamp) -> bool:
+    """Return whether the folder holds the scores that this video gets, whatever its segments were made with."""
+    try:
+        written = read_record(folder)
+    except InputError:
+        return False
+    facts = ("source", "video", "bytes", "modified_ns")
+    same = all(getattr(written, name) == getattr(stamp, name) for name in facts)
+    same = same and all(written.made_with.get(name) == stamp.made_with[name] for name in ("run", "precision"))
+    return same and all((folder / name).is_file() for name in (SCORES, PAGE))
+
+
 def write_record(folder: Path, record: TagsRecord) -> None:
     """Write `tags.json`."""
     document = {"schema": TAGS_SCHEMA, **dataclasses.asdict(record)}
@@ -202,5 +231,5 @@ def _folder_name(stem: str) -> str:
 
 
 def _text(name: str | Path) -> str:
-    """Return a file name as text that can be written: bytes that are no UTF-8 become replacement signs."""
+    """Return a file name as text that can be written: bytes that are not UTF-8 become replacement signs."""
     return os.fsencode(name).decode("utf-8", "replace")

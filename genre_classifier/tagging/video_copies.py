@@ -1,4 +1,7 @@
-"""A small copy of a video inside the viewer, for pages that are sent without the video."""
+"""Copies of a tagged video: small inside the viewer, for pages sent without it; and `overlay.mp4`, scores drawn on it.
+
+The overlay has the scores on each frame and names the running genres. No copy has sound.
+"""
 
 from __future__ import annotations
 

@@ -1,18 +1,23 @@
 """`viewer.html`: the page on which a person watches a trailer with its scores running underneath.
 
-This file gathers the data; the page itself is `templates/viewer.html` with its style and script.
+Without scores it is the page on which a person labels a video that no network has seen. This file gathers the data; the
+page itself is `templates/viewer.html` with its style and script.
 """
 
 from __future__ import annotations
 
+import base64
+import dataclasses
 import hashlib
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import numpy as np
+from pydantic import Field
 
 from genre_classifier.config import SegmentConfig
 from genre_classifier.dataset.cuts import CutFinder
@@ -20,14 +25,81 @@ from genre_classifier.genres import OTHER, genre_looks
 from genre_classifier.pages import data_url, render
 from genre_classifier.tagging.scores import scores_table
 from genre_classifier.tagging.segments import frame_borders, to_segments, video_end
-from genre_classifier.tagging.tags import FEW_GENRES, THUMBNAILS, Tags, Thumbnail, as_jpeg, clock
-from preprocessing.base.files import write_atomically
+from genre_classifier.tagging.tags import FEW_GENRES, THUMBNAILS, Tags, Thumbnail, as_jpeg, clock, from_jpeg
+from preprocessing.base.documents import parse_as
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import abbreviated_repr, parse_json, read_text, write_atomically
 from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.reader_client import SampledFrames, in_chunks
 
 
+@dataclasses.dataclass(frozen=True)
+class _Lane:
+    name: str
+    threshold: Annotated[float, Field(gt=0, le=1)]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Picture:
+    time: float
+    image: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """What a page of `tag` holds that the files beside it do not.
+
+    Attributes
+    ----------
+    source, embedded : str, bool
+        From where it plays the video, and whether that is a copy inside the page.
+    thumbnails, genres
+        Its pictures, and the thresholds of its genres.
+    """
+
+    source: str
+    embedded: bool
+    thumbnails: tuple[_Picture, ...]
+    genres: tuple[_Lane, ...]
+
+    def thresholds(self) -> dict[str, float]:
+        """Return them by genre."""
+        return {lane.name: lane.threshold for lane in self.genres}
+
+    def pictures(self, path: Path) -> tuple[Thumbnail, ...]:
+        """Return the thumbnails, decoded; InputError, with the page's path, for one that is none."""
+        found = []
+        for one in self.thumbnails:
+            try:
+                picture = from_jpeg(base64.b64decode(one.image.removeprefix(_JPEG), validate=True))
+            except ValueError as error:
+                raise InputError(f"{path}: expected JPEG pictures, found {abbreviated_repr(one.image)}") from error
+            found.append(Thumbnail(one.time, picture))
+        return tuple(found)
+
+
+_MOST_PAGE_BYTES = 500_000_000  # with a copy of three hours inside
+_JPEG = "data:image/jpeg;base64,"
+_DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
+
+
+def read_page(path: Path) -> Page:
+    """Read what `viewer_html` put into a page; InputError if it cannot be used."""
+    expected = "the page that `tag` wrote"
+    text = read_text(path, expected, most_bytes=_MOST_PAGE_BYTES)
+    if (data := _DATA.search(text)) is None:
+        raise InputError(f"{path}: expected {expected}, found none of its data; tag the video again")
+    return parse_as(path, parse_json(path, data[1], expected), Page, expected)
+
+
 def viewer_html(
-    tags: Tags, folder: Path, *, trailer: str | None = None, embedded: bytes | None = None, scored: bool = True
+    tags: Tags,
+    folder: Path,
+    *,
+    trailer: str | None = None,
+    embedded: bytes | None = None,
+    scored: bool = True,
+    before: Page | None = None,
 ) -> str:
     """Return the page.
 
@@ -42,16 +114,22 @@ def viewer_html(
         A WebM copy of the video to put inside the page instead of the link.
     scored : bool
         False for a page to label what no network has seen: it shows no scores, and is for editing alone.
+    before : Page, optional
+        The page that this one takes the place of: pictures and video stay as they are there.
     """
-    source = data_url(embedded, "video/webm") if embedded else relative_url(tags.video, folder)
+    if before:
+        pictures = [dataclasses.asdict(one) for one in before.thumbnails]
+        own: dict[str, Any] = {"source": before.source, "embedded": before.embedded, "thumbnails": pictures}
+    else:
+        source = data_url(embedded, "video/webm") if embedded else relative_url(tags.video, folder)
+        own = {"source": source, "embedded": embedded is not None}
     return render(
         "viewer.html",
         title=tags.name,
         tags=tags,
         duration=clock(tags.duration, decimals=1),
         rest=OTHER if OTHER in tags.genres else "none of these genres",
-        data=viewer_data(tags, scored=scored)
-        | {"source": source, "embedded": embedded is not None, "trailer": trailer or tags.name},
+        data=viewer_data(tags, scored=scored) | {**own, "trailer": trailer or tags.name},
     )
 
 
@@ -64,7 +142,7 @@ def viewer_data(tags: Tags, *, scored: bool = True) -> dict[str, Any]:
     return {
         "name": tags.name,
         "scored": scored,
-        "digest": hashlib.sha256(seen.tobytes()).hexdigest()[:16],  # edits of other scores begin anew
+        "digest": hashlib.sha256(seen.tobytes()).hexdigest()[:16],  # edits of other scores are not loaded
         "duration": tags.duration,
         "times": _rounded(times, 4),
         "borders": _rounded(frame_borders(times, duration=tags.duration), 4),

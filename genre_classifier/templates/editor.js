@@ -2,7 +2,7 @@
 (() => {
   const { data, genres, duration, borders, timeline, hooks, element, clock, percent, limit } = page;
   const $ = (id) => document.getElementById(id);
-  const STORE = `genre-classifier labels ${data.trailer} ${data.digest}`; // of these tags: others begin anew
+  const STORE = `genre-classifier labels ${data.trailer} ${data.digest}`; // of these tags: others have a store of their own
   const WIDE = matchMedia("(min-width: 820px)");
   const GRIP = 8; // pixels on either side of an edge
   const REACH = 6; // pixels from which a cut draws an edge

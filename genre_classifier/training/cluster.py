@@ -64,7 +64,7 @@ def find_workers(
 
 
 def join_workers(addresses: Sequence[str], worker: int) -> Peers:
-    """Meet the processes that train together, on whatever backend Keras has; wait until all are there.
+    """Meet the processes that train together, on the backend of Keras; wait until all are there.
 
     Parameters
     ----------

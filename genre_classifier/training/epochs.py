@@ -1,4 +1,9 @@
-"""After each epoch: what is saved, what the run folder offers its users, and how a resumed training finds it again."""
+"""Epochs of a training: how they run, what is saved after each, and how a resumed training finds it again.
+
+They run as Keras's `fit` runs them, but for how frames reach the network. `fit` turns every batch into tensors, two or
+three of them ahead: gigabytes where a clip has a thousand frames of 400x400. Here a batch whose clips are trained in
+chunks stays on disk, and each chunk is read when it is its turn.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +23,7 @@ from genre_classifier.config import TrainingConfig
 from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.network.backend import TENSORFLOW
+from genre_classifier.network.forward import frames_of
 from genre_classifier.network.model import GenreModel
 from genre_classifier.network.peers import Peers
 from genre_classifier.run_folder import checkpoints, model_file
@@ -39,6 +45,23 @@ def learning_rate_at(epoch: int, config: TrainingConfig) -> float:
         return config.learning_rate
     share = epoch / max(config.epochs - 1, 1)
     return config.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
+
+
+class WarmUp(keras.callbacks.Callback):
+    """Lets the learning rate rise batch by batch, in every process of a training."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        super().__init__()
+        self._config, self._epoch = config, 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        begun, done = (self._epoch + count / self.params["steps"] for count in (batch, batch + 1))
+        if begun < self._config.warmup_epochs:
+            reached = min(1.0, done / self._config.warmup_epochs)
+            self.model.optimizer.learning_rate = reached * learning_rate_at(self._epoch, self._config)
 
 
 class TensorBoard(keras.callbacks.TensorBoard):
@@ -82,7 +105,7 @@ class EpochKeeper(keras.callbacks.Callback):
         logs = {} if logs is None else logs
         if broken := model_file.not_finite(self.model):
             raise WorkError(
-                f"{self.run}: after epoch {epoch + 1} the weights are no finite numbers ({broken}), and are not kept; "
+                f"{self.run}: after epoch {epoch + 1} the weights are not finite numbers ({broken}), and are not kept; "
                 f"a smaller --learning-rate or --clip-norm may help"
             )
         scored = score_trailers(self.model, self.validation, self.config)
@@ -258,5 +281,5 @@ def _batches(model: GenreModel, sequence: TrailerSequence) -> Iterator[tuple[Any
     for index in range(len(sequence)):
         frames, targets, weights = sequence.batch(index)
         # JAX wants a clip as a whole on its device; what is computed from it comes in chunks.
-        chunked = TENSORFLOW and model.chunk is not None and model.chunk < frames.shape[1]
-        yield frames if chunked else np.asarray(frames), targets, weights
+        chunked = TENSORFLOW and model.chunk is not None and model.chunk < frames_of(frames).shape[1]
+        yield frames if chunked else keras.tree.map_structure(np.asarray, frames), targets, weights

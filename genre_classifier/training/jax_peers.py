@@ -1,7 +1,7 @@
 """Processes that train together on JAX, each on one device: its arrays span them all, and XLA adds up what they have.
 
 A batch is one array whose rows lie with the processes; variables are arrays of which each process has a whole copy.
-Both are so during the steps of an epoch alone: whatever else is computed, is computed by one process for itself.
+This holds only during the steps of an epoch. Everything else is computed by one process for itself.
 """
 
 from __future__ import annotations

@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from genre_classifier.config import FEWEST_TO_VALIDATE, VALIDATION_SHARE, ModelConfig, TrainingConfig
+from genre_classifier.config import (
+    FEWEST_TO_VALIDATE,
+    FROM_RATE,
+    FROM_WARMUP_EPOCHS,
+    VALIDATION_SHARE,
+    ModelConfig,
+    TrainingConfig,
+)
 from genre_classifier.dataset import splits
 from genre_classifier.dataset.copies import group_copies, note_near_copies
 from genre_classifier.dataset.trailers import Trailer, data_digest, load_trailers
@@ -129,7 +136,7 @@ def plan_training(
     peers = peers or Peers()
     stored = read_config(run) if resume else None
     first = load_run(start) if start is not None else None
-    before = stored[:2] if stored else (first.model_config, first.training_config) if first else None
+    before = stored[:2] if stored else (first.model_config, going_on(first.path)) if first else None
     model_config = model_config or (before[0] if before else ModelConfig())
     training_config = training_config or (before[1] if before else TrainingConfig())
     if before:
@@ -137,9 +144,13 @@ def plan_training(
     trailers = load_trailers(clips, labels, genres=model_config.genres, skip_unknown=skip_unknown)
     trailers = group_copies(trailers, read_manifest(clips))
     model_config = dataclasses.replace(model_config, rows=trailers[0].rows, cols=trailers[0].cols)
+    if model_config.exclusive == "auto":
+        one = all((trailer.targets[trailer.labelled].sum(axis=1) == 1).all() for trailer in trailers)
+        model_config = dataclasses.replace(model_config, exclusive="yes" if one else "no")
     encoder = _encoder(model_config, run if stored else start)
     if encoder is not None:
-        _refuse_changed_pixels(training_config)
+        if model_config.maps_in_trunk:
+            _refuse_changed_pixels(training_config)
         model_config = dataclasses.replace(
             model_config, encoder_channels=encoder.channels, encoder_digest=encoder.digest
         )
@@ -173,6 +184,12 @@ def plan_training(
         f"batch_size must be at least {peers.count}, a trailer for each worker, got {training_config.batch_size}",
     )
     training_config = _fit_into_memory(parts["train"], model_config, training_config, peers)
+    if first:
+        logger.info(
+            f"goes on from {first.path} at a learning rate of {training_config.learning_rate:.3g}, after "
+            f"{first.training_config.learning_rate:.3g} there (--learning-rate), reached after "
+            f"{training_config.warmup_epochs:g} epochs (--warmup-epochs)"
+        )
     resumed = stored[1] if stored else None
     return Plan(
         model_config=model_config,
@@ -189,11 +206,24 @@ def plan_training(
     )
 
 
+def going_on(run: Path) -> TrainingConfig:
+    """Return the options with which another training goes on from a run: its own, with a smaller learning rate.
+
+    A run that went on from another one has the smaller rate already, and keeps it.
+    """
+    config = read_config(run)[1]
+    if config.warmup_epochs and read_card(run).get("started_from"):
+        return config
+    return dataclasses.replace(config, learning_rate=FROM_RATE * config.learning_rate, warmup_epochs=FROM_WARMUP_EPOCHS)
+
+
 def _encoder(config: ModelConfig, run: Path | None) -> Encoder | None:
     """Return the encoder, of the run that is gone on from if there is one."""
     if config.encoder is None:
         return None
-    return build_encoder(config, config.rows, config.cols) if run is None else read_encoder(run / layout.ENCODER)
+    if run is not None:
+        return read_encoder(run / layout.ENCODER)
+    return build_encoder(config, config.rows, config.cols) if config.maps_in_trunk else build_encoder(config)
 
 
 def _refuse_changed_pixels(config: TrainingConfig) -> None:

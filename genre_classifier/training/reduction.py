@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from genre_classifier.dataset.trailers import Trailer
+from preprocessing.clips import open_array
 from preprocessing.processes.machine import release_pages
 
 STRETCH = 64  # frames whose mean is one sample: components of single frames are mostly noise
@@ -68,7 +69,8 @@ def _samples(trailers: Sequence[Trailer], channels: int) -> tuple[np.ndarray, np
     """Return means of maps and of their change over stretches of frames, per cell: (samples, channels) each."""
     means, changes = [], []
     for trailer in trailers:
-        maps = trailer.open()
+        assert trailer.encoded is not None
+        maps = open_array(trailer.encoded, "an encoded clip (.npy)")
         for start in range(0, len(maps), STRETCH):
             part = np.asarray(maps[max(start - 1, 0) : start + STRETCH, :channels], np.float32)
             change = np.abs(np.diff(part, axis=0))

@@ -39,7 +39,7 @@ class TensorFlowPeers(Peers):
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
             tf.train.ClusterSpec({"worker": list(addresses)}), task_type="worker", task_id=rank, rpc_layer="grpc"
         )
-        # Rings, and no other way that depends on the machine: the same sums everywhere.
+        # Always rings, not a method that depends on the machine: the same sums everywhere.
         ring = tf.distribute.experimental.CommunicationImplementation.RING
         options = tf.distribute.experimental.CommunicationOptions(implementation=ring)
         with self._others_named(), interruptible():

@@ -26,9 +26,17 @@ from genre_classifier.run_folder.card import new_card, write_card, write_model_c
 from genre_classifier.run_folder.run import Run, load_run, write_config
 from genre_classifier.training import history
 from genre_classifier.training.cluster import join_workers
-from genre_classifier.training.epochs import EpochKeeper, TensorBoard, fit_epochs, learning_rate_at, recover
+from genre_classifier.training.epochs import (
+    EpochKeeper,
+    TensorBoard,
+    WarmUp,
+    fit_epochs,
+    learning_rate_at,
+    recover,
+)
 from genre_classifier.training.plan import Plan, plan_training
 from genre_classifier.training.reduction import start_from_components
+from genre_classifier.training.regression import start_from_regression
 from preprocessing.base.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -76,8 +84,8 @@ def train(
     overwrite : bool
         Replace a run folder that exists; files in it that no training writes stay.
     start : path, optional
-        A run to go on from: its weights are the first ones, its options those that are not given, and its trailers stay
-        in their splits.
+        A run to go on from: its weights are the first ones, its options those that are not given, with a smaller
+        learning rate (`genre_classifier.training.plan.going_on`), and its trailers stay in their splits.
     callbacks : sequence of keras Callback
         Added to the project's own.
     on_encoding, on_encoded : callable, optional
@@ -127,7 +135,7 @@ def train(
             peers=peers,
         )
         config, genres = plan.training_config, plan.model_config.genres
-        peers.require_equal(plan.fingerprint, "options, clips and labels")  # and nobody writes before all have read
+        peers.require_equal(plan.fingerprint, "options, clips and labels")  # no process writes before all have read
         parts = _encoded(plan, Path(clips), peers, on_encoding, on_encoded)
         loaded = _load(run, plan) if resume and first else None
         _seed(config)
@@ -139,11 +147,13 @@ def train(
             compile_model(model, config)
             if plan.start is not None:
                 model.set_weights(plan.start.model.get_weights())
+            elif plan.model_config.linear_paths and first:
+                start_from_regression(model, parts["train"])
             elif plan.encoder is not None and first:
                 start_from_components(model, parts["train"])
         assert config.chunk != "auto"  # the plan has settled it
         model.configure(chunk=config.chunk, bptt=config.bptt, precision=config.precision, seed=config.seed, peers=peers)
-        own_callbacks: list[keras.callbacks.Callback] = []
+        own_callbacks: list[keras.callbacks.Callback] = [WarmUp(config)] * (config.warmup_epochs > 0)
         keeper = None
         if first:
             _begin(run, plan, rows, command)  # only now, when all that can be wrong with the input has been found
@@ -158,7 +168,7 @@ def train(
                 require_same_data=plan.require_same_data,
             )
             keeper.publish()
-            own_callbacks = [keeper, TensorBoard(run / layout.EVENTS, write_graph=False)]
+            own_callbacks += [keeper, TensorBoard(run / layout.EVENTS, write_graph=False)]
         more = not history.should_stop(rows, config.patience, config.keep) and len(rows) < config.epochs
         done, goes_on = peers.total(len(rows), more and first)  # only the first one has rows
         if goes_on:
@@ -183,7 +193,7 @@ def train(
             keeper.draw_curves()
             if goes_on or not (run / layout.MODEL_CARD).exists():
                 write_model_card(run)
-        peers.total(0)  # nobody reads before all is written
+        peers.total(0)  # no process reads before all is written
         return load_run(run)
 
 
@@ -200,7 +210,14 @@ def _encoded(
     needed = [*plan.parts["train"], *plan.parts["validation"]]
     if peers.rank:  # the first process encodes
         peers.total(0)
-    done = encode_trailers(needed, clips, plan.encoder, on_start=on_start, on_frames=on_frames)
+    done = encode_trailers(
+        needed,
+        clips,
+        plan.encoder,
+        looks_per_second=plan.model_config.encoder_fps,
+        on_start=on_start,
+        on_frames=on_frames,
+    )
     if not peers.rank:
         peers.total(0)
     border = len(plan.parts["train"])
@@ -211,7 +228,7 @@ def _begin(run: Path, plan: Plan, rows: checkpoints.Rows, command: str) -> None:
     """Write what a run folder holds before its first epoch, or what a resumed training changes of it."""
     if plan.before is None:
         if stays := layout.empty_run_folder(run):
-            logger.warning(f"{run}: left as they are, being no files of a run: {', '.join(stays)}")
+            logger.warning(f"{run}: left as they are, because they are not files of a run: {', '.join(stays)}")
         if plan.encoder is not None:
             plan.encoder.save(run / layout.ENCODER)
         write_config(run, plan.model_config, plan.training_config, plan.clip_config)
@@ -272,8 +289,8 @@ def _load(run: Path, plan: Plan) -> tuple[Any, checkpoints.State] | None:
     if loaded is None:
         if (run / layout.MODEL).exists():
             raise InputError(
-                f"{run / layout.CHECKPOINTS}: expected a checkpoint to resume from, found none that is good; "
-                f"--overwrite trains anew"
+                f"{run / layout.CHECKPOINTS}: expected a checkpoint to resume from, found no usable one; "
+                f"--overwrite trains from the beginning"
             )
         return None
     done = len(loaded[1].rows)

@@ -45,7 +45,7 @@ def score_trailers(model: keras.Model, trailers: Sequence[Trailer], config: Trai
 
 
 def calibrate(scored: Sequence[Scored], genres: Sequence[str]) -> Calibration:
-    """Fit thresholds and temperatures on the frames of trailers; without a trailer there are none to fit.
+    """Fit thresholds and temperatures on the frames of trailers; without trailers nothing is fitted.
 
     The threshold of a genre that fewer than `FEWEST_OF_A_THRESHOLD` trailers show stays where it is without any.
     """

@@ -32,4 +32,4 @@ def require_extra(module: str, package: str, *, extra: str, needed_by: str = "th
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise MissingExtraError(f"{needed_by} needs {package}: pip install 'genre-classifier[{extra}]'") from error
+        raise MissingExtraError(f"{needed_by} needs {package}: pip install -e '.[{extra}]'") from error

@@ -1,7 +1,7 @@
-"""The border to the disk: files read whole into text or JSON, and written so that nobody sees half of one.
+"""Files read whole into text or JSON, and written so that a reader never sees half of one.
 
-Whatever a file holds, and whatever stands in its place, its reader gives a value or one line: what it should be, and
-what was found. Nothing here hangs on a pipe, follows a file that never ends, or goes on with a number that is none.
+For every content, a reader gives a value or raises an error of one line: what was expected, and what was found. It
+never waits for a pipe, never reads a file without end, and never accepts NaN or infinity.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def read_text(path: Path, expected: str, *, most_bytes: int = MOST_BYTES, raised
     Raises
     ------
     InputError
-        If it is missing, no regular file, not allowed to be read, too large, or no UTF-8 text (NUL is none).
+        If it is missing, not a regular file, not readable, too large, or not UTF-8 text without NUL.
     """
 
     def refuse(found: str) -> NoReturn:
@@ -107,7 +107,7 @@ def read_json(path: Path, expected: str, *, most_bytes: int = MOST_BYTES) -> Any
     Raises
     ------
     InputError
-        As `read_text`; and if it is no JSON, holds numbers or strings that are none, or is nested too deeply.
+        As `read_text`; and if it is not JSON, holds NaN, infinity or half a surrogate pair, or is nested too deeply.
     """
     return parse_json(path, read_text(path, expected, most_bytes=most_bytes), expected)
 
@@ -160,7 +160,7 @@ def read_document(path: Path, schema: int, expected: str, remedy: str) -> dict[s
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON; of two values under one key, Python's own reader drops the first in silence."""
+    """Return a JSON object. Python's own reader drops the first of two values under one key, without a word."""
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -171,14 +171,14 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number of JSON")
+    raise ValueError(f"{text} is not a number of JSON")
 
 
 def parse_finite(text: str) -> float:
     """Return a finite number that a file holds, or raise a ValueError with the reason."""
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{abbreviated_repr(text)} is no finite number")
+        raise ValueError(f"{abbreviated_repr(text)} is not a finite number")
     return value
 
 
@@ -217,7 +217,7 @@ def file_facts(path: Path) -> dict[str, int]:
 
 
 def require_unchanged(path: Path, facts: Mapping[str, int], *, doing: str) -> None:
-    """Refuse, with InputError, what was made of a file that is no longer what it was when work on it began.
+    """Raise InputError if a file has changed since work on it began.
 
     Parameters
     ----------
@@ -301,12 +301,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If something stands at `path` that is no regular file: a folder, a device, a pipe.
+        If `path` exists and is not a regular file: a folder, a device, a pipe.
     WorkError
         If the operating system refuses the writing (a full disk, no permission).
     """
     target = _target(path)
-    # Short, whatever the length of the name: a folder's entries have at most 255 bytes.
+    # Short for any length of the name: a folder's entries have at most 255 bytes.
     temporary = target.with_name(f".{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY_SUFFIX}{target.suffix[:16]}")
     try:
         yield temporary

@@ -19,7 +19,7 @@ def locked(folder: Path, *, purpose: str, busy: str) -> Iterator[None]:
     """Make a folder, and keep other runs out of it while the block lasts.
 
     The lock is the operating system's, on the hidden file `LOCK_NAME` in the folder: a killed process gives it back.
-    The file goes when the block ends; one that a killed process left is in nobody's way.
+    The file is removed when the block ends. One that a killed process left does no harm.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def locked(folder: Path, *, purpose: str, busy: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # Before the release: whoever has the file open by then finds it nameless, and takes no lock on it.
+        # Before the release: a process that has the file open finds that it has no name, and takes no lock on it.
         with suppress(OSError):  # Windows removes no open file; there it stays, empty
             Path(lock.lock_file).unlink()
         lock.release()

@@ -123,7 +123,7 @@ class Value:
         Raises
         ------
         ValueError
-            Without words: for text that is no such value.
+            Without a message: if the text is not such a value.
         """
         if self.may_be_none and text.lower() == "none":
             return None
@@ -206,7 +206,7 @@ class Options:
 
 
 def values_of(config_class: Any) -> dict[str, Value]:
-    """Return what is said about each field of a configuration class, by name."""
+    """Return the description of each field of a configuration class, by name."""
     hints = get_type_hints(config_class, include_extras=True)
     return {field.name: Value(hints[field.name]) for field in dataclasses.fields(config_class)}
 

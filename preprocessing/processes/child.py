@@ -64,7 +64,7 @@ class Child:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        # FFmpeg's messages are evidence, so nobody's settings may hush them.
+        # FFmpeg's messages are evidence: settings of the user must not switch them off.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENCV_")}
         environment |= dict(program.environment)
         package = str(Path(__file__).resolve().parents[2])
@@ -162,7 +162,7 @@ class Child:
         self._process.wait()
 
     def close(self) -> None:
-        """End the process at once, and let go of it."""
+        """End the process at once, and close its pipes."""
         self.kill()
         self._answers.close()
         for pipe in (self._process.stdin, self._process.stdout):

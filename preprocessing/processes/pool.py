@@ -134,7 +134,7 @@ def check_options(*, jobs: int | None, scheduler: str | None) -> None:
     Raises
     ------
     InputError
-        If the number of jobs or the address is none.
+        If `jobs` is out of range, or `scheduler` is not an address.
     """
     Value(Jobs).check(jobs, "jobs")
     if scheduler is not None and not _ADDRESS.fullmatch(scheduler):

@@ -31,7 +31,7 @@ class Prefetch(Generic[ItemT]):
     def __init__(self, items: Iterator[ItemT], *, ahead: int = 2) -> None:
         self._waiting: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=ahead)
         self._stopped = threading.Event()
-        # The thread knows nothing of this object: one that is forgotten stops it too.
+        # The thread holds no reference to this object, so that it also stops when the object is collected.
         weakref.finalize(self, self._stopped.set)
         arguments = (items, self._waiting, self._stopped)
         self._thread = threading.Thread(target=_work, args=arguments, name="prefetch", daemon=True)

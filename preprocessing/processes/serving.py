@@ -47,7 +47,7 @@ class Answers:
 
 
 def serve(work: Callable[[dict[str, Any], Answers], dict[str, Any]]) -> None:
-    """Answer jobs until stdin closes; then leave at once, whatever is being done.
+    """Answer jobs until stdin closes; then exit at once, even in the middle of a job.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def serve(work: Callable[[dict[str, Any], Answers], dict[str, Any]]) -> None:
         any other exception `failed`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    # Whatever a library prints must not get between the answers.
+    # What a library prints must not get between the answers.
     answers = Answers(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
     jobs: list[bytes] = []
@@ -66,7 +66,7 @@ def serve(work: Callable[[dict[str, Any], Answers], dict[str, Any]]) -> None:
         for line in sys.stdin.buffer:
             jobs.append(line)
             arrived.release()
-        os._exit(0)  # the parent is gone: nobody wants the rest
+        os._exit(0)  # the parent is gone, and the answers with it
 
     threading.Thread(target=listen, daemon=True).start()
     while True:
@@ -82,7 +82,7 @@ def serve(work: Callable[[dict[str, Any], Answers], dict[str, Any]]) -> None:
             answer = {"stopped": str(error)}
         except OSError as error:
             answer = {"stopped": f"{error.filename or 'a file'}: {os_reason(error)}"}
-        except Exception as error:  # noqa: BLE001 - whatever a library raises must cost one task, and say why
+        except Exception as error:  # noqa: BLE001 - any error of a library must cost one task, and say why
             first = next(iter(str(error).strip().splitlines()), "")
             answer = {"failed": f"{type(error).__name__}: {first}"}
         answers.say(answer)

@@ -27,7 +27,7 @@ _GPU = Path("/dev/nvidia0")  # told without loading TensorFlow
 
 
 class SetupError(InputError):
-    """What a stage works with cannot be used: no fault of the task, and the end of the stage."""
+    """What all tasks of a stage need cannot be used: the stage ends, and no task is blamed."""
 
 
 @contextmanager

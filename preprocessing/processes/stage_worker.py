@@ -16,7 +16,7 @@ def _do(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
     module, _, name = job["function"].partition(":")
     try:
         return {"done": getattr(importlib.import_module(module), name)(job["task"], answers)}
-    except SetupError as error:  # no fault of the task
+    except SetupError as error:  # not the task's fault
         return {"done": {"setup_failed": str(error)}}
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from genre_classifier.cli import COMMANDS, _run, group
+from genre_classifier import cli
+from genre_classifier.cli import COMMANDS, group
 from genre_classifier.config import PRESETS, ModelConfig, TrainingConfig
 from genre_classifier.run_folder.run import read_config
 from tests.support.tiny_run import make_run
@@ -131,7 +132,7 @@ def test_a_mistake_gets_one_line_and_exit_code_2(folder, case, monkeypatch, caps
     arguments, expected = BAD[case]
     monkeypatch.chdir(folder)
     before = sorted(folder.rglob("*"))
-    assert _run(arguments.split()) == 2
+    assert cli.run(arguments.split()) == 2
     error = capsys.readouterr().err
     assert expected in error
     assert "Traceback" not in error
@@ -141,11 +142,12 @@ def test_a_mistake_gets_one_line_and_exit_code_2(folder, case, monkeypatch, caps
     assert sorted(after) == [path for path in before if path.is_file()], "something half-written stayed behind"
 
 
+@pytest.mark.slow
 def test_a_preset_is_where_options_start_from(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     sizes = ["--trunk-filters", "2,2", "--branch-filters", "2", "--epochs", "1"]
     run = tmp_path / "run"
-    assert _run(["train", "clips", "labels.csv", str(run), "--preset", "small-data", *sizes]) == 0
+    assert cli.run(["train", "clips", "labels.csv", str(run), "--preset", "small-data", *sizes]) == 0
     model, training, _ = read_config(run)
     preset = PRESETS["small-data"]
     assert model == dataclasses.replace(preset.model, rows=12, cols=12, trunk_filters=(2, 2), branch_filters=2)
@@ -153,7 +155,7 @@ def test_a_preset_is_where_options_start_from(folder, tmp_path, monkeypatch, cap
     # As typed, also where another program gives the command line, such as the demo.
     card = json.loads((run / "card.json").read_text())
     assert card["command"] == f"genre-classifier train clips labels.csv {run} --preset small-data {' '.join(sizes)}"
-    assert _run(["train", "clips", "labels.csv", str(run), "--resume", "--seed", "1"]) == 2
+    assert cli.run(["train", "clips", "labels.csv", str(run), "--resume", "--seed", "1"]) == 2
     assert "expected the options of the run to resume, found seed = 1" in capsys.readouterr().err
 
 
@@ -165,4 +167,4 @@ def test_the_article_is_the_default():
 def test_debug_shows_the_traceback(folder, monkeypatch):
     monkeypatch.chdir(folder)
     with pytest.raises(ValueError, match="expected an end after its start"):
-        _run(["train", "clips", "backwards.csv", "out", "--debug"])
+        cli.run(["train", "clips", "backwards.csv", "out", "--debug"])

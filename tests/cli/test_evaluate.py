@@ -30,7 +30,7 @@ SIZE = 12
 def run_command(capsys, *arguments):
     """Run the command line in this process; return exit code, stdout, stderr."""
     # `main` would close this process's stderr to native libraries.
-    code = cli._run(["evaluate", "--jobs", "1", *map(str, arguments)])
+    code = cli.run(["evaluate", "--jobs", "1", *map(str, arguments)])
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 
@@ -84,6 +84,7 @@ def test_stored_scores_are_evaluated_without_the_model(stored, capsys):
     assert document["baselines"]["colour_histogram"]["verdict"] == "not shown"
 
 
+@pytest.mark.slow
 def test_labels_may_name_trailers_by_id(stored, capsys):
     path, folder = stored
     labels = pd.read_csv(path / "labels.csv")
@@ -202,10 +203,10 @@ DAMAGES = [
     ("genres.comedy.temperature", -1.0),
     ("genres.comedy.temperature", "warm"),
     ("genres.comedy.training_prevalence", 2),
-    ("baselines", "movement"),
+    ("baselines", "movement_trailers"),
     ("baselines", [3]),
     ("baselines", ["../elsewhere"]),
-    ("baselines", [["movement"]]),
+    ("baselines", [["movement_trailers"]]),
 ]
 
 
@@ -305,6 +306,7 @@ def make_clips(folder: Path) -> Path:
     return clips
 
 
+@pytest.mark.slow
 def test_an_interrupted_scoring_goes_on_where_it_stopped(tmp_path, monkeypatch):
     clips = make_clips(tmp_path)
     make_run(tmp_path / "run", [(0, "train"), (1, "train")])
@@ -321,7 +323,7 @@ def test_an_interrupted_scoring_goes_on_where_it_stopped(tmp_path, monkeypatch):
 
         monkeypatch.setattr(clip_scores, "score_clip", score)
         request = Request(tmp_path / "run", clips, tmp_path / "labels.csv", out, split="all", **options)
-        run_evaluation(request, config=EvaluationConfig(draws=5), on_start=totals.append)
+        run_evaluation(request, config=EvaluationConfig(draws=5), on_start=totals.append, jobs=1)
 
     totals: list[int] = []
     evaluate_into(tmp_path / "undisturbed" / "report")
@@ -360,6 +362,7 @@ def test_an_interrupted_scoring_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert {path.name for path in (out / "scores").iterdir() if path.is_dir()} == set(read_score_folder(out).baselines)
 
 
+@pytest.mark.slow
 def test_scores_of_a_clip_that_was_replaced_meanwhile_are_not_kept(tmp_path, monkeypatch):
     clips = make_clips(tmp_path)
     make_run(tmp_path / "run", [(0, "train"), (1, "train")])
@@ -377,22 +380,23 @@ def test_scores_of_a_clip_that_was_replaced_meanwhile_are_not_kept(tmp_path, mon
 
     monkeypatch.setattr(clip_scores, "score_clip", score)
     with pytest.raises(InputError, match=r"trailer_2\.npy: it changed while it was scored; run again"):
-        run_evaluation(request, config=EvaluationConfig(draws=5))
+        run_evaluation(request, config=EvaluationConfig(draws=5), jobs=1)
     monkeypatch.undo()
     put(content, times.st_mtime_ns)
-    run_evaluation(request, config=EvaluationConfig(draws=5))
+    run_evaluation(request, config=EvaluationConfig(draws=5), jobs=1)
     again = dataclasses.replace(request, out=tmp_path / "undisturbed")
-    run_evaluation(again, config=EvaluationConfig(draws=5))
+    run_evaluation(again, config=EvaluationConfig(draws=5), jobs=1)
     assert contents(tmp_path / "out" / "scores") == contents(tmp_path / "undisturbed" / "scores")
 
 
+@pytest.mark.slow
 def test_scores_that_lack_a_baseline_get_it_without_the_model(tmp_path, monkeypatch):
     clips = make_clips(tmp_path)
     make_run(tmp_path / "run", [(0, "train"), (1, "train"), (2, "test"), (3, "test")])
     request = Request(tmp_path / "run", clips, tmp_path / "labels.csv", tmp_path / "out")
 
     def score():
-        run_evaluation(request, config=EvaluationConfig(draws=5))
+        run_evaluation(request, config=EvaluationConfig(draws=5), jobs=1)
 
     score()
     expected = contents(tmp_path / "out")
@@ -415,6 +419,7 @@ def test_a_scores_folder_that_is_half_written_is_not_taken_for_whole(stored, mon
     assert score_folder.read_fingerprint(path / "scores") is None
 
 
+@pytest.mark.slow
 def test_a_run_is_scored_once_and_evaluated(tmp_path, capsys):
     clips = make_clips(tmp_path)
     make_run(tmp_path / "run", [(0, "train"), (1, "train"), (2, "test"), (3, "test")])
@@ -426,7 +431,7 @@ def test_a_run_is_scored_once_and_evaluated(tmp_path, capsys):
     assert text.startswith("On 2 trailers")
     folder = read_score_folder(out)
     assert [trailer.trailer_id for trailer in folder.trailers] == [2, 3]
-    assert set(folder.baselines) == {"colour_histogram", "colour_and_motion", "movement"}
+    assert set(folder.baselines) == {"colour_histogram", "movement_frames", "movement_trailers"}
     assert folder.training_prevalence is not None
     assert folder.training_prevalence["comedy"] == pytest.approx(1 / 2 + 1 / 2 * 9 / 30)
     assert "data:image/jpeg" in (out / "report.html").read_text()
@@ -462,8 +467,8 @@ def test_a_run_is_scored_once_and_evaluated(tmp_path, capsys):
     away = (tmp_path / "elsewhere", *arguments[1:3], "--out", tmp_path / "away", "--draws", 10, "--split", "all")
     for _ in range(2):  # when scored, and when the scores are there already
         text = run_command(capsys, *away)[1]
-        assert "The baselines of colours and movement are missing" in text
-    assert "baselines of colours and movement are missing" in (tmp_path / "away" / "report.html").read_text()
+        assert "The baselines of colours and senses are missing" in text
+    assert "baselines of colours and senses are missing" in (tmp_path / "away" / "report.html").read_text()
 
     make_run(tmp_path / "other", [(2, "train"), (0, "test")])
     code, text, _ = run_command(capsys, *arguments, "--compare", tmp_path / "other")

@@ -132,7 +132,7 @@ def attempt(folder, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(f"{module}.{name}", work)
         before = set(tmp_path.iterdir())
         try:
-            code = cli._run([command, *BASES[command].split(), *arguments])
+            code = cli.run([command, *BASES[command].split(), *arguments])
         except Reached:
             code = 0
             shutil.rmtree("out", ignore_errors=True)
@@ -181,9 +181,10 @@ def test_an_empty_argument_is_refused(attempt):
         assert attempt(command, f"{one.opts[0]}=")[0] == 2
 
 
+EXPORT = "export-model run OUT --to savedmodel"  # which exports first
 PLACES = {
     "export": ("export IN out --to chapters", "export tags OUT --to chapters"),
-    "export-model": ("export-model IN out --to savedmodel", "export-model run OUT --to savedmodel"),
+    "export-model": ("export-model IN out --to savedmodel", EXPORT),
     "labels": ("labels IN out.csv", "labels labels.csv OUT", "labels labels.csv out.csv --genre-map IN"),
     "label": ("label IN --out out", "label videos --out OUT"),
     "synthesize": ("synthesize OUT",),
@@ -221,8 +222,11 @@ PLACES = {
 }
 
 
+LINES = [pytest.param(line, marks=[pytest.mark.slow] * (line == EXPORT)) for lines in PLACES.values() for line in lines]
+
+
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("line", [line for lines in PLACES.values() for line in lines])
+@pytest.mark.parametrize("line", LINES)
 def test_what_is_no_file_and_no_folder_is_refused_everywhere(attempt, tmp_path, capsys, line):
     os.mkfifo("fifo")
     Path("file").write_text("text")
@@ -231,7 +235,7 @@ def test_what_is_no_file_and_no_folder_is_refused_everywhere(attempt, tmp_path, 
         words = [place if word in ("IN", "OUT") else word for word in line.split()]
         if words[:2] == ["labels", "labels.csv"] and place == "file":
             continue  # a file is what OUT should be
-        code = cli._run(words)
+        code = cli.run(words)
         error = capsys.readouterr().err
         assert code in (1, 2), (place, error)
         assert error.count("genre-classifier: ") == 1, (place, error)
@@ -253,7 +257,7 @@ def test_what_is_no_file_and_no_folder_is_refused_everywhere(attempt, tmp_path, 
 )
 def test_the_largest_label_file_is_an_option_wherever_one_is_read(attempt, tmp_path, capsys, line):
     size = (tmp_path / "labels.csv").stat().st_size
-    assert cli._run([*line.split(), f"--max-label-mb={(size - 1) / 1e6}"]) == 2
+    assert cli.run([*line.split(), f"--max-label-mb={(size - 1) / 1e6}"]) == 2
     error = capsys.readouterr().err
     assert "labels.csv: expected a label table" in error
     assert "(--max-label-mb)" in error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from genre_classifier.cli import _run
+from genre_classifier import cli
 from genre_classifier.cli.train import preset_for
 from genre_classifier.config import PRESETS
 from preprocessing import preprocess_directory
@@ -20,7 +20,7 @@ from tests.support.media import damage, flat_frames, write_media
 
 
 def run(*arguments: object) -> int:
-    return _run(["preprocess", *map(str, arguments)])
+    return cli.run(["preprocess", *map(str, arguments)])
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_lost_frames_are_told(tmp_path: Path, capfd: pytest.CaptureFixture[str])
     damage(path, [3])
     assert run(tmp_path / "trailers", tmp_path / "clips", "--size", 16, "--strict") == 0
     assert capfd.readouterr().err.splitlines() == [
-        "1 of them lost frames to broken packets (skipped_packets in the manifest)"
+        "1 of them lost frames to damaged packets (skipped_packets in the manifest)"
     ]
     assert read_manifest(tmp_path / "clips")["frames"].tolist() == [7]
 

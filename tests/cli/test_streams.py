@@ -43,7 +43,7 @@ def run_instead(code: str, folder: Path, redirections: str = "") -> subprocess.C
         f"import os, signal, sys\nfrom genre_classifier import cli\n"
         f"signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a shell ignores in the background
         f"def run(arguments):\n    os.write(2, b'{WORDS}')\n    print('own words', file=sys.stderr)\n    {code}\n"
-        f"cli._run = run\ncli.main(['labels'])\n"
+        f"cli.run = run\ncli.main(['labels'])\n"
     )
     return shell(f'exec "$PYTHON" -c "$SCRIPT" {redirections}', folder, SCRIPT=script)
 
@@ -57,6 +57,7 @@ DEATHS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("death", DEATHS)
 def test_a_process_that_dies_says_why(tmp_path, death):
     code, expected = DEATHS[death]
@@ -81,6 +82,7 @@ W0000 00:00:1764464400.2    1234 gpu_device.cc:2342] Cannot dlopen some GPU libr
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_does_not_repeat_greetings(tmp_path):
     kill = (
         "os.ftruncate(2, 0); os.lseek(2, 0, 0); os.write(2, GREETINGS.encode()); os.kill(os.getpid(), signal.SIGKILL)"
@@ -89,6 +91,7 @@ def test_a_killed_process_does_not_repeat_greetings(tmp_path):
     assert (done.returncode, done.stderr) == (-signal.SIGKILL, "own words\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["return 0", "return 1", "return 2", "return 130", "sys.exit(1)"])
 def test_a_process_that_ends_well_keeps_to_its_own_words(tmp_path, code):
     done = run_instead(code, tmp_path)
@@ -96,6 +99,7 @@ def test_a_process_that_ends_well_keeps_to_its_own_words(tmp_path, code):
     assert done.returncode == int(re.search(r"\d+", code)[0])
 
 
+@pytest.mark.slow
 def test_only_the_end_of_many_words_is_shown(tmp_path):
     done = run_instead("[os.write(2, b'line %d\\n' % number) for number in range(50_000)]; os.abort()", tmp_path)
     lines = done.stderr.partition(f"{HEADING}\n")[2].splitlines()
@@ -104,6 +108,7 @@ def test_only_the_end_of_many_words_is_shown(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_not_for_the_watcher(tmp_path):
     # A terminal sends it to the whole group of processes.
     code = "signal.signal(signal.SIGINT, signal.SIG_IGN); os.killpg(0, signal.SIGINT); os.abort()"
@@ -112,6 +117,7 @@ def test_ctrl_c_is_not_for_the_watcher(tmp_path):
     assert HEADING in done.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_when_all_is_done_changes_nothing(tmp_path):
     late = "lambda alive: (os.kill(os.getpid(), signal.SIGINT), end(alive))"
     code = f"from genre_classifier.cli import streams; end = streams._end_well; streams._end_well = {late}; return 0"
@@ -119,6 +125,7 @@ def test_ctrl_c_when_all_is_done_changes_nothing(tmp_path):
     assert (done.returncode, done.stderr) == (0, "own words\n")
 
 
+@pytest.mark.slow
 def test_ctrl_c_that_a_library_swallows_is_raised_again(tmp_path):
     code = """
     import time
@@ -132,6 +139,7 @@ def test_ctrl_c_that_a_library_swallows_is_raised_again(tmp_path):
     assert done.stderr.startswith("own words\ngenre-classifier: stopped; what was finished is kept\n")
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_an_object_goes_away_is_raised_again_without_a_traceback(tmp_path):
     code = """
     import time
@@ -145,6 +153,7 @@ def test_ctrl_c_while_an_object_goes_away_is_raised_again_without_a_traceback(tm
     assert done.stderr.startswith("own words\ngenre-classifier: stopped; what was finished is kept\n")
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_time_to_what_is_done_because_of_it(tmp_path):
     code = """
     import contextlib, time
@@ -194,6 +203,7 @@ STREAMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", STREAMS)
 def test_streams_that_take_nothing(folder, case):
     line, code, message = STREAMS[case]
@@ -203,6 +213,7 @@ def test_streams_that_take_nothing(folder, case):
     assert (done.returncode, done.stderr) == (code, message)
 
 
+@pytest.mark.slow
 def test_no_file_takes_the_place_of_a_closed_stream(tmp_path):
     done = run_instead("open('model', 'wb').write(b'weights'); os.write(2, b'noise'); return 0", tmp_path, "2>&- >&-")
     assert done.returncode == 0
@@ -224,10 +235,10 @@ def test_what_the_machine_refuses_is_one_line(monkeypatch, capsys, error, line):
         raise error
 
     monkeypatch.setattr(cli.group, "main", refuse)
-    assert cli._run(["tag"]) == 1
+    assert cli.run(["tag"]) == 1
     assert capsys.readouterr().err == line
     with pytest.raises(type(error)):
-        cli._run(["tag", "--debug"])
+        cli.run(["tag", "--debug"])
 
 
 def test_nothing_printed_can_speak_to_the_terminal(tmp_path, monkeypatch, capsys):
@@ -238,10 +249,10 @@ def test_nothing_printed_can_speak_to_the_terminal(tmp_path, monkeypatch, capsys
     assert capsys.readouterr().out == "a\\x1b[2Jb\n"
     monkeypatch.chdir(tmp_path)
     Path("labels.csv").write_text("trailer,start,end,genre\na.mp4,0,1,\x1b]0;title\x07\n")
-    assert cli._run(["labels", "labels.csv", "\x1b[31mout.csv"]) == 2
-    assert cli._run(["labels", "labels.csv", "--\x1b[31m"]) == 2
+    assert cli.run(["labels", "labels.csv", "\x1b[31mout.csv"]) == 2
+    assert cli.run(["labels", "labels.csv", "--\x1b[31m"]) == 2
     Path("labels.csv").write_text("trailer,start,end,genre\na.mp4,0,1,action\n")
-    assert cli._run(["labels", "labels.csv", "\x1b[31mout.csv"]) == 0
+    assert cli.run(["labels", "labels.csv", "\x1b[31mout.csv"]) == 0
     printed = capsys.readouterr()
     assert "\\x1b[31mout.csv" in printed.out
     assert "\x1b" not in printed.out + printed.err

@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genre_classifier.cli import _run
+from genre_classifier import cli
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.genres import GENRES
 from genre_classifier.run_folder import run as runs
 from genre_classifier.tagging.scores import read_scores
-from genre_classifier.tagging.tasks import FILES, plan_tasks
+from genre_classifier.tagging.tasks import FILES, STAMP, plan_tasks
 from preprocessing.base.errors import InputError, WorkError
 from tests.support.media import flat_frames, write_media
 from tests.support.tiny_run import make_run
@@ -51,7 +51,7 @@ def trailers(tmp_path: Path) -> Path:
 
 def tag(*arguments: object) -> int:
     """Run the command without what `main` does to the process: its stderr stays the one that pytest reads."""
-    return _run(["tag", "--jobs", "1", *map(str, arguments)])
+    return cli.run(["tag", "--jobs", "1", *map(str, arguments)])
 
 
 def test_every_file_is_written(run: Path, trailers: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -82,6 +82,7 @@ def test_every_file_is_written(run: Path, trailers: Path, tmp_path: Path, capfd:
     assert overlay.get(cv2.CAP_PROP_FPS) == pytest.approx(25)
 
 
+@pytest.mark.slow
 def test_exports_come_with_the_tags(run: Path, trailers: Path, tmp_path: Path, capsys) -> None:
     pytest.importorskip("pympi")
     out = tmp_path / "tags"
@@ -93,7 +94,7 @@ def test_exports_come_with_the_tags(run: Path, trailers: Path, tmp_path: Path, c
     printed = capsys.readouterr().out.splitlines()
     lines = [" ".join(expected[start : start + 4]) for start in (0, 4, 8)]  # one for each video
     assert printed[-4:] == [str(out / "index.html"), *(f"{out / 'exports'}{os.sep}{line}" for line in lines)]
-    assert _run(["export", str(out), str(tmp_path / "again"), "--to", "chapters"]) == 0
+    assert cli.run(["export", str(out), str(tmp_path / "again"), "--to", "chapters"]) == 0
     for path in (tmp_path / "again").iterdir():
         assert path.read_bytes() == (out / "exports" / path.name).read_bytes()
     segments = pd.read_csv(out / "b" / "segments.csv")
@@ -112,6 +113,7 @@ def test_exports_that_cannot_be_are_refused_before_the_work(
     assert not (tmp_path / "tags").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_gets_an_index_and_is_resumed(run: Path, trailers: Path, tmp_path: Path) -> None:
     out = tmp_path / "tags"
     (trailers / "bad.mp4").write_text("no video")
@@ -147,6 +149,44 @@ def test_a_folder_gets_an_index_and_is_resumed(run: Path, trailers: Path, tmp_pa
     assert written()[str(out / "b" / "tags.json")] != after[str(out / "b" / "tags.json")]
 
 
+def test_other_thresholds_need_no_new_scores(
+    run: Path, trailers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "tags"
+    assert tag(run, trailers, "--out", out, "--min-segment", 0.1) == 0
+    names = ("segments.csv", "segments.vtt", "segments.json", "viewer.html", STAMP)
+
+    def written() -> dict[str, bytes]:
+        return {name: (out / "b" / name).read_bytes() for name in names}
+
+    first = written()
+    monkeypatch.setattr("genre_classifier.tagging.folder.tag_video", None)  # nothing is scored from here on
+    assert cli.run(["tag", str(out), "--again", "--threshold", "0.49"]) == 0
+    other = written()
+    assert all(first[name] != other[name] for name in names)
+    # The same thresholds: done. The run's: not done, and made from the scores.
+    assert tag(run, trailers, "--out", out, "--min-segment", 0.1, "--threshold", 0.49) == 0
+    assert written() == other
+    assert "stored scores" not in capsys.readouterr().err
+    assert tag(run, trailers, "--out", out, "--min-segment", 0.1) == 0
+    assert written() == first
+    assert "2 scored before: segments and pages are made again from the stored scores" in capsys.readouterr().err
+    monkeypatch.undo()
+    scores = (out / "b" / "scores.csv").read_bytes()
+    (out / "b" / "scores.csv").write_bytes(scores[:400])  # damaged, it is scored again
+    assert tag(run, trailers, "--out", out, "--min-segment", 0.2) == 0
+    assert (out / "b" / "scores.csv").read_bytes() == scores
+    assert tag(run, trailers, "--out", tmp_path / "fresh", "--min-segment", 0.1, "--threshold", 0.49) == 0
+    for name in names[:4]:
+        assert (tmp_path / "fresh" / "b" / name).read_bytes() == other[name], name
+
+
+def test_videos_and_a_folder_are_needed(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, said in (([run], "Missing argument 'VIDEO...'"), ([run, "x.mp4"], "Missing option '--out'")):
+        assert tag(*arguments) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_extras_of_another_command_do_not_stay(run: Path, trailers: Path, tmp_path: Path) -> None:
     video, out = trailers / "a.mkv", tmp_path / "tags"
     assert tag(run, video, "--out", out, "--overlay") == 0
@@ -155,6 +195,7 @@ def test_extras_of_another_command_do_not_stay(run: Path, trailers: Path, tmp_pa
     assert not (out / "a" / "overlay.mp4").exists()
 
 
+@pytest.mark.slow
 def test_two_videos_of_one_name_are_both_kept(run: Path, trailers: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
@@ -213,6 +254,7 @@ def test_a_model_that_cannot_be_loaded_is_no_fault_of_the_videos(
     assert captured.err.count("model.keras: expected a model") == 1
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_work(
     run: Path, trailers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -221,7 +263,7 @@ def test_a_full_disk_ends_the_work(
 
     out = tmp_path / "tags"
     with monkeypatch.context() as patch:
-        patch.setattr("genre_classifier.tagging.folder.write_timeline", full)
+        patch.setattr("genre_classifier.tagging.video_folder.write_timeline", full)
         assert tag(run, trailers, "--out", out) == 1
     assert "No space left" in capfd.readouterr().err
     assert not list(out.glob("*/tags.json"))
@@ -229,6 +271,7 @@ def test_a_full_disk_ends_the_work(
     assert len(list(out.glob("*/tags.json"))) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["..mkv", "-rf.mkv", "index.html.mkv", "two\nlines.mkv", "caf\udce9.mkv", "{{x}}$a$.mkv"]
 )

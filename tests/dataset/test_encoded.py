@@ -23,6 +23,8 @@ from preprocessing.base.errors import InputError
 from tests.support.tiny_encoder import CHANNELS, SIZE, write_encoder
 from tests.support.trailers import write_clips
 
+pytestmark = pytest.mark.slow
+
 LENGTHS = [9, 20, 5]
 
 
@@ -50,13 +52,13 @@ def paths_of(clips):
 def encoded(clips, encoder, **options):
     """Encode; return the bytes of each encoded clip, and the numbers of frames that were encoded."""
     done = []
-    folder = encode_clips(paths_of(clips), clips, encoder, on_frames=done.append, **options)
+    folder = encode_clips(paths_of(clips), clips, encoder, on_frames=done.append, **{"jobs": 1, **options})
     return [(folder / path.name).read_bytes() for path in paths_of(clips)], done
 
 
 def test_every_frame_is_encoded_once(clips, encoder):
     frames = []
-    folder = encode_clips(paths_of(clips), clips, encoder, on_start=frames.append)
+    folder = encode_clips(paths_of(clips), clips, encoder, on_start=frames.append, jobs=1)
     assert folder == clips / "encoded" / encoder.digest[:16]
     assert frames == [sum(LENGTHS)]
     for path in paths_of(clips):
@@ -70,7 +72,7 @@ def test_every_frame_is_encoded_once(clips, encoder):
 
 def test_a_clip_that_is_named_twice_is_encoded_once(clips, encoder):
     done = []
-    encode_clips([*paths_of(clips), *paths_of(clips)], clips, encoder, on_frames=done.append)
+    encode_clips([*paths_of(clips), *paths_of(clips)], clips, encoder, on_frames=done.append, jobs=1)
     assert done == LENGTHS
 
 
@@ -172,12 +174,12 @@ def test_a_killed_encoding_goes_on_and_ends_with_the_same_bytes(tmp_path, config
 
 def test_clips_of_another_size_are_refused(clips, config):
     with pytest.raises(InputError, match=r"trailer_0.npy: expected frames of 3x40x40"):
-        encode_clips(paths_of(clips), clips, build_encoder(config, 40, 40))
+        encode_clips(paths_of(clips), clips, build_encoder(config, 40, 40), jobs=1)
 
 
 def test_batches_hold_encoded_frames(clips, encoder):
     labels = write_clips(clips, LENGTHS, size=SIZE)
-    trailers = encode_trailers(load_trailers(clips, labels), clips, encoder)
+    trailers = encode_trailers(load_trailers(clips, labels), clips, encoder, jobs=1)
     sequence = TrailerSequence(trailers, batch_size=3, shuffle=False)
     frames, _, weights = sequence[0]
     assert frames.dtype == np.float16

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre_classifier.cli import _run
+from genre_classifier import cli
 from genre_classifier.config import ExportConfig
 from genre_classifier.dataset.label_formats import WRITERS
 from genre_classifier.dataset.labels import join_intervals, read_labels, write_labels
@@ -122,7 +122,7 @@ def test_the_closing_line_counts_what_is_in_the_file(
 ) -> None:
     source, target = tmp_path / "in.csv", tmp_path / ("out.tsv" if file_format == "dcase" else "out.json")
     source.write_text(f"trailer,start,end,genre\n{rows}")
-    assert _run(["labels", str(source), str(target), "--to", file_format]) == 0
+    assert cli.run(["labels", str(source), str(target), "--to", file_format]) == 0
     found = read_labels(target)
     expected = f"{len(found)} labels of {found['trailer'].nunique()} trailers in {target}"
     assert capsys.readouterr().out.splitlines() == [expected]
@@ -139,6 +139,6 @@ def test_a_file_without_labels_is_not_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: str, name: str, expected: str
 ) -> None:
     (tmp_path / "in.csv").write_text(f"trailer,start,end,genre\n{rows}")
-    assert _run(["labels", str(tmp_path / "in.csv"), str(tmp_path / name)]) == 2
+    assert cli.run(["labels", str(tmp_path / "in.csv"), str(tmp_path / name)]) == 2
     assert re.search(expected, capsys.readouterr().err)
     assert not (tmp_path / name).exists()

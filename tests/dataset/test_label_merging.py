@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from genre_classifier.cli import _run
+from genre_classifier import cli
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.dataset.trailer_labels import merge_labels
 from tests.support.notes import logged
@@ -25,7 +25,7 @@ def test_the_last_one_wins_and_says_so(tmp_path, capsys):
     for name, text in (("first", FIRST), ("second", SECOND), ("third", THIRD)):
         (tmp_path / f"{name}.csv").write_text(text)
     files = [str(tmp_path / f"{name}.csv") for name in ("first", "second", "third", "out")]
-    assert _run(["labels", *files]) == 0
+    assert cli.run(["labels", *files]) == 0
     said = capsys.readouterr()
     assert f"{files[1]}: takes the place of what earlier files say of 'a.mp4'" in said.err
     assert f"{files[2]}: takes the place of what earlier files say of 'd.mp4'" in said.err  # b.mp4 is as it was

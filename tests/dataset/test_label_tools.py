@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genre_classifier.cli import _run
+from genre_classifier import cli
 from genre_classifier.config import ExportConfig
 from genre_classifier.dataset.label_formats import Span
 from genre_classifier.dataset.labels import read_labels, write_labels
@@ -208,7 +208,7 @@ def test_label_studio_gets_addresses_and_gives_the_names_back(tmp_path: Path) ->
 
 
 def test_the_labelling_interface_of_the_docs_fits_the_tasks(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "data" / "README.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "formats" / "label-studio.md").read_text()
     view = ElementTree.fromstring(text.split("```xml\n")[1].split("```")[0])
     labels = pd.DataFrame([("a", 0.0, 1.0, "action"), ("b", np.nan, np.nan, "comedy")], columns=COLUMNS)
     write_labels(tmp_path / "tasks.json", labels, file_format="labelstudio")
@@ -272,10 +272,10 @@ def test_tasks_without_a_rate_are_counted_as_label_studio_was_told(tmp_path: Pat
     annotations = [{"result": [region("action", 51, 100)]}]
     tasks = [{"data": {"video": "/data/upload/1/a.mp4"}, "annotations": annotations}]
     source, out = written(tmp_path / "export.json", json.dumps(tasks)), tmp_path / "labels.csv"
-    assert _run(["labels", str(source), str(out), "--label-studio-fps", "50"]) == 0
+    assert cli.run(["labels", str(source), str(out), "--label-studio-fps", "50"]) == 0
     assert capsys.readouterr().err == ""
     assert rows(read_labels(out)) == [("a.mp4", 1, 2, "action")]
-    assert _run(["labels", str(source), str(out), "--genres", "auto"]) == 0
+    assert cli.run(["labels", str(source), str(out), "--genres", "auto"]) == 0
     error = capsys.readouterr().err
     assert error.count("data.fps") == 1
     assert "1 tasks say no frames per second as data.fps: counted with 24" in error
@@ -290,7 +290,7 @@ def test_label_studio_gets_the_rates_of_the_clips(tmp_path: Path, clips: Path) -
     manifest.to_csv(clips / "manifest.csv", index=False)
     text = "trailer,start,end,genre\n0,0,9.6,action\nb.mp4,0,4,comedy\nc.mp4,0,4,comedy\nd.mp4,0,4,comedy\n"
     source, out = written(tmp_path / "labels.csv", text), tmp_path / "tasks.json"
-    assert _run(["labels", str(source), str(out), "--to", "labelstudio", "--clips", str(clips)]) == 0
+    assert cli.run(["labels", str(source), str(out), "--to", "labelstudio", "--clips", str(clips)]) == 0
     rates = {task["data"]["trailer"]: task["data"]["fps"] for task in json.loads(out.read_text())}
     assert rates == {"a 1.mp4": 25, "b.mp4": 12.5, "c.mp4": 24, "d.mp4": 24}
     judged, _ = judged_labels(read_labels(source), clips, GENRES)
@@ -381,7 +381,7 @@ def test_labels_with_clips_are_written_as_they_are_judged(
         ("d.mp4", 7, 9.75, "other"),
     ]
     for name in ("out.csv", "out.tsv", "out.json"):
-        assert _run(["labels", str(source), str(tmp_path / name), "--clips", str(clips)]) == 0
+        assert cli.run(["labels", str(source), str(tmp_path / name), "--clips", str(clips)]) == 0
         notes = capsys.readouterr().err
         assert "1 labelled trailers have no clip" in notes
         assert "outside their intervals" not in notes
@@ -398,14 +398,14 @@ def test_labels_with_clips_are_written_as_they_are_judged(
         "a 1.mp4": (9.6, "x"),
         "d.mp4": (9.75, "z"),
     }
-    assert _run(["labels", str(source), str(tmp_path / "t.json"), "--clips", str(clips), "--subset", "testing"]) == 0
+    assert cli.run(["labels", str(source), str(tmp_path / "t.json"), "--clips", str(clips), "--subset", "testing"]) == 0
     assert read_ground_truth(tmp_path / "t.json") == {}
     assert read_ground_truth(tmp_path / "t.json", subset="testing") == truth
 
 
 def test_weak_labels_alone_are_segments_of_whole_trailers(tmp_path: Path, clips: Path) -> None:
     source = written(tmp_path / "labels.csv", "trailer,genre\nb.mp4,comedy\nb.mp4,action\nc.mp4,other\n")
-    assert _run(["labels", str(source), str(tmp_path / "out.json"), "--clips", str(clips)]) == 0
+    assert cli.run(["labels", str(source), str(tmp_path / "out.json"), "--clips", str(clips)]) == 0
     assert read_ground_truth(tmp_path / "out.json") == {
         "comedy": [("b.mp4", 0, 9.6)],
         "action": [("b.mp4", 0, 9.6)],
@@ -417,7 +417,7 @@ def test_weak_labels_alone_are_segments_of_whole_trailers(tmp_path: Path, clips:
 def test_without_clips_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = written(tmp_path / "labels.csv", "trailer,start,end,genre\na,1,2,action\n")
     for name, said in (("out.json", True), ("out.tsv", True), ("out.csv", False)):
-        assert _run(["labels", str(source), str(tmp_path / name)]) == 0
+        assert cli.run(["labels", str(source), str(tmp_path / name)]) == 0
         assert ("the trailers are `other`" in capsys.readouterr().err) == said
 
 
@@ -425,11 +425,11 @@ def test_a_link_stays_a_link_and_a_device_is_refused(tmp_path: Path, capsys: pyt
     source = written(tmp_path / "labels.csv", "trailer,start,end,genre\na,1,2,action\n")
     written(tmp_path / "target.csv", "old")
     (tmp_path / "link.csv").symlink_to("target.csv")
-    assert _run(["labels", str(source), str(tmp_path / "link.csv")]) == 0
+    assert cli.run(["labels", str(source), str(tmp_path / "link.csv")]) == 0
     assert (tmp_path / "link.csv").is_symlink()
     assert (tmp_path / "target.csv").read_text() == "trailer,start,end,genre\na,1.0,2.0,action\n"
     (tmp_path / "null.csv").symlink_to("/dev/null")
-    assert _run(["labels", str(source), str(tmp_path / "null.csv")]) == 2
+    assert cli.run(["labels", str(source), str(tmp_path / "null.csv")]) == 2
     assert "found a device" in capsys.readouterr().err
     assert Path("/dev/null").is_char_device()
 
@@ -448,7 +448,7 @@ def test_labels_past_the_end_are_counted_and_named(
     said = (
         "2 of 4 intervals begin after the end of their trailer, and nothing is labelled by them: in 'a 1.mp4', 'b.mp4'."
     )
-    assert _run(["labels", str(source), str(tmp_path / "out.csv"), "--clips", str(clips)]) == 0
+    assert cli.run(["labels", str(source), str(tmp_path / "out.csv"), "--clips", str(clips)]) == 0
     notes = capsys.readouterr().err
     assert said in notes.splitlines()
     assert "milliseconds" not in notes
@@ -462,7 +462,7 @@ def test_a_table_that_lies_mostly_past_the_ends_is_asked_for_its_unit(
     tmp_path: Path, clips: Path, capsys: pytest.CaptureFixture[str], begin: str
 ) -> None:
     source = written(tmp_path / "labels.csv", IN_MILLISECONDS.replace("0,4800", begin, 1))
-    assert _run(["labels", str(source), str(tmp_path / "out.csv"), "--clips", str(clips)]) == 0
+    assert cli.run(["labels", str(source), str(tmp_path / "out.csv"), "--clips", str(clips)]) == 0
     (line,) = (line for line in capsys.readouterr().err.splitlines() if "milliseconds" in line)
     assert line.startswith("1 of 3 intervals begin after the end of their trailer")
     assert line.endswith(f"Most of the labelled time lies past the ends of the trailers: {ASKED}.")

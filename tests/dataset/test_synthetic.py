@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from genre_classifier.dataset.labels import read_labels
+from genre_classifier.dataset.sense_features import COLOURS, colour_features
 from genre_classifier.dataset.synthetic import SyntheticConfig, draw_trailer, plan_shots, shot_labels, synthesize
 from genre_classifier.dataset.trailer_labels import frame_targets
 from genre_classifier.evaluation import baselines
@@ -75,6 +76,7 @@ def test_all_genres_are_about_as_frequent():
     assert (targets.sum(axis=1) > 1).mean() > 0.05  # genres overlap sometimes
 
 
+@pytest.mark.slow
 def test_single_frames_do_not_give_the_genre_away():
     """A logistic regression on colour histograms stays under 0.65 macro frame-AP: scikit-learn judges."""
     from sklearn.metrics import average_precision_score
@@ -83,7 +85,7 @@ def test_single_frames_do_not_give_the_genre_away():
     trailers = [drawn(seed, config) for seed in range(100, 136)]
     train, test = trailers[:26], trailers[26:]
     times = [np.arange(len(clip)) / config.fps for clip, _ in trailers]
-    pixels = [{baselines.PIXELS: clip} for clip, _ in trailers]
+    pixels = [{COLOURS: colour_features(clip)} for clip, _ in trailers]
     baseline = baselines.fit("colour_histogram", pixels[:26], times[:26], [targets for _, targets in train], seed=0)
     scores = np.concatenate([baseline.score(*pair) for pair in zip(pixels[26:], times[26:], strict=True)])
     truth = np.concatenate([targets for _, targets in test])

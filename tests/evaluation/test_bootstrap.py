@@ -141,6 +141,7 @@ def brier_draws(data, weights):
     return weights.astype(float) @ ((score - true) ** 2).mean(axis=1) / weights.sum(axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("figure", [f1_draws, average_precision_draws, brier_draws])
 def test_intervals_hold_the_truth_as_often_as_they_say(figure):
     population = simulate_trailers(np.random.default_rng(10**6), 20_000)

@@ -82,9 +82,11 @@ def test_trailers_labelled_as_wholes_are_judged_as_wholes():
         for name, own in zip(names, level, strict=True)
     }
     other = {name: 1 - table for name, table in scores.items()}
-    found = evaluate(labels, scores, baselines={"movement": other}, thresholds=dict.fromkeys(GENRES, 0.45), config=FEW)
+    found = evaluate(
+        labels, scores, baselines={"movement_trailers": other}, thresholds=dict.fromkeys(GENRES, 0.45), config=FEW
+    )
     assert found.judged_level == "trailer_mean"
-    assert list(found.baselines) == ["prevalence", "movement"]  # not the model's own average
+    assert list(found.baselines) == ["prevalence", "movement_trailers"]  # not the model's own average
     mean = np.array([scores[name].to_numpy().astype(float).mean(axis=0) for name in names])
     shown = [index for index in range(len(GENRES)) if truth[:, index].any()]
     assert len(shown) == 4
@@ -102,9 +104,9 @@ def test_trailers_labelled_as_wholes_are_judged_as_wholes():
         assert estimate.low < value < estimate.high
         assert np.isnan(found.figure("trailer_mean", "thriller", metric).value)  # no trailer shows it
     for metric, value in expected(1 - mean, 0.5).items():
-        assert found.baseline_figure("movement", "trailer_mean", "macro", metric).value == pytest.approx(value)
+        assert found.baseline_figure("movement_trailers", "trailer_mean", "macro", metric).value == pytest.approx(value)
     lead = expected(mean, 0.45)["average_precision"] - expected(1 - mean, 0.5)["average_precision"]
-    assert found.lead("movement").value == pytest.approx(lead)
+    assert found.lead("movement_trailers").value == pytest.approx(lead)
     hardest = [(row["average_precision"], -row["error_rate"]) for row in found.by_trailer]
     assert hardest == sorted(hardest)
     own = {row["trailer"]: row for row in found.by_trailer}[names[0]]
@@ -243,14 +245,14 @@ def test_temperature_moves_probabilities_and_thresholds_but_not_ranks():
 def test_baselines_stand_beside_the_model():
     labels, scores = made_up(skill=3.0)
     random = {name: table * 0 + np.random.default_rng(0).random(table.shape) for name, table in scores.items()}
-    found = evaluate(labels, scores, baselines={"colour_histogram": random, "colour_and_motion": scores}, config=FEW)
-    assert list(found.baselines) == ["prevalence", "colour_histogram", "colour_and_motion", "trailer_average"]
+    found = evaluate(labels, scores, baselines={"colour_histogram": random, "movement_frames": scores}, config=FEW)
+    assert list(found.baselines) == ["prevalence", "colour_histogram", "movement_frames", "trailer_average"]
     prevalence = np.mean([found.genres[genre]["prevalence"] for genre in GENRES])
     assert found.baseline_figure("prevalence", "frame_pooled", "macro", "average_precision").value == pytest.approx(
         prevalence
     )
     assert found.lead("colour_histogram").low > 0.1
-    same = found.lead("colour_and_motion")
+    same = found.lead("movement_frames")
     assert (same.value, same.low, same.high) == (0, 0, 0)
 
 

@@ -41,7 +41,7 @@ def stored(path, scores, name):
                 for number, source in enumerate(sorted(scores))
             ),
             scores=scores,
-            baselines={"movement": scores},
+            baselines={"movement_trailers": scores},
         ),
     )
     return path
@@ -76,22 +76,22 @@ def test_scores_baselines_and_labels_of_different_genres_are_refused():
     with pytest.raises(
         InputError, match=r"baseline 'movement' of trailer 'trailer_001.mp4': expected scores of sketch"
     ):
-        evaluate(labels, scores, baselines={"movement": odd}, config=FEW)
+        evaluate(labels, scores, baselines={"movement_trailers": odd}, config=FEW)
     with pytest.raises(InputError, match=r"found drama, war; .*--genres"):
         evaluate(pd.concat([labels, label_table([(name, 0, 9, "war"), (name, 0, 9, "drama")])]), scores, config=FEW)
 
 
 def test_some_of_the_genres_are_judged_as_among_all():
     labels, scores = made_up(genres=GENRES, skill=1.0)
-    whole = evaluate(labels, scores, baselines={"movement": scores}, config=FEW)
-    some = evaluate(labels, scores, genres=("terror", "other"), baselines={"movement": scores}, config=FEW)
+    whole = evaluate(labels, scores, baselines={"movement_trailers": scores}, config=FEW)
+    some = evaluate(labels, scores, genres=("terror", "other"), baselines={"movement_trailers": scores}, config=FEW)
     assert some.data.genres == ("terror", "other")
     assert some.data.trailers == whole.data.trailers
     for level in ("frame_pooled", "segment", "event", "detection", "trailer_mean", "probability_after"):
         for genre in ("terror", "other"):
             for metric, values in some.levels[level][genre].items():
                 np.testing.assert_array_equal(values, whole.levels[level][genre][metric])
-    assert some.lead("movement").value == 0
+    assert some.lead("movement_trailers").value == 0
 
 
 def test_runs_share_genres_but_what_is_left_over():
@@ -114,7 +114,7 @@ def test_runs_of_different_genres_are_compared_over_those_they_share(tmp_path):
     mine, other = stored(tmp_path / "mine", scores, "mine"), stored(tmp_path / "other", others, "theirs")
     request = Request(None, None, tmp_path / "labels.csv", tmp_path / "out", scores=mine, other=other)
     with logged() as notes:
-        _, text = run_evaluation(request, config=FEW)
+        _, text = run_evaluation(request, config=FEW, jobs=1)
     told = "theirs, the run compared with, has other genres: the two are compared over comedy, action alone."
     assert told in text
     assert told in notes
@@ -132,7 +132,7 @@ def test_runs_of_different_genres_are_compared_over_those_they_share(tmp_path):
 
     none = stored(tmp_path / "none", made_up(trailers=6, columns=("drama", "other"))[1], "none")
     with pytest.raises(InputError, match="expected runs with genres in common"):
-        run_evaluation(Request(None, None, request.labels, request.out, scores=mine, other=none), config=FEW)
+        run_evaluation(Request(None, None, request.labels, request.out, scores=mine, other=none), config=FEW, jobs=1)
 
 
 def test_a_folder_of_scores_has_its_own_genres(tmp_path):
@@ -211,6 +211,7 @@ def make_run(folder, genres, splits):
     return folder
 
 
+@pytest.mark.slow
 def test_runs_of_different_genres_are_scored_with_their_own_labels(tmp_path):
     rng, clips = np.random.default_rng(0), tmp_path / "clips"
     clips.mkdir()
@@ -222,7 +223,7 @@ def test_runs_of_different_genres_are_scored_with_their_own_labels(tmp_path):
     splits = ["train", "train", "test", "test"]
     mine, other = (make_run(tmp_path / f"run{len(genres)}", genres, splits) for genres in (GENRES, SKETCHES))
     request = Request(mine, clips, tmp_path / "labels.csv", tmp_path / "out", other=other)
-    run_evaluation(request, config=FEW)
+    run_evaluation(request, config=FEW, jobs=1)
     first, second = (read_score_folder(tmp_path / "out" / name) for name in ("scores", "scores_other"))
     assert (first.genres, second.genres) == (GENRES, SKETCHES)
     # The other run knows nothing of musicals, and is scored on that trailer all the same.
@@ -235,6 +236,6 @@ def test_runs_of_different_genres_are_scored_with_their_own_labels(tmp_path):
     alone = Request(other, clips, request.labels, tmp_path / "alone")
     for _ in range(2):
         started = []
-        assert "“run3” reach" in run_evaluation(alone, config=FEW, on_start=started.append)[1]
+        assert "“run3” reach" in run_evaluation(alone, config=FEW, on_start=started.append, jobs=1)[1]
     assert started == []
     assert list(json.loads((tmp_path / "alone" / "metrics.json").read_text())["genres"]) == list(SKETCHES)

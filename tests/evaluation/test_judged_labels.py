@@ -23,6 +23,8 @@ from tests.support import activitynet
 from tests.support.media import write_media
 from tests.support.tiny_run import SIZE, make_run
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 24
 SOURCES = ("a.mkv", "b.mkv", "later/c.mkv")
 
@@ -62,7 +64,7 @@ def evaluated(request: Request, monkeypatch: pytest.MonkeyPatch) -> Evaluation:
         return out
 
     monkeypatch.setattr(pipeline, "write_report", keep)
-    run_evaluation(request, config=EvaluationConfig(draws=5))
+    run_evaluation(request, config=EvaluationConfig(draws=5), jobs=1)
     return kept[0]
 
 
@@ -104,11 +106,11 @@ def test_files_for_activitynet_get_the_score_of_the_report(
     evaluation = evaluated(Request(media / "run", media / "clips", labels, tmp_path / "report"), monkeypatch)
     write_activitynet(tmp_path / "judged", evaluation.data)
     expected = activitynet.read_ground_truth(tmp_path / "judged" / TRUTH)
-    assert cli._run(["labels", str(labels), str(truth), "--clips", str(media / "clips")]) == 0
+    assert cli.run(["labels", str(labels), str(truth), "--clips", str(media / "clips")]) == 0
     assert {label: sorted(found) for label, found in activitynet.read_ground_truth(truth).items()} == {
         label: sorted(found) for label, found in expected.items()
     }
-    assert cli._run(["tag", str(media / "run"), str(media / "trailers"), "--out", str(tags)]) == 0
+    assert cli.run(["tag", str(media / "run"), str(media / "trailers"), "--out", str(tags)]) == 0
     tagged_segments = json.loads((tags / "segments.json").read_text())["results"]
     judged = json.loads((tmp_path / "judged" / PREDICTIONS).read_text())["results"]
     assert {
@@ -130,7 +132,7 @@ def test_files_for_activitynet_get_the_score_of_the_report(
     again = tmp_path / "again"
     again.mkdir()
     (again / "a.mkv").symlink_to(media / "trailers" / "b.mkv")
-    assert cli._run(["tag", str(media / "run"), str(again), "--out", str(tags)]) == 0
+    assert cli.run(["tag", str(media / "run"), str(again), "--out", str(tags)]) == 0
     results = json.loads((tags / "segments.json").read_text())["results"]
     (other,) = (path.name for path in tags.glob("a-*"))
     assert set(results) == {"a", other, "b.mkv", "later/c.mkv"}

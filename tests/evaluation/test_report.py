@@ -108,6 +108,7 @@ def test_everything_from_outside_is_escaped(folder):
     assert "&lt;script&gt;alert" in (folder / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_page_works_in_a_browser_without_a_network(folder):
     playwright = pytest.importorskip("playwright.sync_api")
     chromium = shutil.which("chromium")
@@ -187,6 +188,7 @@ COLLISIONS = """[...document.querySelectorAll(".chart svg")].flatMap(picture => 
 })"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("genres", [("comedy",), (*TWENTY[1:], "a-name-of-thirty-letters-or-so")], ids=len)
 def test_the_page_has_room_for_any_number_of_genres(tmp_path, genres):
     labels, scores = made_up(trailers=3, frames=40, genres=(*genres, "a gap"), columns=genres)
@@ -242,11 +244,22 @@ def test_the_first_paragraph_admits_a_baseline_that_is_better():
     _, bad = made_up(trailers=12, skill=0.0)
     found = evaluate(labels, bad, baselines={"colour_histogram": good}, config=FEW)
     text = " ".join(summary.lead_sentences(found, ABOUT))
-    assert "It does NOT beat: “Colours of the frame”" in text
+    assert "It does NOT beat the best simple baseline, “Colours of the frame”" in text
+    assert "Something that simple does better here" in text
     found = evaluate(labels, good, baselines={"colour_histogram": bad}, config=FEW)
     text = " ".join(summary.lead_sentences(found, ABOUT))
-    assert "It beats every simple baseline" in text
-    assert "Its lead over the closest" in text
+    assert "It beats the best simple baseline, “" in text
+    assert "It beats all others: “" in text
+
+
+def test_the_best_baseline_is_compared_with_first_whatever_its_verdict():
+    labels, good = made_up(trailers=12, skill=3.0)
+    _, bad = made_up(trailers=12, skill=0.0)
+    for own, words in ((good, "It is not shown to beat"), (bad, "It does NOT beat")):
+        found = evaluate(labels, own, baselines={"all_frames": bad, "all_trailers": good}, config=FEW)
+        assert summary.best_baseline(found) == "all_trailers"  # not the model's own average
+        first = summary.against_baselines(found)[0]
+        assert first.startswith(f"{words} the best simple baseline, “All senses, by trailers”")
 
 
 def test_the_first_paragraph_says_what_to_mind():
@@ -269,7 +282,7 @@ def test_trailers_labelled_as_wholes_lead_the_report(tmp_path):
         scores[name].loc[:, :] = 0.0
         scores[name].iloc[::2, i % 2] = 0.9
     found = evaluate(
-        labels, scores, baselines={"movement": {name: 0 * one for name, one in scores.items()}}, config=FEW
+        labels, scores, baselines={"movement_trailers": {name: 0 * one for name, one in scores.items()}}, config=FEW
     )
     write_report(tmp_path, found, ABOUT)
     text = " ".join(summary.lead_sentences(found, ABOUT))
@@ -277,7 +290,8 @@ def test_trailers_labelled_as_wholes_lead_the_report(tmp_path):
     assert "average precision over trailers of 1.000" in text
     assert "ROC-AUC: 1.000" in text
     assert "Accuracy of the yes or no at the stored thresholds: 0.500" in text
-    assert "It beats every simple baseline: “Prevalence” (0.500), “Movement alone” (0.500)" in text
+    assert "It beats the best simple baseline, “Prevalence” (0.500): its lead is 0.500" in text
+    assert "It beats all others: “Movement alone, by trailers” (0.500)." in text
     page = (tmp_path / "report.html").read_text()
     assert "The model, averaged over the trailer" not in page
     for about_frames in ("genres", "time", "probability"):
@@ -301,7 +315,7 @@ def test_trailers_labelled_as_wholes_lead_the_report(tmp_path):
 
 
 def test_the_schema_is_documented(evaluation):
-    text = (Path(__file__).parents[2] / "data" / "README.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "formats" / "report.md").read_text(encoding="utf-8")
     document = metrics_document(evaluation, ABOUT)
     names = set(document) | set(LEVELS) | set(evaluation.baselines)
     for key in ("evaluated", "options", "where_it_goes_wrong"):

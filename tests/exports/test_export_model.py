@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genre_classifier.cli import _run
+from genre_classifier import cli
 from genre_classifier.config import EncoderConfig, ModelConfig, TrainingConfig
 from genre_classifier.network.encoder import Encoder
 from genre_classifier.network.exported_step import exported_step
@@ -34,7 +34,7 @@ MODULES = {"onnx": ("tf2onnx", "onnxruntime")}
 
 def require(name: str) -> None:
     for module in MODULES.get(name, ()):
-        pytest.importorskip(module, reason=f"pip install 'genre-classifier[{name}]'")
+        pytest.importorskip(module, reason=f"pip install -e '.[{name}]'")
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +80,11 @@ def moving_boxes(count: int, *, rows: int = 48, cols: int = 64) -> np.ndarray:
     return frames.astype(np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODEL_FORMATS)
 def test_others_score_as_the_network_does(path: Path, tmp_path: Path, name: str, capsys) -> None:
     require(name)
-    assert _run(["export-model", str(path), str(tmp_path / "out"), "--to", name]) == 0
+    assert cli.run(["export-model", str(path), str(tmp_path / "out"), "--to", name]) == 0
     printed = capsys.readouterr()
     one = MODEL_FORMATS[name]
     files = {"model.json", *one.files}
@@ -105,6 +106,7 @@ def test_others_score_as_the_network_does(path: Path, tmp_path: Path, name: str,
     assert (facts["genres"], facts["temperatures"]) == (list(run.genres), run.temperatures)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -120,6 +122,7 @@ def test_whatever_the_network(tmp_path: Path, changes: dict[str, object]) -> Non
     assert [state["name"] for state in facts["states"]][:3] == ["before", "started", "trunk_1_h"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("motion_size", "cells"), [(0, 4), (8, 2)])
 def test_a_pretrained_network_becomes_a_part_of_the_step(tmp_path: Path, motion_size: int, cells: int) -> None:
     from genre_classifier.network.encoder import build_encoder
@@ -154,6 +157,7 @@ def _is_there(module: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_what_scores_differently_is_not_written(path: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     one = MODEL_FORMATS["savedmodel"]
 
@@ -162,20 +166,21 @@ def test_what_scores_differently_is_not_written(path: Path, tmp_path: Path, monk
         return lambda inputs: {name: value + 2e-4 * (name == "scores") for name, value in step(inputs).items()}
 
     monkeypatch.setitem(MODEL_FORMATS, "savedmodel", one._replace(read=read))
-    assert _run(["export-model", str(path), str(tmp_path / "out"), "--to", "savedmodel"]) == 1
+    assert cli.run(["export-model", str(path), str(tmp_path / "out"), "--to", "savedmodel"]) == 1
     assert "found a difference of 0.0002" in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_cannot_be_exported_is_said(path: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     def refused(run: Path, name: str) -> str:
-        assert _run(["export-model", str(run), str(tmp_path / "out"), "--to", name]) == 2
+        assert cli.run(["export-model", str(run), str(tmp_path / "out"), "--to", name]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1, error
         return error
 
     assert "expected one or more of savedmodel, onnx, found 'tflite'" in refused(path, "onnx,tflite")
-    assert _run(["export-model", str(path), str(tmp_path / "out"), "--to", "savedmodel"]) == 0
+    assert cli.run(["export-model", str(path), str(tmp_path / "out"), "--to", "savedmodel"]) == 0
     capsys.readouterr()
     require("onnx")
     other = run_of(tmp_path / "other")
@@ -185,9 +190,10 @@ def test_what_cannot_be_exported_is_said(path: Path, tmp_path: Path, monkeypatch
         run.model.export(tmp_path / "whole.onnx", format="onnx")
     for name, module in (("onnx", "tf2onnx"), ("onnx", "onnxruntime")):
         monkeypatch.setitem(sys.modules, module, None)
-        assert f"pip install 'genre-classifier[{name}]'" in refused(path, name)
+        assert f"pip install -e '.[{name}]'" in refused(path, name)
 
 
+@pytest.mark.slow
 def test_openvino_reads_the_onnx_file(exported: tuple[Run, Path]) -> None:
     openvino = pytest.importorskip("openvino")
     run, folder = exported
@@ -202,6 +208,7 @@ def test_openvino_reads_the_onnx_file(exported: tuple[Run, Path]) -> None:
     np.testing.assert_allclose(run.calibrate(found), score_frames(run, frames), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "clips", [{"frames": 30}, {"frames": 13}, {"fps": 10.0}, {"fps": 7.0, "frames": 5}], ids=lambda clips: str(clips)
 )

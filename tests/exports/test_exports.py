@@ -20,7 +20,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genre_classifier.cli import _run, group
+from genre_classifier import cli
+from genre_classifier.cli import group
 from genre_classifier.dataset.label_formats import read_table
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.exports.chapters import chapters
@@ -127,7 +128,7 @@ def test_annotations_that_refer_to_others_have_their_times(tmp_path: Path) -> No
 def test_what_is_no_elan_is_one_line(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("pympi")
     (tmp_path / "a.eaf").write_text(text)
-    assert _run(["labels", str(tmp_path / "a.eaf"), str(tmp_path / "out.csv")]) == 2
+    assert cli.run(["labels", str(tmp_path / "a.eaf"), str(tmp_path / "out.csv")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "expected ELAN annotations (.eaf)" in error
@@ -217,7 +218,7 @@ def test_mkvtoolnix_takes_the_chapters(tags: Path, tmp_path: Path) -> None:
 
 def test_what_is_missing_is_said(tags: Path, tmp_path: Path, capsys, monkeypatch) -> None:
     def refused(*arguments: str) -> str:
-        assert _run(["export", *arguments]) == 2
+        assert cli.run(["export", *arguments]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1
         return error
@@ -227,7 +228,7 @@ def test_what_is_missing_is_said(tags: Path, tmp_path: Path, capsys, monkeypatch
     for name, module in (("eaf", "pympi.Elan"), ("otio", "opentimelineio"), ("iiif", "iiif_prezi3"), ("mmif", "mmif")):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, module, None)
-            assert "pip install 'genre-classifier[export]'" in refused(str(tags), out, "--to", name)
+            assert "pip install -e '.[export]'" in refused(str(tags), out, "--to", name)
     for module in ("pympi", "opentimelineio", "iiif_prezi3"):
         pytest.importorskip(module)
     assert "found no tags.json" in refused(str(tmp_path), out, "--to", "eaf")

@@ -14,6 +14,8 @@ import pytest
 from tests.faults.bench import COMMANDS, Bench, Done
 from tests.faults.faults import FAULTS
 
+pytestmark = pytest.mark.slow
+
 # Of what takes seconds: one command for each kind of fault.
 SAMPLE = (
     ("preprocess", "SIGKILL", 0),

@@ -177,6 +177,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", KINDS)
 def test_a_damaged_file_is_a_value_or_a_line(
@@ -184,7 +185,7 @@ def test_a_damaged_file_is_a_value_or_a_line(
 ) -> None:
     kind = KINDS[name]
     if name == "ELAN":
-        pytest.importorskip("pympi", reason="pip install 'genre-classifier[export]'")
+        pytest.importorskip("pympi", reason="pip install -e '.[export]'")
     base = Path(shutil.copytree(whole, tmp_path / "base"))
     kind.read(base)  # undamaged
     content = (whole / kind.file).read_bytes()
@@ -239,7 +240,7 @@ def test_what_was_found_stays_a_line(whole: Path, tmp_path: Path, case: str) -> 
 
 
 def test_a_tier_of_elan_with_a_control_character_is_a_line(whole: Path, tmp_path: Path) -> None:
-    pytest.importorskip("pympi", reason="pip install 'genre-classifier[export]'")
+    pytest.importorskip("pympi", reason="pip install -e '.[export]'")
     path = tmp_path / "film.eaf"
     path.write_bytes((whole / "elan" / "film.eaf").read_bytes().replace(b"comedy", b"come\x7fdy"))
     with pytest.raises(InputError, match=r"tier 'come\\x7fdy', at 0 s: expected a genre") as refused:
@@ -297,6 +298,7 @@ def test_a_damaged_video_has_a_start_timecode_or_none(
             assert start_timecode(tmp_path / f"v{suffix}", Fraction(25), readers), seed
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_damaged_video_is_a_clip_or_a_row_that_says_why(
     videos: dict[str, bytes], tmp_path: Path, request: pytest.FixtureRequest

@@ -108,7 +108,7 @@ def predictor(config: SquaresConfig) -> keras.Model:
     return model
 
 
-@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("kernel", [3, pytest.param(5, marks=pytest.mark.slow)])
 def test_causal_predictor_cannot_see_the_future(kernel: int) -> None:
     config = dataclasses.replace(SMALL, kernel=kernel)
     movies, _ = generate_movies(2, 6, seed=0, config=config)
@@ -124,7 +124,7 @@ def test_causal_predictor_cannot_see_the_future(kernel: int) -> None:
             assert (difference[frame - 1] == 0) == causal
 
 
-@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("causal", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_same_weights_in_plain_layers_give_the_same_movie(causal: bool) -> None:
     config = dataclasses.replace(SMALL, causal=causal, size=15)
     movies, _ = generate_movies(3, 5, seed=2, config=config)
@@ -145,6 +145,7 @@ def test_a_rollout_shows_every_frame_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert shown == [n for n in (4, 1, 1, 1, 1) for _ in range(SMALL.layers)]
 
 
+@pytest.mark.slow
 def test_training_beats_both_guesses_on_easy_movies() -> None:
     config = SquaresConfig(
         samples=230,
@@ -171,6 +172,7 @@ def test_training_beats_both_guesses_on_easy_movies() -> None:
     assert measured["wins_through"] == {"bce": 2, "mse": 2, "ssim": 2, "f1": 2}
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
     straight, halves = tmp_path / "straight", tmp_path / "halves"
     metrics = run_squares(straight, SMALL)
@@ -221,7 +223,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
     ],
 )
 def test_bad_options_get_one_line(options: str, words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert cli._run(["squares", "--out", str(tmp_path / "out"), *options.split()]) == 2
+    assert cli.run(["squares", "--out", str(tmp_path / "out"), *options.split()]) == 2
     error = capfd.readouterr().err.splitlines()
     assert len(error) == 1
     assert words in error[0]

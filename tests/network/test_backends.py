@@ -22,6 +22,7 @@ from tests.support.media import flat_frames, write_media
 from tests.support.trailers import write_clips
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (extra: jax)"),
     pytest.mark.skipif(keras.backend.backend() == "jax", reason="this is that run"),
 ]
@@ -41,7 +42,7 @@ def test_equality_checks_hold_on_jax():
         "tests/network/test_streaming.py::test_a_stream_takes_frames_as_they_come_and_starts_anew[motion]",
     ]
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "", *tests],
         cwd=Path(__file__).resolve().parents[2],
         env={**os.environ, "KERAS_BACKEND": "jax"},
         capture_output=True,

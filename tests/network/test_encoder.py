@@ -32,6 +32,7 @@ def encoder(config):
     return build_encoder(config, SIZE, SIZE)
 
 
+@pytest.mark.slow
 def test_its_maps_are_those_of_the_network(config, encoder):
     network = keras.saving.load_model(config.encoder)
     expected = np.asarray(network(FRAMES.transpose(0, 2, 3, 1).astype(np.float32))).transpose(0, 3, 1, 2)
@@ -39,6 +40,7 @@ def test_its_maps_are_those_of_the_network(config, encoder):
     np.testing.assert_allclose(encoder.encode(FRAMES).astype(np.float32), expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_maps_of_a_frame_do_not_depend_on_the_frames_around_it(encoder):
     whole = encoder.encode(FRAMES)
     parts = [encoder.encode(FRAMES[:1]), encoder.encode(FRAMES[1:4]), encoder.encode(FRAMES[4:])]
@@ -46,6 +48,7 @@ def test_maps_of_a_frame_do_not_depend_on_the_frames_around_it(encoder):
     assert encoder.encode(FRAMES[:0]).shape == (0, CHANNELS, 5, 5)
 
 
+@pytest.mark.slow
 def test_cells_are_means_of_areas(config, encoder):
     two = build_encoder(dataclasses.replace(config, encoder_cells=2), SIZE, SIZE)
     maps = encoder.encode(FRAMES).astype(np.float32)
@@ -63,6 +66,7 @@ def test_cell_weights_share_every_pixel_out(pixels, data):
     np.testing.assert_allclose(weights.sum(axis=0), cells / pixels, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_frames_of_another_size_are_resized(config):
     large = build_encoder(config, 2 * SIZE, 2 * SIZE)
     plain = np.broadcast_to(FRAMES[:, :, :1, :1], (len(FRAMES), 3, 2 * SIZE, 2 * SIZE))  # of one colour each
@@ -72,6 +76,7 @@ def test_frames_of_another_size_are_resized(config):
         large.encode(FRAMES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["tf", "torch", "caffe"])
 def test_scaling_is_that_of_keras_applications(config, mode):
     network = keras.saving.load_model(config.encoder)
@@ -82,11 +87,13 @@ def test_scaling_is_that_of_keras_applications(config, mode):
     np.testing.assert_allclose(found.astype(np.float32), expected, rtol=2e-3, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_another_layer_can_be_read(config):
     early = build_encoder(dataclasses.replace(config, encoder_layer="early", encoder_cells=10), SIZE, SIZE)
     assert early.encode(FRAMES).shape == (len(FRAMES), 4, 10, 10)
 
 
+@pytest.mark.slow
 def test_its_file_gives_the_same_maps_and_the_same_digest(encoder, tmp_path):
     encoder.network.save(tmp_path / "encoder.keras")
     again = read_encoder(tmp_path / "encoder.keras")
@@ -94,6 +101,7 @@ def test_its_file_gives_the_same_maps_and_the_same_digest(encoder, tmp_path):
     np.testing.assert_array_equal(again.encode(FRAMES), encoder.encode(FRAMES))
 
 
+@pytest.mark.slow
 def test_the_digest_follows_weights_layer_and_cells(config, encoder, tmp_path):
     other = dataclasses.replace(config, encoder=str(write_encoder(tmp_path / "other.keras", seed=2)))
     changes = [{"encoder_cells": 2}, {"encoder_scaling": "tf"}, {"encoder_layer": "early"}]
@@ -104,6 +112,7 @@ def test_the_digest_follows_weights_layer_and_cells(config, encoder, tmp_path):
     assert build_encoder(config, SIZE, SIZE).digest == encoder.digest
 
 
+@pytest.mark.slow
 def test_a_network_of_keras_applications_brings_its_scaling(monkeypatch):
     build = keras.applications.MobileNetV2
     given_weights = []
@@ -121,6 +130,7 @@ def test_a_network_of_keras_applications_brings_its_scaling(monkeypatch):
     np.testing.assert_allclose(scale(np.array([[[[0.0, 127.5, 255.0]]]], np.float32))[0, 0, 0], [-1, 0, 1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_example_makes_a_file_that_gives_what_the_name_gives(monkeypatch, tmp_path):
     build = keras.applications.MobileNetV2
 
@@ -140,6 +150,7 @@ def test_the_example_makes_a_file_that_gives_what_the_name_gives(monkeypatch, tm
     assert earlier.channels == 144
 
 
+@pytest.mark.slow
 def test_weights_that_cannot_be_downloaded_are_named(monkeypatch):
     def fail(**options):
         if options.get("weights", "imagenet") == "imagenet":
@@ -156,6 +167,7 @@ def test_weights_that_cannot_be_downloaded_are_named(monkeypatch):
     assert "\n" not in message
 
 
+@pytest.mark.slow
 def test_what_is_no_encoder_is_refused(config, tmp_path):
     (tmp_path / "folder.keras").mkdir()
     (tmp_path / "damaged.keras").write_bytes(b"PK nothing")
@@ -180,6 +192,7 @@ def test_what_is_no_encoder_is_refused(config, tmp_path):
         read_encoder(tmp_path / "flat.keras")
 
 
+@pytest.mark.slow
 def test_a_network_that_is_huge_in_a_small_file_is_refused_before_it_is_made(config, tmp_path, monkeypatch):
     monkeypatch.setattr("keras.saving.load_model", lambda *_, **__: pytest.fail("it was made"))
     huge = write_huge(tmp_path / "huge.keras")
@@ -193,6 +206,7 @@ def test_a_network_that_is_huge_in_a_small_file_is_refused_before_it_is_made(con
         pass  # at whose end Keras makes what was put off anywhere before
 
 
+@pytest.mark.slow
 def test_a_damaged_network_is_a_line_that_can_be_printed_whatever_keras_says(tmp_path):
     path = write_other(tmp_path / "other.keras", '"class_name": "Conv2D"', r'"class_name": "Conv\ud800\u001b[0m"')
     with pytest.raises(InputError, match=r"other\.keras: expected an image network") as raised:
@@ -200,6 +214,7 @@ def test_a_damaged_network_is_a_line_that_can_be_printed_whatever_keras_says(tmp
     assert str(raised.value).isprintable()
 
 
+@pytest.mark.slow
 def test_a_network_whose_maps_are_huge_is_refused_before_they_are_made(config, tmp_path):
     small = keras.Sequential([keras.Input((SIZE, SIZE, 3)), keras.layers.UpSampling2D(100_000)])
     small.save(tmp_path / "maps.keras")
@@ -211,6 +226,7 @@ def test_a_network_whose_maps_are_huge_is_refused_before_they_are_made(config, t
         read_encoder(tmp_path / "deep.keras")
 
 
+@pytest.mark.slow
 def test_any_network_may_be_an_encoder_whatever_its_layers_and_however_it_was_saved(config, tmp_path):
     pixels = keras.Input((SIZE, SIZE, 3))
     normal = keras.layers.Normalization(mean=[1.0, 2, 3], variance=[1.0, 2, 3])
@@ -225,6 +241,7 @@ def test_any_network_may_be_an_encoder_whatever_its_layers_and_however_it_was_sa
     assert build_encoder(dataclasses.replace(config, encoder=str(tmp_path / "own.keras")), SIZE, SIZE).channels == 4
 
 
+@pytest.mark.slow
 def test_maps_that_are_no_numbers_are_refused():
     pixels = keras.Input((4, 4, 3))
     broken = keras.Model(pixels, keras.layers.Rescaling(np.nan)(pixels))
@@ -232,6 +249,7 @@ def test_maps_that_are_no_numbers_are_refused():
         Encoder(broken).encode(np.zeros((1, 3, 4, 4), np.uint8))
 
 
+@pytest.mark.slow
 def test_a_small_grey_picture_comes_with_the_maps(config, encoder):
     both = build_encoder(dataclasses.replace(config, motion_size=10), SIZE, SIZE)
     found = both.encode(FRAMES)

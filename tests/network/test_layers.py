@@ -81,6 +81,7 @@ def test_other_arguments_are_left_to_keras(options):
     np.testing.assert_allclose(fast(x), plain(x), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="Keras's own ConvLSTM2D fails on masks there")
 def test_masked_frames_keep_the_state_as_in_keras():
     x = movies((2, 4, 5, 5, 2))

@@ -139,6 +139,7 @@ def assert_same_gradients(found, expected, tolerance=2e-4):
         assert np.abs(one - other).max() <= tolerance * max(np.abs(other).max(), 1e-3 * largest)
 
 
+@pytest.mark.slow
 @on_tensorflow
 @pytest.mark.parametrize("options", [{}, {"bptt": "full"}, {"chunk": 4, "bptt": "full"}])
 def test_gradients_are_those_of_the_functional_model(model, options, monkeypatch):
@@ -155,6 +156,7 @@ def test_gradients_are_those_of_the_functional_model(model, options, monkeypatch
     assert_same_gradients(found, [gradient.numpy() for gradient in expected])
 
 
+@pytest.mark.slow
 @on_tensorflow
 def test_padded_frames_change_nothing(model):
     maps, y, weights = (

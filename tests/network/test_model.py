@@ -47,10 +47,10 @@ def whole(model, clip):
         ("channels_first", (24, 24), "same"),
         ("channels_last", (24, 24), "valid"),
         # Halved and then pooled by three, the windows lack no pixel, one at the end, or one on each side.
-        ("channels_first", (25, 28), "same"),
-        ("channels_last", (25, 31), "same"),
-        ("channels_last", (25, 31), "valid"),
-        ("channels_last", (37, 19), "same"),
+        pytest.param("channels_first", (25, 28), "same", marks=pytest.mark.slow),
+        pytest.param("channels_last", (25, 31), "same", marks=pytest.mark.slow),
+        pytest.param("channels_last", (25, 31), "valid", marks=pytest.mark.slow),
+        pytest.param("channels_last", (37, 19), "same", marks=pytest.mark.slow),
     ],
 )
 def test_scores_equal_those_of_plain_keras(data_format, size, pool_padding):
@@ -87,6 +87,7 @@ def test_frames_of_another_size_are_one_line():
             call()
 
 
+@pytest.mark.slow
 def test_one_import_is_enough_to_load_a_run(tmp_path):
     from genre_classifier.config import TrainingConfig
     from genre_classifier.training.train import compile_model
@@ -95,11 +96,12 @@ def test_one_import_is_enough_to_load_a_run(tmp_path):
     compile_model(model, TrainingConfig())
     model.save(tmp_path / "model.keras")
     saved = str(tmp_path / "model.keras")
-    code = f"import keras, genre_classifier.network.model; keras.saving.load_model({saved!r}).loss[0]"
+    code = f"import genre_classifier, keras; keras.saving.load_model({saved!r}).loss[0]"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a SavedModel is TensorFlow's")
 def test_exported_outputs_bear_their_genres(tmp_path):
     import tensorflow as tf
@@ -182,6 +184,7 @@ def test_padding_never_changes_a_real_frames_score(inputs):
         np.testing.assert_allclose(scores[: len(clip)], whole(model, clip), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not acceleration.has_bfloat16(), reason="the processor has no bfloat16 arithmetic")
 def test_bfloat16_scores_are_close():
     model = with_random_statistics(build_model(ModelConfig(rows=24, cols=24, **SMALL)))

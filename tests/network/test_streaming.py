@@ -11,7 +11,15 @@ from genre_classifier.network.streaming import ScoreStream, score_clip
 from tests.network.test_model import SMALL, clip_of, whole, with_random_statistics
 
 
-@pytest.fixture(scope="module", params=["rgb", "difference", "rgb+difference", "motion"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "rgb",
+        pytest.param("difference", marks=pytest.mark.slow),
+        pytest.param("rgb+difference", marks=pytest.mark.slow),
+        "motion",
+    ],
+)
 def model(request):
     return with_random_statistics(build_model(ModelConfig(rows=14, cols=13, inputs=request.param, **SMALL)))
 

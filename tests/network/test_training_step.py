@@ -18,7 +18,10 @@ from preprocessing.base.errors import InputError
 from tests.network.test_model import SMALL, clip_of, with_random_statistics
 
 tf = pytest.importorskip("tensorflow")
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the step needs TensorFlow")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the step needs TensorFlow"),
+]
 
 # Halved, 14 x 13 pixels are 7 x 7; pooled by three, their windows lack a pixel on each side.
 CONFIG = ModelConfig(rows=14, cols=13, norm_momentum=0.5, **SMALL)

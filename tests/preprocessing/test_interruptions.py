@@ -28,6 +28,8 @@ from preprocessing.video import open_video
 from tests.support.folders import CONFIG, contents, make_trailers
 from tests.support.media import flat_frames, reader_processes, write_media
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def trailers(tmp_path: Path) -> Path:

@@ -63,6 +63,7 @@ def test_a_killed_process_gives_the_lock_back(tmp_path: Path) -> None:
     assert not contents(tmp_path)
 
 
+@pytest.mark.slow
 def test_never_two_at_a_time_though_each_removes_the_file(tmp_path: Path) -> None:
     arguments = [sys.executable, "-c", CONTENDER, str(tmp_path / "folder"), str(tmp_path / "witness")]
     contenders = [subprocess.Popen(arguments) for _ in range(3)]

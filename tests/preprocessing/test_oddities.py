@@ -16,6 +16,8 @@ from preprocessing.clips import clip_path, load_times, times_path
 from preprocessing.config import ClipConfig
 from tests.support.media import decode_media
 
+pytestmark = pytest.mark.slow
+
 FRAMES, SIZE = 2000, 32  # more than any of them has: every frame is kept
 
 # Name -> frames and seconds of the last frame, or the words that its failure must hold; or, where it depends on the

@@ -13,6 +13,7 @@ from preprocessing.processes.pool import answers
 TWICE = Program("tests.support.dying_child", "child", tries=2, environment=(("OMP_NUM_THREADS", "3"),))
 
 
+@pytest.mark.slow
 def test_a_job_is_tried_again_elsewhere_and_then_given_up(tmp_path: Path) -> None:
     tasks = [{"log": str(tmp_path / f"log_{deaths}"), "deaths": deaths} for deaths in (0, 1, 2, 0)]
     tasks[3]["log"] = str(tmp_path / "last")
@@ -26,6 +27,7 @@ def test_a_job_is_tried_again_elsewhere_and_then_given_up(tmp_path: Path) -> Non
     assert len(set(tried["log_2"])) == 2
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_in_a_child_is_said_once(tmp_path: Path) -> None:
     log = str(tmp_path / "log")
     with answers(TWICE, [{"log": log, "raises": "ValueError"}], jobs=1, scheduler=None) as results:

@@ -13,6 +13,8 @@ import pytest
 from preprocessing import load_clip
 from tests.support.media import flat_frames, write_media
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 # Python runs this in every process that it starts, readers too. Only our own modules are refused: other libraries
 # have their own ways on other systems.

@@ -93,7 +93,14 @@ def test_a_stream_that_is_damaged_is_read_again_for_the_right_picks(oddities: Pa
     np.testing.assert_array_equal(load_clip(clip_path(tmp_path, 0)), streamed)
 
 
-@pytest.mark.parametrize("options", [{}, {"fps": 3.0}, {"trim_bars": True, "fit": "crop"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        pytest.param({"fps": 3.0}, marks=pytest.mark.slow),
+        pytest.param({"trim_bars": True, "fit": "crop"}, marks=pytest.mark.slow),
+    ],
+)
 def test_streaming_gives_the_bytes_of_the_clip(real_trailers: Path, tmp_path: Path, options: dict[str, Any]) -> None:
     path = real_trailers / "tos_film_17s_800p_vp9.webm"
     config = ClipConfig(frames=40, size=48, **options)
@@ -207,6 +214,7 @@ def test_huge_pictures_are_refused(tmp_path: Path) -> None:
         read(path)
 
 
+@pytest.mark.slow
 def test_memory_stays_small_however_long_the_video(tmp_path: Path) -> None:
     source = np.broadcast_to(
         np.random.default_rng(0).integers(0, 255, (1, 360, 640, 3), dtype=np.uint8), (1000, 360, 640, 3)

@@ -71,6 +71,7 @@ def desk(tmp_path_factory):
         yield made
 
 
+@pytest.mark.slow
 def test_a_run_is_pushed_in_one_commit_without_what_only_a_training_needs(desk):
     repository = desk.hub.repositories[NAME]
     commit, files = repository.commits[1]
@@ -81,6 +82,7 @@ def test_a_run_is_pushed_in_one_commit_without_what_only_a_training_needs(desk):
         assert files[name] == (desk.folder / "mine" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_what_is_fetched_tags_as_the_run_does_also_without_the_hub(desk):
     commit = desk.hub.repositories[NAME].commits[1][0]
     assert desk.run("tag", "mine", "a.mp4", "--out", "own").returncode == 0
@@ -93,6 +95,7 @@ def test_what_is_fetched_tags_as_the_run_does_also_without_the_hub(desk):
         assert (desk.folder / out / "a/scores.csv").read_bytes() == (desk.folder / "own/a/scores.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_of_an_older_run_no_file_stays_and_others_do(desk):
     desk.hub.repositories["an-archive/other"] = type(desk.hub.repositories[NAME])(private=False)
     desk.hub.commit("an-archive/other", {"encoder.keras": b"old", "LICENSE": b"MIT", "README.md": b"old"})
@@ -108,6 +111,7 @@ def test_of_an_older_run_no_file_stays_and_others_do(desk):
     }
 
 
+@pytest.mark.slow
 def test_what_the_hub_refuses_is_one_line(desk):
     push = ("push-to-hub", "mine")
     read = ("export-model", "out", "--to", "onnx")
@@ -128,6 +132,7 @@ def test_what_the_hub_refuses_is_one_line(desk):
     assert desk.refused("push-to-hub", ".", NAME)[0] == 2  # no run in it
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", ["[]", "{}", '{"sha": 3, "siblings": 4, "url": 5}', "[" * 100_000])
 def test_an_answer_of_another_shape_is_one_line(desk, odd):
     desk.hub.odd = odd.encode()
@@ -141,6 +146,7 @@ def test_an_answer_of_another_shape_is_one_line(desk, odd):
         assert "asked the Hugging Face hub" in line
 
 
+@pytest.mark.slow
 def test_the_card_of_a_fetched_run_is_not_written(desk):
     run = f"hf://{NAME}"
     done = desk.run("evaluate", run, "clips", "labels.csv", "--out", "report", "--card")
@@ -149,8 +155,8 @@ def test_the_card_of_a_fetched_run_is_not_written(desk):
 
 
 def test_without_the_library_one_line_names_the_extra(monkeypatch, capsys, tmp_path):
-    from genre_classifier.cli import _run
+    from genre_classifier import cli
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    assert _run(["tag", "hf://a/b", "a.mp4", "--out", str(tmp_path / "out")]) == 2
-    assert "pip install 'genre-classifier[hub]'" in capsys.readouterr().err
+    assert cli.run(["tag", "hf://a/b", "a.mp4", "--out", str(tmp_path / "out")]) == 2
+    assert "pip install -e '.[hub]'" in capsys.readouterr().err

@@ -26,10 +26,15 @@ ROOMS = {  # from the top; nothing imports from a room above its own
     "preprocessing/base": "The disk and the words",
     "benchmarks": "Benchmarks",
 }
+# What a room is called in the drawing: its folder. Benchmarks stand outside, and everybody reads what all share.
+NAMES = {folder: folder.rpartition("/")[2] for folder in ROOMS if folder not in ("genre_classifier", "benchmarks")}
 HEAD = """# The code
 
-Made by `python -m tests.support.architecture_page` from docstrings and imports. `genre_classifier/templates/` holds
-the pages, `tests/` a folder for each room, `benchmarks/` what measures speed, memory and learning.
+Read [how a frame becomes a score](how-a-frame-becomes-a-score.md) first: it goes through the main files in order.
+
+This page is the list of all files. `python -m tests.support.architecture_page` makes it from docstrings and imports.
+`genre_classifier/templates/` holds the pages, `tests/` a folder for each room, `benchmarks/` what measures speed,
+memory and learning.
 
 ## The way of the data
 
@@ -67,12 +72,15 @@ def docstring(path: Path) -> str:
 
 
 def room_of(module: str) -> str | None:
-    """Return the room of a module of the project, None for any other and for what all rooms share."""
+    """Return the name of the room of a module of the project, None for any other and for what all rooms share."""
     parts = module.split(".")
-    if parts[0] == "preprocessing":
-        return "preprocessing"
-    if parts[0] == "genre_classifier" and len(parts) > 1 and "/".join(parts[:2]) in ROOMS:
-        return parts[1] if parts[1] != "config" else None
+    for length in (3, 2, 1):
+        if (
+            len(parts) >= length
+            and (folder := "/".join(parts[:length])) in NAMES
+            and folder != "genre_classifier/config"
+        ):
+            return NAMES[folder]
     return None
 
 
@@ -87,14 +95,18 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def arrows() -> set[tuple[str, str]]:
+    """Return each pair of rooms of which the first imports from the second."""
+    found = set()
+    for folder, room in NAMES.items():
+        for path in (ROOT / folder).glob("*.py"):
+            found |= {(room, other) for module in imports(path) if (other := room_of(module)) not in (None, room)}
+    return found
+
+
 def rooms_drawing() -> str:
     """Return the drawing of the rooms and of who imports whom."""
-    arrows = set()
-    for folder in ROOMS:
-        room = room_of(folder.replace("/", "."))
-        for path in (ROOT / folder).glob("*.py") if room else ():
-            arrows |= {(room, other) for module in imports(path) if (other := room_of(module)) not in (None, room)}
-    lines = [f"    {one} --> {other}" for one, other in sorted(arrows)]
+    lines = [f"    {one} --> {other}" for one, other in sorted(arrows())]
     return "\n".join(["```mermaid", "flowchart TD", *lines, "```", ""])
 
 

@@ -48,7 +48,7 @@ def steps(folder: Path, name: str) -> None:
 
 def whole_path(folder: Path, name: str) -> None:
     """Train in chunks, resume, tag and evaluate."""
-    from genre_classifier.cli import _run
+    from genre_classifier import cli
 
     clips, labels, run = f"{folder}/clips", f"{folder}/labels.csv", f"{folder}/run_{name}"
     for command in (
@@ -57,7 +57,7 @@ def whole_path(folder: Path, name: str) -> None:
         ["tag", run, f"{folder}/video.mkv", "--out", f"{folder}/tags_{name}"],
         ["evaluate", run, clips, labels, "--out", f"{folder}/report_{name}", "--draws", "5", "--jobs", "2"],
     ):
-        assert _run(command) == 0, command
+        assert cli.run(command) == 0, command
 
 
 if __name__ == "__main__":

@@ -23,8 +23,7 @@ PRESETS = {
 HEAD = """# Options
 
 Made by `python -m tests.support.options_page` from the fields of the configurations, which are the only home of their
-names, bounds, defaults and meanings. `none` is a word to type; what is on or off is turned off with `--no-` before its
-name.
+names, bounds, defaults and meanings. Type `none` as it is. `--no-` before the name of an on-or-off option turns it off.
 """
 
 

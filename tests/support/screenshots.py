@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from genre_classifier.cli import _run
+from genre_classifier import cli
 from tests.support.browser import Tab, chromium, opened
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -36,7 +36,7 @@ def main(demo: Path, squares: Path) -> None:
         take(browser, demo / "report" / "report.html", "report.png", player=False)
         take(browser, viewer, "editor.png", ("e", "n", "c"), fragment="#t=1")
         video = demo / "trailers" / f"{viewer.parent.name}.mp4"
-        assert _run(["label", str(video), "--out", pages]) == 0
+        assert cli.run(["label", str(video), "--out", pages]) == 0
         marks = ("2", *["ArrowRight"] * 3, "2", "4", *["ArrowRight"] * 2, "4", "Home")
         take(browser, Path(pages) / f"{viewer.parent.name}.html", "label.png", marks)
 

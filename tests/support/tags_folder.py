@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from genre_classifier.cli import _run
+from genre_classifier import cli
 from genre_classifier.genres import GENRES
 from genre_classifier.tagging.segments import write_segments
 
@@ -45,5 +45,5 @@ def tagged(out: Path, name: str = "film one", **changes: object) -> Path:
 
 
 def exported(tags: Path, out: Path, *options: str) -> dict[str, Path]:
-    assert _run(["export", str(tags), str(out), *options]) == 0
+    assert cli.run(["export", str(tags), str(out), *options]) == 0
     return {path.name: path for path in out.iterdir()}

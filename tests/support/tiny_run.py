@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from pathlib import Path
 
 from genre_classifier.config import ModelConfig, TrainingConfig
@@ -9,31 +11,40 @@ from genre_classifier.genres import GENRES
 from preprocessing.config import ClipConfig
 
 SIZE = 16
+CONFIG = ModelConfig(
+    rows=SIZE,
+    cols=SIZE,
+    trunk_filters=(4, 3),
+    trunk_pools=(2, 2),
+    branch_filters=2,
+    branch_pool=2,
+    dense_units=(8, 4),
+)
+
+
+@functools.cache
+def _network() -> bytes:
+    """Return the network's file, made once: building and saving it takes seconds."""
+    import keras
+
+    from genre_classifier.network.model import build_model
+
+    keras.utils.set_random_seed(5)
+    model = build_model(CONFIG)
+    # Fresh weights score every frame near 0.5: larger ones spread the scores out.
+    model.set_weights([weight * 3 if weight.ndim > 1 else weight for weight in model.get_weights()])
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(Path(folder) / "model.keras")
+        return (Path(folder) / "model.keras").read_bytes()
 
 
 def make_run(path: Path, *, frames: int = 40) -> Path:
     """Write the folder."""
-    import keras
-
-    from genre_classifier.network.model import build_model
     from genre_classifier.run_folder.run import write_config, write_thresholds
 
-    keras.utils.set_random_seed(5)
-    config = ModelConfig(
-        rows=SIZE,
-        cols=SIZE,
-        trunk_filters=(4, 3),
-        trunk_pools=(2, 2),
-        branch_filters=2,
-        branch_pool=2,
-        dense_units=(8, 4),
-    )
     path.mkdir(parents=True)
-    model = build_model(config)
-    # Fresh weights score every frame near 0.5: larger ones spread the scores out.
-    model.set_weights([weight * 3 if weight.ndim > 1 else weight for weight in model.get_weights()])
-    model.save(path / "model.keras")
-    write_config(path, config, TrainingConfig(), ClipConfig(frames=frames, size=SIZE))
+    (path / "model.keras").write_bytes(_network())
+    write_config(path, CONFIG, TrainingConfig(), ClipConfig(frames=frames, size=SIZE))
     temperatures = {genre: 0.5 + 0.25 * index for index, genre in enumerate(GENRES)}
     write_thresholds(path / "thresholds.json", dict.fromkeys(GENRES, 0.5), temperatures)
     return path

@@ -18,7 +18,7 @@ CASES = {
     "chunks": ({"chunk": 3}, {}),
     "through all chunks": ({"chunk": 3, "bptt": "full"}, {"inputs": "motion"}),
 }
-CONFIG = {"batch_size": 4, "epochs": 2, "learning_rate": 1e-2, "weak": "pool", "balance": True}
+CONFIG = {"batch_size": 4, "epochs": 2, "learning_rate": 1e-2, "warmup_epochs": 0.5, "weak": "pool", "balance": True}
 
 
 def train_all(
@@ -36,7 +36,7 @@ def train_all(
     from genre_classifier.dataset.trailers import load_trailers
     from genre_classifier.network.model import build_model
     from genre_classifier.training.cluster import join_workers
-    from genre_classifier.training.epochs import fit_epochs
+    from genre_classifier.training.epochs import WarmUp, fit_epochs
     from genre_classifier.training.train import compile_model, training_sequence
     from tests.support.trailers import TINY
 
@@ -55,7 +55,7 @@ def train_all(
         model.configure(peers=peers, **options)
         losses: list[float] = []
         keeper = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs, to=losses: to.append(logs["loss"]))
-        callbacks = [keeper]
+        callbacks = [WarmUp(config), keeper]
         if rank == 0:  # as in `train`, where the first process alone knows the schedule
             callbacks.append(keras.callbacks.LearningRateScheduler(lambda epoch: 1e-2 / (1 + epoch)))
         sequence = training_sequence(trailers, config, share=(peers.rank, peers.count))

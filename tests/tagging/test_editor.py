@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genre_classifier.cli import _run
+from genre_classifier import cli
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.dataset.trailer_labels import is_checked
 from genre_classifier.genres import GENRES
@@ -20,6 +20,8 @@ from genre_classifier.tagging.tags import Tags
 from genre_classifier.tagging.viewer import viewer_html
 from tests.support.browser import Tab, opened, wait
 from tests.support.tag_examples import SECONDS, example_tags, write_webm
+
+pytestmark = pytest.mark.slow
 
 Spans = list[tuple[str, float, float]]
 CUTS = (1.025, 2.125)  # between two frames
@@ -247,7 +249,7 @@ def test_labels_go_into_a_file_of_choice_where_the_browser_can(page: Any, tagged
 
 def test_a_page_without_scores_is_for_labels_alone(tab: Tab, tmp_path: Path) -> None:
     video = write_webm(tmp_path / "film.webm")
-    assert _run(["label", str(video), "--out", str(tmp_path / "pages"), "--genres", "drama,other"]) == 0
+    assert cli.run(["label", str(video), "--out", str(tmp_path / "pages"), "--genres", "drama,other"]) == 0
     page = opened(tab, tmp_path / "pages" / "film.html")
     for hidden in ("#edit", ".panel", ".lane canvas"):
         assert page.locator(hidden).first.is_hidden()

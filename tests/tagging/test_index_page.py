@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from genre_classifier.genres import GENRES
 from genre_classifier.tagging.summary import index_html
@@ -47,6 +48,7 @@ def test_everything_is_listed_and_escaped() -> None:
     assert "No video has been tagged" in index_html(empty, {})
 
 
+@pytest.mark.slow
 def test_colours_are_explained_where_the_table_is_wider_than_the_screen(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text(page_text(), encoding="utf-8")
     with chromium() as browser:
@@ -70,6 +72,7 @@ def names(page: Any) -> list[str]:
     return list(page.locator("tbody tr:visible .name").all_inner_texts())
 
 
+@pytest.mark.slow
 def test_sorting_and_filtering(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text(page_text(), encoding="utf-8")
     with chromium() as browser:
@@ -94,6 +97,7 @@ def test_sorting_and_filtering(tmp_path: Path) -> None:
     tab.check()
 
 
+@pytest.mark.slow
 def test_many_are_shown_a_page_at_a_time(tmp_path: Path) -> None:
     rows = pd.concat([summary().iloc[:1]] * 250, ignore_index=True)
     rows["source"] = [f"{number}.mp4" for number in range(250)]

@@ -11,6 +11,7 @@ import pytest
 
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.tagging.segments import activitynet, label_studio, read_segments, webvtt, write_segments
+from genre_classifier.tagging.tasks import TagsRecord
 from preprocessing.base.errors import InputError
 
 SEGMENTS = pd.DataFrame(
@@ -73,8 +74,19 @@ def test_activitynet_is_read_as_labels(tmp_path: Path, name: str) -> None:
 
 def test_label_studio_predictions_are_read_as_labels(tmp_path: Path) -> None:
     path = tmp_path / "label_studio.json"
-    stamp = {"source": "b/a 1.mp4", "fps": 25, "made_with": {"run": "mine"}}
-    path.write_text(label_studio([(stamp, SEGMENTS)]), encoding="utf-8")
+    record = TagsRecord(
+        source="b/a 1.mp4",
+        video="b/a 1.mp4",
+        bytes=1,
+        modified_ns=0,
+        made_with={"run": "mine"},
+        duration=3726,
+        frames=93150,
+        segments_found=3,
+        shares={},
+        fps=25,
+    )
+    path.write_text(label_studio([(record, SEGMENTS)]), encoding="utf-8")
     (task,) = json.loads(path.read_text())
     assert "annotations" not in task
     assert task["data"]["video"] == "/data/local-files/?d=b/a%201.mp4"

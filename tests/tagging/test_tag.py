@@ -94,6 +94,7 @@ def test_frames_in_memory(run: Run, video: Path, tmp_path: Path) -> None:
     assert score_frames(run, clip[:0]).shape == (0, 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["chaplin_10s_360p.mp4", "caminandes1_30s_180p_av1.webm"])
 def test_real_trailers(run: Run, real_trailers: Path, tmp_path: Path, name: str) -> None:
     times, scores = scored_by_steps(run, real_trailers / name, tmp_path)
@@ -102,6 +103,7 @@ def test_real_trailers(run: Run, real_trailers: Path, tmp_path: Path, name: str)
     np.testing.assert_allclose(tags.scores.to_numpy(), scores, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_odd_videos_are_tagged(run: Run, tmp_path: Path) -> None:
     lone = tag_trailer(run, write_media(tmp_path / "lone.mkv", flat_frames(1)))
     assert len(lone.scores) == 1
@@ -115,6 +117,7 @@ def test_odd_videos_are_tagged(run: Run, tmp_path: Path) -> None:
     assert (ten_minutes.segments["end"] <= ten_minutes.duration).all()
 
 
+@pytest.mark.slow
 def test_a_clip_that_covers_only_the_beginning(run: Run, tmp_path: Path) -> None:
     """With a frame rate and a cap, the rest of the video has no scores and no segments."""
     import dataclasses
@@ -142,6 +145,7 @@ def test_refusals_are_those_of_preprocessing(run: Run, tmp_path: Path) -> None:
         tag_trailer(run, trailers / "gone.mp4")
 
 
+@pytest.mark.slow
 def test_awkward_real_files_end_as_in_preprocessing(run: Run, oddities: Path, tmp_path: Path) -> None:
     names = ["jet_error.mp4", "mp_result.webm", "iio_imageio_issue245.gif", "dec_video_90.mov", "exo_sample.flv"]
     (tmp_path / "some").mkdir()
@@ -190,6 +194,7 @@ class Counter:
             self.closed = True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before it is read", "while it is read", "while it is copied"])
 def test_a_video_that_is_replaced_meanwhile_is_not_taken_for_the_one_before(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
@@ -201,7 +206,7 @@ def test_a_video_that_is_replaced_meanwhile_is_not_taken_for_the_one_before(
         write_media(video, flat_frames(12, seed=1))
 
     if moment == "while it is copied":
-        monkeypatch.setattr("genre_classifier.tagging.folder.write_overlay", replace)
+        monkeypatch.setattr("genre_classifier.tagging.video_folder.write_overlay", replace)
     on_start, on_progress = (replace, None) if moment == "before it is read" else (None, replace)
     failures = tag_videos(
         run,
@@ -209,13 +214,14 @@ def test_a_video_that_is_replaced_meanwhile_is_not_taken_for_the_one_before(
         config=TagConfig(overlay=True),
         on_start=on_start,
         on_progress=on_progress if moment == "while it is read" else None,
+        jobs=1,
     )
     assert [reason for _, reason in failures] == [
         f"{video}: it changed while it was tagged; run again when it is complete"
     ]
     assert not (task.folder / STAMP).exists()
     monkeypatch.undo()
-    assert tag_videos(run, [task], config=TagConfig(overlay=True)) == []
+    assert tag_videos(run, [task], config=TagConfig(overlay=True), jobs=1) == []
     assert len(read_scores(task.folder / "scores.csv")) == 12
 
 

@@ -26,6 +26,7 @@ def tiny_model(**options):
     return model
 
 
+@pytest.mark.slow
 @tensorflow_only
 def test_it_trains_as_keras_fit_does(tmp_path):
     trailers = load_trailers(tmp_path, write_clips(tmp_path, [6, 4, 8, 6], weak=(1,)))
@@ -42,6 +43,7 @@ def test_it_trains_as_keras_fit_does(tmp_path):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.slow
 @tensorflow_only
 def test_frames_are_read_a_chunk_at_a_time(tmp_path, monkeypatch):
     trailers = load_trailers(tmp_path, write_clips(tmp_path, [30, 17]))
@@ -59,6 +61,7 @@ def test_frames_are_read_a_chunk_at_a_time(tmp_path, monkeypatch):
     assert sum(frames for _, frames in asked) >= 2 * 30  # forwards and backwards
 
 
+@pytest.mark.slow
 def test_a_callback_stops_it_and_the_order_goes_on_from_there(tmp_path):
     trailers = load_trailers(tmp_path, write_clips(tmp_path, [4, 4]))
     model, sequence = tiny_model(), TrailerSequence(trailers, weak="pool")
@@ -87,6 +90,7 @@ def test_a_stretch_of_a_batch_is_a_stretch_of_the_whole(tmp_path, augmentation):
         np.testing.assert_array_equal(frames[:, start : start + 3], whole[:, start : start + 3])
 
 
+@pytest.mark.slow
 def test_validation_moves_with_the_training(tmp_path):
     labels = write_clips(tmp_path / "clips", [8] * 6)
     config = TrainingConfig(epochs=3, learning_rate=0.05, validation_share=0.3, test_share=0)

@@ -57,6 +57,7 @@ def alone(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("backend", "cases"),
@@ -80,6 +81,7 @@ def test_a_step_of_two_is_that_of_one_with_the_whole_batch(
         assert all((first[name] == second[name]).all() for name in first.files)  # to the last bit
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("backend", "victim"), [("tensorflow", 1), pytest.param("jax", 1, marks=needs_jax)])
 def test_when_one_dies_the_other_says_so_and_both_resume(tmp_path: Path, backend: str, victim: int) -> None:

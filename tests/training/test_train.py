@@ -15,6 +15,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from genre_classifier import cli
 from genre_classifier.config import TrainingConfig
 from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.dataset.splits import read_splits
@@ -118,6 +119,7 @@ def tensorboard_epochs(run: Path) -> list[int]:
     return sorted({event.step for event in events if any(v.tag == "epoch_loss" for v in event.summary.value)})
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_given_more_epochs(finished, data, tmp_path):
     run = tmp_path / "longer"
     shutil.copytree(finished, run)
@@ -172,6 +174,7 @@ def test_ctrl_c_scores_nothing_and_leaves_the_run_as_it_was(finished, data, tmp_
     assert load_run(run).thresholds == load_run(finished).thresholds
 
 
+@pytest.mark.slow
 def test_a_full_disk_in_the_first_epoch_is_said_and_does_not_block_the_next_try(data, tmp_path, monkeypatch):
     def no_space(path, model):
         raise WorkError(f"{path}: could not be written: No space left on device")
@@ -219,6 +222,7 @@ def test_clips_that_are_not_what_is_recorded_of_them_are_refused(data, tmp_path)
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_the_last_epoch_is_kept_when_asked(data, tmp_path):
     config = dataclasses.replace(CONFIG, keep="last", crop_frames=3, epochs=3)
     run = train(*data, tmp_path / "run", model_config=TINY, training_config=config)
@@ -249,6 +253,7 @@ class Stop(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_mean_scores_of_training_trailers_are_the_shares_of_genres(tmp_path):
     """Long trailers give most crops and are of two genres: without matching, the network learns these shares."""
     labels = write_clips(tmp_path / "clips", [24, 6, 24, 6, 6, 6, 6, 6], weak=tuple(range(8)))
@@ -276,6 +281,7 @@ def test_prevalence_is_matched_only_where_that_means_something():
             dataclasses.replace(MATCHED, **options)
 
 
+@pytest.mark.slow
 def test_one_seed_is_one_run_and_another_is_another(finished, data, tmp_path):
     train(*data, tmp_path / "again", model_config=TINY, training_config=CONFIG)
     assert_same_bits(finished, tmp_path / "again")
@@ -298,6 +304,7 @@ train(sys.argv[1], sys.argv[2], sys.argv[3], model_config=TINY, training_config=
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_bits(finished, data, tmp_path):
     run = tmp_path / "killed"
     # three steps an epoch: the eighth falls into the third epoch
@@ -311,6 +318,7 @@ def test_a_killed_run_resumes_to_the_same_bits(finished, data, tmp_path):
     assert_same_bits(finished, run)
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(finished, data, tmp_path):
     run = tmp_path / "damaged"
     shutil.copytree(finished, run)
@@ -393,6 +401,7 @@ def test_only_the_files_of_a_run_are_removed(finished, tmp_path):
     assert sorted(path for path in run.rglob("*") if path.is_file()) == sorted(own)
 
 
+@pytest.mark.slow
 def test_one_trailer_alone_trains_without_validation(data, tmp_path):
     labels = pd.read_csv(data[1], dtype={"trailer": str})
     config = TrainingConfig(epochs=1, validation_share=0.0, test_share=0.0)
@@ -437,6 +446,7 @@ def model_loss_by_hand(truth, scores, trailers) -> float:
     return total / len(trailers)
 
 
+@pytest.mark.slow
 def test_the_sequence_serves_a_hand_written_fit(data):
     from genre_classifier.network.model import build_model
 
@@ -446,6 +456,7 @@ def test_the_sequence_serves_a_hand_written_fit(data):
     assert np.isfinite(result.history["loss"]).all()
 
 
+@pytest.mark.slow
 def test_epochs_over_mapped_clips_do_not_grow(tmp_path):
     labels = write_clips(tmp_path, [40] * 6, size=96)  # 40 MB of frames in all
     from genre_classifier.network.model import build_model
@@ -567,6 +578,7 @@ def test_thresholds_of_genres_that_few_trailers_show_stay(tmp_path):
     assert 0 < len(enough) < 6
 
 
+@pytest.mark.slow
 def test_trailers_that_are_not_checked_train_and_judge_nothing(data, tmp_path):
     clips, labels = data
     table = pd.read_csv(labels, dtype={"trailer": str})
@@ -590,6 +602,7 @@ def test_trailers_that_are_not_checked_train_and_judge_nothing(data, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_another_with_more_labels(data, finished, tmp_path):
     clips, labels = data
     config = dataclasses.replace(CONFIG, epochs=1, learning_rate=1e-30)
@@ -611,6 +624,37 @@ def test_a_run_goes_on_from_another_with_more_labels(data, finished, tmp_path):
     assert not (tmp_path / "y").exists()
 
 
+def learning_rates(run):
+    config = json.loads((run / layout.CONFIG).read_text())["training"]
+    return config["learning_rate"], config["warmup_epochs"]
+
+
+def test_going_on_from_a_run_begins_at_a_tenth_of_its_rate(data, finished, tmp_path):
+    seen = []
+
+    class Rates(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(float(self.model.optimizer.learning_rate))
+
+    with logged() as notes:
+        first = train(*data, tmp_path / "first", start=finished, callbacks=[Rates()])
+    assert learning_rates(first.path) == (pytest.approx(1e-3), 0.5)
+    assert "at a learning rate of 0.001, after 0.01 there (--learning-rate)" in "".join(notes)
+    steps = len(seen) // CONFIG.epochs
+    half, full = -(-steps // 2), learning_rate_at(0, CONFIG) / 10
+    expected = [min(1, 2 * (batch + 1) / steps) * full for batch in range(steps)]
+    assert half > 1
+    np.testing.assert_allclose(seen[:steps], expected, rtol=1e-5)
+    np.testing.assert_allclose(seen[steps : 2 * steps], learning_rate_at(1, CONFIG) / 10, rtol=1e-5)
+    # What went on at the smaller rate keeps it; a rate that is given counts.
+    command = ["train", *map(str, data), str(tmp_path / "second"), "--from", str(first.path), "--epochs", "1"]
+    assert cli.run(command) == 0
+    assert learning_rates(tmp_path / "second") == learning_rates(first.path)
+    assert cli.run([*command, "--overwrite", "--learning-rate", "0.02", "--warmup-epochs", "0"]) == 0
+    assert learning_rates(tmp_path / "second") == (0.02, 0.0)
+
+
+@pytest.mark.slow
 def test_no_epoch_is_kept_of_clips_that_were_replaced_meanwhile(data, finished, tmp_path):
     clips = Path(shutil.copytree(data[0], tmp_path / "clips"))
     whole = (clips / "trailer_0.npy").read_bytes()

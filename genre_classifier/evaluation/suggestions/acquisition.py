@@ -1,9 +1,11 @@
-"""Acquisition: how much a label of each trailer promises, and an order that repeats nothing. Pure NumPy.
+"""Acquisition: how much a label of each trailer promises, and an order that repeats nothing. Pure functions.
 
 - entropy: how unsure a run is of each genre (uncertainty sampling by entropy);
 - margin: how far the first genre is ahead of the second (margin sampling);
 - distance: how far a trailer lies, in colours and movement, from the nearest one that is labelled or suggested before
   it (k-centre greedy).
+
+And why a trailer is suggested: what its scores say, in a sentence.
 
 Conventions: scores are calibrated probabilities `(frames, genres)`.
 
@@ -126,7 +128,7 @@ def suggestion_order(
     """Choose trailers one by one, each by its ranks among those that are left.
 
     Half of what counts is uncertainty, the mean of the ranks by entropy and by margin; the other half is the rank by
-    distance, which is taken anew after each choice: what is like an earlier suggestion moves back. Ranks make numbers
+    distance, measured again after each choice: what is like an earlier suggestion moves back. Ranks make numbers
     of different scales comparable. Ties go to the first row.
 
     Parameters
@@ -236,11 +238,11 @@ def reason(found: Evidence, limits: Limits, *, distance: float, by_colours: bool
     found : Evidence
     limits : Limits
     distance : float
-        From the nearest trailer; NaN where there is none.
+        From the nearest trailer; NaN without one.
     by_colours : bool
         Whether colours, more than movement, make the distance.
     nearest : str
-        Source of the nearest trailer, "" where there is none.
+        Source of the nearest trailer; "" without one.
     suggested : bool
         Whether that is an earlier suggestion, not a labelled trailer.
     """

@@ -49,7 +49,7 @@ def suggest(
     max_label_mb: float = MAX_LABEL_MB,
     tags: Path | None = None,
     count: int | None = None,
-    jobs: int | None = 1,
+    jobs: int | None = None,
     scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
     on_frames: Callable[[int], None] | None = None,
@@ -129,7 +129,7 @@ def suggest(
 
 
 def _labelled(labels: Path, clips: Path, max_mb: float) -> set[int]:
-    """Return the ids of the trailers that a label file names, whatever genres it gives them."""
+    """Return the ids of the trailers that a label file names, with any genres."""
     table = read_table(labels, max_mb=max_mb)
     return set(labels_for_trailers(table, read_manifest(clips), skip_unknown=True, quiet=True))
 

@@ -49,7 +49,7 @@ def labels_of(path: Path, *names: str) -> Path:
 
 
 def test_what_has_no_label_is_suggested_once_and_twins_are_apart(folder, tmp_path):
-    table = suggest(folder / "run", folder / "clips", tmp_path / "out")
+    table = suggest(folder / "run", folder / "clips", tmp_path / "out", jobs=1)
     assert set(table["trailer_id"]) == {2, 3, 4, 5, 6}
     assert table["rank"].tolist() == [1, 2, 3, 4, 5]
     assert table["entropy"].between(0, 1).all()
@@ -72,7 +72,7 @@ def test_what_has_no_label_is_suggested_once_and_twins_are_apart(folder, tmp_pat
     ]
     np.testing.assert_allclose(written["distance"], table["distance"], atol=1e-4)
     assert f"'{NAMES[6]}" in set(written["source"])
-    again = suggest(folder / "run", folder / "clips", tmp_path / "out", count=2)
+    again = suggest(folder / "run", folder / "clips", tmp_path / "out", count=2, jobs=1)
     pd.testing.assert_frame_equal(again, table.head(2))
 
 
@@ -86,18 +86,18 @@ def test_labels_take_the_place_of_the_splits_and_nothing_is_scored_twice(folder,
     )
     labels = tmp_path / "labels.csv"
     out = tmp_path / "out"
-    suggest(folder / "run", folder / "clips", out)
-    table = suggest(folder / "run", folder / "clips", out, labels=labels_of(labels, "0", "1", NAMES[6]))
+    suggest(folder / "run", folder / "clips", out, jobs=1)
+    table = suggest(folder / "run", folder / "clips", out, labels=labels_of(labels, "0", "1", NAMES[6]), jobs=1)
     assert set(table["trailer_id"]) == {2, 3, 4, 5}
     assert scored == [5]
     table = suggest(
-        folder / "run", folder / "clips", out, labels=labels_of(labels, NAMES[2])
+        folder / "run", folder / "clips", out, labels=labels_of(labels, NAMES[2]), jobs=1
     )  # 0 and 1 may be labelled again
     assert set(table["trailer_id"]) == {0, 1, 3, 4, 5, 6}
     with pytest.raises(InputError, match=r"labels\.csv.*--labels"):
-        suggest(folder / "run", folder / "clips", out, labels=labels_of(labels, *NAMES))
+        suggest(folder / "run", folder / "clips", out, labels=labels_of(labels, *NAMES), jobs=1)
     with pytest.raises(InputError, match=r"at most 1e-05 MB are read \(--max-label-mb\)"):
-        suggest(folder / "run", folder / "clips", out, labels=labels_of(labels, NAMES[2]), max_label_mb=1e-5)
+        suggest(folder / "run", folder / "clips", out, labels=labels_of(labels, NAMES[2]), max_label_mb=1e-5, jobs=1)
 
 
 def test_without_a_labelled_clip_the_first_has_no_distance(folder, tmp_path, caplog):
@@ -105,7 +105,7 @@ def test_without_a_labelled_clip_the_first_has_no_distance(folder, tmp_path, cap
     pd.DataFrame({"trailer_id": [90], "source": ["elsewhere.mp4"], "split": ["train"]}).to_csv(
         run / "splits.csv", index=False
     )
-    table = suggest(run, folder / "clips", tmp_path / "out")
+    table = suggest(run, folder / "clips", tmp_path / "out", jobs=1)
     assert len(table) == 7
     assert table["distance"].isna().tolist() == [True] + 6 * [False]
     assert table["nearest"][0] == ""
@@ -114,9 +114,8 @@ def test_without_a_labelled_clip_the_first_has_no_distance(folder, tmp_path, cap
 
 
 def test_the_command_writes_both_files(folder, tmp_path, capsys):
-    assert (
-        cli._run(["suggest", str(folder / "run"), str(folder / "clips"), "--out", str(tmp_path), "--count", "1"]) == 0
-    )
+    command = ["suggest", str(folder / "run"), str(folder / "clips"), "--out", str(tmp_path)]
+    assert cli.run([*command, "--count", "1", "--jobs", "1"]) == 0
     assert capsys.readouterr().out.splitlines() == [str(tmp_path / f"suggestions.{end}") for end in ("csv", "html")]
     assert len(pd.read_csv(tmp_path / "suggestions.csv")) == 1
 
@@ -124,13 +123,13 @@ def test_the_command_writes_both_files(folder, tmp_path, capsys):
 def test_a_tags_folder_gives_links_to_the_least_certain_moment(folder, tmp_path):
     (tmp_path / "tags").mkdir()
     (tmp_path / "tags" / "summary.csv").write_text(f"source,folder\n{NAMES[2]},trailer 2\nbad.mp4,\n", encoding="utf-8")
-    table = suggest(folder / "run", folder / "clips", tmp_path / "out", tags=tmp_path / "tags")
+    table = suggest(folder / "run", folder / "clips", tmp_path / "out", tags=tmp_path / "tags", jobs=1)
     text = (tmp_path / "out" / "suggestions.html").read_text(encoding="utf-8")
     moment = table.loc[table["source"] == NAMES[2], "moment"].item()
     assert text.count("<a href") == 1
     assert f'<a href="../tags/trailer%202/viewer.html#t={moment:.2f}">{NAMES[2]}</a>' in text
     with pytest.raises(InputError, match=r"summary\.csv"):
-        suggest(folder / "run", folder / "clips", tmp_path / "out", tags=tmp_path)
+        suggest(folder / "run", folder / "clips", tmp_path / "out", tags=tmp_path, jobs=1)
 
 
 def test_reasons_say_what_the_scores_say():
@@ -172,6 +171,7 @@ def page_of(sources: list[str], tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_page_sorts_links_and_fits(tmp_path):
     names = ["b.mp4", "a10.mp4", 'a9 <b>"&.mp4']
     path = page_of(names, tmp_path)

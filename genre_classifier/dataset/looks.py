@@ -1,0 +1,268 @@
+"""Looks of an encoder at a video: taken at its own rate and size, each held until the next one.
+
+`encoded/<encoder digest>_<looks per second>/trailer_<id>.npy` in the clips folder: float16, `(looks, channels, cells,
+cells)`; `times_<id>.npy` beside it: float64, seconds of each look; `trailer_<id>.json`: the SHA-256 of the video that
+it was made from. The videos are read where `preprocess` found them; frames at the encoder's size are never written.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genre_classifier.network.encoder import BATCH, Encoder, read_encoder
+from genre_classifier.network.senses import with_change
+from preprocessing.base.errors import InputError
+from preprocessing.base.files import atomic_path, file_digest, make_folder, read_json, write_atomically
+from preprocessing.clips import ClipWriter, load_times, open_array
+from preprocessing.config import ClipConfig, VideoLimits
+from preprocessing.processes.pool import check_options
+from preprocessing.processes.serving import Answers
+from preprocessing.processes.sharing import setting_up, share_out
+from preprocessing.reader_client import SampledFrames, in_chunks
+
+MOST_LOOKS = 1_000_000  # of a video: more than any has
+_WHAT = "looks of an encoder (.npy)"
+
+
+class HeldLooks:
+    """An encoder's features of the frames of a clip: those of the last look that is no later than the frame.
+
+    Parameters
+    ----------
+    looks : ndarray of float16, shape (looks, channels, cells, cells)
+        May be memory-mapped: only what is asked for is read.
+    look_times : ndarray of float64, shape (looks,)
+        Seconds, increasing.
+    times : ndarray of float64, shape (frames,)
+        Seconds of the frames; those before the first look get the first.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (frames, features)
+    """
+
+    dtype = np.dtype(np.float16)
+
+    def __init__(self, looks: Any, look_times: np.ndarray, times: Sequence[float] | np.ndarray) -> None:
+        self._looks = looks
+        # Both are rounded in their files' own ways: a look at the time of a frame is not later.
+        self._held = np.maximum(np.searchsorted(look_times, np.asarray(times) + 1e-6, side="right") - 1, 0)
+        self.shape = (len(self._held), 2 * int(np.prod(looks.shape[1:])) + 2)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __getitem__(self, frames: slice | np.ndarray) -> np.ndarray:
+        """Return the features of some frames, float16 (frames, features); see `with_change`."""
+        held = self._held[frames]
+        if not len(held):
+            return np.zeros((0, self.shape[1]), self.dtype)
+        first, last = int(held.min()), int(held.max())
+        start = max(first - 1, 0)
+        looks = np.asarray(self._looks[start : max(last, start + 1) + 1])  # the first one's change is the second's
+        return with_change(looks.reshape(len(looks), -1))[held - start]
+
+
+class ClipInputs:
+    """What a network with encoders takes of a clip, read as it is sliced: `inputs[start:stop]` is a dict of arrays.
+
+    Parameters
+    ----------
+    parts : mapping
+        "frames", uint8 (frames, 3, rows, cols), and the features of each encoder by the name of its sense.
+    """
+
+    def __init__(self, parts: Mapping[str, Any]) -> None:
+        self.parts = dict(parts)
+
+    def __len__(self) -> int:
+        return len(self.parts["frames"])
+
+    def __getitem__(self, frames: slice) -> dict[str, np.ndarray]:
+        return {name: part[frames] for name, part in self.parts.items()}
+
+
+def look_config(encoder: Encoder, looks_per_second: float) -> ClipConfig:
+    """Return which frames of a video an encoder looks at, and their size."""
+    return ClipConfig(frames=MOST_LOOKS, size=encoder.rows, fps=looks_per_second)
+
+
+def read_looks(
+    video: Path | str, encoder: Encoder, looks_per_second: float, *, limits: VideoLimits | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Look at a whole video.
+
+    Returns
+    -------
+    looks : ndarray of float16, shape (looks, channels, cells, cells)
+    times : ndarray of float64, shape (looks,)
+        Seconds.
+
+    Raises
+    ------
+    InputError
+        If the video cannot be read, or the encoder gives what are no numbers.
+    """
+    parts: list[np.ndarray] = []
+    with SampledFrames(video, look_config(encoder, looks_per_second), limits=limits, exact=False) as frames:
+        for _, pixels, again in in_chunks(frames, BATCH):
+            if again:
+                parts.clear()
+            try:
+                parts.append(encoder.encode(pixels))
+            except InputError as error:
+                raise InputError(f"{video}: {error}") from error
+        return np.concatenate(parts), frames.times
+
+
+def encode_videos(
+    videos: Mapping[Path, tuple[Path, str]],
+    folder: Path,
+    encoder: Encoder,
+    looks_per_second: float,
+    *,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    limits: VideoLimits | None = None,
+    on_done: Callable[[int], None] | None = None,
+) -> None:
+    """Let an encoder look at the videos that it has not looked at yet; each is kept for good as soon as it is done.
+
+    Parameters
+    ----------
+    videos : mapping of Path to (Path, str)
+        Where the looks go, to the video and its SHA-256 as the manifest has it.
+    folder : Path
+        Of the looks.
+    encoder : Encoder
+    looks_per_second : float
+    jobs, scheduler
+        As for `genre_classifier.dataset.encoded.encode_clips`.
+    limits : VideoLimits, optional
+        What a video may cost.
+    on_done : callable, optional
+        Told the number of looks of each video.
+
+    Raises
+    ------
+    InputError
+        If a video cannot be read, or is another than its clip was made from.
+    WorkError
+        If the disk is full.
+    """
+    check_options(jobs=jobs, scheduler=scheduler)
+    missing = {target: one for target, one in videos.items() if not is_looked_at(target, one[1], encoder)}
+    if not missing:
+        return
+    make_folder(folder, purpose="looks of an encoder")
+    file, limits = folder / "encoder.keras", limits or VideoLimits()
+    if not file.is_file():
+        encoder.save(file)
+    tasks: Sequence[dict[str, Any]] = [
+        {
+            "video": str(video.absolute()),
+            "sha256": sha256,
+            "target": str(target.absolute()),
+            "encoder": str(file.absolute()),
+            "looks_per_second": looks_per_second,
+            "limits": limits.to_dict(),
+        }
+        for target, (video, sha256) in missing.items()
+    ]
+
+    def here(number: int) -> int:
+        target, (video, sha256) = list(missing.items())[number]
+        return look_at(video, sha256, target, encoder, looks_per_second, limits=limits)
+
+    with share_out(
+        f"{__name__}:look_task",
+        tasks,
+        here=here,
+        files=[video for video, _ in missing.values()],
+        name="encoder",
+        needed_bytes=encoder.bytes_needed,
+        jobs=jobs,
+        scheduler=scheduler,
+    ) as results:
+        for looks in results:
+            if isinstance(looks, InputError):
+                raise looks
+            if on_done:
+                on_done(looks)
+
+
+def look_task(task: dict[str, Any], answers: Answers) -> int:
+    """Look at one video in a child process."""
+    with setting_up():
+        encoder = _encoder_of_process(task["encoder"])
+    return look_at(
+        Path(task["video"]),
+        task["sha256"],
+        Path(task["target"]),
+        encoder,
+        task["looks_per_second"],
+        limits=VideoLimits.from_dict(task["limits"]),
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _encoder_of_process(path: str) -> Encoder:
+    return read_encoder(Path(path))
+
+
+def look_at(
+    video: Path, sha256: str, target: Path, encoder: Encoder, looks_per_second: float, *, limits: VideoLimits
+) -> int:
+    """Write the looks at one video, and then what they were made from; return how many there are."""
+    looks, times = read_looks(video, encoder, looks_per_second, limits=limits)
+    if sha256 and file_digest(video, "a video") != sha256:
+        raise InputError(
+            f"{video}: expected the video that its clip was made from, found another one; run `preprocess` again"
+        )
+    write_looks(target, looks, times, sha256=sha256)
+    return len(looks)
+
+
+def write_looks(target: Path, looks: np.ndarray, times: np.ndarray, *, sha256: str) -> None:
+    """Write looks, their times, and last the SHA-256 of the video that they are of."""
+    stamp = target.with_suffix(".json")
+    stamp.unlink(missing_ok=True)  # of an older video
+    with atomic_path(look_times_path(target)) as temporary, temporary.open("wb") as file:
+        np.save(file, times)
+    with atomic_path(target) as temporary:
+        writer = ClipWriter(temporary, looks.shape[1:], dtype="<f2")
+        try:
+            for one in looks:
+                writer.add(one)
+            writer.finish()
+        finally:
+            writer.close()
+    write_atomically(stamp, json.dumps({"video": {"sha256": sha256}}) + "\n")
+
+
+def look_times_path(target: Path) -> Path:
+    """Return where the times of looks stand."""
+    return target.with_name(target.name.replace("trailer_", "times_"))
+
+
+def is_looked_at(target: Path, sha256: str, encoder: Encoder) -> bool:
+    """Whether the looks at a video are there, whole and of this video."""
+    try:
+        stamp: Any = read_json(target.with_suffix(".json"), "what looks were made from")["video"]
+        looks, times = open_array(target, _WHAT), load_times(look_times_path(target))
+        whole = looks.shape == (len(times), encoder.channels, encoder.cells, encoder.cells)
+        return bool(whole and looks.dtype == np.float16 and stamp["sha256"] == sha256)
+    except (InputError, KeyError, TypeError):
+        return False
+
+
+def open_looks(target: Path, times: np.ndarray) -> HeldLooks:
+    """Open the looks at a video for frames at some times."""
+    return HeldLooks(open_array(target, _WHAT), load_times(look_times_path(target)), times)
