@@ -16,7 +16,7 @@ from genre_classifier.cli.config_options import (
     is_given,
     sharing_options,
 )
-from genre_classifier.cli.output import note, say
+from genre_classifier.cli.output import note, say, say_files
 from genre_classifier.config import SegmentConfig, TagConfig
 from preprocessing.config import VideoLimits
 

@@ -66,7 +66,7 @@ def test_none_can_be_said_wherever_a_setting_can_be_switched_off():
     assert "none trains all epochs. [default: none]" in shown
     assert "--flip / --no-flip Mirror training clips left and right, half of the time. [default: on]" in shown
     optional = {name for name, value in values_of(TrainingConfig).items() if value.may_be_none}
-    assert optional == {"patience", "crop_frames", "clip_norm", "chunk"}
+    assert optional == {"patience", "crop_frames", "crops_per_epoch", "clip_norm", "chunk"}
 
 
 @pytest.mark.parametrize(
