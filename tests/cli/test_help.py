@@ -100,6 +100,7 @@ def test_many_options_stand_in_groups_each_in_one():
         "Several machines",
         "Network",
         "Encoder",
+        "Senses",
         "Optimisation",
         "Computation",
         "Augmentation",
