@@ -33,6 +33,7 @@ from preprocessing.config import ClipConfig
 CONFIG_NAME = "preprocessing.json"
 _OPTIONS = "the options of the clips (a JSON object)"
 _TRAILERS = "trailers"  # in that file: the folder of the videos
+_PRESET = "preset"  # and the preset that the options are from
 STAGED_PREFIX = ".staged-"  # a finished clip that waits for its id
 CLIP_NAME = re.compile(r"trailer_(\d+)\.npy")
 
@@ -151,12 +152,16 @@ class ClipWriter:
             self._file.close()
 
 
-def write_clip_config(clips_dir: Path, config: ClipConfig, *, trailers: Path | None = None) -> None:
-    """Write the options of a clips folder, and where its videos are, to its `preprocessing.json`."""
+def write_clip_config(
+    clips_dir: Path, config: ClipConfig, *, trailers: Path | None = None, preset: str | None = None
+) -> None:
+    """Write the options of a clips folder, where its videos are, and its preset, to its `preprocessing.json`."""
     fields = config.to_dict()
     if trailers is not None:  # as seen from the clips: both may move together
         # Resolved: `..` goes up from where a link leads to.
         fields[_TRAILERS] = Path(os.path.relpath(Path(trailers).resolve(), Path(clips_dir).resolve())).as_posix()
+    if preset is not None:
+        fields[_PRESET] = preset
     write_atomically(Path(clips_dir) / CONFIG_NAME, json.dumps(fields, indent=2) + "\n")
 
 
@@ -181,14 +186,32 @@ def read_clip_config(clips_dir: Path) -> ClipConfig | None:
     InputError
         If the file is there but cannot be used.
     """
+    return _read_config(clips_dir)[0]
+
+
+def read_clip_preset(clips_dir: Path) -> str | None:
+    """Read the name of the preset whose clips a folder holds; None where `preprocess` was given none.
+
+    Raises
+    ------
+    InputError
+        As `read_clip_config`.
+    """
+    return _read_config(clips_dir)[1]
+
+
+def _read_config(clips_dir: Path) -> tuple[ClipConfig | None, str | None]:
     path, expected = Path(clips_dir) / CONFIG_NAME, _OPTIONS
     if not path.exists():
-        return None
+        return None, None
     fields = read_json(path, expected)
     if not isinstance(fields, dict):
         raise InputError(f"{path}: expected {expected}, found {abbreviated_repr(fields)}")
+    preset = fields.pop(_PRESET, None)
+    if not isinstance(preset, str | None):
+        raise InputError(f"{path}: expected {expected}, found {_PRESET} = {abbreviated_repr(preset)}")
     try:
-        return ClipConfig.from_dict({name: value for name, value in fields.items() if name != _TRAILERS})
+        return ClipConfig.from_dict({name: value for name, value in fields.items() if name != _TRAILERS}), preset
     except (InputError, TypeError) as error:
         raise InputError(f"{path}: expected {expected}, found: {error}") from error
 

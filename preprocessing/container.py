@@ -29,10 +29,16 @@ class Container:
         Seconds from where the container begins to where its pictures begin, 0 or more.
     timecode : str or None
         Of the first picture, as FFmpeg finds it, in a timecode track or in the metadata.
+    seconds : float or None
+        How long it lasts, where the file says so.
+    rate : float or None
+        Pictures per second on average, where it says so.
     """
 
     start: float
     timecode: str | None
+    seconds: float | None
+    rate: float | None
 
 
 def read_container(path: Path) -> Container | None:
@@ -49,7 +55,10 @@ def read_container(path: Path) -> Container | None:
             openable_name(path) as name,
             av.open(name, container_options=options, metadata_errors="replace") as container,
         ):
-            return Container(_start(container), _timecode(container))
+            pictures = container.streams.video[0] if container.streams.video else None
+            rate = float(pictures.average_rate) if pictures and pictures.average_rate else None
+            seconds = container.duration / av.time_base if container.duration else None
+            return Container(_start(container), _timecode(container), seconds, rate)
     except av.error.ArgumentError:
         found = "found a list of other files, a picture or something else that is not a film"
         raise InputError(f"expected a video, {found}") from None

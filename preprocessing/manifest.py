@@ -122,7 +122,10 @@ def _check(path: Path, table: pd.DataFrame) -> None:
 def _manifest_of_clips(clips_dir: Path) -> pd.DataFrame:
     ids = sorted(int(match[1]) for entry in clips_dir.iterdir() if (match := CLIP_NAME.fullmatch(entry.name)))
     if not ids:
-        raise InputError(f"{clips_dir}: expected {MANIFEST_NAME} or trailer_<id>.npy clips, found neither")
+        raise InputError(
+            f"{clips_dir}: expected {MANIFEST_NAME} or trailer_<id>.npy clips, found neither; `genre-classifier "
+            "preprocess` makes clips of a folder of videos"
+        )
     rows = []
     for trailer_id in ids:
         path = clip_path(clips_dir, trailer_id)

@@ -22,6 +22,7 @@ from preprocessing.clips import (
     load_clip,
     load_times,
     read_clip_config,
+    read_clip_preset,
     remove_staged,
     staged_path,
     take_staged,
@@ -29,6 +30,7 @@ from preprocessing.clips import (
     write_clip_config,
 )
 from preprocessing.config import ClipConfig, VideoLimits
+from preprocessing.disk import require_disk
 from preprocessing.manifest import MANIFEST_NAME, manifest_table, read_manifest, source_name, write_manifest
 from preprocessing.processes.pool import Pool, answers, check_options
 from preprocessing.reader_client import READER, job
@@ -87,6 +89,7 @@ def preprocess_directory(
     jobs: int | None = None,
     scheduler: str | None = None,
     limits: VideoLimits | None = None,
+    preset: str | None = None,
     on_progress: Callable[[Row, bool], None] | None = None,
 ) -> pd.DataFrame:
     """Turn a folder of videos into a folder of clips with a manifest.
@@ -107,6 +110,8 @@ def preprocess_directory(
         Address of a Dask scheduler, `tcp://host:port`; its workers must see both folders under the same names.
     limits : VideoLimits, optional
         What a video may cost.
+    preset : str, optional
+        Name of the preset that the options are from, which is kept beside them; by default what is there already.
     on_progress : callable, optional
         Gets each source's row as it becomes known, in the order of the manifest, and whether its clip is a new one.
 
@@ -120,7 +125,7 @@ def preprocess_directory(
     InputError
         If a folder cannot be used, or holds clips of other options.
     WorkError
-        If the work had to stop: a full disk, a lost cluster.
+        If there is not enough disk for the clips, or the work had to stop: a full disk, a lost cluster.
     """
     trailers, clips, config, limits = Path(trailers), Path(clips), config or ClipConfig(), limits or VideoLimits()
     check_options(jobs=jobs, scheduler=scheduler)
@@ -129,8 +134,9 @@ def preprocess_directory(
         folder = _Folder(clips, config)
         staged = {folder.staged(source_name(video)) for video in videos}
         remove_staged(clips, keep=staged)
-        write_clip_config(clips, config, trailers=trailers)
         tasks = [folder.task(trailers, video, limits) for video in videos]
+        require_disk(clips, [Path(task["video"]) for task in tasks if task["known"] is None], config, limits)
+        write_clip_config(clips, config, trailers=trailers, preset=preset or read_clip_preset(clips))
         try:
             with answers(READER, tasks, jobs=jobs, scheduler=scheduler, timeout=limits.timeout) as results:
                 for video, answer in zip(videos, results, strict=True):

@@ -7,6 +7,7 @@ is heavy inside its function, so that `--help` stays instant.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import io
 import os
@@ -27,22 +28,35 @@ from genre_classifier.cli.streams import (
 )
 from preprocessing.base.errors import InputError, WorkError
 
-COMMANDS = (
-    "demo",
-    "preprocess",
-    "encode",
-    "train",
-    "tag",
-    "evaluate",
-    "suggest",
-    "export",
-    "export-model",
-    "push-to-hub",
-    "label",
-    "labels",
-    "synthesize",
-    "squares",
-)
+GROUPS = {
+    "Try": {
+        "demo": "All of it once, on synthetic trailers.",
+        "synthesize": "Trailers whose genres are known for every frame.",
+        "squares": "The smallest ConvLSTM: moving squares.",
+    },
+    "Prepare": {
+        "preprocess": "Videos to clips.",
+        "label": "Pages on which videos are labelled by hand.",
+        "labels": "One label format to another; several tables to one.",
+        "encode": "Clips through a pretrained image network.",
+    },
+    "Learn": {
+        "train": "Clips and labels to a trained run.",
+    },
+    "Use": {
+        "tag": "Videos to scores, segments and pages to watch.",
+        "export": "Segments for editing programs, ELAN and players.",
+        "export-model": "The network for programs without this package.",
+    },
+    "Judge": {
+        "evaluate": "How far to trust a run: a report.",
+        "suggest": "Which trailers to label next, and why.",
+    },
+    "Share": {
+        "push-to-hub": "A run to the Hugging Face hub.",
+    },
+}
+COMMANDS = tuple(name for commands in GROUPS.values() for name in commands)
 
 _STOPPED = "genre-classifier: stopped; what was finished is kept"
 
@@ -51,7 +65,7 @@ class LazyGroup(click.Group):
     """Commands found by name: `genre_classifier.cli.<name>` (`_` for `-`) holds a click command called `command`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the command names in the order of the work."""
+        """Return the command names, group by group."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -62,6 +76,22 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the line names; of a name that is none, say which one it is like."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            likely = difflib.get_close_matches(args[0], COMMANDS, n=3)
+            meant = f" Did you mean {' or '.join(likely)}?" if likely else ""
+            raise click.UsageError(f"No such command {args[0]!r}.{meant}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a section for each group, a line for each command."""
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(max(map(len, COMMANDS))), text) for name, text in commands.items()])
+
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error, and what TensorFlow and FFmpeg log.")
@@ -71,11 +101,11 @@ def group(debug: bool) -> None:
 
     \b
     Start with:
-      genre-classifier demo                             everything once, on synthetic trailers
+      genre-classifier demo
     Your own trailers:
-      genre-classifier preprocess trailers/ clips/      videos -> clips
-      genre-classifier train clips/ labels.csv runs/a   clips + genres -> a trained run
-      genre-classifier tag runs/a new.mp4 --out tags/   a new trailer -> scores, segments, a page to watch
+      genre-classifier preprocess trailers/ clips/ --preset small-data
+      genre-classifier train clips/ labels.csv runs/a
+      genre-classifier tag runs/a new.mp4 --out tags/
       genre-classifier evaluate runs/a clips/ labels.csv --out report/
     """
     show_log()

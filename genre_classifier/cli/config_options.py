@@ -39,19 +39,58 @@ def grouped(parameters: Iterable[click.Parameter]) -> dict[str, list[click.Optio
     return groups
 
 
+_ALL = f"{__name__}.all"
+
+
 class GroupedCommand(click.Command):
-    """A command whose help shows its options group by group."""
+    """A command whose help shows its options group by group.
+
+    Parameters
+    ----------
+    brief : collection of str, optional
+        Parameters that `--help` shows, where there are too many to read; `--help-all` shows the others too.
+    """
+
+    def __init__(self, *args: Any, brief: Collection[str] = (), **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.brief = brief
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the parameters, and the options that show help."""
+        parameters = super().get_params(ctx)
+        if not self.brief:
+            return parameters
+        show = click.Option(
+            ["--help-all"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_show_all,
+            help=f"Show all {len(self.params)} arguments and options.",
+        )
+        return [*parameters, show]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a section for each group, all with the same columns."""
+        shown = self.get_params(ctx)
+        if self.brief and _ALL not in ctx.meta:
+            shown = [one for one in shown if one.name in self.brief or one not in self.params]
         sections = {
-            title: [record for option in options if (record := option.get_help_record(ctx))]
-            for title, options in grouped(self.get_params(ctx)).items()
+            title: records
+            for title, options in grouped(shown).items()
+            if (records := [record for option in options if (record := option.get_help_record(ctx))])
         }
         widest = max(len(names) for records in sections.values() for names, _ in records)
         for title, records in sections.items():
             with formatter.section(title or "Options"):
                 formatter.write_dl([(names.ljust(min(widest, _COLUMN)), text) for names, text in records])
+
+
+def _show_all(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta[_ALL] = True
+        click.echo(ctx.get_help(), color=ctx.color)
+        ctx.exit()
 
 
 class ValueType(click.ParamType):
@@ -65,8 +104,7 @@ class ValueType(click.ParamType):
             self.name = "numbers"
         else:
             self.name = value.unit if value.unit.isalpha() else _METAVARS[value.kind]
-        if value.may_be_none:
-            self.name += "|none"
+        self.name = "|".join([self.name, *value.words, *["none"] * value.may_be_none])
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """Return what stands for the value in the help; choices as they are typed."""
@@ -89,7 +127,11 @@ class ValueType(click.ParamType):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Offer the choices that begin with what is typed."""
-        return [CompletionItem(choice) for choice in self.value.choices if choice.startswith(incomplete)]
+        return [
+            CompletionItem(choice)
+            for choice in (*self.value.choices, *self.value.words)
+            if choice.startswith(incomplete)
+        ]
 
 
 class ValueOption(GroupedOption):

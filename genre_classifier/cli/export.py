@@ -8,7 +8,7 @@ from typing import Annotated
 import click
 
 from genre_classifier.cli.config_options import value_option
-from genre_classifier.cli.output import say
+from genre_classifier.cli.output import say_files
 from genre_classifier.exports import AUTO, BASE_URL, FORMATS
 from preprocessing.base.options import Positive, option
 
@@ -59,5 +59,5 @@ def command(tags: Path, out: Path, formats: str, fps: float | None, start_timeco
         fps=fps,
         start_timecode=start_timecode,
         base_url=base_url,
-        on_file=lambda path: say(str(path)),
+        on_video=say_files,
     )

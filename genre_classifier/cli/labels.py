@@ -13,8 +13,7 @@ from genre_classifier.config import LABEL_FORMATS, MAX_LABEL_MB, ExportConfig, M
 
 
 @click.command("labels")
-@click.argument("sources", metavar="IN...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("paths", metavar="IN... OUT", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--to",
     "file_format",
@@ -39,8 +38,7 @@ from genre_classifier.config import LABEL_FORMATS, MAX_LABEL_MB, ExportConfig, M
 @value_option("--max-label-mb", MaxLabelMb, default=MAX_LABEL_MB, group="")
 def command(
     *,
-    sources: tuple[Path, ...],
-    target: Path,
+    paths: tuple[Path, ...],
     file_format: str | None,
     clips: Path | None,
     genres: str | None,
@@ -62,6 +60,9 @@ def command(
       genre-classifier labels labels.csv tasks.json --to labelstudio
       genre-classifier labels labels.csv truth.json --clips clips/
     """
+    *sources, target = paths
+    if not sources:
+        raise click.UsageError("Missing argument 'OUT': the file to write.")
     from genre_classifier.dataset.labels import common_genres, read_genre_map, read_labels, write_labels
     from genre_classifier.dataset.trailer_labels import merge_labels
     from genre_classifier.evaluation.judged_labels import judged_labels

@@ -6,6 +6,8 @@ File names, and what files hold, may be anything, escape sequences that rename o
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -33,6 +35,11 @@ def say(text: str = "", *, bold: bool = False) -> None:
         raise
     except OSError as error:
         raise WorkError(f"stdout: the result could not be printed: {error.strerror or error}") from error
+
+
+def say_files(paths: Sequence[Path]) -> None:
+    """Print files of one folder on a line: the first one's path, the others' names."""
+    say(" ".join([str(paths[0]), *(path.name for path in paths[1:])]))
 
 
 def note(text: str) -> None:

@@ -10,12 +10,19 @@ import click
 from genre_classifier.cli.config_options import GroupedCommand, config_options, given, sharing_options
 from genre_classifier.cli.output import note, say
 from genre_classifier.cli.progress import progress_bar
+from genre_classifier.config import PRESETS
 from preprocessing.config import ClipConfig, VideoLimits
 
 
 @click.command(cls=GroupedCommand)
 @click.argument("trailers", type=click.Path(path_type=Path))
 @click.argument("clips", type=click.Path(path_type=Path))
+@click.option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    help="The clips that `train` with this preset wants; the options below change them.  [default: that of CLIPS, or "
+    "article]",
+)
 @config_options(ClipConfig())
 @sharing_options
 @config_options(VideoLimits())
@@ -26,6 +33,7 @@ def command(
     jobs: int | None,
     scheduler: str | None,
     strict: bool,
+    preset: str | None,
     **options: Any,
 ) -> int:
     """Turn the videos of the folder TRAILERS into clips in the folder CLIPS.
@@ -34,12 +42,18 @@ def command(
 
     \b
     Example:
+      genre-classifier preprocess trailers/ clips/ --preset small-data
       genre-classifier preprocess trailers/ clips/ --frames 1000 --size 400
     """
+    import dataclasses
+
+    from preprocessing.clips import read_clip_preset
     from preprocessing.pipeline import preprocess_directory
     from preprocessing.sources import find_videos
 
-    config, limits = ClipConfig(**given(options, ClipConfig)), VideoLimits(**given(options, VideoLimits))
+    preset = preset or read_clip_preset(clips)
+    base = PRESETS[preset].clips if preset in PRESETS else ClipConfig()
+    config, limits = dataclasses.replace(base, **given(options, ClipConfig)), VideoLimits(**given(options, VideoLimits))
     total = len(find_videos(trailers))
     failed = kept = lossy = decoded = 0
     with progress_bar(total, "preprocess", "video") as bar:
@@ -58,7 +72,14 @@ def command(
             bar.update()
 
         preprocess_directory(
-            trailers, clips, config=config, jobs=jobs, scheduler=scheduler, limits=limits, on_progress=show
+            trailers,
+            clips,
+            config=config,
+            jobs=jobs,
+            scheduler=scheduler,
+            limits=limits,
+            preset=preset,
+            on_progress=show,
         )
     say(f"{clips}: {total - failed} of {total} videos ready, {failed} failed")
     if kept:

@@ -1,4 +1,4 @@
-"""The progress bar of every long command: on a terminal only, quiet in a pipe."""
+"""The progress of every long command: a bar on a terminal, and a line now and then in a pipe."""
 
 from __future__ import annotations
 
@@ -11,20 +11,67 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
-from genre_classifier.cli.output import one_line
+from genre_classifier.cli.output import note, one_line
+from genre_classifier.cli.pace import LINE_SECONDS, LONG_SECONDS, Pace, about
+from genre_classifier.config import PRESETS, ModelConfig
 
 
-def progress_bar(total: float | None, description: str, unit: str, **options: Any) -> tqdm:
-    """Return a tqdm bar on stderr, disabled if stderr is not a terminal."""
-    return tqdm(
-        total=total,
-        desc=description,
-        unit=unit,
-        file=sys.stderr,
-        disable=not sys.stderr.isatty(),
-        dynamic_ncols=True,
-        **options,
-    )
+class ProgressBar(tqdm):
+    """A bar on stderr; where that is not a terminal, a line each minute that says how long the rest takes.
+
+    Parameters
+    ----------
+    total : float or None
+        How much work there is.
+    what, unit : str
+        What is done, and what of it is counted.
+    units : str, optional
+        Of several.
+    pace : Pace, optional
+    **options
+        Of `tqdm`.
+    """
+
+    def __init__(
+        self,
+        total: float | None,
+        what: str,
+        unit: str,
+        *,
+        units: str | None = None,
+        pace: Pace | None = None,
+        **options: Any,
+    ) -> None:
+        self.what, self._units = what, units or f"{unit}s"
+        self.pace = pace or Pace()
+        super().__init__(
+            total=total,
+            desc=what,
+            unit=unit,
+            file=sys.stderr,
+            disable=not sys.stderr.isatty(),
+            dynamic_ncols=True,
+            **options,
+        )
+
+    def update(self, n: float | None = 1) -> bool | None:
+        """Take so much more work that is done."""
+        shown = super().update(n)
+        if self.disable:
+            self.n += n or 0
+        self.pace.mark(self.n)
+        left = self.pace.seconds_left(self.total or 0)
+        if self.disable and left and self.pace.is_time():
+            note(
+                f"{self.what}: {self.n:.0f} of {self.total:.0f} {self._units}, {about(left)} left: done about "
+                f"{self.pace.done_at(left)}"
+            )
+        return shown
+
+
+def progress_bar(total: float | None, description: str, unit: str, **options: Any) -> ProgressBar:
+    """Return the progress of work that is counted in a unit, in the singular."""
+    return ProgressBar(total, description, unit, **options)
 
 
 _FORMAT = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of video [{elapsed}, {remaining} left{postfix}]"
@@ -48,7 +95,7 @@ class VideoTime:
         self._waiting = sum(self._sizes.values())  # bytes
         self._past_seconds, self._past_bytes, self._past_frames = 0.0, 0, 0
         self._running: dict[str, tuple[float, float, int]] = {}
-        self.bar = progress_bar(1e-9, what, "s", bar_format=_FORMAT)
+        self.bar = progress_bar(1e-9, what, "s", units="s of video", bar_format=_FORMAT)
 
     def start(self, name: str) -> None:
         """Begin a video."""
@@ -80,34 +127,76 @@ class VideoTime:
 
 
 class TrainingProgress:
-    """A bar over all steps of all epochs: the loss, and the macro-AP of the last validation; `callback` feeds it."""
+    """A bar over all steps of all epochs: the loss, and the macro-AP of the last validation; `callback` feeds it.
 
-    def __init__(self, epochs: int) -> None:
+    In a pipe, a line as soon as it is known how long an epoch takes, and then one after an epoch, or after ten minutes.
+    """
+
+    def __init__(self, epochs: int, *, pace: Pace | None = None) -> None:
+        self.epochs, self.pace = epochs, pace or Pace()
         self.bar = progress_bar(None, "training", "step")
-        self.epochs = epochs
         self._shown: dict[str, str] = {}
         self._encoding: Any = None
+        self._epoch, self._named = 0, False
 
     def callback(self) -> Any:
         """Return the Keras callback of the training."""
         import keras  # seconds, and of no use to the other bars
 
         def begin(epoch: int, logs: dict[str, Any] | None) -> None:
-            steps = callback.params["steps"]
-            if self.bar.total is None:
-                self.bar.total = steps * self.epochs
-                self.bar.update(epoch * steps)
-            self.bar.set_description(f"epoch {epoch + 1}/{self.epochs}")
+            self.begin(epoch, **callback.params)
 
         def step(batch: int, logs: dict[str, Any] | None) -> None:
             self._show(logs, "loss")
-            self.bar.update()
+            self.step((logs or {}).get("frames", 0.0), callback.model.config)
 
         def end(epoch: int, logs: dict[str, Any] | None) -> None:
             self._show(logs, "loss", "val_loss", "val_macro_ap")
+            self.end()
 
         callback = keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_epoch_end=end, on_train_batch_end=step)
         return callback
+
+    def begin(self, epoch: int, *, steps: int, frames: float, seconds: float, **_: Any) -> None:
+        """Begin an epoch, counted from 0, of so many steps, frames, and seconds of video."""
+        if self.bar.total is None:
+            self.bar.total = steps * self.epochs
+            self.bar.update(epoch * steps)
+            self.pace.begin(epoch * frames)
+        self._epoch, self._frames, self._seconds = epoch, frames, seconds
+        self.bar.set_description(f"epoch {epoch + 1}/{self.epochs}")
+
+    def step(self, frames: float, config: ModelConfig) -> None:
+        """Take how many frames of the epoch are done."""
+        self.bar.update()
+        self.pace.mark(self._epoch * self._frames + min(frames, self._frames))
+        known = self._tell(after=600.0)
+        if known and not self._named:
+            self._named = True
+            each = self.pace.seconds_for(self._frames) or 0.0
+            if each * self.epochs >= LONG_SECONDS and (line := faster(config, each, self._seconds / self._frames)):
+                with self.bar.external_write_mode():
+                    note(line)
+
+    def end(self) -> None:
+        """Take that the epoch is done, and validated."""
+        self.pace.mark((self._epoch + 1) * self._frames)
+        if self._epoch + 1 < self.epochs:
+            self._tell(after=LINE_SECONDS)
+
+    def _tell(self, *, after: float) -> bool:
+        """Say how long the rest takes, on a terminal in the bar; return whether it is known."""
+        left, each = self.pace.seconds_left(self.epochs * self._frames), self.pace.seconds_for(self._frames)
+        if left is None or each is None:
+            return False
+        self._shown["done about"] = self.pace.done_at(left)
+        if self.bar.disable and self.pace.is_time(after=after):
+            loss = f", loss {self._shown['loss']}" if "loss" in self._shown else ""
+            note(
+                f"epoch {self._epoch + 1} of {self.epochs}, {about(each)} each{loss}: done about "
+                f"{self._shown['done about']}"
+            )
+        return True
 
     def _show(self, logs: dict[str, Any] | None, *names: str) -> None:
         for name in names:
@@ -136,3 +225,39 @@ class TrainingProgress:
         if self._encoding is not None:
             self._encoding.close()
         self.bar.close()
+
+
+# A multiplication in a network of small maps takes about so many times as long as in one of the article's maps: what
+# 100 trailers take on two cores, by docs/measurements.md, beside what they multiply.
+_SMALL_MAPS = 3.5
+
+
+def faster(config: ModelConfig, epoch_seconds: float, seconds_per_frame: float) -> str | None:
+    """Return a line on the preset that would train faster, and how long; None where none is much faster.
+
+    Parameters
+    ----------
+    config : ModelConfig
+        What is trained.
+    epoch_seconds : float
+        How long an epoch takes.
+    seconds_per_frame : float
+        Of video, in the clips.
+    """
+    import dataclasses
+
+    from genre_classifier.network.memory import frame_multiplications
+
+    own = frame_multiplications(config)
+    found = []
+    for name, preset in PRESETS.items():
+        if preset.model.encoder is None and preset.clips.fps is not None:
+            size = preset.clips.size
+            model = dataclasses.replace(preset.model, rows=size, cols=size, genres=config.genres)
+            frames = seconds_per_frame * preset.clips.fps  # for each frame of the clips
+            work = preset.training.epochs * frames * frame_multiplications(model) * _SMALL_MAPS
+            found.append((epoch_seconds * work / own, name))
+    seconds, name = min(found)
+    if epoch_seconds < seconds:
+        return None
+    return f"--preset {name}, in preprocess and in train, would take {about(seconds)} on this machine"

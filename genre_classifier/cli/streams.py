@@ -14,6 +14,7 @@ from __future__ import annotations
 import faulthandler
 import io
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -27,6 +28,10 @@ from genre_classifier.cli.output import one_line
 _KEPT_BYTES, _KEPT_LINES = 8000, 20  # the end of what libraries wrote
 _STACK_BYTES, _STACK_LINES = 2000, 8  # the beginning of the stack, whose end is always the same
 _WELL = b"."
+# Why a process died is no information (I) and no warning (W), which TensorFlow writes at every start.
+_GREETING = re.compile(
+    r"([\d-]+ [\d:.]+: )?[IW](\d{4})? .*|WARNING: All log messages before absl.*|To enable the following instructions.*"
+)
 
 
 class _Forgiving(io.FileIO):
@@ -129,7 +134,8 @@ def _watch(watched: int, terminal: int, kept: int, stack: int) -> None:
         os.closerange(4, 4096)  # the end of the pipe that must close with the other process, and what is not ours
         if os.read(0, 1) != _WELL:
             size = os.fstat(2).st_size
-            words = _lines(os.pread(2, _KEPT_BYTES, max(0, size - _KEPT_BYTES)))[-_KEPT_LINES:]
+            written = _lines(os.pread(2, _KEPT_BYTES, max(0, size - _KEPT_BYTES)))
+            words = [line for line in written if not _GREETING.fullmatch(line)][-_KEPT_LINES:]
             if words := [*words, *_lines(os.pread(3, _STACK_BYTES, 0))[:_STACK_LINES]]:
                 heading = "genre-classifier: did not end well; the last that its libraries wrote:"
                 os.write(1, "\n".join([heading, *words, ""]).encode("utf-8", errors="backslashreplace"))

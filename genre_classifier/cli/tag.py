@@ -16,7 +16,7 @@ from genre_classifier.cli.config_options import (
     is_given,
     sharing_options,
 )
-from genre_classifier.cli.output import note, say
+from genre_classifier.cli.output import note, say, say_files
 from genre_classifier.config import SegmentConfig, TagConfig
 from preprocessing.config import VideoLimits
 
@@ -117,7 +117,7 @@ def command(
         write_tags_index(tags, [*unread, *failures])
         say(str(tags / INDEX))
         if formats:
-            export_tags(tags, tags / EXPORTS, formats, on_file=lambda path: say(str(path)))
+            export_tags(tags, tags / EXPORTS, formats, on_video=say_files)
         elif again and (tags / EXPORTS).is_dir():
             note(f"genre-classifier: {tags / EXPORTS} holds the segments of before; --also FORMATS writes them again")
         return 1 if failures and strict else 0

@@ -18,9 +18,10 @@ from genre_classifier.cli.config_options import (
     is_given,
     value_option,
 )
-from genre_classifier.cli.output import say
+from genre_classifier.cli.output import note, say
 from genre_classifier.config import MAX_LABEL_MB, PRESETS, MaxLabelMb, ModelConfig, TrainingConfig
 from preprocessing.base.options import Count, option
+from preprocessing.config import ClipConfig
 
 _LINE = f"{__name__}.line"
 _PRESET = "article"
@@ -34,18 +35,43 @@ class _Command(GroupedCommand):
         return super().parse_args(ctx, args)
 
 
-@click.command("train", cls=_Command)
+def preset_for(clips: Path, asked: str | None) -> str:
+    """Return the preset to train with: the one asked for, or that of the clips; say so where these do not fit."""
+    from preprocessing.clips import read_clip_config, read_clip_preset
+
+    made, own = read_clip_config(clips), read_clip_preset(clips)
+    if asked is None:
+        return own if own in PRESETS else _PRESET
+    wanted = PRESETS[asked].clips
+    if made and (made.size, made.fps) != (wanted.size, wanted.fps):
+        note(
+            f"--preset {asked} learns from frames of {_frames(wanted)}; those of {clips} are of {_frames(made)}: "
+            f"`genre-classifier preprocess TRAILERS CLIPS --preset {asked}` makes clips that fit"
+        )
+    return asked
+
+
+def _frames(clips: ClipConfig) -> str:
+    rate = "spread over the video" if clips.fps is None else f"{clips.fps:g} per second"
+    return f"{clips.size} x {clips.size} pixels, {rate}"
+
+
+_BRIEF = (
+    *("preset", "resume", "overwrite", "start", "genres", "genre_map", "skip_unknown", "encoder"),
+    *("epochs", "batch_size", "learning_rate", "chunk", "validation_share", "test_share", "seed"),
+)
+
+
+@click.command("train", cls=_Command, brief=_BRIEF)
 @click.argument("clips", type=click.Path(path_type=Path))
 @click.argument("labels", type=click.Path(path_type=Path))
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--preset",
     type=click.Choice(list(PRESETS)),
-    default=_PRESET,
-    show_default=True,
     help="Settings to start from: those of the article; what works with fewer than a few hundred trailers; or a "
-    "pretrained image network in front (--encoder). Every "
-    f"option below changes one of them, and shows the default of {_PRESET}.",
+    "pretrained image network in front (--encoder). Every other option changes one of them, and shows the default of "
+    f"{_PRESET}.  [default: that of the clips, or {_PRESET}]",
 )
 @click.option(
     "--resume",
@@ -124,7 +150,7 @@ def command(
     clips: Path,
     labels: Path,
     run: Path,
-    preset: str,
+    preset: str | None,
     splits_file: Path | None,
     genres: str | None,
     min_trailers: int,
@@ -146,8 +172,8 @@ def command(
 
     \b
     Example:
+      genre-classifier train clips/ labels.csv runs/mine
       genre-classifier train clips/ labels.csv runs/mine --epochs 40
-      genre-classifier train clips/ labels.csv runs/mine --preset small-data
       genre-classifier train clips/ labels.csv runs/mine --preset pretrained --encoder EfficientNetV2B0
       genre-classifier train clips/ movies.csv runs/mine --genres drama,romance,sci-fi
       genre-classifier train clips/ labels.csv runs/mine --batch-size 8 --workers a:2222,b:2222 --worker 0
@@ -184,7 +210,7 @@ def command(
         if start:
             training_config = going_on(start)
     else:
-        base = PRESETS[preset]
+        base = PRESETS[preset_for(clips, preset)]
         model_config, training_config = base.model, base.training
     if genres:
         counted = {"min_trailers": min_trailers, "clips": clips, "max_mb": max_label_mb}

@@ -17,9 +17,11 @@ from genre_classifier.config.network import (
 )
 from genre_classifier.config.training import (
     DEFAULT_ENCODER,
+    FEWEST_TO_VALIDATE,
     FROM_RATE,
     FROM_WARMUP_EPOCHS,
     PRESETS,
+    VALIDATION_SHARE,
     Augmentation,
     Bptt,
     Keep,
@@ -45,6 +47,7 @@ from genre_classifier.config.use import (
 
 __all__ = [
     "DEFAULT_ENCODER",
+    "FEWEST_TO_VALIDATE",
     "FROM_RATE",
     "FROM_WARMUP_EPOCHS",
     "INPUT_CHANNELS",
@@ -53,6 +56,7 @@ __all__ = [
     "MAX_LABEL_MB",
     "PRESETS",
     "SCORING_CHUNK",
+    "VALIDATION_SHARE",
     "Augmentation",
     "Bptt",
     "EncoderConfig",

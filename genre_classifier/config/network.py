@@ -145,9 +145,10 @@ class ModelConfig(EncoderConfig):
     ] = (24, 24)
     exclusive: Annotated[
         Exclusive,
-        _network(
+        option(
             "Whether a trailer shows exactly one genre: a softmax over the genres then takes the place of a sigmoid "
-            "for each. auto: yes where every labelled trailer does."
+            "for each. auto: yes where every labelled trailer does.",
+            group="Labels",
         ),
     ] = "no"
 

@@ -1,4 +1,4 @@
-"""How a network is trained; and settings that belong together, by name: what `train --preset` starts from.
+"""How a network is trained; and settings that belong together, by name: what `preprocess` and `train --preset` take.
 
 `article` is the network of "An introduction to ConvLSTM" as it stands there. `small-data` is for fewer than a few
 hundred trailers, labelled as a whole or in intervals; its values are those that won on real footage, group by group,
@@ -13,18 +13,22 @@ from typing import Annotated, Literal
 
 from genre_classifier.config.network import EncoderConfig, ModelConfig
 from preprocessing.base.options import Count, NotNegative, Options, Positive, Seed, Share, option, require
+from preprocessing.config import ClipConfig
 
 Precision = Literal["float32", "bfloat16"]
 Bptt = Literal["truncated", "full"]
-Schedule = Literal["constant", "cosine"]
+Schedule = Literal["auto", "constant", "cosine"]
 Weak = Literal["pool", "mean", "broadcast"]
-Keep = Literal["best", "last"]
+Keep = Literal["auto", "best", "loss", "last"]
 
 _optimisation = partial(option, group="Optimisation")
 _computation = partial(option, group="Computation")
 _labels = partial(option, group="Labels")
 _augmentation = partial(option, group="Augmentation")
 _splits = partial(option, group="Splits")
+
+# With fewer trailers a share of them would choose by chance, and is needed for learning.
+FEWEST_TO_VALIDATE, VALIDATION_SHARE = 20, 0.15
 
 PrecisionOption = Annotated[Precision, _computation("Precision of the convolutions; state and gates stay in float32.")]
 
@@ -75,8 +79,11 @@ class TrainingConfig(Augmentation):
     ] = 1e-3
     schedule: Annotated[
         Schedule,
-        _optimisation("The learning rate over the epochs: it stays, or falls to a hundredth along a cosine."),
-    ] = "constant"
+        _optimisation(
+            "The learning rate over the epochs: it stays, or falls to a hundredth along a cosine. auto: it falls where "
+            "there are no validation trailers."
+        ),
+    ] = "auto"
     warmup_epochs: Annotated[
         NotNegative,
         _optimisation("Over which the learning rate rises from 0, batch by batch, at the start.", unit="epochs"),
@@ -91,20 +98,26 @@ class TrainingConfig(Augmentation):
     keep: Annotated[
         Keep,
         _optimisation(
-            "Which epoch's network the run keeps: the one with the best validation macro-AP, or the last one, which is "
-            "the better choice where few validation trailers say little and the schedule lets the network settle."
+            "Which epoch's network the run keeps: that with the best macro-AP on the validation trailers, that with "
+            "their smallest loss, or the last one. auto: the best; the smallest loss where few validation trailers say "
+            "little about some genre; the last one where there are none."
         ),
-    ] = "best"
+    ] = "auto"
     patience: Annotated[
         Count | None,
-        _optimisation("Epochs without a better validation macro-AP after which training ends; none trains all epochs."),
+        _optimisation(
+            "Epochs without a better one, by the figure of --keep, after which training ends; without validation "
+            "trailers it does not; none trains all epochs."
+        ),
     ] = 10
     chunk: Annotated[
-        Count | None,
+        Count | Literal["auto"] | None,
         _computation(
-            "Frames of truncated back-propagation through time; none takes each trailer whole.", unit="frames"
+            "Frames of truncated back-propagation through time; none takes each trailer whole; auto does where a step "
+            "on it fits into memory, and else takes the largest chunk that fits.",
+            unit="frames",
         ),
-    ] = None
+    ] = "auto"
     bptt: Annotated[
         Bptt,
         _computation(
@@ -132,9 +145,13 @@ class TrainingConfig(Augmentation):
             "often, and random changes shift the scores. Needs --keep last and --weak broadcast or mean."
         ),
     ] = False
-    validation_share: Annotated[Share, _splits("Share of the trailers that chooses the epoch and the thresholds.")] = (
-        0.15
-    )
+    validation_share: Annotated[
+        Share | Literal["auto"],
+        _splits(
+            f"Share of the trailers that chooses the epoch and the thresholds; auto: {VALIDATION_SHARE}, and 0 where "
+            f"there are fewer than {FEWEST_TO_VALIDATE} trailers."
+        ),
+    ] = "auto"
     test_share: Annotated[Share, _splits("Share of the trailers kept out of training altogether, for evaluation.")] = (
         0.15
     )
@@ -155,9 +172,10 @@ class TrainingConfig(Augmentation):
             f"match_prevalence needs keep = last and weak = broadcast or mean, got {self.keep} and {self.weak}; "
             f"--no-match-prevalence trains without it",
         )
+        validation_share = VALIDATION_SHARE if self.validation_share == "auto" else self.validation_share
         require(
-            self.validation_share + self.test_share < 1,
-            f"validation_share and test_share must leave trailers for training, got {self.validation_share} and "
+            validation_share + self.test_share < 1,
+            f"validation_share and test_share must leave trailers for training, got {validation_share} and "
             f"{self.test_share}",
         )
 
@@ -174,14 +192,15 @@ DEFAULT_ENCODER = EncoderConfig(encoder="EfficientNetV2B0", encoder_cells=1, enc
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """A network and how to train it."""
+    """A network, how to train it, and the clips that it learns from."""
 
     model: ModelConfig
     training: TrainingConfig
+    clips: ClipConfig
 
 
 PRESETS: dict[str, Preset] = {
-    "article": Preset(ModelConfig(), TrainingConfig()),
+    "article": Preset(ModelConfig(), TrainingConfig(), ClipConfig()),
     "small-data": Preset(
         ModelConfig(
             inputs="motion",  # a few films' colours do not carry over to others; what moves does
@@ -208,6 +227,7 @@ PRESETS: dict[str, Preset] = {
             zoom=0.2,
             validation_share=0.0,  # every trailer is needed for learning: nothing is chosen, thresholds stay at 0.5
         ),
+        ClipConfig(fps=15.0, size=32),
     ),
     "pretrained": Preset(
         ModelConfig(
@@ -238,5 +258,6 @@ PRESETS: dict[str, Preset] = {
             zoom=0.2,
             validation_share=0.0,
         ),
+        ClipConfig(fps=15.0, size=32),  # the encoder looks at the videos themselves,
     ),
 }

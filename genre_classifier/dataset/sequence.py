@@ -161,6 +161,19 @@ class TrailerSequence(keras.utils.PyDataset):
             other = int(np.argmax(lengths != lengths[0]))
             self._order[[1, other]] = self._order[[other, 1]]
 
+    @property
+    def frames(self) -> int:
+        """How many frames the batches of the epoch have in all, padding included; with random strides, at most."""
+        lengths = np.array(self._lengths)[self._order]
+        batches = (lengths[start : start + self.batch_size] for start in range(0, len(lengths), self.batch_size))
+        return int(sum(len(batch) * batch.max() for batch in batches))
+
+    @property
+    def seconds(self) -> float:
+        """How many seconds of video the frames of an epoch stand for."""
+        videos = sum(trailer.times[-1] - trailer.times[0] for trailer in self.trailers)
+        return float(videos) * self.frames / sum(len(trailer.times) for trailer in self.trailers)
+
     def __len__(self) -> int:
         return -(-len(self._crops) // self.batch_size)
 

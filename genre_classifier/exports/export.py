@@ -96,7 +96,7 @@ def export_tags(
     fps: float | None = None,
     start_timecode: str = AUTO,
     base_url: str = BASE_URL,
-    on_file: Callable[[Path], None] | None = None,
+    on_video: Callable[[list[Path]], None] | None = None,
 ) -> int:
     """Write every tagged video of a folder in some formats.
 
@@ -114,8 +114,8 @@ def export_tags(
         Of the first frame of every video, for `otio` and `edl`; "auto": what each file says.
     base_url : str
         Where `out` will be served, for `iiif`.
-    on_file : callable, optional
-        Told each file that was written.
+    on_video : callable, optional
+        Told the files that were written of each video.
 
     Returns
     -------
@@ -150,6 +150,7 @@ def export_tags(
                 auto = start_timecode == AUTO
                 start = timecode.start_timecode(video.path, video.rate, readers) if auto else start_timecode
                 video = dataclasses.replace(video, start_timecode=start)
+            paths = []
             for name in formats:
                 try:
                     files = list(TAGS_FORMATS[name].files(video, place))
@@ -157,11 +158,11 @@ def export_tags(
                     left_out.append(f"{error}")
                     continue
                 for ending, text in files:
-                    path = out / f"{folder.name}.{ending}"
-                    write_atomically(path, text)
-                    written += 1
-                    if on_file:
-                        on_file(path)
+                    paths.append(out / f"{folder.name}.{ending}")
+                    write_atomically(paths[-1], text)
+            written += len(paths)
+            if paths and on_video:
+                on_video(paths)
     left_out = list(dict.fromkeys(left_out))  # a rate that two formats lack is named once
     if left_out and not written:
         raise InputError(left_out[0])

@@ -6,10 +6,14 @@ benchmark compares it with the peak that it measures. Sizes are in bytes.
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import itertools
 import math
 from collections.abc import Callable
+from contextlib import suppress
+
+import numpy as np
 
 from genre_classifier.config import ModelConfig, Precision
 from preprocessing.base.errors import InputError, WorkError
@@ -26,6 +30,7 @@ OWN_SIZE = 224  # rows and columns of what an encoder looks at, where it takes f
 GROUP = 12  # chunks between stored states: see genre_classifier.network.training_step
 # Whole maps of the first layer that are alive beside those that are kept: of the gates, and of gradients.
 SCORING_COPIES, TRAINING_COPIES = 3.0, 10.0
+SPARE = 0.1  # share of the free memory that is left to others where the chunk is chosen by itself
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,6 +155,13 @@ def training_bytes(
     precision : {"float32", "bfloat16"}
     """
     length = frames if chunk is None else min(chunk, frames)
+    return float(_bytes_of_chunks(config, frames, np.array([length]), batch=batch, precision=precision)[0])
+
+
+def _bytes_of_chunks(
+    config: ModelConfig, frames: int, lengths: np.ndarray, *, batch: int, precision: Precision
+) -> np.ndarray:
+    """Return `training_bytes` for each of several chunk lengths, none above `frames`."""
     low = FLOAT if precision == "float32" else 2
     # An encoder's maps as float32: of the frame, of the one before, their change and its sign.
     kept = 0.0 if not config.maps_in_trunk else 4.0 * FLOAT * math.prod(config.frame_shape)
@@ -160,15 +172,63 @@ def training_bytes(
         kept += one.pixels * channels + 4 * FLOAT * one.filters * one.pooled
     first = layer_maps(config)[0]
     working = first.pixels * (low * (first.inputs + 5 * first.filters) + FLOAT * first.filters * TRAINING_COPIES)
-    chunks = math.ceil(frames / length)
-    borders = 0 if chunks == 1 else math.ceil(chunks / GROUP) + min(GROUP, chunks)
+    chunks = -(-frames // lengths)
+    whole = chunks == 1
+    borders = np.where(whole, 0, -(-chunks // GROUP) + np.minimum(GROUP, chunks))
     # Frames as read (int16 where they are padded) and as given to the backend; where clips are trained whole, the next
     # batch waits too.
-    pixels = (3 if chunks == 1 else 2) * _read_bytes(config) * length
+    pixels = np.where(whole, 3, 2) * _read_bytes(config) * lengths
     # Weights, their gradients (two sets while they are added up) and Adam's two moments; then a checkpoint, which Keras
     # puts together in memory: weights and moments once more.
-    fixed = BASE_BYTES + weight_bytes(config) * (8 if chunks == 1 else 9)
-    return fixed + batch * (length * kept + working + borders * _state_bytes(config) + pixels)
+    fixed = BASE_BYTES + weight_bytes(config) * np.where(whole, 8, 9)
+    return fixed + batch * (lengths * kept + working + borders * _state_bytes(config) + pixels)
+
+
+def largest_chunk(
+    config: ModelConfig, frames: int, *, free: float, batch: int = 1, precision: Precision = "float32"
+) -> int | None:
+    """Return how many frames the largest chunk has with which a step takes at most `free` bytes; None if none does.
+
+    Parameters
+    ----------
+    config, frames, batch, precision
+        As for `training_bytes`; `frames` are returned where the longest clip fits as a whole.
+    free : float
+    """
+    lengths = np.arange(1, frames + 1)
+    # Neither the longest nor the shortest chunk takes most: each border between two keeps a state.
+    fits = np.flatnonzero(_bytes_of_chunks(config, frames, lengths, batch=batch, precision=precision) <= free)
+    return int(lengths[fits[-1]]) if len(fits) else None
+
+
+def choose_chunk(
+    config: ModelConfig,
+    frames: int,
+    *,
+    batch: int = 1,
+    precision: Precision = "float32",
+    free: float | None = None,
+) -> int | None:
+    """Return the chunk that `--chunk auto` stands for: None, the whole trailer, where a step on it fits into memory.
+
+    Else the largest that leaves `SPARE` of it free, or that fits at all.
+
+    Parameters
+    ----------
+    config, frames, batch, precision, free
+        As for `require_training_memory`.
+
+    Raises
+    ------
+    WorkError
+        If no chunk fits, as `require_training_memory`.
+    """
+    free = available_bytes() if free is None else free
+    for most in ((1 - SPARE) * free, free):
+        if found := largest_chunk(config, frames, free=most, batch=batch, precision=precision):
+            return None if found == frames else found
+    require_training_memory(config, frames, batch=batch, precision=precision, free=free)
+    return None
 
 
 def require_training_memory(
@@ -192,29 +252,29 @@ def require_training_memory(
     Raises
     ------
     WorkError
-        If the estimate is above `free`: with the longest chunk that fits, or else the frame size or count that would.
+        If the estimate is above `free`: with the largest chunk that fits, or else the frame size or count that would.
     """
     free = available_bytes() if free is None else free
     needed = training_bytes(config, frames, chunk=chunk, batch=batch, precision=precision)
     if needed <= free:
         return needed
 
-    def fits(config: ModelConfig, frames: int, chunk: int) -> bool:
-        return training_bytes(config, frames, chunk=chunk, batch=batch, precision=precision) <= free
+    def largest(config: ModelConfig, frames: int) -> int | None:
+        return largest_chunk(config, frames, free=free, batch=batch, precision=precision)
 
     message = (
         f"training on {batch} x {frames} frames of {'x'.join(map(str, config.frame_shape[1:]))}"
         f"{'' if chunk is None else f' in chunks of {chunk}'} needs about {needed / 1e9:.1f} GB, and "
         f"{free / 1e9:.1f} GB are free: "
     )
-    if longest := next((length for length in range(frames, 0, -1) if fits(config, frames, length)), None):
-        raise WorkError(f"{message}use --chunk {longest} or less")
+    if found := largest(config, frames):
+        raise WorkError(f"{message}--chunk {found} is the largest that fits; --chunk auto finds it by itself")
     remedies = []
-    if size := _largest(lambda size: fits(_resized(config, size), frames, 1), min(config.rows, config.cols)):
+    if size := _largest(lambda size: largest(_resized(config, size), frames), min(config.rows, config.cols)):
         remedies.append(f"clips of --size {size}")
-    if count := _largest(lambda count: fits(config, count, 1), frames):
+    if count := _largest(lambda count: largest(config, count), frames):
         remedies.append(f"clips of --frames {count}")
-    raise WorkError(f"{message}no chunk is short enough; " + (" or ".join(remedies) or "it needs a larger machine"))
+    raise WorkError(f"{message}no chunk fits; " + (" or ".join(remedies) or "it needs a larger machine"))
 
 
 def _read_bytes(config: ModelConfig) -> float:
@@ -233,13 +293,16 @@ def _resized(config: ModelConfig, size: int) -> ModelConfig:
     return dataclasses.replace(config, rows=size, cols=size)
 
 
-def _largest(fits: Callable[[int], bool], limit: int) -> int | None:
-    """Return the largest number below `limit` that fits, or None; numbers too small for the network do not."""
+def _largest(fits: Callable[[int], object], limit: int) -> int | None:
+    """Return the largest number below `limit` that fits, or None; of numbers that the network takes, less need less."""
 
-    def usable(number: int) -> bool:
+    def too_large(number: int) -> bool:
         try:
-            return fits(number)
-        except InputError:
+            return not fits(number)
+        except InputError:  # too small for the network
             return False
 
-    return next((number for number in range(limit - 1, 0, -1) if usable(number)), None)
+    first = bisect.bisect_left(range(1, limit), True, key=too_large)  # numbers before it are not too large
+    with suppress(InputError):
+        return first if first and fits(first) else None
+    return None

@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 def learning_rate_at(epoch: int, config: TrainingConfig) -> float:
     """Return the learning rate of an epoch, counted from 0."""
-    if config.schedule == "constant":
+    if config.schedule != "cosine":
         return config.learning_rate
     share = epoch / max(config.epochs - 1, 1)
     return config.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
@@ -114,7 +114,9 @@ class EpochKeeper(keras.callbacks.Callback):
         row |= {name: float(logs[name]) for name in history.columns(self._model_config.genres) if name in logs}
         row["seconds"] = time.monotonic() - self.began
         self.rows.append(row)
-        last = len(self.rows) == self.config.epochs or history.should_stop(self.rows, self.config.patience)
+        last = len(self.rows) == self.config.epochs or history.should_stop(
+            self.rows, self.config.patience, self.config.keep
+        )
         if last and self.config.match_prevalence:
             self._match_prevalence()
             scored = score_trailers(self.model, self.validation, self.config)
@@ -225,7 +227,8 @@ def fit_epochs(
     epochs, initial_epoch : int
         Number of the last epoch, counted from 1, and how many of them are done.
     callbacks : sequence of keras Callback
-        As for `fit`; `logs` holds means over the trailers of the epoch so far.
+        As for `fit`; `logs` holds means over the trailers of the epoch so far, and after a batch `frames`, how many of
+        the epoch's are done. `params` holds the frames of an epoch and the seconds of video that they stand for.
     peers : Peers, optional
         Processes that train together: the sequence gives this one its share of each batch. During an epoch `logs` is
         about that share, at its end about all; training stops when a callback of any of them says so.
@@ -238,6 +241,8 @@ def fit_epochs(
         model=model,
         epochs=epochs,
         steps=len(sequence),
+        frames=sequence.frames,
+        seconds=sequence.seconds,
         verbose=0,
     )
     model.stop_training = False
@@ -250,7 +255,7 @@ def fit_epochs(
         together = [*model.variables, *model.optimizer.variables]
         peers.make_equal(together)  # the learning rate of this epoch too
         totals: dict[str, float] = {}
-        trailers = 0
+        trailers = done = 0
         with closing(Prefetch(_batches(model, sequence), ahead=1)) as batches:
             for step, (frames, targets, weights) in enumerate(batches):
                 listeners.on_train_batch_begin(step)
@@ -259,7 +264,8 @@ def fit_epochs(
                 trailers += real
                 totals = {name: totals.get(name, 0.0) + value * real for name, value in measured.items()}
                 logs = {name: float(total / max(trailers, 1)) for name, total in totals.items()}
-                listeners.on_train_batch_end(step, logs)
+                done += weights[0].size * sequence.share[1]
+                listeners.on_train_batch_end(step, logs | {"frames": float(done)})
         peers.make_own(together)
         sequence.on_epoch_end()
         everyone, *summed = peers.total(trailers, *totals.values())

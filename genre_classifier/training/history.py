@@ -42,28 +42,33 @@ def _table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(list(rows), columns=list(columns(genres_of(rows))))
 
 
-def _badness(row: dict[str, float]) -> float:
-    """Return what training makes small: the macro-AP on validation, negated; without it a loss."""
-    for name, sign in (("val_macro_ap", -1), ("val_loss", 1), ("loss", 1)):
-        value = row.get(name, math.nan)
-        if not math.isnan(value):
-            return sign * value
-    return math.inf
+def _badness(row: dict[str, float], keep: Keep) -> tuple[float, ...]:
+    """Return what training makes small, the first number first; what is not defined is worst.
+
+    The macro-AP on validation, negated, and the loss there between equal ones; or the loss alone. Without validation
+    the loss of training.
+    """
+    validation = (-row.get("val_macro_ap", math.nan), row.get("val_loss", math.nan))
+    figures = validation[1:] if keep == "loss" else validation
+    if all(map(math.isnan, figures)):
+        figures = (row.get("loss", math.nan),)
+    return tuple(math.inf if math.isnan(value) else value for value in figures)
 
 
-def best_row(rows: Sequence[dict[str, float]]) -> int:
+def best_row(rows: Sequence[dict[str, float]], keep: Keep) -> int:
     """Return the index of the best epoch; of equal ones the first."""
-    return min(range(len(rows)), key=lambda index: _badness(rows[index]))
+    return min(range(len(rows)), key=lambda index: _badness(rows[index], keep))
 
 
 def kept_row(rows: Sequence[dict[str, float]], keep: Keep) -> int:
     """Return the index of the epoch whose network a run keeps."""
-    return len(rows) - 1 if keep == "last" else best_row(rows)
+    return len(rows) - 1 if keep == "last" else best_row(rows, keep)
 
 
-def should_stop(rows: Sequence[dict[str, float]], patience: int | None) -> bool:
-    """Return whether `patience` epochs have passed since the best one."""
-    return patience is not None and len(rows) > 0 and len(rows) - 1 - best_row(rows) >= patience
+def should_stop(rows: Sequence[dict[str, float]], patience: int | None, keep: Keep) -> bool:
+    """Return whether `patience` epochs have passed since the best one; without validation none is."""
+    validated = any(not math.isnan(row.get("val_loss", math.nan)) for row in rows)
+    return patience is not None and validated and len(rows) - 1 - best_row(rows, keep) >= patience
 
 
 def write_history(path: Path, rows: Sequence[dict[str, Any]]) -> None:

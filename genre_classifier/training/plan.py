@@ -13,14 +13,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from genre_classifier.config import FROM_RATE, FROM_WARMUP_EPOCHS, ModelConfig, TrainingConfig
+from genre_classifier.config import (
+    FEWEST_TO_VALIDATE,
+    FROM_RATE,
+    FROM_WARMUP_EPOCHS,
+    VALIDATION_SHARE,
+    ModelConfig,
+    TrainingConfig,
+)
 from genre_classifier.dataset import splits
 from genre_classifier.dataset.copies import group_copies, note_near_copies
 from genre_classifier.dataset.trailers import Trailer, data_digest, load_trailers
 from genre_classifier.genres import listed
 from genre_classifier.metrics.calibration import no_calibration
 from genre_classifier.network.encoder import Encoder, build_encoder, read_encoder
-from genre_classifier.network.memory import frame_multiplications, require_training_memory
+from genre_classifier.network.memory import choose_chunk, require_training_memory
+from genre_classifier.network.peers import Peers
 from genre_classifier.run_folder import layout
 from genre_classifier.run_folder.card import read_card
 from genre_classifier.run_folder.run import Run, load_run, read_config
@@ -34,6 +42,9 @@ from preprocessing.manifest import read_manifest
 logger = logging.getLogger(__name__)
 
 _CHANGEABLE = ("epochs", "patience")  # by a resumed run: what was trained stays the same
+_AUTO = ("chunk", "keep", "schedule", "validation_share")  # the plan says what "auto" is
+# Of trailers with a genre, and without it: fewer choose an epoch by chance.
+FEWEST_OF_A_SIDE = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,7 +118,7 @@ def plan_training(
     skip_unknown: bool,
     resume: bool,
     start: Path | None = None,
-    processes: int = 1,
+    peers: Peers | None = None,
 ) -> Plan:
     """Decide everything that a training needs; nothing is written.
 
@@ -115,8 +126,8 @@ def plan_training(
     ----------
     clips, labels, run, model_config, training_config, splits_file, skip_unknown, resume, start
         As for `genre_classifier.training.train.train`.
-    processes : int
-        How many train together, each on its share of every batch.
+    peers : Peers, optional
+        Those that train together, each on its share of every batch.
 
     Raises
     ------
@@ -125,11 +136,14 @@ def plan_training(
     WorkError
         When the machine has too little memory for it.
     """
+    peers = peers or Peers()
     stored = read_config(run) if resume else None
     first = load_run(start) if start is not None else None
     before = stored[:2] if stored else (first.model_config, going_on(first.path)) if first else None
     model_config = model_config or (before[0] if before else ModelConfig())
     training_config = training_config or (before[1] if before else TrainingConfig())
+    if before:
+        training_config = _settled(training_config, {name: getattr(before[1], name) for name in _AUTO})
     trailers = load_trailers(clips, labels, genres=model_config.genres, skip_unknown=skip_unknown)
     trailers = group_copies(trailers, read_manifest(clips))
     model_config = dataclasses.replace(model_config, rows=trailers[0].rows, cols=trailers[0].cols)
@@ -154,30 +168,23 @@ def plan_training(
         of_first = first.path / layout.SPLITS
         kept = splits.keep_splits(trailers, splits.read_splits(of_first), str(of_first))
     given = splits_file or (run / layout.SPLITS if resume else None)
+    enough = len(trailers) >= FEWEST_TO_VALIDATE
+    training_config = _settled(training_config, {"validation_share": VALIDATION_SHARE if enough else 0.0})
     table = splits.read_splits(given) if given else _split(trailers, training_config, kept)
     if first:
         splits.require_kept(table, kept, str(first.path))
     parts = splits.apply_splits(trailers, table, str(splits_file or run / layout.SPLITS))
     note_near_copies(parts)
-    _note_gaps(parts, model_config, training_config)
+    thin = _thin_genres(parts, model_config.genres)
+    keep = "last" if not parts["validation"] else "loss" if thin else "best"
+    schedule = "constant" if parts["validation"] else "cosine"
+    training_config = _settled(training_config, {"keep": keep, "schedule": schedule})
+    _note_gaps(parts, model_config, training_config, thin)
     require(
-        training_config.batch_size >= processes,
-        f"batch_size must be at least {processes}, a trailer for each worker, got {training_config.batch_size}",
+        training_config.batch_size >= peers.count,
+        f"batch_size must be at least {peers.count}, a trailer for each worker, got {training_config.batch_size}",
     )
-    longest = max(len(trailer.times) for trailer in parts["train"])
-    frames = min(longest, training_config.crop_frames or longest)
-    needed = require_training_memory(
-        model_config,
-        frames,
-        chunk=training_config.chunk,
-        batch=-(-training_config.batch_size // processes),
-        precision=training_config.precision,
-    )
-    logger.info(
-        f"a step on {frames} frames takes up to {needed / 1e9:.1f} GB of memory; a frame takes "
-        f"{frame_multiplications(model_config) / 1e9:.2g} billion multiplications to score, two to three times as many "
-        f"to learn from"
-    )
+    training_config = _fit_into_memory(parts["train"], model_config, training_config, peers)
     if first:
         logger.info(
             f"goes on from {first.path} at a learning rate of {training_config.learning_rate:.3g}, after "
@@ -245,6 +252,7 @@ def _refuse_changed_pixels(config: TrainingConfig) -> None:
 
 def _split(trailers: Sequence[Trailer], config: TrainingConfig, kept: Mapping[int, str]) -> pd.DataFrame:
     """Draw the splits of trailers that do not have one already."""
+    assert config.validation_share != "auto"
     shares = (1 - config.validation_share - config.test_share, config.validation_share, config.test_share)
     # Nothing can be judged by a trailer that is not checked: with all of its group it trains.
     partly = {trailer.group for trailer in trailers if not trailer.labelled.all()}
@@ -257,19 +265,66 @@ def _split(trailers: Sequence[Trailer], config: TrainingConfig, kept: Mapping[in
     return splits.splits_table(trailers, list(names.values()))
 
 
-def _note_gaps(parts: dict[str, list[Trailer]], model_config: ModelConfig, config: TrainingConfig) -> None:
-    """Say which genres the training split does not show, and which splits are empty."""
+def _settled(config: TrainingConfig, values: Mapping[str, Any]) -> TrainingConfig:
+    """Return the options with values for those that are auto; what was asked for stays."""
+    return dataclasses.replace(
+        config, **{name: value for name, value in values.items() if getattr(config, name) == "auto"}
+    )
+
+
+def _fit_into_memory(
+    trailers: Sequence[Trailer], model_config: ModelConfig, config: TrainingConfig, peers: Peers
+) -> TrainingConfig:
+    """Return the options with a chunk that fits into memory, the same in all processes; refuse one that does not."""
+    longest = max(len(trailer.times) for trailer in trailers)
+    frames = min(longest, config.crop_frames or longest)
+    asked: dict[str, Any] = {"batch": -(-config.batch_size // peers.count), "precision": config.precision}
+    if config.chunk == "auto":
+        own = choose_chunk(model_config, frames, **asked) or frames
+        shortest = int(min(peers.total(*(own if rank == peers.rank else 0 for rank in range(peers.count)))))
+        config = _settled(config, {"chunk": None if shortest == frames else shortest})
+        if config.chunk is not None:
+            logger.info(
+                f"a step on whole trailers of {frames} frames does not fit into memory: they are learned from in "
+                f"chunks of {config.chunk} frames (--chunk)"
+            )
+    assert config.chunk != "auto"
+    needed = require_training_memory(model_config, frames, chunk=config.chunk, **asked)
+    logger.info(f"a step on {frames} frames takes up to {needed / 1e9:.1f} GB of memory")
+    return config
+
+
+def _thin_genres(parts: Mapping[str, Sequence[Trailer]], genres: Sequence[str]) -> list[str]:
+    """Return the genres about which validation trailers say little: too few of them show it, or do not."""
+    validation = parts["validation"]
+    known = np.any([trailer.genres for trailer in (*parts["train"], *validation)], axis=0)
+    shown = np.sum([trailer.genres for trailer in validation], axis=0, initial=0) * known
+    fewest = np.minimum(shown, len(validation) - shown)
+    return [
+        genre for genre, there, count in zip(genres, known, fewest, strict=True) if there and count < FEWEST_OF_A_SIDE
+    ]
+
+
+def _note_gaps(
+    parts: dict[str, list[Trailer]], model_config: ModelConfig, config: TrainingConfig, thin: Sequence[str]
+) -> None:
+    """Say which genres the training split does not show, and what the validation split cannot say."""
     shown = np.any([trailer.genres for trailer in parts["train"]], axis=0)
     missing = [genre for genre, present in zip(model_config.genres, shown, strict=True) if not present]
     if missing:
         logger.warning(f"no training trailer shows {', '.join(missing)}: scores for it are defined, but mean nothing")
-    if not parts["validation"] and config.keep == "best":
-        logger.warning("no validation split: the epoch is chosen by the training loss")
-    if not parts["validation"]:
-        scores = "only matched to the shares of genres" if config.match_prevalence else "not calibrated"
-        threshold = no_calibration(model_config.genres, exclusive=model_config.exclusive == "yes").thresholds
-        decides = next(iter(threshold.values()))
-        logger.warning(f"no validation split: the thresholds are {decides:.2g}, and the scores are {scores}")
+    if count := len(parts["validation"]):
+        if thin and config.keep == "loss":
+            logger.warning(
+                f"{count} validation trailers say little about {', '.join(thin)}: fewer than {FEWEST_OF_A_SIDE} "
+                f"of them show it, or fewer than {FEWEST_OF_A_SIDE} do not. The epoch is chosen by their loss"
+            )
+        return
+    chosen = "the last epoch is kept" if config.keep == "last" else "the epoch is chosen by the training loss"
+    scores = "only matched to the shares of genres" if config.match_prevalence else "not calibrated"
+    threshold = no_calibration(model_config.genres, exclusive=model_config.exclusive == "yes").thresholds
+    decides = next(iter(threshold.values()))
+    logger.warning(f"no validation trailers: {chosen}, the thresholds are {decides:.2g}, and the scores are {scores}")
 
 
 def _clip_config(clips: Path, trailers: Sequence[Trailer]) -> ClipConfig:

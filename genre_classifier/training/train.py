@@ -102,8 +102,8 @@ def train(
     Returns
     -------
     Run
-        With the model of the epoch that `TrainingConfig.keep` asks for; "best" without a validation split goes by the
-        training loss.
+        With the model of the epoch that `TrainingConfig.keep` asks for; "best" and "loss" without a validation split go
+        by the training loss.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def train(
             skip_unknown=skip_unknown,
             resume=resume,
             start=None if start is None else Path(start),
-            processes=peers.count,
+            peers=peers,
         )
         config = plan.training_config
         peers.require_equal(plan.fingerprint, "options, clips and labels")  # no process writes before all have read
@@ -153,6 +153,7 @@ def train(
                 _note_regression(model, parts["validation"], config)
             elif plan.encoder is not None and first:
                 start_from_components(model, parts["train"])
+        assert config.chunk != "auto"  # the plan has settled it
         model.configure(chunk=config.chunk, bptt=config.bptt, precision=config.precision, seed=config.seed, peers=peers)
         own_callbacks: list[keras.callbacks.Callback] = [WarmUp(config)] * (config.warmup_epochs > 0)
         keeper = None
@@ -170,7 +171,7 @@ def train(
             )
             keeper.publish()
             own_callbacks += [keeper, TensorBoard(run / layout.EVENTS, write_graph=False)]
-        more = not history.should_stop(rows, config.patience) and len(rows) < config.epochs
+        more = not history.should_stop(rows, config.patience, config.keep) and len(rows) < config.epochs
         done, goes_on = peers.total(len(rows), more and first)  # only the first one has rows
         if goes_on:
             sequence = training_sequence(
@@ -328,5 +329,5 @@ def _note_schedule(rows: checkpoints.Rows, old: TrainingConfig, new: TrainingCon
             f"the learning rate falls along a cosine over all {new.epochs} epochs: it goes on at {after:.2g}, after "
             f"{before:.2g} in epoch {len(rows)}"
         )
-    if len(rows) < new.epochs and history.should_stop(rows, new.patience):
+    if len(rows) < new.epochs and history.should_stop(rows, new.patience, new.keep):
         logger.warning(f"no epoch is trained: none was better for {new.patience} epochs; --patience none goes on")

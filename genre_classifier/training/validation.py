@@ -24,6 +24,7 @@ from genre_classifier.metrics.frames import average_precision
 from genre_classifier.network.losses import exclusive_crossentropy, trailer_loss
 from genre_classifier.network.streaming import score_clip
 
+FEWEST_OF_A_THRESHOLD = 5  # trailers; of fewer it would follow the accidents of each
 VALIDATION_CHUNK = 64  # frames scored at once; scores do not depend on it
 
 
@@ -43,10 +44,18 @@ def score_trailers(model: keras.Model, trailers: Sequence[Trailer], config: Trai
 
 
 def calibrate(scored: Sequence[Scored], config: ModelConfig) -> Calibration:
-    """Fit thresholds and temperatures on the frames of trailers; without trailers nothing is fitted."""
+    """Fit thresholds and temperatures on the frames of trailers; without trailers nothing is fitted.
+
+    The threshold of a genre that fewer than `FEWEST_OF_A_THRESHOLD` trailers show stays where it is without any.
+    """
+    genres, exclusive = config.genres, config.exclusive == "yes"
+    unfitted = no_calibration(genres, exclusive=exclusive)
     if not scored:
-        return no_calibration(config.genres, exclusive=config.exclusive == "yes")
-    return fit_calibration(*_pooled(scored), config.genres, exclusive=config.exclusive == "yes")
+        return unfitted
+    fitted = fit_calibration(*_pooled(scored), genres, exclusive=exclusive)
+    shown = np.sum([trailer.genres for trailer, _ in scored], axis=0)
+    rare = [genre for genre, count in zip(genres, shown, strict=True) if count < FEWEST_OF_A_THRESHOLD]
+    return fitted._replace(thresholds=fitted.thresholds | {genre: unfitted.thresholds[genre] for genre in rare})
 
 
 def logit_offsets(scored: Sequence[Scored], config: ModelConfig) -> dict[str, float]:

@@ -65,6 +65,8 @@ class Value:
     choices : tuple of str
         All that there are; empty where any value within the limits is one.
     several, may_be_none : bool
+    words : tuple of str
+        Beside numbers: such as auto.
     length : int or None
         Of several: how many there must be.
     limits : dict
@@ -79,9 +81,10 @@ class Value:
         extra: Any = info.json_schema_extra or {}
         self.meaning, self.unit, self.group = info.description or "", extra.get("unit", ""), extra.get("group", "")
         schema = TypeAdapter(annotation).json_schema()
-        self.may_be_none = "anyOf" in schema
-        if self.may_be_none:
-            schema = next(part for part in schema["anyOf"] if part["type"] != "null")
+        parts_of_union = schema.get("anyOf", [schema])
+        self.may_be_none = any(part["type"] == "null" for part in parts_of_union)
+        self.words: tuple[str, ...] = tuple(part["const"] for part in parts_of_union if "const" in part)
+        schema = next(part for part in parts_of_union if part["type"] != "null" and "const" not in part)
         self.several, parts = schema["type"] == "array", schema.get("prefixItems")
         self.length = len(parts) if parts else None
         if self.several:
@@ -111,10 +114,11 @@ class Value:
             bounds = self.bounds()
             link = " of " if bounds.startswith("at ") else " "
             words = f"{self.length or ''} {_KINDS[self.kind][self.several]}{link if bounds else ''}{bounds}".strip()
-        return f"{words}, or none" if self.may_be_none else words
+        others = [*self.words, *["none"] * self.may_be_none]
+        return f"{words}, or {' or '.join(others)}" if others else words
 
     def parse(self, text: str) -> Any:
-        """Turn what was typed into a value, None for the word none.
+        """Turn what was typed into a value, None for the word none; other words stay.
 
         Raises
         ------
@@ -123,6 +127,8 @@ class Value:
         """
         if self.may_be_none and text.lower() == "none":
             return None
+        if text.lower() in self.words:
+            return text.lower()
         return tuple(self.kind(part) for part in text.split(",")) if self.several else self.kind(text)
 
     def check(self, value: Any, name: str) -> None:

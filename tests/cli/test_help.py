@@ -12,7 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from genre_classifier.cli import COMMANDS, group
+from genre_classifier.cli import COMMANDS, GROUPS, group
 from genre_classifier.cli.config_options import ValueOption, config_options, given
 from genre_classifier.config import PRESETS, ModelConfig, TrainingConfig
 from genre_classifier.moving_squares.config import PRESETS as SQUARES
@@ -66,7 +66,7 @@ def test_none_can_be_said_wherever_a_setting_can_be_switched_off():
     assert "none trains all epochs. [default: none]" in shown
     assert "--flip / --no-flip Mirror training clips left and right, half of the time. [default: on]" in shown
     optional = {name for name, value in values_of(TrainingConfig).items() if value.may_be_none}
-    assert optional == {"patience", "crop_frames", "clip_norm", "chunk"}
+    assert optional == {"patience", "crop_frames", "crops_per_epoch", "clip_norm", "chunk"}
 
 
 @pytest.mark.parametrize(
@@ -85,14 +85,14 @@ def test_the_help_shows_the_defaults_of_the_preset_that_is_the_default(name, bas
 
 def test_many_options_stand_in_groups_each_in_one():
     for name in COMMANDS:
-        shown = CliRunner().invoke(group, [name, "--help"]).output
+        shown = CliRunner().invoke(group, [name, "--help-all" if name == "train" else "--help"]).output
         flags = [one.opts[0] for one in command_of(name).params if isinstance(one, click.Option)]
         found = sections(shown)
         for flag in flags:
             assert len([text for text in found.values() if f"\n  {flag} " in text]) == 1, (name, flag)
         largest = max(text.count("\n  --") for text in found.values())
         assert largest <= 11, name
-    train = CliRunner().invoke(group, ["train", "--help"]).output
+    train = CliRunner().invoke(group, ["train", "--help-all"]).output
     assert [title for title in sections(train) if title] == [
         "Options",
         "Labels",
@@ -100,6 +100,7 @@ def test_many_options_stand_in_groups_each_in_one():
         "Several machines",
         "Network",
         "Encoder",
+        "Senses",
         "Optimisation",
         "Computation",
         "Augmentation",
@@ -108,16 +109,51 @@ def test_many_options_stand_in_groups_each_in_one():
 
 @pytest.mark.parametrize("width", [80, 110])
 def test_the_help_fits_the_terminal(width):
-    for name in COMMANDS:
-        shown = CliRunner().invoke(group, [name, "--help"], terminal_width=width).output
+    for arguments in ([], ["train", "--help-all"], *([name] for name in COMMANDS)):
+        shown = CliRunner().invoke(group, [*arguments, "--help"], terminal_width=width).output
         too_long = [line for line in shown.splitlines() if len(line) > width and "genre-classifier" not in line]
-        assert not too_long, name
+        assert not too_long, arguments
+
+
+def test_the_help_names_every_command_on_a_line_of_its_own_in_a_group():
+    shown = CliRunner().invoke(group, ["--help"], terminal_width=80).output
+    found = sections(shown)
+    assert [title for title in found if title in GROUPS] == ["Try", "Prepare", "Learn", "Use", "Judge", "Share"]
+    for title, commands in GROUPS.items():
+        for name, text in commands.items():
+            assert f"\n  {name.ljust(12)}  {text}\n" in found[title]
+    assert "..." not in shown.partition("Try:")[2]
+
+
+def test_the_help_of_train_shows_what_people_change_and_names_the_rest():
+    shown = CliRunner().invoke(group, ["train", "--help"], terminal_width=80).output
+    flags = [line.split()[0].rstrip(",") for line in shown.splitlines() if line.startswith("  -")]
+    assert len(flags) == 15 + len(["--help-all", "-h"])
+    assert {"--preset", "--epochs", "--chunk", "--validation-share", "--help-all"} <= set(flags)
+    every = CliRunner().invoke(group, ["train", "--help-all"]).output
+    assert "--norm-momentum" in every
+    assert "--norm-momentum" not in shown
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["trian"], "No such command 'trian'. Did you mean train?"),
+        (["xyzzy"], "No such command 'xyzzy'."),
+        (["labels", "labels.csv"], "Missing argument 'OUT': the file to write."),
+        (["labels"], "Missing argument 'IN... OUT'."),
+    ],
+)
+def test_what_is_mistyped_or_missing_is_named(line, message):
+    result = CliRunner().invoke(group, line)
+    assert result.exit_code == 2
+    assert result.output.splitlines()[-1] == f"Error: {message}"
 
 
 def test_the_help_is_whole_without_docstrings():
     """`python -OO` drops docstrings; what the options say is no docstring. --debug leaves stderr to Python's report."""
     done = subprocess.run(
-        [sys.executable, "-OO", "-X", "importtime", "-m", "genre_classifier", "--debug", "train", "--help"],
+        [sys.executable, "-OO", "-X", "importtime", "-m", "genre_classifier", "--debug", "train", "--help-all"],
         cwd=ROOT,
         capture_output=True,
         text=True,

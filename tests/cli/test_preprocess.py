@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from genre_classifier import cli
+from genre_classifier.cli.train import preset_for
+from genre_classifier.config import PRESETS
 from preprocessing import preprocess_directory
+from preprocessing.clips import read_clip_config, read_clip_preset, write_clip_config
 from preprocessing.config import ClipConfig
 from preprocessing.manifest import read_manifest
 from tests.support.media import damage, flat_frames, write_media
@@ -94,3 +100,57 @@ def test_mistakes_get_one_line_and_exit_code_2(
     assert words in err
     assert "Traceback" not in err
     assert not (trailers.parent / "clips").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--frames", 4]])
+def test_a_preset_says_what_clips_it_wants_and_later_commands_know_it(
+    trailers: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], options: list[object]
+) -> None:
+    clips = tmp_path / "clips"
+    assert run(trailers, clips, "--preset", "small-data", *options) == 0
+    wanted = PRESETS["small-data"].clips
+    assert read_clip_config(clips) == (dataclasses.replace(wanted, frames=4) if options else wanted)
+    assert run(trailers, clips, *options) == 0  # the folder's own preset
+    assert read_clip_preset(clips) == "small-data"
+    capfd.readouterr()
+    assert preset_for(clips, None) == preset_for(clips, "small-data") == "small-data"
+    assert capfd.readouterr().err == ""
+    assert preset_for(clips, "article") == "article"
+    assert capfd.readouterr().err == (
+        f"--preset article learns from frames of 400 x 400 pixels, spread over the video; those of {clips} are of "
+        f"32 x 32 pixels, 15 per second: `genre-classifier preprocess TRAILERS CLIPS --preset article` makes clips "
+        f"that fit\n"
+    )
+    assert run(trailers, clips, "--preset", "article") == 2
+    assert "its clips were made with" in capfd.readouterr().err
+
+
+def test_clips_without_a_preset_are_for_the_article(tmp_path: Path) -> None:
+    assert preset_for(tmp_path, None) == "article"
+    write_clip_config(tmp_path, ClipConfig(), preset="of a later version")
+    assert preset_for(tmp_path, None) == "article"
+
+
+def test_too_little_disk_is_said_before_anything_is_made(
+    trailers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (trailers / "bad\nname.mp4").unlink()
+    frame = 3 * 100**2
+    options = ["--size", 100, "--jobs", 1]
+    free = 9 * frame  # the video has eight frames, and may have one more than it says
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(free, 0, free))
+    assert run(trailers, tmp_path / "clips", *options) == 0
+    free = 7 * frame
+    assert run(trailers, tmp_path / "clips", *options) == 0  # its clip is there
+    assert capfd.readouterr().err == ""
+    assert run(trailers, tmp_path / "other", *options) == 1
+    assert capfd.readouterr().err == (
+        f"genre-classifier: {tmp_path / 'other'}: 1 clip takes about 0.0 GB of disk, and 0.0 GB are free; make smaller "
+        f"ones (--preset small-data, or a smaller --size, --fps or --frames), or choose a folder on another disk\n"
+    )
+    assert not [*(tmp_path / "other").glob("*.npy")]
+
+
+def test_how_much_disk_clips_take_is_said(trailers: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(trailers, tmp_path / "clips", "--jobs", 1) == 0
+    assert re.search(r"^2 clips take up to 1\.0 GB of disk, and \d+\.\d GB are free$", capfd.readouterr().err, re.M)

@@ -74,6 +74,23 @@ def test_a_process_that_dies_says_why(tmp_path, death):
         assert not after
 
 
+GREETINGS = r"""2026-11-30 01:00:00.123456: I tensorflow/core/util/port.cc:153] oneDNN custom operations are on.
+WARNING: All log messages before absl::InitializeLog() is called are written to STDERR
+I0000 00:00:1764464400.123456    1234 cpu_feature_guard.cc:227] This TensorFlow binary is optimized to use AVX2.
+To enable the following instructions: AVX2 FMA, in other operations, rebuild TensorFlow with the right flags.
+W0000 00:00:1764464400.2    1234 gpu_device.cc:2342] Cannot dlopen some GPU libraries.
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_process_does_not_repeat_greetings(tmp_path):
+    kill = (
+        "os.ftruncate(2, 0); os.lseek(2, 0, 0); os.write(2, GREETINGS.encode()); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = run_instead(f"GREETINGS = {GREETINGS!r}; {kill}", tmp_path)
+    assert (done.returncode, done.stderr) == (-signal.SIGKILL, "own words\n")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("code", ["return 0", "return 1", "return 2", "return 130", "sys.exit(1)"])
 def test_a_process_that_ends_well_keeps_to_its_own_words(tmp_path, code):

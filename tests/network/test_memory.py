@@ -10,8 +10,11 @@ import psutil
 import pytest
 
 from genre_classifier.config import ModelConfig
+from genre_classifier.network import memory
 from genre_classifier.network.memory import (
+    choose_chunk,
     frame_multiplications,
+    largest_chunk,
     require_training_memory,
     scoring_bytes,
     training_bytes,
@@ -48,15 +51,16 @@ def test_scoring_does_not_grow_with_anything_but_the_chunk():
     assert scoring_bytes(ARTICLE, 64) - scoring_bytes(ARTICLE, 8) < 0.1e9
 
 
-def test_advised_chunk_is_the_longest_that_fits():
-    free = 5e9
+@pytest.mark.parametrize("free", [3.6e9, 5e9, 9e9])
+def test_advised_chunk_is_the_longest_that_fits(free):
     with pytest.raises(WorkError) as caught:
         require_training_memory(ARTICLE, 1000, free=free)
     assert "\n" not in str(caught.value)
     chunk = int(re.search(r"--chunk (\d+)", str(caught.value))[1])
     assert require_training_memory(ARTICLE, 1000, chunk=chunk, free=free) <= free
-    with pytest.raises(WorkError):
-        require_training_memory(ARTICLE, 1000, chunk=chunk + 1, free=free)
+    for longer in range(chunk + 1, 1001):
+        with pytest.raises(WorkError):
+            require_training_memory(ARTICLE, 1000, chunk=longer, free=free)
 
 
 def test_where_no_chunk_fits_size_and_frames_are_advised():
@@ -65,8 +69,33 @@ def test_where_no_chunk_fits_size_and_frames_are_advised():
         require_training_memory(ARTICLE, 1000, chunk=8, free=free)
     size = int(re.search(r"--size (\d+)", str(caught.value))[1])
     frames = int(re.search(r"--frames (\d+)", str(caught.value))[1])
-    assert require_training_memory(ModelConfig(rows=size, cols=size), 1000, chunk=1, free=free) <= free
-    assert require_training_memory(ARTICLE, frames, chunk=1, free=free) <= free
+    for fits, config, count in (
+        (True, ModelConfig(rows=size, cols=size), 1000),
+        (False, ModelConfig(rows=size + 1, cols=size + 1), 1000),
+        (True, ARTICLE, frames),
+        (False, ARTICLE, frames + 1),
+    ):
+        assert (largest_chunk(config, count, free=free) is not None) == fits
+
+
+def test_the_chunk_that_is_chosen_is_the_whole_trailer_or_the_largest_with_a_tenth_to_spare():
+    assert choose_chunk(ARTICLE, 1000, free=200e9) is None
+    chunk = choose_chunk(ARTICLE, 1000, free=24e9)
+    assert chunk == largest_chunk(ARTICLE, 1000, free=0.9 * 24e9)
+    assert training_bytes(ARTICLE, 1000, chunk=chunk) <= 0.9 * 24e9 < training_bytes(ARTICLE, 1000, chunk=chunk + 1)
+    least = min(training_bytes(ARTICLE, 1000, chunk=length) for length in range(1, 30))
+    assert training_bytes(ARTICLE, 1000, chunk=choose_chunk(ARTICLE, 1000, free=least)) == least
+    with pytest.raises(WorkError, match="no chunk fits"):
+        choose_chunk(ARTICLE, 1000, free=least - 1)
+
+
+def test_a_long_film_is_refused_without_a_search(monkeypatch):
+    looked = []
+    whole = memory._bytes_of_chunks
+    monkeypatch.setattr(memory, "_bytes_of_chunks", lambda *args, **more: looked.append(1) or whole(*args, **more))
+    with pytest.raises(WorkError, match="clips of --frames"):
+        choose_chunk(ARTICLE, 100_000, free=2.2e9)
+    assert len(looked) < 60  # each is one sum over an array
 
 
 GB = 10**9

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import preprocessing
 from preprocessing.base.errors import InputError
-from preprocessing.clips import ClipWriter, load_clip, load_times, read_clip_config, write_clip_config
+from preprocessing.clips import ClipWriter, load_clip, load_times, read_clip_config, read_clip_preset, write_clip_config
 from preprocessing.config import ClipConfig
 from preprocessing.manifest import COLUMNS, manifest_table, ok_rows, read_manifest, source_name, write_manifest
 
@@ -71,8 +71,10 @@ def test_options_of_a_folder(tmp_path: Path) -> None:
     assert read_clip_config(tmp_path) is None
     config = ClipConfig(frames=7, size=9, fps=1.5, fit="crop", trim_bars=True)
     write_clip_config(tmp_path, config)
-    assert read_clip_config(tmp_path) == config
-    for content in ("", "[]", '{"frames": "many"}', json.dumps({"colours": 3}), '{"size": 0}'):
+    assert (read_clip_config(tmp_path), read_clip_preset(tmp_path)) == (config, None)
+    write_clip_config(tmp_path, config, preset="small-data")
+    assert (read_clip_config(tmp_path), read_clip_preset(tmp_path)) == (config, "small-data")
+    for content in ('{"preset": 3}', "", "[]", '{"frames": "many"}', json.dumps({"colours": 3}), '{"size": 0}'):
         (tmp_path / "preprocessing.json").write_text(content)
         with pytest.raises(InputError, match=r"preprocessing\.json"):
             read_clip_config(tmp_path)

@@ -14,6 +14,7 @@ from tests.support.architecture_page import ROOT
 
 PAGE = ROOT / "docs" / "options.md"
 PRESETS = {
+    "preprocess": {name: vars(preset.clips) for name, preset in genre_classifier.PRESETS.items()},
     "train": {
         name: {**vars(preset.model), **vars(preset.training)} for name, preset in genre_classifier.PRESETS.items()
     },

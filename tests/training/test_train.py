@@ -22,11 +22,13 @@ from genre_classifier.dataset.splits import read_splits
 from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.genres import GENRES
 from genre_classifier.metrics.frames import average_precision
+from genre_classifier.network.memory import training_bytes
 from genre_classifier.run_folder import checkpoints, layout
 from genre_classifier.run_folder.run import load_run
 from genre_classifier.training import history
+from genre_classifier.training.plan import plan_training
 from genre_classifier.training.train import balance_weights, compile_model, learning_rate_at, train
-from genre_classifier.training.validation import score_trailers, validate
+from genre_classifier.training.validation import Scored, calibrate, score_trailers, validate
 from preprocessing.base.errors import InputError, WorkError
 from preprocessing.clips import write_clip_config
 from preprocessing.config import ClipConfig
@@ -44,6 +46,8 @@ CONFIG = TrainingConfig(
     seed=5,
     validation_share=0.25,
     test_share=0.15,
+    keep="best",
+    chunk=None,
 )
 
 
@@ -485,13 +489,93 @@ def test_the_schedule_falls_to_a_hundredth():
 
 
 def test_the_kept_epoch_and_the_end_of_patience():
-    rows = [{"val_macro_ap": value, "loss": 1.0} for value in (0.1, 0.4, 0.4, 0.3)]
-    assert history.best_row(rows) == 1
-    assert history.should_stop(rows, 2)
-    assert not history.should_stop(rows, 3)
-    assert not history.should_stop(rows, None)
-    assert (history.kept_row(rows, "best"), history.kept_row(rows, "last")) == (1, 3)
-    assert history.best_row([{"val_macro_ap": np.nan, "loss": value} for value in (3.0, 1.0, 2.0)]) == 1
+    losses = (1.0, 0.9, 0.7, 0.8)
+    rows = [
+        {"val_macro_ap": value, "val_loss": loss, "loss": 1.0}
+        for value, loss in zip((0.1, 0.4, 0.3, 0.4), losses, strict=True)
+    ]
+    assert history.best_row(rows, "best") == 3  # as good as the second, at a smaller loss
+    assert history.best_row(rows, "loss") == 2
+    assert history.should_stop(rows[:3], 1, "best")
+    assert not history.should_stop(rows, 1, "best")
+    assert history.should_stop(rows, 1, "loss")
+    assert not history.should_stop(rows, 2, "loss")
+    assert not history.should_stop(rows, None, "loss")
+    assert [history.kept_row(rows, keep) for keep in ("best", "loss", "last")] == [3, 2, 3]
+    alone = [{"val_macro_ap": np.nan, "val_loss": np.nan, "loss": value} for value in (3.0, 1.0, 2.0)]
+    assert history.best_row(alone, "best") == history.best_row(alone, "loss") == 1
+    assert not history.should_stop(alone, 1, "best")  # patience is about validation
+
+
+def planned(tmp_path, trailers: int, **options):
+    """Return the options that a plan settles on, and the lines that it says."""
+    labels = write_clips(tmp_path / "clips", [8] * trailers)
+    with logged() as notes:
+        plan = plan_training(
+            tmp_path / "clips",
+            labels,
+            tmp_path / "run",
+            model_config=TINY,
+            training_config=TrainingConfig(**options),
+            splits_file=None,
+            skip_unknown=False,
+            resume=False,
+        )
+    return plan.training_config, len(plan.parts["validation"]), "\n".join(notes)
+
+
+def test_fewer_than_twenty_trailers_all_learn_and_the_last_epoch_of_a_falling_rate_is_kept(tmp_path):
+    config, validation, notes = planned(tmp_path, 19)
+    assert (config.validation_share, config.keep, config.schedule, validation) == (0.0, "last", "cosine", 0)
+    assert "no validation trailers: the last epoch is kept" in notes
+
+
+def test_what_is_asked_for_wins_over_the_number_of_trailers(tmp_path):
+    config, validation, notes = planned(tmp_path, 12, validation_share=0.25, keep="best")
+    assert (config.validation_share, config.keep, config.schedule, validation) == (0.25, "best", "constant", 3)
+    assert "validation trailers" not in notes
+
+
+def test_few_validation_trailers_choose_the_epoch_by_their_loss(tmp_path):
+    config, validation, notes = planned(tmp_path, 20)
+    assert (config.validation_share, config.keep, config.schedule, validation) == (0.15, "loss", "constant", 3)
+    assert "3 validation trailers say little about comedy, action" in notes
+
+
+def test_enough_validation_trailers_choose_by_the_mean_average_precision(tmp_path):
+    config, validation, notes = planned(tmp_path, 24, validation_share=0.5, test_share=0.0)
+    assert (config.keep, validation) == ("best", 12)
+    assert "say little" not in notes
+
+
+def test_the_chunk_is_whole_trailers_where_they_fit_and_else_the_largest_that_does(data, tmp_path, monkeypatch):
+    assert planned(tmp_path, 4)[0].chunk is None
+    free = training_bytes(TINY, 8, chunk=3) / 0.9 + 1
+    assert training_bytes(TINY, 8, chunk=4) > 0.9 * free
+    monkeypatch.setattr("genre_classifier.network.memory.available_bytes", lambda: free)
+    config, _, notes = planned(tmp_path, 4)
+    assert config.chunk == 3
+    assert "a step on whole trailers of 8 frames does not fit into memory" in notes
+    first = dataclasses.replace(CONFIG, epochs=1, chunk="auto", batch_size=1)
+    run = train(*data, tmp_path / "made", model_config=TINY, training_config=first)
+    assert run.training_config.chunk == 3
+    monkeypatch.undo()
+    longer = dataclasses.replace(first, epochs=2)
+    assert train(*data, run.path, training_config=longer, resume=True).training_config.chunk == 3
+
+
+def test_thresholds_of_genres_that_few_trailers_show_stay(tmp_path):
+    labels = write_clips(tmp_path / "clips", [8] * 9)
+    trailers = load_trailers(tmp_path / "clips", labels)
+    rng = np.random.default_rng(4)
+    scored = [Scored(one, rng.uniform(0, 0.4, (8, 6)).astype(np.float32)) for one in trailers]
+    shown = np.sum([one.genres for one in trailers], axis=0)
+    assert {int(count) for count in shown} == {2, 3, 4}
+    assert set(calibrate(scored, GENRES).thresholds.values()) == {0.5}
+    often = calibrate(scored * 2, GENRES)
+    enough = {genre for genre, count in zip(GENRES, 2 * shown, strict=True) if count >= 5}
+    assert {genre for genre, value in often.thresholds.items() if value != 0.5} == enough
+    assert 0 < len(enough) < 6
 
 
 @pytest.mark.slow

@@ -1,0 +1,83 @@
+"""How much disk the clips of a folder will take, said before the first one is made."""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from preprocessing.base.errors import WorkError
+from preprocessing.config import ClipConfig, VideoLimits
+from preprocessing.processes.pool import Pool
+from preprocessing.reader_client import READER, container_job
+
+logger = logging.getLogger(__name__)
+
+SAID_FROM = 100e6  # bytes: less is no news
+_SAMPLE = 100  # videos whose durations are looked up, spread over the folder
+
+
+def clip_bytes(config: ClipConfig, *, seconds: float | None = None, rate: float | None = None) -> int:
+    """Return how large a clip is at most.
+
+    Parameters
+    ----------
+    config : ClipConfig
+    seconds, rate : float, optional
+        What the video's file says of its length and its frames per second; None where it does not.
+    """
+    frames = config.frames
+    if seconds is not None:
+        rates = [one for one in (rate, config.fps) if one is not None]
+        frames = min([frames, *(math.ceil(seconds * one) + 1 for one in rates)])
+    return frames * 3 * config.size**2
+
+
+def require_disk(clips: Path, videos: Sequence[Path], config: ClipConfig, limits: VideoLimits) -> None:
+    """Say how much disk the clips of videos will take, and refuse where there is not that much.
+
+    Only where even the largest clips that there could be would not fit, files are asked how long they are.
+
+    Raises
+    ------
+    WorkError
+        With what would fit.
+    """
+    needed, free = float(len(videos) * clip_bytes(config)), shutil.disk_usage(clips).free
+    most = "up to"
+    if needed > free:
+        needed, most = _from_durations(videos, config, limits), "about"
+    count = "1 clip takes" if len(videos) == 1 else f"{len(videos)} clips take"
+    said = f"{count} {most} {_gigabytes(needed)} of disk, and {_gigabytes(free)} are free"
+    if needed > free:
+        raise WorkError(
+            f"{clips}: {said}; make smaller ones (--preset small-data, or a smaller --size, --fps or --frames), or "
+            f"choose a folder on another disk"
+        )
+    if needed >= SAID_FROM:
+        logger.info(said)
+
+
+def _from_durations(videos: Sequence[Path], config: ClipConfig, limits: VideoLimits) -> float:
+    """Return about how many bytes clips take, by the durations of some videos; one that says none counts in full."""
+    places = np.unique(np.linspace(0, len(videos) - 1, min(len(videos), _SAMPLE)).astype(int))
+    pool = Pool(READER)
+    sizes = []
+    try:
+        for place in places:
+            answer = pool.run(container_job(videos[place]), limits.timeout)
+            if "failed" in answer:  # it will fail again, and make no clip
+                sizes.append(0)
+            else:
+                sizes.append(clip_bytes(config, seconds=answer["done"]["seconds"], rate=answer["done"]["rate"]))
+    finally:
+        pool.close()
+    return float(np.mean(sizes)) * len(videos)
+
+
+def _gigabytes(count: float) -> str:
+    return f"{count / 1e9:.1f} GB"

@@ -1,0 +1,124 @@
+"""How long work will take: from a clock that the test moves, to the words that are printed."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from genre_classifier.cli.pace import Pace, about
+from genre_classifier.cli.progress import ProgressBar, TrainingProgress, faster
+from genre_classifier.config import PRESETS, ModelConfig
+
+NOON = time.mktime((2026, 3, 4, 12, 0, 0, 0, 0, -1))
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_start_up_is_no_part_of_the_pace():
+    clock = Clock()
+    pace = Pace(clock)
+    clock.now += 20  # loading and compiling
+    pace.mark(10)
+    assert pace.seconds_left(100) is None
+    clock.now += 4
+    pace.mark(12)
+    assert pace.seconds_left(100) is None  # too little to tell
+    clock.now += 6
+    pace.mark(20)
+    assert pace.seconds_left(100) == pytest.approx(80)
+
+
+def test_a_long_first_part_is_not_waited_out_twice():
+    clock = Clock()
+    pace = Pace(clock)
+    pace.begin(done=100)
+    clock.now += 150
+    pace.mark(101)
+    assert pace.seconds_left(103) == pytest.approx(300)
+    assert pace.seconds_for(10) == pytest.approx(1500)
+    clock.now += 100  # the second one shows that some of the first was spent on starting
+    pace.mark(102)
+    assert pace.seconds_left(103) == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (1.2, "about 1 second"),
+        (7, "about 7 seconds"),
+        (44, "about 40 seconds"),
+        (100, "about 2 minutes"),
+        (3599, "about 60 minutes"),
+        (9000, "about 2.5 hours"),
+        (60 * 3600, "about 2.5 days"),
+    ],
+)
+def test_durations_in_words(seconds, words):
+    assert about(seconds) == words
+
+
+def test_the_time_of_day_names_the_day_where_it_is_another():
+    pace = Pace(Clock())
+    assert pace.done_at(3600 * 3.5) == "15:30"
+    assert pace.done_at(3600 * 13) == "Thu 01:00"
+    assert pace.done_at(86_400 * 10) == "2026-03-14"
+
+
+def test_a_pipe_gets_a_line_each_minute(capsys):
+    clock = Clock()
+    bar = ProgressBar(0, "encoding", "frame", pace=Pace(clock))
+    bar.reset(total=1000)
+    for _ in range(10):
+        clock.now += 20
+        bar.update(100)
+    assert capsys.readouterr().err.splitlines() == [
+        "encoding: 200 of 1000 frames, about 3 minutes left: done about 12:03",
+        "encoding: 500 of 1000 frames, about 2 minutes left: done about 12:03",
+        "encoding: 800 of 1000 frames, about 40 seconds left: done about 12:03",
+    ]
+
+
+def trained(clock: Clock, *, seconds_per_step: float, epochs: int, config: ModelConfig, first: float = 0.0) -> None:
+    """Go through a training of 10 steps an epoch, each of 100 frames, which stand for 4 seconds of video."""
+    progress = TrainingProgress(epochs, pace=Pace(clock))
+    with progress:
+        for epoch in range(epochs):
+            progress.begin(epoch, steps=10, frames=1000, seconds=40.0)
+            for step in range(10):
+                clock.now += seconds_per_step + (first if epoch == step == 0 else 0)
+                progress.step(100.0 * (step + 1), config)
+            clock.now += 2 * seconds_per_step  # validation
+            progress.end()
+
+
+def test_a_training_says_how_long_its_epochs_take(capsys):
+    trained(Clock(), seconds_per_step=10, epochs=4, config=ModelConfig(rows=32, cols=32), first=15)
+    assert capsys.readouterr().err.splitlines() == [
+        "epoch 1 of 4, about 2 minutes each: done about 12:06",
+        "epoch 1 of 4, about 2 minutes each: done about 12:08",
+        "epoch 2 of 4, about 2 minutes each: done about 12:08",
+        "epoch 3 of 4, about 2 minutes each: done about 12:08",
+    ]
+
+
+def test_above_two_hours_a_faster_preset_is_named_with_its_time(capsys):
+    trained(Clock(), seconds_per_step=100, epochs=20, config=ModelConfig())
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "epoch 1 of 20, about 17 minutes each: done about 17:33"
+    assert lines[1].startswith("--preset small-data, in preprocess and in train, would take about ")
+    assert sum("--preset" in line for line in lines) == 1
+
+
+def test_no_preset_is_faster_than_the_fastest():
+    small = PRESETS["small-data"].model
+    assert faster(ModelConfig(), 3 * 3600.0, 0.12) is not None
+    assert faster(ModelConfig(**{**vars(small), "rows": 32, "cols": 32}), 3 * 3600.0, 1 / 15) is None
