@@ -23,7 +23,7 @@ def command(videos: tuple[Path, ...], out: Path, genres: str | None, **options: 
     """Write a page for each video, or each in a folder, on which its genres are marked by hand.
 
     The pages need no server, and keep what is marked until it is saved as a label file; `labels` joins those files. A
-    page that is written anew keeps what was marked on it.
+    page that is written anew keeps what was marked on it. index.html in OUT lists the pages, and what is done.
 
     \b
     Example:
@@ -32,8 +32,8 @@ def command(videos: tuple[Path, ...], out: Path, genres: str | None, **options: 
     """
     from genre_classifier.cli.progress import VideoTime
     from genre_classifier.genres import GENRES, genre_list
-    from genre_classifier.tagging.tasks import plan_tasks
-    from genre_classifier.tagging.viewer import write_label_page
+    from genre_classifier.tagging.label_pages import write_label_pages
+    from genre_classifier.tagging.tasks import INDEX, Task, plan_tasks
     from preprocessing.base.errors import InputError
     from preprocessing.base.files import make_folder
     from preprocessing.sources import name_videos
@@ -42,26 +42,29 @@ def command(videos: tuple[Path, ...], out: Path, genres: str | None, **options: 
     named = genre_list(genres) if genres else GENRES
     tasks = plan_tasks(name_videos(videos), out)
     make_folder(out)
-    failed = 0
     progress = VideoTime((task.video for task in tasks), "label")
-    try:
-        for task in tasks:
-            page, key = out / f"{task.folder.name}.html", str(task.video)
-            progress.start(task.source)
 
-            def step(now: float, end: float, frames: int, key: str = key) -> None:
-                progress.step(key, now, end, frames)
-
-            try:
-                write_label_page(page, task.video, task.source, genres=named, limits=limits, on_progress=step)
-            except InputError as error:
-                failed += 1
-                with progress.bar.external_write_mode():
-                    note(f"genre-classifier: {error}")
+    def on_done(task: Task, page: Path, error: InputError | None) -> None:
+        progress.finish(str(task.video))
+        with progress.bar.external_write_mode():
+            if error:
+                note(f"genre-classifier: {error}")
             else:
-                with progress.bar.external_write_mode():
-                    say(str(page))
-            progress.finish(key)
+                say(str(page))
+
+    try:
+        failures = write_label_pages(
+            tasks,
+            out,
+            genres=named,
+            limits=limits,
+            on_start=lambda task: progress.start(task.source),
+            on_progress=lambda task, now, end, frames: progress.step(str(task.video), now, end, frames),
+            on_done=on_done,
+        )
     finally:
         progress.close()
-    return 2 if failed == len(tasks) else 0
+    if len(failures) == len(tasks):
+        return 2
+    say(str(out / INDEX))
+    return 0

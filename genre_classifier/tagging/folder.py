@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from genre_classifier.config import SegmentConfig, TagConfig
 from genre_classifier.network.memory import encoder_bytes, scoring_bytes
@@ -17,10 +18,12 @@ from genre_classifier.run_folder.layout import ENCODER
 from genre_classifier.run_folder.run import Run, run_of_process
 from genre_classifier.tagging.scores import write_scores
 from genre_classifier.tagging.segments import activitynet, label_studio, webvtt, write_segments
-from genre_classifier.tagging.tags import Tags
+from genre_classifier.tagging.tags import Tags, as_jpeg, poster
 from genre_classifier.tagging.tasks import (
+    INDEX,
     LABEL_STUDIO,
     OVERLAY,
+    POSTER,
     STAMP,
     Stamp,
     TagsRecord,
@@ -246,7 +249,7 @@ def write_tags(task: Task, tags: Tags, stamp: Stamp, *, config: TagConfig, limit
     """Write all files of one video, `tags.json` last."""
     folder = task.folder
     make_folder(folder)
-    for stale in (STAMP, OVERLAY, LABEL_STUDIO):
+    for stale in (STAMP, OVERLAY, POSTER, LABEL_STUDIO):
         (folder / stale).unlink(missing_ok=True)
     remove_leftovers(folder)
     write_scores(folder / "scores.csv", tags.scores)
@@ -267,9 +270,13 @@ def write_tags(task: Task, tags: Tags, stamp: Stamp, *, config: TagConfig, limit
     if config.label_studio:
         write_atomically(folder / LABEL_STUDIO, label_studio([(record, tags.segments)]))
     write_timeline(folder / "timeline.png", tags)
+    if picture := poster(tags.thumbnails):
+        write_atomically(folder / POSTER, as_jpeg(picture.picture))
     if config.overlay:
         write_overlay(folder / OVERLAY, tags, limits=limits)
     copy = embedded_copy(tags.video, limits=limits) if config.embed else None
-    write_atomically(folder / "viewer.html", viewer_html(tags, folder, trailer=task.source, embedded=copy))
+    link = quote(f"./{folder.name}/viewer.html")
+    page = viewer_html(tags, folder, trailer=task.source, embedded=copy, index=f"../{INDEX}", link=link)
+    write_atomically(folder / "viewer.html", page)
     require_same_video(task, stamp)  # which copies have read, too
     write_record(folder, record)

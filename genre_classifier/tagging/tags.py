@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +28,17 @@ class Thumbnail(NamedTuple):
 
     time: float
     picture: np.ndarray
+
+
+def poster(thumbnails: Sequence[Thumbnail]) -> Thumbnail | None:
+    """Return the picture that stands for a video: the one whose greys are most varied, not a black one or a title."""
+
+    def variety(thumbnail: Thumbnail) -> float:
+        grey = thumbnail.picture.mean(axis=2).astype(np.uint8) >> 3
+        shares = np.bincount(grey.ravel()) / grey.size
+        return -float(np.sum(shares * np.log(np.maximum(shares, 1e-12))))
+
+    return max(thumbnails, key=variety, default=None)
 
 
 def as_jpeg(picture: np.ndarray, *, quality: int = 72) -> bytes:
@@ -110,14 +121,14 @@ class Tags:
 
 
 def clock(seconds: float, *, decimals: int = 0) -> str:
-    """Return seconds as m:ss, or h:mm:ss from an hour on.
+    """Return seconds as m:ss, or h:mm:ss from an hour on, rounded as durations are.
 
     Examples
     --------
     >>> clock(75), clock(3725), clock(9.25, decimals=1)
-    ('1:15', '1:02:05', '0:09.2')
+    ('1:15', '1:02:05', '0:09.3')
     """
-    ticks = int(seconds * 10**decimals)
+    ticks = math.floor(seconds * 10**decimals + 0.5)  # as the pages' script rounds
     whole, part = divmod(ticks, 10**decimals)
     minutes, left = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)

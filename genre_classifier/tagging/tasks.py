@@ -30,6 +30,7 @@ EXPORTS = "exports"
 TAGS_SCHEMA = 1
 FILES = ("scores.csv", "segments.csv", "segments.vtt", "segments.json", "timeline.png", "viewer.html")
 OVERLAY = "overlay.mp4"
+POSTER = "poster.jpg"  # of a video that shows a picture
 LABEL_STUDIO = "label_studio.json"
 _LONGEST_NAME_BYTES = 200
 _TAKEN = ("", INDEX, SUMMARY, SEGMENTS, LABEL_STUDIO, EXPORTS)  # what stands beside the folders of videos
