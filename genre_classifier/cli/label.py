@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from genre_classifier.cli.config_options import GroupedCommand, config_options, given
 from genre_classifier.cli.output import note, say
 from preprocessing.config import VideoLimits
+
+if TYPE_CHECKING:
+    from genre_classifier.tagging.tasks import Task
+    from preprocessing.base.errors import InputError
 
 
 @click.command("label", cls=GroupedCommand)
@@ -30,11 +35,8 @@ def command(videos: tuple[Path, ...], out: Path, genres: str | None, **options: 
       genre-classifier label trailers/ --out pages/
       genre-classifier labels pages/*.csv labels.csv
     """
-    from genre_classifier.cli.progress import VideoTime
     from genre_classifier.genres import GENRES, genre_list
-    from genre_classifier.tagging.label_pages import write_label_pages
-    from genre_classifier.tagging.tasks import INDEX, Task, plan_tasks
-    from preprocessing.base.errors import InputError
+    from genre_classifier.tagging.tasks import INDEX, plan_tasks
     from preprocessing.base.files import make_folder
     from preprocessing.sources import name_videos
 
@@ -42,6 +44,18 @@ def command(videos: tuple[Path, ...], out: Path, genres: str | None, **options: 
     named = genre_list(genres) if genres else GENRES
     tasks = plan_tasks(name_videos(videos), out)
     make_folder(out)
+    failures = write_pages(tasks, out, genres=named, limits=limits)
+    if len(failures) == len(tasks):
+        return 2
+    say(str(out / INDEX))
+    return 0
+
+
+def write_pages(tasks: Sequence[Task], out: Path, **options: Any) -> list[tuple[str, str]]:
+    """Write label pages as `write_label_pages` does, with a bar, and a line for each."""
+    from genre_classifier.cli.progress import VideoTime
+    from genre_classifier.tagging.label_pages import write_label_pages
+
     progress = VideoTime((task.video for task in tasks), "label")
 
     def on_done(task: Task, page: Path, error: InputError | None) -> None:
@@ -53,18 +67,13 @@ def command(videos: tuple[Path, ...], out: Path, genres: str | None, **options: 
                 say(str(page))
 
     try:
-        failures = write_label_pages(
+        return write_label_pages(
             tasks,
             out,
-            genres=named,
-            limits=limits,
             on_start=lambda task: progress.start(task.source),
             on_progress=lambda task, now, end, frames: progress.step(str(task.video), now, end, frames),
             on_done=on_done,
+            **options,
         )
     finally:
         progress.close()
-    if len(failures) == len(tasks):
-        return 2
-    say(str(out / INDEX))
-    return 0

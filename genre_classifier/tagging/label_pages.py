@@ -10,18 +10,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-import cv2
 import numpy as np
 import pandas as pd
 
 from genre_classifier.config import SegmentConfig
 from genre_classifier.dataset.cuts import CutFinder
 from genre_classifier.dataset.labels import read_labels
-from genre_classifier.pages import data_url
 from genre_classifier.tagging.scores import scores_table
 from genre_classifier.tagging.segments import to_segments, video_end
 from genre_classifier.tagging.summary import index_html, video_row
-from genre_classifier.tagging.tags import THUMBNAILS, Tags, Thumbnail, as_jpeg, poster
+from genre_classifier.tagging.tags import THUMBNAILS, Tags, Thumbnail, poster, small_picture
 from genre_classifier.tagging.tasks import INDEX, Task
 from genre_classifier.tagging.viewer import store_key, viewer_html
 from preprocessing.base.errors import InputError
@@ -34,7 +32,6 @@ logger = logging.getLogger(__name__)
 FRAMES = 10_000  # every frame of a trailer, so that edges lie on true frames; of two hours more than one a second
 _SIZE = 64  # rows and columns in which cuts are looked for
 _CHUNK_FRAMES = 64
-_PICTURE_WIDTH = 160  # of the index, in pixels
 
 
 def write_label_pages(
@@ -77,10 +74,10 @@ def write_label_pages(
         If a page cannot be written.
     """
     failures: list[tuple[str, str]] = []
-    rows = _earlier_rows(out)
+    earlier, rows = _earlier_rows(out), {}
     try:
         for task in tasks:
-            page = out / f"{'_' * (f'{task.folder.name}.html' == INDEX)}{task.folder.name}.html"
+            page = label_page_path(task, out)
             if on_start:
                 on_start(task)
             error = None
@@ -96,8 +93,14 @@ def write_label_pages(
             if on_done:
                 on_done(task, page, error)
     finally:
-        write_atomically(out / INDEX, _label_index(out, list(rows.values()), failures))
+        write_atomically(out / INDEX, _label_index(out, list((rows | earlier | rows).values()), failures))
     return failures
+
+
+def label_page_path(task: Task, out: Path) -> Path:
+    """Return where the page of a video goes: never where the index goes."""
+    name = f"{task.folder.name}.html"
+    return out / (f"_{name}" if name == INDEX else name)
 
 
 def write_label_page(
@@ -180,13 +183,6 @@ def write_label_page(
     }
 
 
-def small_picture(picture: np.ndarray) -> str:
-    """Return a picture (rows, cols, 3) RGB as the URL of a small JPEG."""
-    rows = max(1, round(picture.shape[0] * _PICTURE_WIDTH / picture.shape[1]))
-    small = cv2.resize(picture, (_PICTURE_WIDTH, rows), interpolation=cv2.INTER_AREA)
-    return data_url(as_jpeg(small, quality=60), "image/jpeg")
-
-
 def _earlier_rows(out: Path) -> dict[str, dict[str, Any]]:
     """Return the rows of pages that are still in the folder: they stand in the index itself."""
     try:
@@ -206,7 +202,7 @@ def _label_index(out: Path, rows: list[dict[str, Any]], failures: Iterable[tuple
     """Return the page over the label pages, with what the label files beside them hold."""
     genres = list(dict.fromkeys(genre for row in rows for genre in row["genres"]))
     videos = []
-    for row in sorted(rows, key=lambda row: str(row["source"])):
+    for row in rows:
         segments = _saved(out, row["source"], row["genres"], float(row["duration"]))
         found = pd.DataFrame(columns=["start", "end", "genre"]) if segments is None else segments
         shown = video_row(row["source"], row["link"], float(row["duration"]), found, genres, picture=row["picture"])

@@ -17,9 +17,11 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import SegmentConfig
+from genre_classifier.pages import data_url
 
 # Of a video: enough for a picture every second of a minute; half a megabyte in the viewer's page.
 THUMBNAILS = 64
+PICTURE_WIDTH = 160  # pixels of a picture in a table
 FEW_GENRES = 8  # rows that a page shows without folding, and colours that are told apart without a pattern
 
 
@@ -47,6 +49,13 @@ def as_jpeg(picture: np.ndarray, *, quality: int = 72) -> bytes:
     if not encoded:
         raise RuntimeError("OpenCV could not encode a JPEG")
     return data.tobytes()
+
+
+def small_picture(picture: np.ndarray) -> str:
+    """Return a picture (rows, cols, 3) RGB as the URL of a small JPEG."""
+    rows = max(1, round(picture.shape[0] * PICTURE_WIDTH / picture.shape[1]))
+    small = cv2.resize(picture, (PICTURE_WIDTH, rows), interpolation=cv2.INTER_AREA)
+    return data_url(as_jpeg(small, quality=60), "image/jpeg")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

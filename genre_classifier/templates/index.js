@@ -100,7 +100,7 @@
   // Sorting and filters hold while this tab goes from page to page; "next" on a page follows them.
   const STORE = `genre-classifier index ${location.pathname}`;
   function remember() {
-    const column = heads.findIndex(head => head.hasAttribute("aria-sort")), order = heads[column].getAttribute("aria-sort");
+    const column = heads.findIndex(head => head.hasAttribute("aria-sort")), order = heads[column]?.getAttribute("aria-sort");
     try { sessionStorage.setItem(STORE, JSON.stringify({ column, order, name: element("filter").value, genre: element("genre").value })); } catch { /* a browser that keeps nothing */ }
   }
   function recall() {
