@@ -104,6 +104,7 @@
     try { sessionStorage.setItem(STORE, JSON.stringify({ column, order, name: element("filter").value, genre: element("genre").value })); } catch { /* a browser that keeps nothing */ }
   }
   function recall() {
+    if (heads[0].hasAttribute("aria-sort")) sort(0, "ascending"); // label pages stand as they were given
     try {
       const { column, order, name, genre } = JSON.parse(sessionStorage.getItem(STORE));
       element("filter").value = name; element("genre").value = genre;

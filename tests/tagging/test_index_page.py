@@ -76,7 +76,7 @@ def test_sorting_and_filtering(tmp_path: Path) -> None:
         tab = Tab(browser.new_page())
         page = tab.open(tmp_path / "index.html")
         assert page.locator("tbody rect").count() == 5
-        assert page.locator("tbody tr").first.locator(".share").first.inner_text() == "13%"
+        assert page.locator("tbody tr").last.locator(".share").first.inner_text() == "13%"
         assert page.locator("tbody a").nth(1).get_attribute("href") == "./of%20a%231/viewer.html"
         nine = 'a9 <b>"&.mp4'
         page.click("th:first-child button")
@@ -124,7 +124,7 @@ def test_many_are_shown_a_page_at_a_time(tmp_path: Path) -> None:
 
 def test_a_page_leads_to_its_neighbours_and_up(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text(page_text(), encoding="utf-8")
-    links = [row["link"] for row in rows()]
+    links = [row["link"] for row in rows()][::-1]  # by name
     for link in links:
         page_path = tmp_path / unquote(link)
         page_path.parent.mkdir()
@@ -143,14 +143,14 @@ def test_a_page_leads_to_its_neighbours_and_up(tmp_path: Path) -> None:
         page.click("text=next")  # there is none: the table
         at("./index.html")
         wait(page, "document.querySelector('tr.came') !== null")
-        assert page.inner_text("tr.came .name") == 'a9 <b>"&.mp4'
+        assert page.inner_text("tr.came .name") == "b.mp4"
         page.select_option("#genre", "comedy")
         page.click("th:has-text('comedy') button")
         assert names(page) == ["b.mp4", "a10.mp4"]
         page.click("tbody a >> nth=1")
         at(links[1])
         page.click("text=previous")  # in the order of the table
-        at(links[0])
+        at(links[2])
         page.click("text=all videos")
         at("./index.html")
         assert names(page) == ["b.mp4", "a10.mp4"]
