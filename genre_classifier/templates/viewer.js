@@ -164,7 +164,8 @@ const page = (() => {
   /* What makes the files as the page shows them. */
   function keeping() {
     const moved = genres.filter((genre) => Math.abs(genre.threshold - genre.given) > 1e-9);
-    const wanted = moved.map((genre) => `${genre.name}=${Number(genre.threshold.toFixed(4))}`).join();
+    const number = (genre) => Number(genre.threshold.toFixed(4)), alike = genres.every((genre) => number(genre) === number(genres[0]));
+    const wanted = alike ? String(number(genres[0])) : moved.map((genre) => `${genre.name}=${number(genre)}`).join();
     $("keep").hidden = !moved.length;
     $("command").textContent = `genre-classifier tag TAGS --again --threshold ${/[^\p{L}\p{N}_.,=+-]/u.test(wanted) ? `"${wanted}"` : wanted}`;
   }
