@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from genre_classifier.cli.output import note, one_line
 from genre_classifier.cli.pace import LINE_SECONDS, LONG_SECONDS, Pace, about
-from genre_classifier.config import PRESETS, ModelConfig
+from genre_classifier.config import ModelConfig
 
 
 class ProgressBar(tqdm):
@@ -227,37 +227,17 @@ class TrainingProgress:
         self.bar.close()
 
 
-# A multiplication in a network of small maps takes about so many times as long as in one of the article's maps: what
-# 100 trailers take on two cores, by docs/measurements.md, beside what they multiply.
-_SMALL_MAPS = 3.5
-
-
 def faster(config: ModelConfig, epoch_seconds: float, seconds_per_frame: float) -> str | None:
     """Return a line on the preset that would train faster, and how long; None where none is much faster.
 
     Parameters
     ----------
-    config : ModelConfig
-        What is trained.
-    epoch_seconds : float
-        How long an epoch takes.
-    seconds_per_frame : float
-        Of video, in the clips.
+    config, epoch_seconds, seconds_per_frame
+        As for `genre_classifier.training.plan.fastest_preset`.
     """
-    import dataclasses
+    from genre_classifier.training.plan import fastest_preset
 
-    from genre_classifier.network.memory import frame_multiplications
-
-    own = frame_multiplications(config)
-    found = []
-    for name, preset in PRESETS.items():
-        if preset.model.encoder is None and preset.clips.fps is not None:
-            size = preset.clips.size
-            model = dataclasses.replace(preset.model, rows=size, cols=size, genres=config.genres)
-            frames = seconds_per_frame * preset.clips.fps  # for each frame of the clips
-            work = preset.training.epochs * frames * frame_multiplications(model) * _SMALL_MAPS
-            found.append((epoch_seconds * work / own, name))
-    seconds, name = min(found)
+    name, seconds = fastest_preset(config, epoch_seconds, seconds_per_frame)
     if epoch_seconds < seconds:
         return None
     return f"--preset {name}, in preprocess and in train, would take {about(seconds)} on this machine"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import click
 
@@ -25,6 +25,13 @@ _COUNT = Annotated[Count | None, option("How many trailers to suggest; none: all
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
 @click.option("--tags", type=click.Path(path_type=Path), help="Folder that `tag` wrote, for links to its viewers.")
+@click.option(
+    "--label",
+    type=click.Path(path_type=Path),
+    metavar="VIDEOS",
+    help="Folder of the videos: the first suggestions (--count, or 20) get label pages in OUT/pages, on which what the "
+    "run finds is drawn lightly.",
+)
 @value_option("--count", _COUNT, default=None)
 @value_option("--max-label-mb", MaxLabelMb, default=MAX_LABEL_MB, group="")
 @sharing_options
@@ -35,6 +42,7 @@ def command(
     labels: Path | None,
     out: Path,
     tags: Path | None,
+    label: Path | None,
     count: int | None,
     max_label_mb: float,
     jobs: int | None,
@@ -49,14 +57,21 @@ def command(
     Example:
       genre-classifier suggest runs/mine clips/ --out next/ --count 20
       genre-classifier suggest runs/mine clips/ --labels labels2.csv --tags tags/ --out next/
+      genre-classifier suggest runs/mine clips/ --label trailers/ --out next/ --count 20
     """
+    from genre_classifier.cli.label import write_pages
     from genre_classifier.cli.progress import progress_bar
-    from genre_classifier.evaluation.suggestions.suggest import PAGE, TABLE, suggest
+    from genre_classifier.evaluation.suggestions.suggest import LABEL_PAGES, PAGE, TABLE, suggest
+    from genre_classifier.tagging.tasks import INDEX
 
     with progress_bar(0, "scoring", "frame") as bar:
 
         def on_start(frames: int) -> None:
             bar.reset(total=frames)
+
+        def label_pages(*what: Any, **options: Any) -> list[tuple[str, str]]:
+            bar.close()
+            return write_pages(*what, **options)
 
         suggest(
             run,
@@ -65,11 +80,13 @@ def command(
             labels=labels,
             max_label_mb=max_label_mb,
             tags=tags,
+            label=label,
+            write_pages=label_pages,
             count=count,
             jobs=jobs,
             scheduler=scheduler,
             on_start=on_start,
             on_frames=bar.update,
         )
-    for name in (TABLE, PAGE):
+    for name in (TABLE, PAGE, *([f"{LABEL_PAGES}/{INDEX}"] if label else [])):
         say(str(out / name))

@@ -11,7 +11,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,7 +22,16 @@ from genre_classifier.genres import genre_looks
 from genre_classifier.pages import render
 from genre_classifier.tagging.segments import activitynet, label_studio, read_segments
 from genre_classifier.tagging.tags import clock
-from genre_classifier.tagging.tasks import INDEX, LABEL_STUDIO, SEGMENTS, STAMP, SUMMARY, TagsRecord, read_record
+from genre_classifier.tagging.tasks import (
+    INDEX,
+    LABEL_STUDIO,
+    POSTER,
+    SEGMENTS,
+    STAMP,
+    SUMMARY,
+    TagsRecord,
+    read_record,
+)
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr, write_atomically
 from preprocessing.base.tables import read_table
@@ -52,6 +61,7 @@ def write_tags_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataF
         The summary: source, folder, status, error, duration (seconds), frames, segments, a share in [0, 1] per genre
         of any of the runs; NaN where the run of that video does not know the genre.
     """
+    failures = list(failures)
     rows: list[dict[str, Any]] = []
     segments, records = {}, {}
     for path in sorted(out.glob(f"*/{STAMP}")):
@@ -86,7 +96,7 @@ def write_tags_index(out: Path, failures: Iterable[tuple[str, str]]) -> pd.DataF
     summary = summary.astype({"frames": "Int64", "segments": "Int64"})
     written = summary.assign(**{name: summary[name].map(as_text) for name in _TEXTS})
     write_atomically(out / SUMMARY, written.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-    write_atomically(out / INDEX, index_html(summary, segments))
+    write_atomically(out / INDEX, index_html(*_tagged_videos(out, summary, segments), failures))
     return summary
 
 
@@ -152,41 +162,94 @@ def read_tagged(folder: Path) -> tuple[TagsRecord, pd.DataFrame]:
     return record, segments
 
 
-def index_html(summary: pd.DataFrame, segments: dict[str, pd.DataFrame]) -> str:
-    """Return the page.
+def index_html(
+    videos: Sequence[dict[str, Any]],
+    genres: Sequence[str],
+    failures: Iterable[tuple[str, str]],
+    *,
+    title: str = "Tagged trailers",
+    pages: Sequence[dict[str, Any]] | None = None,
+) -> str:
+    """Return the page over all videos of a folder.
 
     Parameters
     ----------
-    summary : DataFrame
-        As `write_tags_index` makes it: a row per video, done or failed.
-    segments : dict of str to DataFrame
-        For each folder of the summary, its segments.
+    videos : sequence of dict
+        A row for each: see `video_row`.
+    genres : sequence of str
+        Columns.
+    failures : iterable of (str, str)
+        Source and reason of the videos that could not be read.
+    title : str
+        Heading of the page.
+    pages : sequence of dict, optional
+        Of label pages: what the index keeps of them for the next command. Their rows say what is done.
     """
-    done = summary[summary["status"] == "ok"].to_dict("records")
-    failed = summary[summary["status"] == "failed"].to_dict("records")
-    genres = [str(name).removesuffix("_share") for name in summary.columns if str(name).endswith("_share")]
     looks = genre_looks(genres)
-    videos = [
-        _video({str(name): value for name, value in row.items()}, segments[str(row["folder"])], genres) for row in done
-    ]
-    data = {"genres": [{"name": genre, "colour": looks[genre].colour} for genre in genres], "videos": videos}
-    return render("index.html", rows=len(done), data=data, failed=failed, genres=genres, looks=looks)
+    data = {"genres": [{"name": genre, "colour": looks[genre].colour} for genre in genres], "videos": list(videos)}
+    return render(
+        "index.html",
+        title=title,
+        rows=len(videos),
+        data=data | ({} if pages is None else {"pages": pages}),
+        failed=[reason for _, reason in failures],
+        genres=genres,
+        looks=looks,
+    )
 
 
-def _video(video: dict[str, Any], segments: pd.DataFrame, genres: list[str]) -> dict[str, Any]:
-    """Return a row of the table as JSON types: shares in percent, spans as genre, begin and width in thousandths."""
-    per_mille = 1000 / (video["duration"] or 1.0)  # nothing can be seen of a video without length
+def video_row(
+    source: str, link: str, duration: float, segments: pd.DataFrame, genres: Sequence[str], *, picture: str = ""
+) -> dict[str, Any]:
+    """Return a row of the index as JSON types: shares in percent, spans as genre, begin and width in thousandths.
+
+    Parameters
+    ----------
+    source : str
+        What label tables call the video.
+    link : str
+        URL of its page, relative to the index.
+    duration : float
+        Seconds.
+    segments : DataFrame
+        Columns start, end (seconds) and genre.
+    genres : sequence of str
+        Columns of the index.
+    picture : str
+        URL of a small picture; "" for none.
+    """
+    per_mille = 1000 / (duration or 1.0)  # nothing can be seen of a video without length
     columns = (segments[name].tolist() for name in ("genre", "start", "end"))
+    spans = [
+        [genres.index(genre), round(per_mille * start, 1), round(per_mille * (end - start), 1)]
+        for genre, start, end in zip(*columns, strict=True)
+    ]
     return {
-        "source": video["source"],
-        "link": quote(f"./{video['folder']}/viewer.html"),
-        "seconds": video["duration"],
-        "duration": clock(video["duration"]),
-        "segments": int(video["segments"]),
-        # None: a genre that the run of this video does not know
-        "shares": [None if pd.isna(share := video[f"{genre}_share"]) else round(100 * share, 1) for genre in genres],
-        "spans": [
-            [genres.index(genre), round(per_mille * start, 1), round(per_mille * (end - start), 1)]
-            for genre, start, end in zip(*columns, strict=True)
+        "source": source,
+        "link": link,
+        "picture": picture,
+        "seconds": duration,
+        "duration": clock(duration),
+        "segments": len(spans),
+        "shares": [
+            round(min(100.0, sum(span[2] for span in spans if span[0] == at) / 10), 1) for at in range(len(genres))
         ],
+        "spans": spans,
     }
+
+
+def _tagged_videos(
+    out: Path, summary: pd.DataFrame, segments: dict[str, pd.DataFrame]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the rows of the index, and its genres."""
+    genres = [str(name).removesuffix("_share") for name in summary.columns if str(name).endswith("_share")]
+    videos = []
+    for row in summary[summary["status"] == "ok"].to_dict("records"):
+        folder = str(row["folder"])
+        picture = quote(f"./{folder}/{POSTER}") if (out / folder / POSTER).is_file() else ""
+        link = quote(f"./{folder}/viewer.html")
+        shown = video_row(row["source"], link, row["duration"], segments[folder], genres, picture=picture)
+        # None: a genre that the run of this video does not know
+        shares = [None if pd.isna(share := row[f"{genre}_share"]) else round(100 * share, 1) for genre in genres]
+        videos.append(shown | {"shares": shares})
+    return videos, genres

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -19,10 +19,12 @@ import pandas as pd
 from PIL import Image
 
 from genre_classifier.config import SegmentConfig
+from genre_classifier.pages import data_url
 
 # Of a video: enough for a picture every second of a minute; half a megabyte in the viewer's page.
 THUMBNAILS = 64
 _MOST_PIXELS = 2**22  # of a thumbnail that is read again
+PICTURE_WIDTH = 160  # pixels of a picture in a table
 FEW_GENRES = 8  # rows that a page shows without folding, and colours that are told apart without a pattern
 
 
@@ -31,6 +33,17 @@ class Thumbnail(NamedTuple):
 
     time: float
     picture: np.ndarray
+
+
+def poster(thumbnails: Sequence[Thumbnail]) -> Thumbnail | None:
+    """Return the picture that stands for a video: the one whose greys are most varied, not a black one or a title."""
+
+    def variety(thumbnail: Thumbnail) -> float:
+        grey = thumbnail.picture.mean(axis=2).astype(np.uint8) >> 3
+        shares = np.bincount(grey.ravel()) / grey.size
+        return -float(np.sum(shares * np.log(np.maximum(shares, 1e-12))))
+
+    return max(thumbnails, key=variety, default=None)
 
 
 def as_jpeg(picture: np.ndarray, *, quality: int = 72) -> bytes:
@@ -42,7 +55,7 @@ def as_jpeg(picture: np.ndarray, *, quality: int = 72) -> bytes:
 
 
 def from_jpeg(data: bytes) -> np.ndarray:
-    """Return the bytes of a small JPEG file as a picture (rows, cols, 3) RGB; ValueError if they are none."""
+    """Return the bytes of a small JPEG file as a picture (rows, cols, 3) RGB; ValueError for any other bytes."""
     try:
         with Image.open(BytesIO(data), formats=["JPEG"]) as image:
             if image.width * image.height > _MOST_PIXELS:
@@ -50,6 +63,13 @@ def from_jpeg(data: bytes) -> np.ndarray:
             return np.asarray(image.convert("RGB"))
     except OSError as error:
         raise ValueError(str(error)) from error
+
+
+def small_picture(picture: np.ndarray) -> str:
+    """Return a picture (rows, cols, 3) RGB as the URL of a small JPEG."""
+    rows = max(1, round(picture.shape[0] * PICTURE_WIDTH / picture.shape[1]))
+    small = cv2.resize(picture, (PICTURE_WIDTH, rows), interpolation=cv2.INTER_AREA)
+    return data_url(as_jpeg(small, quality=60), "image/jpeg")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,14 +144,14 @@ class Tags:
 
 
 def clock(seconds: float, *, decimals: int = 0) -> str:
-    """Return seconds as m:ss, or h:mm:ss from an hour on.
+    """Return seconds as m:ss, or h:mm:ss from an hour on, rounded as durations are.
 
     Examples
     --------
     >>> clock(75), clock(3725), clock(9.25, decimals=1)
-    ('1:15', '1:02:05', '0:09.2')
+    ('1:15', '1:02:05', '0:09.3')
     """
-    ticks = int(seconds * 10**decimals)
+    ticks = math.floor(seconds * 10**decimals + 0.5)  # as the pages' script rounds
     whole, part = divmod(ticks, 10**decimals)
     minutes, left = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)

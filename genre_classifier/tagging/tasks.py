@@ -31,6 +31,7 @@ SCORES = "scores.csv"
 PAGE = "viewer.html"
 FILES = (SCORES, "segments.csv", "segments.vtt", "segments.json", "timeline.png", PAGE)
 OVERLAY = "overlay.mp4"
+POSTER = "poster.jpg"  # of a video that shows a picture
 LABEL_STUDIO = "label_studio.json"
 _LONGEST_NAME_BYTES = 200
 _TAKEN = ("", INDEX, SUMMARY, SEGMENTS, LABEL_STUDIO, EXPORTS)  # what stands beside the folders of videos

@@ -120,7 +120,7 @@ def timeline_figure(tags: Tags) -> Figure:
         axes.grid(axis="x", color=_FAINT, linewidth=0.4, alpha=0.6)
         axes.set_axisbelow(True)
         axes.tick_params(axis="x", length=0, labelbottom=row == len(genres), colors=_INK)
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: clock(x + 1e-6, decimals=1 if step < 1 else 0)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: clock(x, decimals=1 if step < 1 else 0)))
     # parse_math off: a file's name may hold dollar signs.
     figure.text(0.09, 1 - 0.29 / height, tags.name, fontsize=13, color=_INK, fontweight="bold", parse_math=False)
     figure.text(0.93, 1 - 0.29 / height, clock(tags.duration, decimals=1), fontsize=11, color=_INK, ha="right")

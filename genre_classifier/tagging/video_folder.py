@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from genre_classifier.config import SegmentConfig, TagConfig
 from genre_classifier.pages import data_url
@@ -17,11 +18,13 @@ from genre_classifier.tagging.segments import (
     webvtt,
     write_segments,
 )
-from genre_classifier.tagging.tags import Tags
+from genre_classifier.tagging.tags import Tags, as_jpeg, poster
 from genre_classifier.tagging.tasks import (
+    INDEX,
     LABEL_STUDIO,
     OVERLAY,
     PAGE,
+    POSTER,
     SCORES,
     STAMP,
     Stamp,
@@ -93,7 +96,7 @@ def write_tags(
         write_scores(folder / SCORES, tags.scores)
     else:  # killed in between, the video is not done, and its scores are still of use
         write_record(folder, dataclasses.replace(record, made_with=record.made_with | {_UNFINISHED: True}))
-    for stale in (OVERLAY, LABEL_STUDIO):
+    for stale in (OVERLAY, POSTER, LABEL_STUDIO):
         (folder / stale).unlink(missing_ok=True)
     write_segments(folder / "segments.csv", tags.segments)
     write_atomically(folder / "segments.vtt", webvtt(tags.segments))
@@ -101,6 +104,8 @@ def write_tags(
     if config.label_studio:
         write_atomically(folder / LABEL_STUDIO, label_studio([(record, tags.segments)]))
     write_timeline(folder / "timeline.png", tags)
+    if picture := poster(tags.thumbnails):
+        write_atomically(folder / POSTER, as_jpeg(picture.picture))
     if config.overlay:
         write_overlay(folder / OVERLAY, tags, limits=limits)
     copy = None
@@ -109,7 +114,8 @@ def write_tags(
     if before and before.embedded != config.embed:  # a copy comes, or goes: the pictures stay
         source = data_url(copy, "video/webm") if copy else relative_url(tags.video, folder)
         before = dataclasses.replace(before, source=source, embedded=config.embed)
-    page = viewer_html(tags, folder, trailer=task.source, embedded=copy, before=before)
+    link = quote(f"./{folder.name}/viewer.html")
+    page = viewer_html(tags, folder, trailer=task.source, embedded=copy, before=before, index=f"../{INDEX}", link=link)
     write_atomically(folder / PAGE, page)
     if reads_video:
         require_same_video(task, stamp)

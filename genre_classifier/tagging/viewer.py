@@ -11,26 +11,21 @@ import dataclasses
 import hashlib
 import os
 import re
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
-from genre_classifier.config import SegmentConfig
-from genre_classifier.dataset.cuts import CutFinder
 from genre_classifier.genres import OTHER, genre_looks
 from genre_classifier.pages import data_url, render
-from genre_classifier.tagging.scores import scores_table
-from genre_classifier.tagging.segments import frame_borders, to_segments, video_end
-from genre_classifier.tagging.tags import FEW_GENRES, THUMBNAILS, Tags, Thumbnail, as_jpeg, clock, from_jpeg
+from genre_classifier.tagging.segments import frame_borders
+from genre_classifier.tagging.tags import FEW_GENRES, Tags, Thumbnail, as_jpeg, clock, from_jpeg, poster
 from preprocessing.base.documents import parse_as
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import abbreviated_repr, parse_json, read_text, write_atomically
-from preprocessing.config import ClipConfig, VideoLimits
-from preprocessing.reader_client import SampledFrames, in_chunks
+from preprocessing.base.files import abbreviated_repr, parse_json, read_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +95,9 @@ def viewer_html(
     embedded: bytes | None = None,
     scored: bool = True,
     before: Page | None = None,
+    proposed: pd.DataFrame | None = None,
+    index: str = "",
+    link: str = "",
 ) -> str:
     """Return the page.
 
@@ -116,6 +114,12 @@ def viewer_html(
         False for a page to label what no network has seen: it shows no scores, and is for editing alone.
     before : Page, optional
         The page that this one takes the place of: pictures and video stay as they are there.
+    proposed : DataFrame, optional
+        Segments (`start`, `end`, `genre`) that are drawn lightly, to be accepted or left.
+    index : str
+        URL of the page that lists this one and its neighbours; without it there are no links to them.
+    link : str
+        What that page links this one as.
     """
     if before:
         pictures = [dataclasses.asdict(one) for one in before.thumbnails]
@@ -129,8 +133,22 @@ def viewer_html(
         tags=tags,
         duration=clock(tags.duration, decimals=1),
         rest=OTHER if OTHER in tags.genres else "none of these genres",
-        data=viewer_data(tags, scored=scored) | {**own, "trailer": trailer or tags.name},
+        index=index,
+        link=link,
+        data=viewer_data(tags, scored=scored)
+        | {
+            **own,
+            "trailer": trailer or tags.name,
+            "kept": store_key(tags, trailer=trailer or tags.name, scored=scored),
+            "proposed": [] if proposed is None else proposed[["genre", "start", "end"]].to_dict("records"),
+        },
     )
+
+
+def store_key(tags: Tags, *, trailer: str, scored: bool) -> str:
+    """Return under what name a browser keeps what is marked on the page: edits of other scores begin anew."""
+    seen = np.ascontiguousarray(tags.scores.to_numpy() if scored else tags.scores.index.to_numpy())
+    return f"genre-classifier labels {trailer} {hashlib.sha256(seen.tobytes()).hexdigest()[:16]}"
 
 
 def viewer_data(tags: Tags, *, scored: bool = True) -> dict[str, Any]:
@@ -138,11 +156,10 @@ def viewer_data(tags: Tags, *, scored: bool = True) -> dict[str, Any]:
     times = tags.scores.index.to_numpy()
     looks = genre_looks(tags.genres)
     aspect = tags.thumbnails[0].picture.shape[1] / tags.thumbnails[0].picture.shape[0] if tags.thumbnails else 16 / 9
-    seen = np.ascontiguousarray(tags.scores.to_numpy() if scored else times)
+    shown_first = poster(tags.thumbnails)
     return {
         "name": tags.name,
         "scored": scored,
-        "digest": hashlib.sha256(seen.tobytes()).hexdigest()[:16],  # edits of other scores are not loaded
         "duration": tags.duration,
         "times": _rounded(times, 4),
         "borders": _rounded(frame_borders(times, duration=tags.duration), 4),
@@ -160,6 +177,7 @@ def viewer_data(tags: Tags, *, scored: bool = True) -> dict[str, Any]:
         "few": FEW_GENRES,
         "rules": tags.segment_config.to_dict(),
         "aspect": aspect,
+        "poster": round(shown_first.time, 3) if shown_first else 0,
         "thumbnails": [
             {"time": round(thumbnail.time, 3), "image": data_url(as_jpeg(thumbnail.picture), "image/jpeg")}
             for thumbnail in tags.thumbnails
@@ -176,72 +194,3 @@ def relative_url(video: Path, folder: Path) -> str:
 def _rounded(values: np.ndarray, decimals: int) -> list[float]:
     # By way of text: float32 would show digits that it does not have.
     return [float(f"{value:.{decimals}f}") for value in values]
-
-
-FRAMES = 10_000  # every frame of a trailer, so that edges lie on true frames; of two hours more than one a second
-_SIZE = 64  # rows and columns in which cuts are looked for
-_CHUNK_FRAMES = 64
-
-
-def write_label_page(
-    page: Path,
-    video: Path,
-    source: str,
-    *,
-    genres: Sequence[str],
-    limits: VideoLimits | None = None,
-    on_progress: Callable[[float, float, int], None] | None = None,
-) -> None:
-    """Read a video and write its page.
-
-    Parameters
-    ----------
-    page : Path
-        What is written; the video is linked relative to it.
-    video : Path
-        The file.
-    source : str
-        What label tables call it.
-    genres : sequence of str
-        That it can be labelled with.
-    limits : VideoLimits, optional
-        What the video may cost.
-    on_progress : callable, optional
-        Called now and then with the time of the latest frame, that of the last one, and how many frames are read.
-
-    Raises
-    ------
-    InputError
-        If the video cannot be read.
-    WorkError
-        If the page cannot be written.
-    """
-    finder, count = CutFinder(), 0
-    config = ClipConfig(frames=FRAMES, size=_SIZE)
-    with SampledFrames(video, config, limits=limits, thumbnails=THUMBNAILS, exact=False) as frames:
-        for read, pixels, anew in in_chunks(frames, _CHUNK_FRAMES):
-            if anew:
-                finder.reset()
-                count = 0
-            finder.feed(pixels)
-            count += len(read)
-            if on_progress:
-                on_progress(read[-1], float(frames.times[-1]), count)
-        times, fields = frames.times, frames.fields
-        thumbnails = tuple(Thumbnail(*one) for one in frames.thumbnails)
-    duration = video_end(times, float(fields["duration"]))
-    nothing = scores_table(times, np.zeros((len(times), len(genres)), np.float32), genres)
-    rules, thresholds = SegmentConfig(), dict.fromkeys(genres, 1.0)
-    segments = to_segments(nothing, thresholds, rules, duration=duration)
-    cuts = tuple(map(float, finder.cuts(times)))
-    tags = Tags(
-        video=video,
-        duration=duration,
-        scores=nothing,
-        segments=segments,
-        thresholds=thresholds,
-        segment_config=rules,
-        thumbnails=thumbnails,
-        cuts=cuts,
-    )
-    write_atomically(page, viewer_html(tags, page.parent, trailer=source, scored=False))

@@ -2,11 +2,13 @@
 (() => {
   const { data, genres, duration, borders, timeline, hooks, element, clock, percent, limit } = page;
   const $ = (id) => document.getElementById(id);
-  const STORE = `genre-classifier labels ${data.trailer} ${data.digest}`; // of these tags: others have a store of their own
-  const WIDE = matchMedia("(min-width: 820px)");
+  const STORE = data.kept; // of these tags: others begin anew
+  const WIDE = matchMedia("(min-width: 600px)");
   const GRIP = 8; // pixels on either side of an edge
   const REACH = 6; // pixels from which a cut draws an edge
-  let on = false, selected = null, drag = null, open = null, past = [], future = [];
+  const HOLD = 400; // milliseconds from which a key is held, not pressed
+  let on = false, selected = null, drag = null, past = [], future = [];
+  const open = new Map(); // genres that began with a key: name -> { genre, start, code, since, node }
   let work = null; // { spans: [{ genre, start, end }], whole, checked }: names of genres, seconds; whole: of the whole trailer, or ""
   let file = null; // that the person chose to save into
 
@@ -56,12 +58,13 @@
     keep(); show();
   }
   const undo = () => step(past, future), redo = () => step(future, past);
-  function keep() { try { localStorage.setItem(STORE, JSON.stringify(work)); } catch { /* a browser that keeps nothing */ } }
+  /* The index over label pages reads this, too: what is done. */
+  function keep(saved = false) { try { localStorage.setItem(STORE, JSON.stringify({ ...work, saved })); } catch { /* a browser that keeps nothing */ } }
   function restored() {
     try {
       const kept = JSON.parse(localStorage.getItem(STORE)), names = genres.map((genre) => genre.name);
       const right = (one) => names.includes(one.genre) && 0 <= one.start && one.start < one.end && one.end <= duration + 1e-6;
-      return kept && Array.isArray(kept.spans) && kept.spans.every(right) && ["", ...names].includes(kept.whole) ? { ...kept, checked: kept.checked === true } : null;
+      return kept && Array.isArray(kept.spans) && kept.spans.every(right) && ["", ...names].includes(kept.whole) ? { spans: kept.spans, whole: kept.whole, checked: kept.checked === true } : null;
     } catch { return null; }
   }
 
@@ -79,11 +82,38 @@
       node.classList.toggle("selected", chosen);
       if (node.matches("button")) node.setAttribute("aria-pressed", String(chosen));
     }
-    say(open ? `${open.genre} from ${clock(open.start)}: its key again ends it`
+    offer();
+    say(open.size ? `${[...open.values()].map((one) => `${one.genre.name} from ${clock(one.start)}`).join(", ")}: its key again ends it`
       : work.whole ? "saved as a label of the whole trailer, without segments"
       : past.length ? `${past.length} ${past.length === 1 ? "change" : "changes"}` : "");
   }
   const say = (text) => { $("edited").textContent = text; };
+  /* ---- what a run proposes: drawn lightly until it is accepted ---- */
+  const proposals = data.proposed.flatMap(({ genre: name, start, end }) => {
+    const genre = genres.find((one) => one.name === name), from = snap(start), to = snap(end);
+    if (!genre || from >= to) return [];
+    const node = element("button", "proposal", genre.lane);
+    node.tabIndex = -1;
+    node.dataset.pattern = genre.pattern;
+    node.style.left = percent(from);
+    node.style.width = percent(to - from);
+    node.title = `Accept ${name} ${clock(from)} – ${clock(to)} (a)`;
+    node.setAttribute("aria-label", node.title);
+    const one = { genre: name, start: from, end: to, node };
+    node.addEventListener("click", (event) => { if (!event.detail && hooks.pick) accept([one]); }); // a key; see pointerup
+    return [one];
+  });
+  const taken = (one) => work.spans.some((span) => span.genre === one.genre && span.start < one.end && one.start < span.end);
+  const left = () => proposals.filter((one) => !taken(one));
+  const accept = (some) => { if (some.length) change((next) => { next.spans.push(...some.map(({ genre, start, end }) => ({ genre, start, end }))); }, [some[0].genre, some[0].start]); };
+  const acceptHere = () => { const time = page.now(), here = left().filter((one) => one.start <= time && time < one.end); if (here.length) accept(here); else say("nothing is proposed here"); };
+  function offer() {
+    const offered = on ? left() : [];
+    for (const one of proposals) one.node.hidden = !offered.includes(one);
+    $("accept").hidden = !proposals.length;
+    $("accept").disabled = !offered.length;
+    if (offered.length && !work.spans.length) $("count").textContent = `none yet; ${offered.length} proposed by the run: click one to accept it, or press a at the cursor`;
+  }
   function segmentsOf(genre) {
     return work.spans.filter((one) => one.genre === genre.name).map((span) => {
       const first = page.frameAt(span.start + 1e-6), stop = Math.max(first + 1, page.frameAt(span.end - 1e-6) + 1);
@@ -98,19 +128,23 @@
   }
   function toggle() {
     on = !on;
+    selected = null; forget();
     $("edit").setAttribute("aria-pressed", String(on));
     $("editor").hidden = !on;
-    const wide = WIDE.matches;
-    $("narrow").hidden = wide; $("tools").hidden = !wide;
-    const editing = on && wide;
-    document.body.classList.toggle("editing", editing);
-    if (editing) work ??= restored() ?? found();
-    hooks.segments = editing ? segmentsOf : null;
-    hooks.pick = editing ? (one) => select(one.span) : null;
-    selected = null; open = null;
-    if (editing) show(); else page.refresh();
+    if (on) work ??= restored() ?? found();
+    arrange();
   }
-  WIDE.addEventListener("change", () => { if (on) { toggle(); toggle(); } });
+  /* A window that is too narrow shows what is marked; what was begun goes on when it is wide again. */
+  function arrange() {
+    const wide = WIDE.matches, editing = on && wide;
+    $("narrow").hidden = wide; $("tools").hidden = !wide;
+    document.body.classList.toggle("editing", editing);
+    hooks.segments = on ? segmentsOf : null;
+    hooks.pick = editing ? (one) => select(one.span) : null;
+    hooks.moved = editing ? paint : null;
+    if (on) show(); else page.refresh();
+  }
+  WIDE.addEventListener("change", arrange);
 
   /* ---- what can be done ---- */
   const remove = () => change((next) => { next.spans = next.spans.filter((one) => !same(one, selected)); });
@@ -137,13 +171,30 @@
     if (which === "start" ? time >= end : time <= start) { say("it would end before it begins"); return; }
     change((next) => { own(next, selected)[which] = time; }, [genre, which === "start" ? time : start]);
   }
-  function markWith(genre) {
-    const time = snap(page.now());
-    if (open?.genre !== genre.name) { open = { genre: genre.name, start: time }; show(); return; }
-    const { start } = open;
-    open = null;
-    if (time > start) change((next) => { next.spans.push({ genre: genre.name, start, end: time }); }, [genre.name, start]);
+  /* Genres that began with a key grow with the position, until their key ends them: pressed again, or let go. */
+  function begin(genre, { code, timeStamp: since }) {
+    const node = element("div", "segment drawing");
+    node.dataset.pattern = genre.pattern;
+    open.set(genre.name, { genre, start: snap(page.now()), code, since, node });
+    show();
+  }
+  function paint(time) {
+    for (const { genre, start, node } of open.values()) {
+      if (!node.isConnected) genre.lane.append(node);
+      node.style.left = percent(Math.min(start, time));
+      node.style.width = percent(Math.abs(time - start));
+    }
+  }
+  function end({ genre, start, node }) {
+    const time = snap(page.now()), from = Math.min(start, time), to = Math.max(start, time);
+    node.remove();
+    open.delete(genre.name);
+    if (from < to) change((next) => { next.spans.push({ genre: genre.name, start: from, end: to }); }, [genre.name, from]);
     else show();
+  }
+  function forget() {
+    for (const { node } of open.values()) node.remove();
+    open.clear();
   }
   function labels() {
     const cell = (text) => /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
@@ -168,6 +219,7 @@
     link.download = fileName;
     link.click();
     link.remove();
+    keep(true);
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
     say(`saved ${link.download}`);
   }
@@ -183,6 +235,7 @@
       const stream = await file.createWritable();
       await stream.write(text);
       await stream.close();
+      keep(true);
       say(`saved ${file.name}`);
     } catch (error) {
       say(`not saved: ${error.message}`);
@@ -193,10 +246,10 @@
   /* ---- pointer: before the page's own, which scrubs ---- */
   timeline.addEventListener("pointerdown", (event) => {
     const lane = event.target.closest(".lane");
-    if (!hooks.segments || event.button || !lane) return;
+    if (!hooks.pick || event.button || !lane) return;
     event.stopImmediatePropagation();
     const genre = genres.find((one) => one.lane === lane), node = event.target.closest(".segment"), span = node?.segment.span;
-    drag = { genre, node, span, from: event.clientX, origin: page.timeAt(event), mode: "draw", moved: false };
+    drag = { genre, node, span, from: event.clientX, origin: page.timeAt(event), mode: "draw", moved: false, proposal: event.target.closest(".proposal") };
     if (node) {
       const box = node.getBoundingClientRect(), grip = Math.min(GRIP, box.width / 3);
       drag.mode = event.clientX - box.left < grip ? "start" : box.right - event.clientX < grip ? "end" : "select";
@@ -220,11 +273,16 @@
   for (const name of ["pointerup", "pointercancel"]) timeline.addEventListener(name, (event) => {
     if (!drag) return;
     event.stopImmediatePropagation();
-    const { genre, span, range, moved, origin, mode, node } = drag;
+    const { genre, span, range, moved, origin, mode, node, proposal } = drag;
     drag = null;
     if (mode === "draw") node?.remove();
     if (name === "pointercancel") { show(); return; }
-    if (!moved && !span) { select(null); page.seek(origin); return; }
+    if (!moved && !span) {
+      const one = proposals.find((each) => each.node === proposal);
+      if (one) accept([one]); else select(null);
+      page.seek(one ? one.start : origin);
+      return;
+    }
     if (!moved || mode === "select") { select(span); return; }
     if (!range || range[1] <= range[0]) { show(); return; }
     change((next) => {
@@ -234,9 +292,9 @@
     page.refresh(); show();
   }, true);
   /* A click follows each press: selecting was done already. */
-  timeline.addEventListener("click", (event) => { if (hooks.segments && event.target.closest(".segment") && event.detail) event.stopImmediatePropagation(); }, true);
+  timeline.addEventListener("click", (event) => { if (hooks.pick && event.target.closest(".segment") && event.detail) event.stopImmediatePropagation(); }, true);
   timeline.addEventListener("dblclick", (event) => {
-    const one = hooks.segments && event.target.closest(".segment")?.segment;
+    const one = hooks.pick && event.target.closest(".segment")?.segment;
     if (one) page.playSegment(one);
   });
 
@@ -247,7 +305,7 @@
     const typing = event.target.closest("input, select, textarea"), plain = !event.ctrlKey && !event.metaKey && !event.altKey;
     const take = (action) => { event.preventDefault(); event.stopImmediatePropagation(); action(); };
     if (plain && event.key === "e" && !typing && data.scored) { take(toggle); return; }
-    if (!hooks.segments) return;
+    if (!hooks.pick) return;
     if ((event.ctrlKey || event.metaKey) && !event.altKey) {
       const key = event.key.toLowerCase();
       if (key === "z") take(event.shiftKey ? redo : undo);
@@ -258,7 +316,7 @@
     if (!plain || typing) return;
     const digit = /^Digit([1-9])$/.exec(event.code)?.[1] ?? /^Numpad([1-9])$/.exec(event.code)?.[1], genre = digit && genres[digit - 1];
     if (genre) {
-      if (!event.shiftKey) take(() => markWith(genre));
+      if (!event.shiftKey) take(() => { if (!event.repeat) { if (open.has(genre.name)) end(open.get(genre.name)); else begin(genre, event); } });
       else if (selected) take(() => regenre(genre.name));
       return;
     }
@@ -267,9 +325,15 @@
     else if (selected && event.key === "Enter" && !event.target.closest("button, a")) take(playSelected);
     else if (event.key === "n" || event.key === "p") take(() => { const one = page.neighbour(event.key === "n" ? 1 : -1); if (one) select(one.span); });
     else if (event.key === "c") take(check);
-    else if (event.key === "Escape") take(() => { open = null; select(null); });
+    else if (event.key === "a" && proposals.length) take(acceptHere);
+    else if (event.key === "Escape") take(() => { forget(); select(null); });
+    else if (event.key === "ArrowUp" || event.key === "ArrowDown") event.stopImmediatePropagation(); // thresholds are none of editing
     else if (event.key === "?") take(() => $("keys").showModal());
   }, true);
+  document.addEventListener("keyup", (event) => {
+    const held = [...open.values()].find((one) => one.code === event.code);
+    if (held && hooks.pick && event.timeStamp - held.since >= HOLD && snap(page.now()) !== held.start) end(held);
+  });
 
   /* ---- building ---- */
   for (const genre of genres) {
@@ -283,6 +347,7 @@
   $("join").addEventListener("click", joinNext);
   $("remove").addEventListener("click", remove);
   $("save").addEventListener("click", save);
+  $("accept").addEventListener("click", () => accept(left()));
   $("choose").hidden = !window.showSaveFilePicker;
   $("choose").addEventListener("click", choose);
   $("checked").addEventListener("change", check);

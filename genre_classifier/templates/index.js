@@ -3,15 +3,37 @@
 // filtered by name; and drawn a page at a time, so that many thousand trailers open as quickly as ten.
 (() => {
   const ROWS = 100; // of a page
-  const { genres, videos } = JSON.parse(document.getElementById("data").textContent);
+  const { genres, videos, pages } = JSON.parse(document.getElementById("data").textContent);
   const element = id => document.getElementById(id);
   const body = element("table").tBodies[0], heads = [...element("table").tHead.rows[0].cells];
   const collator = new Intl.Collator(undefined, { numeric: true });
   // What a column is sorted by; the second one, the timeline, is not.
-  const keys = [video => video.source, null, video => video.seconds, video => video.segments,
+  const keys = [video => video.source, null, video => video.seconds, video => video.segments, ...pages ? [video => video.done] : [],
     ...genres.map((_, genre) => video => video.shares[genre] ?? -1)];
   const opposite = { ascending: "descending", descending: "ascending" };
-  let sorted = videos, found = videos, first = 0;
+  let sorted = videos, found = videos, first = 0, came = null;
+
+  // Label pages keep in the browser what is marked on them. Where a browser lets no page see that of another, the label
+  // files that lay beside the pages when this page was written are all that is known.
+  const STATES = ["", "begun", "saved", "saved, checked"];
+  const named = genre => genres.findIndex(one => one.name === genre);
+  function marked(video) {
+    video.done = video.saved ? 2 : 0;
+    let kept;
+    try { kept = JSON.parse(localStorage.getItem(video.kept)); } catch { /* a browser that keeps nothing */ }
+    if (!kept || !Array.isArray(kept.spans)) return;
+    const spans = kept.whole ? [{ genre: kept.whole, start: 0, end: video.seconds }] : kept.spans;
+    video.done = kept.saved !== true ? 1 : kept.checked ? 3 : 2;
+    video.spans = spans.filter(one => named(one.genre) >= 0)
+      .map(one => [named(one.genre), 1000 * one.start / video.seconds, 1000 * (one.end - one.start) / video.seconds]);
+    video.segments = video.spans.length;
+    video.shares = genres.map((_, genre) => video.spans.reduce((sum, one) => sum + (one[0] === genre ? one[2] / 10 : 0), 0));
+  }
+  if (pages) {
+    videos.forEach(marked);
+    const count = states => videos.filter(video => states.includes(video.done)).length;
+    element("done").textContent = `${count([2, 3])} saved, ${count([1])} begun.`;
+  }
 
   const make = (parent, name, classes, text) => {
     const made = parent.appendChild(document.createElement(name));
@@ -49,10 +71,15 @@
     body.replaceChildren();
     for (const video of found.slice(first, first + ROWS)) {
       const row = make(body, "tr");
-      make(make(row, "td", "name"), "a", "", video.source).href = video.link;
+      row.classList.toggle("came", video === came);
+      const link = make(make(row, "td", "name"), "a");
+      link.href = video.link;
+      if (video.picture) Object.assign(make(link, "img"), { loading: "lazy", alt: "", src: video.picture });
+      make(link, "span", "", video.source);
       timeline(make(row, "td", "mini"), video);
       make(row, "td", "number", video.duration);
       make(row, "td", "number", video.segments);
+      if (pages) make(row, "td", "", STATES[video.done]);
       video.shares.forEach((percent, genre) => share(row, genre, percent));
     }
     const last = Math.min(first + ROWS, found.length);
@@ -63,19 +90,37 @@
   }
 
   function filter() {
-    const wanted = element("filter").value.trim().toLowerCase();
-    found = wanted ? sorted.filter(video => video.source.toLowerCase().includes(wanted)) : sorted;
+    const wanted = element("filter").value.trim().toLowerCase(), genre = named(element("genre").value);
+    found = sorted.filter(video => video.source.toLowerCase().includes(wanted) && (genre < 0 || video.shares[genre] > 0));
     first = 0;
     draw();
+    remember();
   }
 
-  heads.forEach((head, column) => head.querySelector("button")?.addEventListener("click", () => {
-    const key = keys[column], words = column === 0;
-    const order = opposite[head.getAttribute("aria-sort")] ?? (words ? "ascending" : "descending");
+  // Sorting and filters hold while this tab goes from page to page; "next" on a page follows them.
+  const STORE = `genre-classifier index ${location.pathname}`;
+  function remember() {
+    const column = heads.findIndex(head => head.hasAttribute("aria-sort")), order = heads[column]?.getAttribute("aria-sort");
+    try { sessionStorage.setItem(STORE, JSON.stringify({ column, order, name: element("filter").value, genre: element("genre").value })); } catch { /* a browser that keeps nothing */ }
+  }
+  function recall() {
+    if (heads[0].hasAttribute("aria-sort")) sort(0, "ascending"); // label pages stand as they were given
+    try {
+      const { column, order, name, genre } = JSON.parse(sessionStorage.getItem(STORE));
+      element("filter").value = name; element("genre").value = genre;
+      if (keys[column] && opposite[order]) sort(column, order);
+    } catch { /* nothing was kept */ }
+    filter();
+  }
+
+  function sort(column, order) {
+    const key = keys[column], sign = order === "ascending" ? 1 : -1;
     for (const other of heads) other.removeAttribute("aria-sort");
-    head.setAttribute("aria-sort", order);
-    const sign = order === "ascending" ? 1 : -1;
-    sorted = [...sorted].sort((a, b) => sign * (words ? collator.compare(key(a), key(b)) : key(a) - key(b)));
+    heads[column].setAttribute("aria-sort", order);
+    sorted = [...sorted].sort((a, b) => sign * (column === 0 ? collator.compare(key(a), key(b)) : key(a) - key(b)));
+  }
+  heads.forEach((head, column) => head.querySelector("button")?.addEventListener("click", () => {
+    sort(column, opposite[head.getAttribute("aria-sort")] ?? (column === 0 ? "ascending" : "descending"));
     filter();
   }));
   const turn = rows => {
@@ -86,5 +131,21 @@
   element("previous").addEventListener("click", () => turn(-ROWS));
   element("next").addEventListener("click", () => turn(ROWS));
   element("filter").addEventListener("input", filter);
-  draw();
+  element("genre").addEventListener("change", filter);
+
+  // A page asks for the one before or after it here, since only here stands which one that is: #next=./film/viewer.html
+  function go() {
+    const [, step, from] = /^#(next|previous)=(.*)$/.exec(location.hash) ?? [];
+    if (!step) return;
+    came = videos.find(video => video.link === from);
+    const row = found.includes(came) ? found : sorted, to = row[row.indexOf(came) + (step === "next" ? 1 : -1)];
+    if (came && to) { location.replace(to.link); return; }
+    history.replaceState(null, "", location.pathname + location.search); // there is none: the table, where the page stands in it
+    first = Math.max(0, Math.floor(found.indexOf(came) / ROWS) * ROWS);
+    draw();
+    document.querySelector("tr.came")?.scrollIntoView({ block: "center" });
+  }
+  addEventListener("pageshow", event => { if (event.persisted) location.reload(); }); // what is done has changed
+  recall();
+  go();
 })();

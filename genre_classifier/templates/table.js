@@ -8,6 +8,11 @@
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(open));
   document.querySelectorAll("nav a").forEach(link => link.addEventListener("click", () => open(document.querySelector(link.hash))));
   named();
+  for (const select of document.querySelectorAll("select[data-filter]")) // of a table: rows that have a word among their values
+    select.addEventListener("change", () => {
+      for (const row of document.getElementById(select.dataset.filter).tBodies[0].rows)
+        row.hidden = select.value !== "" && !row.dataset.values.split(" ").includes(select.value);
+    });
   const opposite = { ascending: "descending", descending: "ascending" };
   const compare = (a, b) => a.dataset.sort === undefined
     ? a.textContent.trim().localeCompare(b.textContent.trim(), undefined, { numeric: true })

@@ -9,7 +9,7 @@ const page = (() => {
     const scores = genre.scores ?? times.map(() => 0); // no network has seen it
     return { ...genre, scores, given: genre.threshold, shown: true, smoothed: medianFilter(scores, reach), segments: [] };
   });
-  const hooks = { segments: null, pick: null };
+  const hooks = { segments: null, pick: null, moved: null };
   let stopAt = null, playing = null, drawn = null;
 
   const element = (tag, className, parent, text) => {
@@ -25,7 +25,7 @@ const page = (() => {
   };
   const limit = (value, low, high) => Math.min(Math.max(value, low), high);
   const clock = (seconds, decimals = 1) => {
-    const ticks = Math.floor(seconds * 10 ** decimals + 1e-6);
+    const ticks = Math.floor(seconds * 10 ** decimals + 0.5);
     const whole = Math.floor(ticks / 10 ** decimals);
     const two = (number) => String(number).padStart(2, "0");
     const h = Math.floor(whole / 3600), m = Math.floor(whole / 60) % 60;
@@ -119,6 +119,7 @@ const page = (() => {
       $("running").dataset.names = names;
       $("running").replaceChildren(...on.map((genre) => { const chip = element("span", "chip"); paint(chip, element("span", "swatch", chip), genre); chip.append(genre.name); return chip; }));
     }
+    hooks.moved?.(time);
     if (going && drawn === null) drawn = requestAnimationFrame(() => { drawn = null; update(); });
   }
 
@@ -155,14 +156,23 @@ const page = (() => {
       draw(genre);
     }
     $("shifted").textContent = (shift > 0 ? "+" : shift < 0 ? "−" : "") + Math.abs(shift).toFixed(2);
+    keeping();
     list();
     mark(null); stopAt = null;
     update();
   }
+  /* What makes the files as the page shows them. */
+  function keeping() {
+    const moved = genres.filter((genre) => Math.abs(genre.threshold - genre.given) > 1e-9);
+    const number = (genre) => Number(genre.threshold.toFixed(4)), alike = genres.every((genre) => number(genre) === number(genres[0]));
+    const wanted = alike ? String(number(genres[0])) : moved.map((genre) => `${genre.name}=${number(genre)}`).join();
+    $("keep").hidden = !moved.length;
+    $("command").textContent = `genre-classifier tag TAGS --again --threshold ${/[^\p{L}\p{N}_.,=+-]/u.test(wanted) ? `"${wanted}"` : wanted}`;
+  }
   const listed = () => genres.filter((genre) => genre.shown).flatMap((genre) => genre.segments).sort((a, b) => a.start - b.start);
   function list() {
     const rows = listed();
-    $("count").textContent = rows.length || "none at these thresholds";
+    $("count").textContent = rows.length || (hooks.segments ? "none yet: draw in a lane, or hold a genre's key while it plays" : "none at these thresholds");
     $("segments").replaceChildren(...rows.map((one) => one.row ??= line(one)));
   }
   function line(one) {
@@ -352,6 +362,7 @@ const page = (() => {
   layout();
   segment();
   unfold(false);
+  if (thumbnails.length) video.poster = pictureAt(data.poster).image; // many videos begin in black
   video.src = data.source;
   return {
     data, genres, duration, borders, timeline, hooks, element, clock, percent, limit, paint, frameAt, timeAt, seek,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from genre_classifier.config import (
+from genre_classifier.config import PRESETS, (
     FEWEST_TO_VALIDATE,
     FROM_RATE,
     FROM_WARMUP_EPOCHS,
@@ -27,7 +27,7 @@ from genre_classifier.dataset.trailers import Trailer, data_digest, load_trailer
 from genre_classifier.genres import listed
 from genre_classifier.metrics.calibration import no_calibration
 from genre_classifier.network.encoder import Encoder, build_encoder, read_encoder
-from genre_classifier.network.memory import choose_chunk, require_training_memory
+from genre_classifier.network.memory import choose_chunk, frame_multiplications, require_training_memory
 from genre_classifier.network.peers import Peers
 from genre_classifier.run_folder import layout
 from genre_classifier.run_folder.card import read_card
@@ -373,3 +373,32 @@ def _refuse_other_data(run: Path, digest: str) -> None:
         raise InputError(
             f"{run}: expected the clips and labels of the run to resume, found others; train another run on them"
         )
+
+
+# A multiplication in a network of small maps takes about so many times as long as in one of the article's maps: what
+# 100 trailers take on two cores, by docs/measurements.md, beside what they multiply.
+_SMALL_MAPS = 3.5
+
+
+def fastest_preset(config: ModelConfig, epoch_seconds: float, seconds_per_frame: float) -> tuple[str, float]:
+    """Return the preset that trains fastest on the same trailers, and how many seconds it takes on this machine.
+
+    Parameters
+    ----------
+    config : ModelConfig
+        What is trained.
+    epoch_seconds : float
+        How long an epoch takes.
+    seconds_per_frame : float
+        Of video, in the clips.
+    """
+    own, found = frame_multiplications(config), []
+    for name, preset in PRESETS.items():
+        if preset.model.encoder is None and preset.clips.fps is not None:
+            size = preset.clips.size
+            model = dataclasses.replace(preset.model, rows=size, cols=size, genres=config.genres)
+            frames = seconds_per_frame * preset.clips.fps  # for each frame of the clips
+            work = preset.training.epochs * frames * frame_multiplications(model) * _SMALL_MAPS
+            found.append((epoch_seconds * work / own, name))
+    seconds, name = min(found)
+    return name, seconds

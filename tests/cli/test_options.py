@@ -47,7 +47,7 @@ WORK = {
     "evaluate": ("genre_classifier.evaluation.run_evaluation", "run_evaluation"),
     "suggest": ("genre_classifier.evaluation.suggestions.suggest", "suggest"),
     "export": ("genre_classifier.exports.export", "export_tags"),
-    "label": ("genre_classifier.tagging.viewer", "write_label_page"),
+    "label": ("genre_classifier.tagging.label_pages", "write_label_pages"),
     "export-model": ("genre_classifier.run_folder.export_model", "export_model"),
     "push-to-hub": ("genre_classifier.run_folder.hub", "push_run"),
     "labels": ("genre_classifier.dataset.labels", "write_labels"),

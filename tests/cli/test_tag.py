@@ -62,7 +62,7 @@ def test_every_file_is_written(run: Path, trailers: Path, tmp_path: Path, capfd:
     folder = out / "a"
     assert capfd.readouterr().out.splitlines() == [str(folder / "viewer.html"), str(out / "index.html")]
     names = {path.name for path in folder.iterdir()}
-    assert names == {*FILES, "tags.json", "overlay.mp4", "label_studio.json"}
+    assert names == {*FILES, "tags.json", "overlay.mp4", "label_studio.json", "poster.jpg"}
     scores = read_scores(folder / "scores.csv")
     assert len(scores) == 20
     assert (folder / "scores.csv").read_text().splitlines()[0] == "frame,time," + ",".join(GENRES)

@@ -255,6 +255,9 @@ def test_a_page_without_scores_is_for_labels_alone(tab: Tab, tmp_path: Path) -> 
         assert page.locator(hidden).first.is_hidden()
     page.keyboard.press("e")  # there is nothing else
     assert page.is_visible("#tools")
+    assert page.inner_text("#count") == "none yet: draw in a lane, or hold a genre's key while it plays"
+    assert "hold" in page.inner_text("footer")
+    assert "thresholds" not in page.inner_text("footer")
     page.keyboard.press("1")
     seek(page, 2.01)
     page.keyboard.press("1")
@@ -269,7 +272,7 @@ def test_a_page_without_scores_is_for_labels_alone(tab: Tab, tmp_path: Path) -> 
 def test_what_is_kept_but_damaged_is_not_taken(page: Any, tagged: tuple[Path, Tags], tmp_path: Path) -> None:
     for kept in ('{"spans": [{"genre": "x", "start": 0, "end": 1}], "whole": ""}', "no JSON", '{"spans": 3}', "null"):
         page.evaluate("kept => localStorage.setItem(Object.keys(localStorage)[0] ?? 'none', kept)", kept)
-        key = f"genre-classifier labels more/film, one.webm {digest(tagged[0])}"
+        key = json.loads(data_of(tagged[0]))["kept"]
         page.evaluate("([key, kept]) => localStorage.setItem(key, kept)", [key, kept])
         page.reload()
         wait(page, "document.querySelector('#video').readyState >= 2")
@@ -277,9 +280,9 @@ def test_what_is_kept_but_damaged_is_not_taken(page: Any, tagged: tuple[Path, Ta
         assert_spans(save(page, tmp_path), found(tagged[1]))
 
 
-def digest(path: Path) -> str:
-    text = path.read_text(encoding="utf-8").split('<script type="application/json" id="data">')[1].split("</script>")[0]
-    return str(json.loads(text)["digest"])
+def data_of(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    return text.split('<script type="application/json" id="data">')[1].split("</script>")[0]
 
 
 def test_help_and_names_for_those_who_hear_the_page(page: Any) -> None:
@@ -298,19 +301,61 @@ def test_help_and_names_for_those_who_hear_the_page(page: Any) -> None:
     assert nameless == 0
 
 
-def test_a_narrow_window_says_that_it_is_too_narrow(browser: Any, tagged: tuple[Path, Tags]) -> None:
+def test_what_was_begun_survives_a_narrow_window(browser: Any, tagged: tuple[Path, Tags], tmp_path: Path) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 800})
     tab = Tab(context.new_page())
     page = opened(tab, tagged[0])
     page.click("#edit")
-    assert page.is_visible("#narrow")
+    assert "600 pixels" in page.inner_text("#narrow")
     assert page.locator("#tools").is_hidden()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.set_viewport_size({"width": 1280, "height": 800})
+    page.set_viewport_size({"width": 600, "height": 800})
     wait(page, "!document.querySelector('#tools').hidden")
-    assert page.locator(".segment").count() == len(tagged[1].segments)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 600
+    assert page.locator(".segment:not(.drawing)").count() == len(tagged[1].segments)
+    page.locator(".lane[data-genre=musical] .segment").first.click()
+    page.keyboard.press("Delete")
+    page.locator(".lane[data-genre=comedy] .segment").first.click()
+    seek(page, 1.01)
+    page.keyboard.press("5")
+    for width, hidden in ((390, True), (600, False)):
+        page.set_viewport_size({"width": width, "height": 800})
+        wait(page, f"document.querySelector('#tools').hidden === {str(hidden).lower()}")
+    assert "musical from 0:01" in page.inner_text("#edited")
+    assert page.locator(".segment.selected").count() == 1
+    assert page.is_enabled("#undo")
+    seek(page, 3.01)
+    page.keyboard.press("5")
+    marked = [one for one in spans(save(page, tmp_path)) if one[0] == "musical"]
+    assert marked[0][1:] == pytest.approx((border_near(tagged[1], 1.01), border_near(tagged[1], 3.01)), abs=1e-3)
     context.close()
     tab.check()
+
+
+def test_a_held_key_paints_what_passes(page: Any, tagged: tuple[Path, Tags], tmp_path: Path) -> None:
+    while page.locator(".segment").count():
+        page.locator(".segment").first.click()
+        page.keyboard.press("Delete")
+    page.keyboard.press("Home")
+    page.keyboard.press(" ")
+    for key in ("1", "3"):  # two at once
+        page.keyboard.down(key)
+        page.keyboard.down(key)  # as keyboards repeat it
+    wait(page, "document.querySelector('#video').currentTime > 1.5")
+    assert page.locator(".lane[data-genre=terror] .drawing").bounding_box()["width"] > 0
+    page.keyboard.up("1")
+    wait(page, "document.querySelector('#video').currentTime > 2.5")
+    page.keyboard.up("3")
+    page.keyboard.press(" ")
+    assert page.locator(".drawing").count() == 0
+    comedy, terror = spans(save(page, tmp_path))
+    assert (comedy[0], terror[0]) == ("comedy", "terror")
+    assert 1.4 < comedy[2] < terror[2]
+    assert terror[2] > 2.4
+    page.keyboard.press("Escape")
+    page.keyboard.press("4")  # a short press begins, and the next one ends
+    assert "thriller from" in page.inner_text("#edited")
+    assert page.locator(".lane[data-genre=thriller] .segment:not(.drawing)").count() == 0
 
 
 def test_two_hours_with_two_thousand_segments_can_be_edited(browser: Any, tmp_path: Path) -> None:
@@ -329,3 +374,39 @@ def test_two_hours_with_two_thousand_segments_can_be_edited(browser: Any, tmp_pa
     page.keyboard.press("Delete")
     assert page.locator(".segment").count() == count - 1
     context.close()
+
+
+def test_what_a_run_proposes_is_accepted_or_left(tab: Tab, tmp_path: Path) -> None:
+    tags = dataclasses.replace(example_tags(write_webm(tmp_path / "film.webm")), cuts=())
+    proposed = pd.DataFrame(
+        [("comedy", 0.51, 1.49), ("terror", 1.01, 2.49), ("terror", 4.01, 5.01), ("unknown", 0, 1)],
+        columns=["genre", "start", "end"],
+    )
+    path = tmp_path / "film.html"
+    path.write_text(viewer_html(tags, tmp_path, trailer="film.webm", scored=False, proposed=proposed), encoding="utf-8")
+    page = opened(tab, path)
+    page.evaluate("localStorage.clear()")
+    assert page.locator(".proposal:visible").count() == 3
+    assert page.locator(".segment").count() == 0
+    page.click("#save")
+    assert page.inner_text("#edited") == "nothing to save: no segment, and not checked"  # proposed is not labelled
+    page.locator(".lane[data-genre=terror] .proposal").first.click()
+    assert page.locator(".segment.selected").count() == 1
+    assert page.locator(".proposal:visible").count() == 2
+    seek(page, 2.01)
+    page.keyboard.press("]")  # mended
+    seek(page, 1.01)
+    page.keyboard.press("a")  # at the cursor
+    drag(page, "terror", 3.51, 4.51)  # drawn over what is proposed
+    assert page.locator(".proposal:visible").count() == 0
+    page.keyboard.press("Control+z")
+    assert page.locator(".proposal:visible").count() == 1
+    page.click("#accept")
+    with page.expect_download() as download:
+        page.click("#save")
+    download.value.save_as(tmp_path / "saved.csv")
+    rows = read_labels(tmp_path / "saved.csv").sort_values(["genre", "start"])[["genre", "start", "end"]]
+    expected = [("comedy", 0.51, 1.49), ("terror", 1.01, 2.01), ("terror", 4.01, 5.01)]
+    assert rows["genre"].tolist() == [one[0] for one in expected]
+    edges = [[border_near(tags, second) for second in one[1:]] for one in expected]
+    np.testing.assert_allclose(rows[["start", "end"]], edges, atol=1e-3)

@@ -5,31 +5,31 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pandas as pd
 import pytest
 
+from genre_classifier.cli import _run
 from genre_classifier.genres import GENRES
-from genre_classifier.tagging.summary import index_html
-from tests.support.browser import Tab, chromium
+from genre_classifier.tagging.summary import index_html, video_row
+from genre_classifier.tagging.viewer import viewer_html
+from tests.support.browser import Tab, chromium, wait
+from tests.support.tag_examples import example_tags, write_webm
 
 SEGMENTS = pd.DataFrame({"start": [0.0, 5.0], "end": [2.5, 10.0], "genre": ["comedy", "other"], "score": [0.9, 0.8]})
 
 
-def summary() -> pd.DataFrame:
-    rows: list[dict[str, Any]] = []
-    for source, duration, comedy in (("b.mp4", 20.0, 0.125), ("a10.mp4", 75.0, 0.5), ('a9 <b>"&.mp4', 10.0, 0.0)):
-        row = {"source": source, "folder": f"of {source[0]}#{len(rows)}", "status": "ok", "error": ""}
-        row |= {"duration": duration, "frames": 10, "segments": 2}
-        rows.append(row | {f"{genre}_share": 0.0 for genre in GENRES} | {"comedy_share": comedy})
-    rows.append({"source": "bad.mp4", "folder": "", "status": "failed", "error": "bad.mp4: <i>no</i> video"})
-    return pd.DataFrame(rows).astype({"frames": "Int64", "segments": "Int64"})
+def rows() -> list[dict[str, Any]]:
+    videos = (("b.mp4", 20.0, SEGMENTS), ("a10.mp4", 75.0, SEGMENTS), ('a9 <b>"&.mp4', 10.0, SEGMENTS.tail(1)))
+    return [
+        video_row(source, quote(f"./of {source[0]}#{at}/viewer.html"), duration, segments, GENRES)
+        for at, (source, duration, segments) in enumerate(videos)
+    ]
 
 
 def page_text() -> str:
-    table = summary()
-    folders = table.loc[table["status"] == "ok", "folder"]
-    return index_html(table, {folder: SEGMENTS for folder in folders})
+    return index_html(rows(), GENRES, [("bad.mp4", "bad.mp4: <i>no</i> video")])
 
 
 def test_everything_is_listed_and_escaped() -> None:
@@ -39,13 +39,12 @@ def test_everything_is_listed_and_escaped() -> None:
     assert [genre["name"] for genre in data["genres"]] == list(GENRES)
     first = data["videos"][0]
     assert first["spans"] == [[0, 0.0, 125.0], [5, 250.0, 250.0]]  # of a film of 20 s
-    assert first["shares"] == [12.5, 0, 0, 0, 0, 0]
+    assert first["shares"] == [12.5, 0, 0, 0, 0, 25]
     assert data["videos"][1]["link"] == "./of%20a%231/viewer.html"
     assert data["videos"][1]["duration"] == "1:15"
     assert "<b>" not in text
     assert "bad.mp4: &lt;i&gt;no&lt;/i&gt; video" in text
-    empty = summary().iloc[:0]
-    assert "No video has been tagged" in index_html(empty, {})
+    assert "No video has been tagged" in index_html([], GENRES, [])
 
 
 @pytest.mark.slow
@@ -78,8 +77,8 @@ def test_sorting_and_filtering(tmp_path: Path) -> None:
     with chromium() as browser:
         tab = Tab(browser.new_page())
         page = tab.open(tmp_path / "index.html")
-        assert page.locator("tbody rect").count() == 6
-        assert page.locator("tbody tr").first.locator(".share").first.inner_text() == "13%"
+        assert page.locator("tbody rect").count() == 5
+        assert page.locator("tbody tr").last.locator(".share").first.inner_text() == "13%"
         assert page.locator("tbody a").nth(1).get_attribute("href") == "./of%20a%231/viewer.html"
         nine = 'a9 <b>"&.mp4'
         page.click("th:first-child button")
@@ -90,7 +89,12 @@ def test_sorting_and_filtering(tmp_path: Path) -> None:
         assert names(page) == ["a10.mp4", "b.mp4", nine]
         page.click("th:has-text('comedy') button")
         page.click("th:has-text('comedy') button")
-        assert names(page) == [nine, "b.mp4", "a10.mp4"]
+        assert names(page) == [nine, "a10.mp4", "b.mp4"]
+        page.select_option("#genre", "comedy")
+        assert names(page) == ["a10.mp4", "b.mp4"]
+        page.reload()  # as when somebody comes back from a trailer's page
+        assert names(page) == ["a10.mp4", "b.mp4"]
+        page.select_option("#genre", "")
         page.fill("#filter", "A1")
         assert names(page) == ["a10.mp4"]
         assert not page.is_visible("#pages")
@@ -99,9 +103,8 @@ def test_sorting_and_filtering(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_many_are_shown_a_page_at_a_time(tmp_path: Path) -> None:
-    rows = pd.concat([summary().iloc[:1]] * 250, ignore_index=True)
-    rows["source"] = [f"{number}.mp4" for number in range(250)]
-    (tmp_path / "index.html").write_text(index_html(rows, {rows["folder"][0]: SEGMENTS}), encoding="utf-8")
+    many = [rows()[0] | {"source": f"{number}.mp4", "link": f"./{number}/viewer.html"} for number in range(250)]
+    (tmp_path / "index.html").write_text(index_html(many, GENRES, []), encoding="utf-8")
     with chromium() as browser:
         tab = Tab(browser.new_page(viewport={"width": 390, "height": 800}))
         page = tab.open(tmp_path / "index.html")
@@ -120,3 +123,90 @@ def test_many_are_shown_a_page_at_a_time(tmp_path: Path) -> None:
         page.fill("#filter", "24")
         assert names(page) == [f"{number}.mp4" for number in (*range(249, 239, -1), 224, 124, 24)]
     tab.check()
+
+
+def test_a_page_leads_to_its_neighbours_and_up(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text(page_text(), encoding="utf-8")
+    links = [row["link"] for row in rows()][::-1]  # by name
+    for link in links:
+        page_path = tmp_path / unquote(link)
+        page_path.parent.mkdir()
+        tags = example_tags(page_path.with_name("gone.webm"))
+        page_path.write_text(viewer_html(tags, page_path.parent, index="../index.html", link=link), encoding="utf-8")
+    with chromium() as browser:
+        page = Tab(browser.new_page()).open(tmp_path / unquote(links[0]))
+
+        def at(link: str) -> None:
+            page.wait_for_url(lambda url: url.endswith(link.removeprefix(".")), wait_until="load")
+
+        page.click("text=next")
+        at(links[1])
+        page.click("text=next")
+        at(links[2])
+        page.click("text=next")  # there is none: the table
+        at("./index.html")
+        wait(page, "document.querySelector('tr.came') !== null")
+        assert page.inner_text("tr.came .name") == "b.mp4"
+        page.select_option("#genre", "comedy")
+        page.click("th:has-text('comedy') button")
+        assert names(page) == ["b.mp4", "a10.mp4"]
+        page.click("tbody a >> nth=1")
+        at(links[1])
+        page.click("text=previous")  # in the order of the table
+        at(links[2])
+        page.click("text=all videos")
+        at("./index.html")
+        assert names(page) == ["b.mp4", "a10.mp4"]
+
+
+def test_label_pages_get_an_index_that_says_what_is_done(tmp_path: Path) -> None:
+    pages = tmp_path / "pages"
+    videos = [write_webm(tmp_path / name, seconds=2) for name in ("a b.webm", "index.webm", "c.webm")]
+    assert _run(["label", *map(str, videos[:2]), "--out", str(pages)]) == 0
+    assert _run(["label", str(videos[2]), "--out", str(pages), "--genres", "drama,comedy"]) == 0
+    assert sorted(path.name for path in pages.iterdir()) == ["_index.html", "a b.html", "c.html", "index.html"]
+    with chromium() as browser:
+        page = Tab(browser.new_page()).open(pages / "index.html")
+        assert names(page) == ["c.webm", "a b.webm", "index.webm"]
+        assert page.inner_text("#done") == "0 saved, 0 begun."
+        assert page.locator("tbody img").evaluate_all("all => all.every(one => one.naturalWidth === 160)")
+        page.click("text=a b.webm")
+        page.wait_for_url("**/a%20b.html", wait_until="load")
+        wait(page, "document.querySelector('#video').readyState >= 2")
+        page.keyboard.press("2")
+        page.keyboard.press("ArrowRight")
+        wait(page, "!document.querySelector('#video').seeking")
+        page.keyboard.press("2")
+        page.click("text=all videos")
+        page.wait_for_url("**/index.html", wait_until="load")
+        wait(page, "document.querySelector('#done')?.textContent === '0 saved, 1 begun.'")
+        assert page.locator("tbody rect").count() == 1
+        page.click("text=a b.webm")
+        page.wait_for_url("**/a%20b.html", wait_until="load")
+        page.keyboard.press("c")
+        with page.expect_download() as download:
+            page.keyboard.press("Control+s")
+        download.value.save_as(pages / download.value.suggested_filename)
+        page.click("text=next")
+        page.wait_for_url("**/_index.html", wait_until="load")
+        page.click("text=all videos")
+        page.wait_for_url("**/index.html", wait_until="load")
+        wait(page, "document.querySelector('#done')?.textContent === '1 saved, 0 begun.'")
+        assert "saved, checked" in page.locator("tbody tr", has_text="a b.webm").inner_text()
+        other = Tab(browser.new_context().new_page())  # a browser that knows nothing
+        assert _run(["label", str(videos[2]), "--out", str(pages)]) == 0
+        page = other.open(pages / "index.html")
+        assert page.inner_text("#done") == "1 saved, 0 begun."
+        page.select_option("#genre", "action")
+        assert names(page) == ["a b.webm"]
+
+
+def test_a_damaged_index_of_label_pages_begins_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    video = write_webm(tmp_path / "a.webm", seconds=1)
+    for content in ("x", '<script type="application/json" id="data">{"pages": [{"page": "a.html"}]}</script>'):
+        (tmp_path / "a.html").touch()
+        (tmp_path / "index.html").write_text(content)
+        assert _run(["label", str(video), "--out", str(tmp_path)]) == 0
+        assert "it begins anew" in caplog.text
+        caplog.clear()
+        assert "a.webm" in (tmp_path / "index.html").read_text()

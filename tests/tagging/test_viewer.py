@@ -19,7 +19,7 @@ from genre_classifier.config import SegmentConfig
 from genre_classifier.genres import GENRES
 from genre_classifier.tagging.scores import scores_table
 from genre_classifier.tagging.segments import frame_borders, to_segments, webvtt
-from genre_classifier.tagging.tags import Tags
+from genre_classifier.tagging.tags import Tags, Thumbnail, clock, poster
 from genre_classifier.tagging.viewer import relative_url, viewer_html
 from tests.support.browser import Tab, opened, wait
 from tests.support.tag_examples import SECONDS, example_tags, write_webm
@@ -325,3 +325,100 @@ def test_no_segments_and_no_thumbnails(tab: Tab, tagged: tuple[Path, Tags]) -> N
     assert page.locator(".segment").count() == 0
     assert "none" in page.locator("#count").inner_text()
     assert page.locator("#strip").is_hidden()
+
+
+def test_the_keys_shown_are_those_of_the_mode(tab: Tab, tagged: tuple[Path, Tags]) -> None:
+    page = opened(tab, tagged[0])
+    assert "thresholds" in page.inner_text("footer")
+    assert "undo" not in page.inner_text("footer")
+    page.keyboard.press("e")
+    assert "thresholds" not in page.inner_text("footer")
+    assert "undo" in page.inner_text("footer")
+
+
+def test_clocks_and_durations_round_alike(tab: Tab, tmp_path: Path) -> None:
+    tags = example_tags(tmp_path / "gone.webm", seconds=59.96)
+    path = tmp_path / "viewer.html"
+    path.write_text(viewer_html(tags, tmp_path), encoding="utf-8")
+    page = opened(tab, path, "#t=59.96")
+    tab.complaints.clear()  # that the video is not there
+    assert page.inner_text(".time") == f"{clock(59.96, decimals=1)} / {clock(59.96, decimals=1)}" == "1:00.0 / 1:00.0"
+    rows = page.evaluate(
+        "[...document.querySelectorAll('#segments tr')].map((row) => [...row.cells].map((cell) => cell.innerText))"
+    )
+    for row, (_, start, end) in zip(
+        rows, sorted(expected_segments(tags, dict(tags.thresholds)), key=lambda one: one[1]), strict=True
+    ):
+        assert row[3] == f"{end:.1f}"
+        assert row[1] == clock(start, decimals=1)
+
+
+def test_all_rows_of_the_table_are_printed(tab: Tab, tmp_path: Path) -> None:
+    tags = example_tags(tmp_path / "gone.webm", seconds=600, frames=6000)
+    waves = np.where(np.arange(6000) % 100 < 50, 0.9, 0.1)
+    tags = dataclasses.replace(tags, scores=tags.scores.assign(comedy=waves))
+    path = tmp_path / "viewer.html"
+    path.write_text(viewer_html(tags, tmp_path), encoding="utf-8")
+    page = opened(tab, path)
+    tab.complaints.clear()  # that the video is not there
+    page.emulate_media(media="print")
+    assert page.locator("#segments tr").count() > 60
+    last, table = page.locator("#segments tr").last.bounding_box(), page.locator(".list").bounding_box()
+    assert last["y"] + last["height"] <= table["y"] + table["height"]
+    assert page.evaluate("getComputedStyle(document.querySelector('#segments tr')).contentVisibility") == "visible"
+    assert page.locator("footer").is_hidden()
+
+
+def test_the_picture_of_a_moment_covers_no_button(tab: Tab, tagged: tuple[Path, Tags]) -> None:
+    page = opened(tab, tagged[0])
+    page.keyboard.press("e")
+    strip = page.locator("#strip").bounding_box()
+    buttons = [
+        one
+        for one in page.locator("button:visible, select:visible").all()
+        if not one.evaluate("(node) => node.matches('.segment')")
+    ]
+    for share in (0.01, 0.5, 0.99):
+        page.mouse.move(strip["x"] + share * strip["width"], strip["y"] + strip["height"] + 60)
+        bubble = page.locator("#bubble").bounding_box()
+        assert bubble["height"] > 60
+        for one in buttons:
+            box = one.bounding_box()
+            apart = (
+                bubble["y"] >= box["y"] + box["height"]
+                or box["y"] >= bubble["y"] + bubble["height"]
+                or bubble["x"] >= box["x"] + box["width"]
+                or box["x"] >= bubble["x"] + bubble["width"]
+            )
+            assert apart, one.inner_text()
+
+
+def test_before_it_plays_a_picture_of_the_trailer_is_shown(tab: Tab, tmp_path: Path) -> None:
+    tags = example_tags(tmp_path / "film.webm")
+    write_webm(tags.video)
+    varied = np.random.default_rng(1).integers(0, 255, (144, 256, 3), dtype=np.uint8)
+    black = tuple(Thumbnail(one.time, np.zeros_like(one.picture)) for one in tags.thumbnails)
+    tags = dataclasses.replace(tags, thumbnails=(*black[:5], Thumbnail(1.0, varied), *black[6:]))
+    path = tmp_path / "viewer.html"
+    path.write_text(viewer_html(tags, tmp_path), encoding="utf-8")
+    page = opened(tab, path)
+    assert np.array_equal(poster(tags.thumbnails).picture, varied)
+    shot = cv2.imdecode(np.frombuffer(page.locator("#video").screenshot(), np.uint8), cv2.IMREAD_COLOR)
+    assert shot[shot.shape[0] // 2, shot.shape[1] // 3 : -shot.shape[1] // 3].std() > 20
+    page.keyboard.press("ArrowRight")
+    wait(page, "!document.querySelector('#video').seeking")
+    shot = cv2.imdecode(np.frombuffer(page.locator("#video").screenshot(), np.uint8), cv2.IMREAD_COLOR)
+    assert shot[shot.shape[0] // 2, shot.shape[1] // 3 : -shot.shape[1] // 3].std() < 10
+
+
+def test_the_page_says_the_command_that_keeps_its_thresholds(tab: Tab, tagged: tuple[Path, Tags]) -> None:
+    page = opened(tab, tagged[0])
+    assert page.locator("#keep").is_hidden()
+    page.locator("#meters input").nth(GENRES.index("musical")).fill("0.3")
+    command = "genre-classifier tag TAGS --again --threshold"
+    assert page.inner_text("#command") == f"{command} musical=0.3"
+    page.locator("#shift").fill("0.05")
+    shifted = "comedy=0.55,action=0.65,terror=0.45,thriller=0.55,musical=0.35,other=0.55"
+    assert page.inner_text("#command") == f"{command} {shifted}"
+    page.click("#reset")
+    assert page.locator("#keep").is_hidden()

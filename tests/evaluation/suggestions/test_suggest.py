@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import json
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,7 @@ from genre_classifier.tagging.scores import scores_table
 from preprocessing.base.errors import InputError
 from preprocessing.manifest import manifest_table, write_manifest
 from tests.support.browser import Tab, chromium
+from tests.support.tag_examples import write_webm
 from tests.support.tiny_run import SIZE, make_run
 from tests.support.trailers import write_clips
 
@@ -127,9 +130,44 @@ def test_a_tags_folder_gives_links_to_the_least_certain_moment(folder, tmp_path)
     text = (tmp_path / "out" / "suggestions.html").read_text(encoding="utf-8")
     moment = table.loc[table["source"] == NAMES[2], "moment"].item()
     assert text.count("<a href") == 1
+    assert text.count('<img src="data:image/jpeg;base64,') == 5
     assert f'<a href="../tags/trailer%202/viewer.html#t={moment:.2f}">{NAMES[2]}</a>' in text
     with pytest.raises(InputError, match=r"summary\.csv"):
         suggest(folder / "run", folder / "clips", tmp_path / "out", tags=tmp_path, jobs=1)
+
+
+def test_label_pages_propose_what_the_run_finds(folder, tmp_path, capsys, caplog):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for name in NAMES[2:5]:
+        write_webm(videos / name, seconds=1)
+    (videos / NAMES[5]).write_text("no video")
+    (videos / "new.mp4").touch()
+    arguments = ["suggest", str(folder / "run"), str(folder / "clips"), "--out", str(tmp_path / "out")]
+    assert cli._run([*arguments, "--label", str(videos)]) == 0
+    pages = tmp_path / "out" / "pages"
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-1] == str(pages / "index.html")
+    assert f"{NAMES[5]}: " in captured.err  # it cannot be read
+    assert "found none for 1 of 5 suggestions" in caplog.text
+    assert sorted(path.name for path in pages.iterdir()) == [
+        "index.html",
+        "trailer 2.html",
+        "trailer 3.html",
+        "trailer 4.html",
+    ]
+    table = suggest(folder / "run", folder / "clips", tmp_path / "out", label=videos, count=2)
+    text = (tmp_path / "out" / "suggestions.html").read_text(encoding="utf-8")
+    assert text.count("<a href") == sum(source in NAMES[2:5] for source in table["source"])
+    found = dict(zip(table["source"], table["found"], strict=True))
+    source = next(source for source in table["source"] if source in NAMES[2:5])
+    assert f'<a href="pages/{quote(Path(source).stem)}.html#t=' in text
+    page = (pages / f"{Path(source).stem}.html").read_text(encoding="utf-8")
+    data = json.loads(page.split('<script type="application/json" id="data">')[1].split("</script>")[0])
+    assert data["proposed"]
+    assert data["proposed"] == [dict(zip(("genre", "start", "end"), one, strict=True)) for one in found[source]]
+    with pytest.raises(InputError, match="expected a folder of videos"):
+        suggest(folder / "run", folder / "clips", tmp_path / "out", label=tmp_path / "out")
 
 
 def test_reasons_say_what_the_scores_say():
@@ -164,10 +202,13 @@ def page_of(sources: list[str], tmp_path: Path) -> Path:
         nearest="",
         why="The <network> is less sure of it than of most",
         moment=1.25,
+        found=[(("comedy", 0.0, 1.0), ("comedy", 2.0, 3.0)), (("comedy", 0.0, 1.0), ("terror", 0.0, 1.0)), ()],
     )
     path = tmp_path / "suggestions.html"
     viewers = {sources[1]: "../tags/a%20b/viewer.html"}
-    path.write_text(suggestions_html(table, viewers, run="r <i>", labelled=1200, waiting=3), encoding="utf-8")
+    path.write_text(
+        suggestions_html(table, viewers, run="r <i>", genres=GENRES, labelled=1200, waiting=3), encoding="utf-8"
+    )
     return path
 
 
@@ -197,4 +238,10 @@ def test_the_page_sorts_links_and_fits(tmp_path):
             page.click("th:has-text('rank') button")
             page.click("th:has-text('rank') button")
             assert shown() == names
+            page.select_option("select", "comedy")
+            assert page.locator("tbody tr:visible").count() == 2
+            page.select_option("select", "terror")
+            assert page.locator("tbody tr:visible").count() == 1
+            page.select_option("select", "")
+            assert page.locator("tbody tr:visible").count() == 3
             tab.check()
