@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from genre_classifier.config import PRESETS, (
+from genre_classifier.config import (
     FEWEST_TO_VALIDATE,
     FROM_RATE,
     FROM_WARMUP_EPOCHS,
+    PRESETS,
     VALIDATION_SHARE,
     ModelConfig,
     TrainingConfig,
