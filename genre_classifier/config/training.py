@@ -190,6 +190,10 @@ FROM_RATE, FROM_WARMUP_EPOCHS = 0.1, 0.5
 DEFAULT_ENCODER = EncoderConfig(encoder="EfficientNetV2B0", encoder_cells=1, encoder_fps=2.0)
 
 
+# Of a clip at 15 frames per second: an hour. The usual limit, 1000, would end every trailer after 67 seconds.
+MOST_FRAMES = 54_000
+
+
 @dataclasses.dataclass(frozen=True)
 class Preset:
     """A network, how to train it, and the clips that it learns from."""
@@ -227,7 +231,7 @@ PRESETS: dict[str, Preset] = {
             zoom=0.2,
             validation_share=0.0,  # every trailer is needed for learning: nothing is chosen, thresholds stay at 0.5
         ),
-        ClipConfig(fps=15.0, size=32),
+        ClipConfig(fps=15.0, size=32, frames=MOST_FRAMES),
     ),
     "pretrained": Preset(
         ModelConfig(
@@ -258,6 +262,6 @@ PRESETS: dict[str, Preset] = {
             zoom=0.2,
             validation_share=0.0,
         ),
-        ClipConfig(fps=15.0, size=32),  # the encoder looks at the videos themselves,
+        ClipConfig(fps=15.0, size=32, frames=MOST_FRAMES),  # the encoder looks at the videos themselves,
     ),
 }
