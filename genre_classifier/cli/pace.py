@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 FIRST_SECONDS = 5.0  # of work, from which the first estimate is made
-START_SECONDS = 30.0  # a first step of this length is one itself, though it holds what is done once
+START_SECONDS = 120.0  # a first step of this length is one itself, though it holds what is done once
 LINE_SECONDS = 60.0  # between two lines in a pipe
 LONG_SECONDS = 2 * 3600.0  # of work, from which on a faster way is named
 

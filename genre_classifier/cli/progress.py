@@ -27,6 +27,8 @@ class ProgressBar(tqdm):
         What is done, and what of it is counted.
     units : str, optional
         Of several.
+    lines : bool
+        Whether a pipe gets them.
     pace : Pace, optional
     **options
         Of `tqdm`.
@@ -39,9 +41,11 @@ class ProgressBar(tqdm):
         unit: str,
         *,
         units: str | None = None,
+        lines: bool = True,
         pace: Pace | None = None,
         **options: Any,
     ) -> None:
+        self._lines = lines
         self.what, self._units = what, units or f"{unit}s"
         self.pace = pace or Pace()
         super().__init__(
@@ -61,7 +65,7 @@ class ProgressBar(tqdm):
             self.n += n or 0
         self.pace.mark(self.n)
         left = self.pace.seconds_left(self.total or 0)
-        if self.disable and left and self.pace.is_time():
+        if self.disable and self._lines and left and self.pace.is_time():
             note(
                 f"{self.what}: {self.n:.0f} of {self.total:.0f} {self._units}, {about(left)} left: done about "
                 f"{self.pace.done_at(left)}"
@@ -134,7 +138,7 @@ class TrainingProgress:
 
     def __init__(self, epochs: int, *, pace: Pace | None = None) -> None:
         self.epochs, self.pace = epochs, pace or Pace()
-        self.bar = progress_bar(None, "training", "step")
+        self.bar = progress_bar(None, "training", "step", lines=False)
         self._shown: dict[str, str] = {}
         self._encoding: Any = None
         self._epoch, self._named = 0, False

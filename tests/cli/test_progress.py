@@ -87,6 +87,14 @@ def test_a_pipe_gets_a_line_each_minute(capsys):
     ]
 
 
+def test_a_slow_start_is_not_taken_for_the_pace():
+    clock = Clock()
+    pace = Pace(clock)
+    clock.now += 40  # a busy machine compiles
+    pace.mark(1)
+    assert pace.seconds_left(480) is None
+
+
 def trained(clock: Clock, *, seconds_per_step: float, epochs: int, config: ModelConfig, first: float = 0.0) -> None:
     """Go through a training of 10 steps an epoch, each of 100 frames, which stand for 4 seconds of video."""
     progress = TrainingProgress(epochs, pace=Pace(clock))
