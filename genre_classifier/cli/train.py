@@ -184,8 +184,10 @@ def command(
         base = PRESETS[preset]
         model_config, training_config = base.model, base.training
     if genres:
-        counted = {"min_trailers": min_trailers, "clips": clips, "max_mb": max_label_mb}
-        own = common_genres(labels, **counted) if genres == "auto" else genre_list(genres)
+        if genres == "auto":
+            own = common_genres(labels, min_trailers=min_trailers, clips=clips, max_mb=max_label_mb)
+        else:
+            own = genre_list(genres)
         model_config = dataclasses.replace(model_config, genres=own)
     model_config = dataclasses.replace(model_config, **given(options, ModelConfig))
     training_config = dataclasses.replace(training_config, **given(options, TrainingConfig))

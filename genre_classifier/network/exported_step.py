@@ -96,7 +96,7 @@ def exported_step(model: GenreModel, *, encoder: Encoder | None = None) -> Expor
     states = dict(zip(_state_names(model, start), shapes, strict=True))
     config = model.config
     frame = (1, 3, config.rows, config.cols)
-    features = {f"{FEATURES}{name}": (1, width) for name, width in config.features.items()}
+    features: dict[str, tuple[int, ...]] = {f"{FEATURES}{name}": (1, width) for name, width in config.features.items()}
 
     def step(frame: Tensor, *others: Tensor) -> dict[str, Tensor]:
         beside, before = others[: len(features)], others[len(features) :]
