@@ -130,7 +130,7 @@ def test_lists_become_tuples_and_whole_numbers_numbers() -> None:
         (TrainingConfig, {"learning_rate": math.inf}, "learning_rate must be above 0 and below 4294967296, got inf"),
         (TrainingConfig, {"patience": "x"}, "patience must be a whole number of at least 1, or none; got 'x'"),
         (TrainingConfig, {"zoom": 1}, "zoom must be at least 0 and below 1, got 1"),
-        (TrainingConfig, {"schedule": "sine"}, "schedule must be one of constant, cosine; got 'sine'"),
+        (TrainingConfig, {"schedule": "sine"}, "schedule must be one of auto, constant, cosine; got 'sine'"),
         (TrainingConfig, {"flip": 1}, "flip must be true or false; got 1"),
         (TrainingConfig, {"chunk": 0}, "chunk must be at least 1 frame, got 0"),
         (ModelConfig, {"kernel_size": 32}, "kernel_size must be from 1 to 31 pixels, got 32"),

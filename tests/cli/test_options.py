@@ -62,6 +62,7 @@ ZERO_MEANS = {
     "min_seconds",
     "min_gap_seconds",
     "weight_decay",
+    "warmup_epochs",
     "label_smoothing",
     "zoom",
     "shift",

@@ -73,7 +73,7 @@ def test_batches_hold_looks_beside_frames_and_pad_both(tmp_path):
     assert len(crops) == 2
     for index in range(2):
         inputs, _, weights = crops[index]
-        assert inputs["frames"].shape[:2] == inputs["pictures"].shape[:2] == (1, 4 if index else 3)
+        assert inputs["frames"].shape[:2] == inputs["pictures"].shape[:2] == (1, 3)
     assert not inputs["pictures"].any()  # of three trailers, the second process has none in the second batch
     assert not np.stack(weights).any()
 

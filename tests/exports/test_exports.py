@@ -321,5 +321,5 @@ def test_chapters_cover_the_video_without_overlap(spans: list[tuple[float, float
 
 def test_a_damaged_record_is_refused(tags: Path) -> None:
     (tags / "film one" / "tags.json").write_text((tags / "film one" / "tags.json").read_text().replace("23.98", '"x"'))
-    with pytest.raises(InputError, match="found fps 'x'"):
+    with pytest.raises(InputError, match="found 'x' as 'fps'"):
         read_video(tags / "film one")

@@ -133,13 +133,6 @@ def test_default_sizes_are_the_articles():
     assert model.count_params() == trunk + 6 * branch == 17_901_846
 
 
-def test_a_network_written_before_there_was_a_choice_drops_incomplete_windows():
-    fields = ModelConfig(rows=25, cols=25, **SMALL).to_dict()
-    assert ModelConfig.from_dict(fields).pool_padding == "same"
-    del fields["pool_padding"]
-    assert ModelConfig.from_dict(fields).pool_padding == "valid"
-
-
 @pytest.mark.parametrize(("head", "inputs"), [("flat", "rgb"), ("pooled", "rgb+difference"), ("pooled", "motion")])
 def test_saved_model_loads_to_the_same_scores(tmp_path, head, inputs):
     config = ModelConfig(rows=16, cols=14, head=head, inputs=inputs, **SMALL)

@@ -48,7 +48,7 @@ def random_weights(model, seed=0):
     rng = np.random.default_rng(seed)
     model.set_weights(
         [
-            rng.uniform(0.05, 0.2, weight.shape) if "variance" in variable.name else rng.normal(0, 0.3, weight.shape)
+            rng.uniform(0.05, 0.2, weight.shape) if "variance" in variable.name else rng.normal(0, 0.6, weight.shape)
             for weight, variable in zip(model.get_weights(), model.weights, strict=True)
         ]
     )

@@ -51,8 +51,8 @@ def test_a_rerun_does_only_what_is_new(trailers: Path, tmp_path: Path) -> None:
     clips = tmp_path / "clips"
     preprocess_directory(trailers, clips, config=CONFIG, jobs=1)
     before = {path.name: path.stat().st_mtime_ns for path in clips.glob("t*_*.npy")}
-    (clips / ".staged-0.npy.123.part").write_bytes(b"left by a killed run")
-    (clips / ".manifest.csv.77.part").write_bytes(b"left by a killed run")
+    (clips / ".123-0123abcd.part.npy").write_bytes(b"left by a killed run")
+    (clips / ".77-89abcdef.part.csv").write_bytes(b"left by a killed run")
     write_media(trailers / "aa.mkv", flat_frames(5, seed=5))  # new, and sorts before others
     write_media(trailers / "b.mp4", flat_frames(6, seed=6), codec="libx264", pix_fmt="yuv420p")  # mended
     write_media(trailers / "c.mkv", flat_frames(7, seed=7))  # changed

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 import pandas as pd
 import pytest
 
-from genre_classifier.cli import _run
+from genre_classifier import cli
 from genre_classifier.genres import GENRES
 from genre_classifier.tagging.summary import index_html, video_row
 from genre_classifier.tagging.viewer import viewer_html
@@ -162,8 +162,8 @@ def test_a_page_leads_to_its_neighbours_and_up(tmp_path: Path) -> None:
 def test_label_pages_get_an_index_that_says_what_is_done(tmp_path: Path) -> None:
     pages = tmp_path / "pages"
     videos = [write_webm(tmp_path / name, seconds=2) for name in ("a b.webm", "index.webm", "c.webm")]
-    assert _run(["label", *map(str, videos[:2]), "--out", str(pages)]) == 0
-    assert _run(["label", str(videos[2]), "--out", str(pages), "--genres", "drama,comedy"]) == 0
+    assert cli.run(["label", *map(str, videos[:2]), "--out", str(pages)]) == 0
+    assert cli.run(["label", str(videos[2]), "--out", str(pages), "--genres", "drama,comedy"]) == 0
     assert sorted(path.name for path in pages.iterdir()) == ["_index.html", "a b.html", "c.html", "index.html"]
     with chromium() as browser:
         page = Tab(browser.new_page()).open(pages / "index.html")
@@ -194,7 +194,7 @@ def test_label_pages_get_an_index_that_says_what_is_done(tmp_path: Path) -> None
         wait(page, "document.querySelector('#done')?.textContent === '1 saved, 0 begun.'")
         assert "saved, checked" in page.locator("tbody tr", has_text="a b.webm").inner_text()
         other = Tab(browser.new_context().new_page())  # a browser that knows nothing
-        assert _run(["label", str(videos[2]), "--out", str(pages)]) == 0
+        assert cli.run(["label", str(videos[2]), "--out", str(pages)]) == 0
         page = other.open(pages / "index.html")
         assert page.inner_text("#done") == "1 saved, 0 begun."
         page.select_option("#genre", "action")
@@ -206,7 +206,7 @@ def test_a_damaged_index_of_label_pages_begins_anew(tmp_path: Path, caplog: pyte
     for content in ("x", '<script type="application/json" id="data">{"pages": [{"page": "a.html"}]}</script>'):
         (tmp_path / "a.html").touch()
         (tmp_path / "index.html").write_text(content)
-        assert _run(["label", str(video), "--out", str(tmp_path)]) == 0
+        assert cli.run(["label", str(video), "--out", str(tmp_path)]) == 0
         assert "it begins anew" in caplog.text
         caplog.clear()
         assert "a.webm" in (tmp_path / "index.html").read_text()

@@ -61,5 +61,5 @@ def test_any_name_and_little_content(tmp_path: Path, name: str, recwarn: pytest.
 
 
 def test_clock() -> None:
-    assert [clock(0), clock(59.99), clock(3600), clock(86399.5)] == ["0:00", "0:59", "1:00:00", "23:59:59"]
-    assert clock(61.26, decimals=1) == "1:01.2"
+    assert [clock(0), clock(59.99), clock(3600), clock(86399.5)] == ["0:00", "1:00", "1:00:00", "24:00:00"]
+    assert clock(61.26, decimals=1) == "1:01.3"

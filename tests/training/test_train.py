@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from genre_classifier import cli
-from genre_classifier.config import TrainingConfig
+from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.dataset.splits import read_splits
 from genre_classifier.dataset.trailers import load_trailers
@@ -571,8 +571,8 @@ def test_thresholds_of_genres_that_few_trailers_show_stay(tmp_path):
     scored = [Scored(one, rng.uniform(0, 0.4, (8, 6)).astype(np.float32)) for one in trailers]
     shown = np.sum([one.genres for one in trailers], axis=0)
     assert {int(count) for count in shown} == {2, 3, 4}
-    assert set(calibrate(scored, GENRES).thresholds.values()) == {0.5}
-    often = calibrate(scored * 2, GENRES)
+    assert set(calibrate(scored, ModelConfig()).thresholds.values()) == {0.5}
+    often = calibrate(scored * 2, ModelConfig())
     enough = {genre for genre, count in zip(GENRES, 2 * shown, strict=True) if count >= 5}
     assert {genre for genre, value in often.thresholds.items() if value != 0.5} == enough
     assert 0 < len(enough) < 6

@@ -21,7 +21,7 @@ from genre_classifier.tagging.scores import scores_table
 from preprocessing.base.errors import InputError
 from preprocessing.manifest import manifest_table, write_manifest
 from tests.support.browser import Tab, chromium
-from tests.support.tag_examples import write_webm
+from tests.support.media import flat_frames, write_media
 from tests.support.tiny_run import SIZE, make_run
 from tests.support.trailers import write_clips
 
@@ -140,11 +140,11 @@ def test_label_pages_propose_what_the_run_finds(folder, tmp_path, capsys, caplog
     videos = tmp_path / "videos"
     videos.mkdir()
     for name in NAMES[2:5]:
-        write_webm(videos / name, seconds=1)
+        write_media(videos / name, flat_frames(25), codec="mpeg4", pix_fmt="yuv420p")
     (videos / NAMES[5]).write_text("no video")
     (videos / "new.mp4").touch()
     arguments = ["suggest", str(folder / "run"), str(folder / "clips"), "--out", str(tmp_path / "out")]
-    assert cli._run([*arguments, "--label", str(videos)]) == 0
+    assert cli.run([*arguments, "--label", str(videos)]) == 0
     pages = tmp_path / "out" / "pages"
     captured = capsys.readouterr()
     assert captured.out.splitlines()[-1] == str(pages / "index.html")
