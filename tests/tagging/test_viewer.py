@@ -344,7 +344,7 @@ def test_clocks_and_durations_round_alike(tab: Tab, tmp_path: Path) -> None:
     tab.complaints.clear()  # that the video is not there
     assert page.inner_text(".time") == f"{clock(59.96, decimals=1)} / {clock(59.96, decimals=1)}" == "1:00.0 / 1:00.0"
     rows = page.evaluate(
-        "[...document.querySelectorAll('#segments tr')].map((row) => [...row.cells].map((cell) => cell.innerText))"
+        "[...document.querySelectorAll('#segments tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
     )
     for row, (_, start, end) in zip(
         rows, sorted(expected_segments(tags, dict(tags.thresholds)), key=lambda one: one[1]), strict=True
