@@ -94,6 +94,8 @@ def test_when_one_dies_the_other_says_so_and_both_resume(tmp_path: Path, backend
         "--encoder",
         encoder,
         "--no-linear-paths",
+        "--zoom",
+        0,
         "--encoder-fps",
         "none",
         "--motion-size",
