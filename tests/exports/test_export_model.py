@@ -65,7 +65,11 @@ def run_of(path: Path, *, size: int = SIZE, encoder: Encoder | None = None, **ch
     config = ModelConfig(**(sizes | changes))  # type: ignore[arg-type]
     keras.utils.set_random_seed(3)
     model = build_model(config)
-    model.set_weights([weight * 3 if weight.ndim > 1 else weight for weight in model.get_weights()])
+    rng = np.random.default_rng(5)
+    for variable in model.weights:
+        weight = np.asarray(variable)
+        if weight.ndim > 1:  # paths and what is added to them begin at zero
+            variable.assign(weight * 3 if weight.any() else rng.normal(0, 0.2, weight.shape))
     model.save(path / "model.keras")
     write_config(path, config, TrainingConfig(), ClipConfig(frames=40, size=size))
     return path
