@@ -109,7 +109,7 @@ def test_what_is_corrected_in_the_page_is_learned(bad: Path) -> None:
     assert wrong.mean() < 0.02  # a pixel is some hundredths of a second
     assert run(bad, "labels", "labels.csv", "saved.csv", "merged.csv") == 0
     # After one epoch the run has learned little: it needs the full rate still.
-    further = ["--from", "bad", "--epochs", "25", "--learning-rate", "0.01"]
+    further = ["--from", "bad", "--epochs", "60", "--learning-rate", "0.01"]
     assert run(bad, "train", "clips", "merged.csv", "better", *further) == 0
     assert run(bad, "tag", "better", f"videos/{JUDGED}", "--out", "after") == 0
     assert json.loads((bad / "better" / "card.json").read_text())["splits"]["train"] == 4
