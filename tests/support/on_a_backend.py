@@ -43,23 +43,23 @@ def steps(folder: Path, name: str) -> None:
     shown = np.eye(len(GENRES), dtype="float32")[rng.integers(0, len(GENRES), (2, FRAMES))]
     one_each = [shown[..., genre, None] for genre in range(len(GENRES))]
     looks = rng.normal(size=(2, FRAMES, 12)).astype("float32")
-    networks = {
-        "frames": ({}, clips, targets),
-        "senses": (senses, {"frames": clips, "pictures": looks}, targets),
-        "one genre": ({"exclusive": "yes"}, clips, one_each),
+    networks = {  # JAX compiles each case anew, half a minute: what is new in a network is tried in one
+        "frames": ({}, clips, targets, list(CASES)),
+        "senses": (senses, {"frames": clips, "pictures": looks}, targets, ["through all chunks"]),
+        "one genre": ({"exclusive": "yes"}, clips, one_each, ["chunks"]),
     }
     moved = {}
-    for network, (options, inputs, truth) in networks.items():
+    for network, (options, inputs, truth, cases) in networks.items():
         model = build_model(ModelConfig(rows=14, cols=13, **sizes, **options))
         if not (folder / f"{network}.npz").exists():
             # Zeros, which paths and what stands beside them begin with, would keep everything before them where it is.
             weights = [rng.normal(0, 0.3, one.shape) if not one.any() else one for one in model.get_weights()]
             np.savez(folder / f"{network}.npz", *weights)
         start = list(np.load(folder / f"{network}.npz").values())
-        for case, how in CASES.items():
+        for case in cases:
             model.set_weights(start)
             model.compile(keras.optimizers.SGD(1.0), [loss() for _ in GENRES])
-            model.configure(**how)
+            model.configure(**CASES[case])
             model.train_on_batch(inputs, truth)
             after = enumerate(model.get_weights())
             moved |= {f"{network} {case} {number}": one - start[number] for number, one in after}
