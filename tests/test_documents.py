@@ -248,7 +248,8 @@ def test_every_command_of_a_document_runs(workshop, commands, tmp_path, monkeypa
         if name == "--help" or "--help" in words:
             continue
         arguments = [found for word in words for found in (sorted(map(str, _matches(word))) or [word])]
-        smaller = "--epochs 2" if "--resume" in words else SMALLER.get(name, "")
+        goes_on = "--resume" in words or "--from" in words  # with the network as it is
+        smaller = "--epochs 2" if goes_on else SMALLER.get(name, "")
         if name in ("train", "preprocess") and "--resume" not in words:  # a new one
             shutil.rmtree(words[{"train": 2, "preprocess": 1}[name]], ignore_errors=True)
         assert commands.run(name, *arguments, *smaller.split()) == 0, line
