@@ -82,7 +82,7 @@ def test_single_frames_do_not_give_the_genre_away():
     from sklearn.metrics import average_precision_score
 
     config = SyntheticConfig(fps=6.0, rows=32, cols=32)
-    trailers = [drawn(seed, config) for seed in range(100, 136)]
+    trailers = [drawn(seed, config) for seed in range(100, 166)]  # of fewer the figure is chance: 0.66 of ten
     train, test = trailers[:26], trailers[26:]
     times = [np.arange(len(clip)) / config.fps for clip, _ in trailers]
     pixels = [{COLOURS: colour_features(clip)} for clip, _ in trailers]
