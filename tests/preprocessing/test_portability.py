@@ -38,7 +38,7 @@ import importlib, os, pkgutil, sys
 import genre_classifier.cli, preprocessing
 assert not hasattr(os, "fork")
 for package in (preprocessing, genre_classifier.cli):
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         importlib.import_module(module.name)
         print(module.name)
 """

@@ -45,6 +45,7 @@ class Network:
 
     weights = ()
     input_shape = (None, None, 3, 12, 12)
+    config = TINY
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -65,7 +66,9 @@ def score_network(model: Network, trailers: object, config: TrainingConfig) -> l
     noise = np.random.default_rng(model.number).uniform(0.01, 0.99, TARGETS.shape)
     quality = QUALITY[model.number]
     scores = (quality * (0.1 + 0.8 * TARGETS) + (1 - quality) * noise).astype(np.float32)
-    return [Scored(SimpleNamespace(targets=TARGETS, labelled=TARGETS[:, 0] >= 0, weak=False), scores)]
+    trailer = SimpleNamespace(targets=TARGETS, labelled=TARGETS[:, 0] >= 0, weak=False)
+    trailer.genres = np.full(len(GENRES), 5)  # as many trailers of each as a threshold takes
+    return [Scored(trailer, scores)]
 
 
 @pytest.fixture
