@@ -162,7 +162,7 @@ class Commands:
             return cli.run([name, *arguments])
         clips, labels, run, *options = arguments
         key = hashlib.sha256(repr(options).encode())
-        for path in (*sorted(Path(clips).glob("*.npy")), Path(labels)):
+        for path in (*sorted(Path(clips).glob("*.npy")), Path(clips) / "preprocessing.json", Path(labels)):
             key.update(path.read_bytes())
         kept = self.folder / key.hexdigest()
         code = 0 if kept.exists() else cli.run([name, clips, labels, str(kept), *options])
