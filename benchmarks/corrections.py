@@ -16,7 +16,8 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from genre_classifier.config import FROM_RATE, FROM_WARMUP_EPOCHS, PRESETS, ModelConfig, Preset, TrainingConfig
+from benchmarks.weak_labels import NETWORK
+from genre_classifier.config import FROM_RATE, FROM_WARMUP_EPOCHS, PRESETS, Preset, TrainingConfig
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.dataset.splits import write_splits
 from genre_classifier.dataset.synthetic import SyntheticConfig, synthesize
@@ -31,15 +32,6 @@ from preprocessing.config import ClipConfig
 
 TRAILERS = SyntheticConfig(trailers=34, duration=10.0)
 CLIPS = ClipConfig(frames=48, size=32, fps=4)
-NETWORK = ModelConfig(
-    trunk_filters=(8, 8),
-    trunk_pools=(2, 2),
-    branch_filters=4,
-    dense_units=(16,),
-    head="pooled",
-    inputs="rgb+difference",
-    norm_momentum=0.9,
-)
 TRAINING = TrainingConfig(epochs=10, keep="last", validation_share=0.0, test_share=0.4)
 SMALL = PRESETS["small-data"]
 KINDS = {
@@ -53,7 +45,7 @@ WRONG = dict(zip(GENRES, GENRES[3:] + GENRES[:3], strict=True))
 def say(what: str, run: Run, unseen: Sequence[Trailer]) -> None:
     """Print how a run judges the trailers that no training saw."""
     config = run.training_config
-    found = validate(score_trailers(run.model, unseen, config), config, run.genres)
+    found = validate(score_trailers(run.model, unseen, config), config, run.model_config)
     print(f"{what:<52}{found['val_loss']:>8.3f}{found['val_macro_ap']:>8.3f}", flush=True)
 
 

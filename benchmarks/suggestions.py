@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from genre_classifier.config import ModelConfig, TrainingConfig
+from benchmarks.weak_labels import NETWORK
+from genre_classifier.config import TrainingConfig
 from genre_classifier.dataset.labels import read_labels, write_labels
 from genre_classifier.dataset.synthetic import SyntheticConfig, synthesize
 from genre_classifier.dataset.trailers import load_trailers
@@ -44,15 +45,6 @@ TEST = {"all": (24, GENRES)}
 LABELLED = (8, 16, 24)
 TRAILERS = SyntheticConfig(duration=4.0)
 CLIPS = ClipConfig(frames=32, size=32, fps=8)
-NETWORK = ModelConfig(
-    trunk_filters=(8, 8),
-    trunk_pools=(2, 2),
-    branch_filters=4,
-    dense_units=(16,),
-    head="pooled",
-    inputs="rgb+difference",
-    norm_momentum=0.9,
-)
 STEPS = 100
 TRAINING = TrainingConfig(
     batch_size=4,

@@ -9,7 +9,6 @@ clip counts only while that is the clip there is, so that neither a changed clip
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from genre_classifier.config import EncoderConfig
-from genre_classifier.dataset.looks import encode_videos, is_looked_at
+from genre_classifier.dataset.looks import encode_videos, encoder_of_process, is_looked_at, share_encoding
 from genre_classifier.dataset.trailers import Trailer
-from genre_classifier.network.encoder import BATCH, Encoder, build_encoder, read_encoder
+from genre_classifier.network.encoder import BATCH, Encoder, build_encoder
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import (
     atomic_path,
@@ -36,11 +35,9 @@ from preprocessing.manifest import ok_rows, read_manifest
 from preprocessing.processes.machine import release_pages
 from preprocessing.processes.pool import check_options
 from preprocessing.processes.serving import Answers
-from preprocessing.processes.sharing import setting_up, share_out
 from preprocessing.sources import find_sources
 
 FOLDER = "encoded"
-ENCODER_FILE = "encoder.keras"
 _CLIP = "a clip (.npy)"
 _DIGITS = 16  # of the encoder's digest, in a folder's name
 
@@ -234,42 +231,27 @@ def encode_clips(
         on_start(sum(len(load_clip(path)) for path in missing))
     if missing:
         make_folder(folder, purpose="encoded clips")
-        file = folder / ENCODER_FILE
-        if not file.is_file():
-            encoder.save(file)
         targets = [folder / path.name for path in missing]
-        tasks = [
-            {"clip": str(clip.absolute()), "target": str(target.absolute()), "encoder": str(file.absolute())}
-            for clip, target in zip(missing, targets, strict=True)
-        ]
-        with share_out(
+        share_encoding(
             f"{__name__}:encode_task",
-            tasks,
+            [
+                {"clip": str(clip.absolute()), "target": str(target.absolute())}
+                for clip, target in zip(missing, targets, strict=True)
+            ],
+            folder,
+            encoder,
             here=lambda index: encode_clip(missing[index], targets[index], encoder),
             files=missing,
-            name="encoder",
-            needed_bytes=encoder.bytes_needed,
             jobs=jobs,
             scheduler=scheduler,
-        ) as results:
-            for frames in results:
-                if isinstance(frames, InputError):
-                    raise frames
-                if on_frames:
-                    on_frames(frames)
+            on_done=on_frames,
+        )
     return folder
 
 
 def encode_task(task: dict[str, Any], answers: Answers) -> int:
     """Encode one clip in a child process; return how many frames it has."""
-    with setting_up():
-        encoder = _encoder_of_process(task["encoder"])
-    return encode_clip(Path(task["clip"]), Path(task["target"]), encoder)
-
-
-@functools.lru_cache(maxsize=1)
-def _encoder_of_process(path: str) -> Encoder:
-    return read_encoder(Path(path))
+    return encode_clip(Path(task["clip"]), Path(task["target"]), encoder_of_process(task["encoder"]))
 
 
 def encode_clip(clip: Path, target: Path, encoder: Encoder) -> int:

@@ -26,6 +26,7 @@ from preprocessing.processes.serving import Answers
 from preprocessing.processes.sharing import setting_up, share_out
 from preprocessing.reader_client import SampledFrames, in_chunks
 
+ENCODER_FILE = "encoder.keras"
 MOST_LOOKS = 1_000_000  # of a video: more than any has
 _WHAT = "looks of an encoder (.npy)"
 
@@ -167,54 +168,103 @@ def encode_videos(
     if not missing:
         return
     make_folder(folder, purpose="looks of an encoder")
-    file, limits = folder / "encoder.keras", limits or VideoLimits()
-    if not file.is_file():
-        encoder.save(file)
-    tasks: Sequence[dict[str, Any]] = [
+    limits = limits or VideoLimits()
+    tasks = [
         {
             "video": str(video.absolute()),
             "sha256": sha256,
             "target": str(target.absolute()),
-            "encoder": str(file.absolute()),
             "looks_per_second": looks_per_second,
             "limits": limits.to_dict(),
         }
         for target, (video, sha256) in missing.items()
     ]
+    targets = list(missing)
 
     def here(number: int) -> int:
-        target, (video, sha256) = list(missing.items())[number]
-        return look_at(video, sha256, target, encoder, looks_per_second, limits=limits)
+        video, sha256 = missing[targets[number]]
+        return look_at(video, sha256, targets[number], encoder, looks_per_second, limits=limits)
 
-    with share_out(
+    share_encoding(
         f"{__name__}:look_task",
         tasks,
+        folder,
+        encoder,
         here=here,
         files=[video for video, _ in missing.values()],
+        jobs=jobs,
+        scheduler=scheduler,
+        on_done=on_done,
+    )
+
+
+def share_encoding(
+    function: str,
+    tasks: Sequence[dict[str, Any]],
+    folder: Path,
+    encoder: Encoder,
+    *,
+    here: Callable[[int], int],
+    files: Sequence[Path],
+    jobs: int | None,
+    scheduler: str | None,
+    on_done: Callable[[int], None] | None,
+) -> None:
+    """Share out what an encoder has to see; the encoder itself goes into the folder first, where processes read it.
+
+    Parameters
+    ----------
+    function, tasks, here, files, jobs, scheduler
+        As for `preprocessing.processes.sharing.share_out`; each task gets the file of the encoder as `encoder`.
+    folder : Path
+        Of what is made; it is there.
+    encoder : Encoder
+    on_done : callable, optional
+        Told what each task answers.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used.
+    WorkError
+        If the disk is full.
+    """
+    file = folder / ENCODER_FILE
+    if not file.is_file():
+        encoder.save(file)
+    with share_out(
+        function,
+        [task | {"encoder": str(file.absolute())} for task in tasks],
+        here=here,
+        files=files,
         name="encoder",
         needed_bytes=encoder.bytes_needed,
         jobs=jobs,
         scheduler=scheduler,
     ) as results:
-        for looks in results:
-            if isinstance(looks, InputError):
-                raise looks
+        for result in results:
+            if isinstance(result, InputError):
+                raise result
             if on_done:
-                on_done(looks)
+                on_done(result)
 
 
 def look_task(task: dict[str, Any], answers: Answers) -> int:
     """Look at one video in a child process."""
-    with setting_up():
-        encoder = _encoder_of_process(task["encoder"])
     return look_at(
         Path(task["video"]),
         task["sha256"],
         Path(task["target"]),
-        encoder,
+        encoder_of_process(task["encoder"]),
         task["looks_per_second"],
         limits=VideoLimits.from_dict(task["limits"]),
     )
+
+
+def encoder_of_process(path: str) -> Encoder:
+    """Return the encoder of a file, read once in each child process."""
+    with setting_up():
+        return _encoder_of_process(path)
 
 
 @functools.lru_cache(maxsize=1)
