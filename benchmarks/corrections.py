@@ -35,9 +35,9 @@ CLIPS = ClipConfig(frames=48, size=32, fps=4)
 TRAINING = TrainingConfig(epochs=10, keep="last", validation_share=0.0, test_share=0.4)
 SMALL = PRESETS["small-data"]
 KINDS = {
-    "cosine": Preset(NETWORK, dataclasses.replace(TRAINING, learning_rate=3e-3, schedule="cosine")),
-    "small-data": Preset(SMALL.model, dataclasses.replace(SMALL.training, test_share=0.4)),
-    "constant": Preset(NETWORK, TRAINING),
+    "cosine": Preset(NETWORK, dataclasses.replace(TRAINING, learning_rate=3e-3, schedule="cosine"), CLIPS),
+    "small-data": Preset(SMALL.model, dataclasses.replace(SMALL.training, test_share=0.4), CLIPS),
+    "constant": Preset(NETWORK, TRAINING, CLIPS),
 }
 WRONG = dict(zip(GENRES, GENRES[3:] + GENRES[:3], strict=True))
 
