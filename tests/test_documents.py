@@ -255,9 +255,8 @@ def test_every_command_of_a_document_runs(workshop, commands, tmp_path, monkeypa
         smaller = "--epochs 2" if goes_on else SMALLER.get(name, "")
         if name in ("train", "preprocess") and "--resume" not in words:  # a new one
             shutil.rmtree(words[{"train": 2, "preprocess": 1}[name]], ignore_errors=True)
-        if (
-            name == "train" and not goes_on and read_clip_preset(Path(words[0])) == "pretrained"
-        ):  # nothing is downloaded
+        if name == "train" and not goes_on and read_clip_preset(Path(words[0])) == "pretrained":
+            # Nothing is downloaded.
             smaller += " --encoder encoder.keras"
         assert commands.run(name, *arguments, *smaller.split()) == 0, line
 
