@@ -1,7 +1,9 @@
-"""The clip contract: `trailer_<id>.npy` and `times_<id>.npy`, read memory-mapped, written frame by frame.
+"""The clip contract: `trailer_<id>.npy`, `times_<id>.npy` and `sound_<id>.npy`, memory-mapped, written as they come.
 
 A clip is uint8, `(frames, 3, rows, cols)`, RGB, C order, values 0-255. Its times are float64, `(frames,)`, seconds from
-the start of the container, strictly increasing. `preprocessing.json` beside them holds the options that made them.
+the start of the container, strictly increasing. Its sound is float16, `(samples,)`, mono, -1 to 1, 16,000 a second from
+second 0 of the times; a video without sound has no such file. `preprocessing.json` beside them holds the options that
+made them.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ _OPTIONS = "the options of the clips (a JSON object)"
 _TRAILERS = "trailers"  # in that file: the folder of the videos
 _PRESET = "preset"  # and the preset that the options are from
 STAGED_PREFIX = ".staged-"  # a finished clip that waits for its id
+SOUND_RATE = 16_000  # samples per second
 CLIP_NAME = re.compile(r"trailer_(\d+)\.npy")
 
 
@@ -46,6 +49,11 @@ def clip_path(clips_dir: Path, trailer_id: int) -> Path:
 def times_path(clips_dir: Path, trailer_id: int) -> Path:
     """Return where the frame times of a trailer lie."""
     return Path(clips_dir) / f"times_{trailer_id}.npy"
+
+
+def sound_path(clips_dir: Path, trailer_id: int) -> Path:
+    """Return where the sound of a trailer lies, if it has any."""
+    return Path(clips_dir) / f"sound_{trailer_id}.npy"
 
 
 def load_clip(path: Path | str) -> np.memmap:
@@ -92,6 +100,30 @@ def load_times(path: Path | str) -> np.ndarray:
     return times
 
 
+def load_sound(path: Path | str) -> np.memmap:
+    """Open the sound of one clip without reading its samples.
+
+    Returns
+    -------
+    memmap of float16, shape (samples,)
+        Read-only; mono, -1 to 1, 16,000 samples per second from second 0 of the clip's times.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is no `.npy` file, or holds anything but such an array.
+    """
+    sound = open_array(path, "sound (.npy)")
+    if sound.ndim != 1 or sound.dtype != np.float16 or not len(sound):
+        raise InputError(f"{path}: expected sound of float16 (samples,), found {sound.dtype} {sound.shape}")
+    return sound
+
+
+def sound_seconds(samples: int) -> float | None:
+    """Return what a manifest says of so many samples of sound; None where there are none."""
+    return round(samples / SOUND_RATE, 3) if samples else None
+
+
 def open_array(path: Path | str, expected: str) -> np.memmap:
     """Open an array in a `.npy` file without reading it; InputError, which names `expected`, if it is not an array."""
     path = Path(path)
@@ -117,7 +149,7 @@ class ClipWriter:
     path : Path
         File to create. Give a temporary name, and move it into place after `finish`.
     shape : tuple of int
-        Of a frame: (3, rows, cols).
+        Of a frame: (3, rows, cols). Samples of sound are frames of shape ().
     dtype : str
         Of its values, as `.npy` files name it.
     """
@@ -130,8 +162,12 @@ class ClipWriter:
 
     def add(self, frame: np.ndarray) -> None:
         """Append one frame, C order."""
-        self._file.write(frame.data)
-        self.frames += 1
+        self.extend(frame[None])
+
+    def extend(self, frames: np.ndarray) -> None:
+        """Append several frames, C order."""
+        self._file.write(frames.data)
+        self.frames += len(frames)
 
     def _header(self) -> bytes:
         header = BytesIO()
@@ -210,8 +246,10 @@ def _read_config(clips_dir: Path) -> tuple[ClipConfig | None, str | None]:
     preset = fields.pop(_PRESET, None)
     if not isinstance(preset, str | None):
         raise InputError(f"{path}: expected {expected}, found {_PRESET} = {abbreviated_repr(preset)}")
+    options = {name: value for name, value in fields.items() if name != _TRAILERS}
+    options.setdefault("sound", False)  # of a version that kept none
     try:
-        return ClipConfig.from_dict({name: value for name, value in fields.items() if name != _TRAILERS}), preset
+        return ClipConfig.from_dict(options), preset
     except (InputError, TypeError) as error:
         raise InputError(f"{path}: expected {expected}, found: {error}") from error
 
@@ -222,14 +260,19 @@ def staged_path(clips: Path, source: str) -> Path:
 
 
 def take_staged(staged: Path, clips: Path, trailer_id: int) -> None:
-    """Move a staged clip and its times to where their id says.
+    """Move a staged clip, its times and its sound to where their id says; sound that lay there before goes.
 
     Raises
     ------
     WorkError
         If the folder cannot be written to.
     """
+    sound = staged.with_suffix(".sound")
     try:
+        if sound.exists():
+            sound.replace(sound_path(clips, trailer_id))
+        else:
+            sound_path(clips, trailer_id).unlink(missing_ok=True)
         staged.with_suffix(".times").replace(times_path(clips, trailer_id))
         staged.replace(clip_path(clips, trailer_id))
         staged.with_suffix(".json").unlink(missing_ok=True)

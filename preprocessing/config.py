@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -58,6 +58,11 @@ class ClipConfig(Options):
         option("How a frame that is not square becomes square: stretched, padded with black, or cut at its centre."),
     ] = "stretch"
     trim_bars: Annotated[bool, option("Remove constant black bars before fitting.")] = False
+    sound: Annotated[bool, option("Keep the sound of the videos beside their clips: 2 MB per minute.")] = True
+
+    def of_pictures(self) -> dict[str, Any]:
+        """Return the options that say what the pictures are."""
+        return {name: value for name, value in self.to_dict().items() if name != "sound"}
 
 
 _LIMITS = "Limits of a video"

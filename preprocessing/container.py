@@ -6,6 +6,8 @@ Pictures are OpenCV's, which counts their times from the first picture's. Used i
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -49,12 +51,8 @@ def read_container(path: Path) -> Container | None:
     InputError
         With the reason alone, if its format is not in `FILM_FORMATS`: above all, a list of other files.
     """
-    options = {"format_whitelist": ",".join(FILM_FORMATS), "protocol_whitelist": "file"}
     try:
-        with (
-            openable_name(path) as name,
-            av.open(name, container_options=options, metadata_errors="replace") as container,
-        ):
+        with open_container(path) as container:
             pictures = container.streams.video[0] if container.streams.video else None
             rate = float(pictures.average_rate) if pictures and pictures.average_rate else None
             seconds = container.duration / av.time_base if container.duration else None
@@ -66,17 +64,35 @@ def read_container(path: Path) -> Container | None:
         return None
 
 
-def _start(container: av.container.InputContainer) -> float:
+@contextmanager
+def open_container(path: Path) -> Iterator[av.container.InputContainer]:
+    """Open a file with PyAV, which raises its own errors; only formats of films, and no other file beside it."""
+    options = {"format_whitelist": ",".join(FILM_FORMATS), "protocol_whitelist": "file"}
+    with (
+        openable_name(path) as name,
+        av.open(name, container_options=options, metadata_errors="replace") as container,
+    ):
+        yield container
+
+
+def clock_start(container: av.container.InputContainer) -> Fraction | None:
+    """Return the time stamp, in seconds, that is second 0 of a clip; None where the file has no time stamps."""
     pictures = _stream_start(container.streams.video[0]) if container.streams.video else None
-    if pictures is None or container.start_time is None:
-        return 0.0
+    if container.start_time is None:
+        return pictures
     begin = container.start_time * _TICK
     for stream in container.streams:  # the stream that begins with the container says it exactly
         exact = _stream_start(stream)
         if exact is not None and abs(exact - begin) <= _TICK:
             begin = exact
             break
-    return float(max(pictures - begin, Fraction(0)))
+    return begin if pictures is None else min(begin, pictures)
+
+
+def _start(container: av.container.InputContainer) -> float:
+    pictures = _stream_start(container.streams.video[0]) if container.streams.video else None
+    begin = clock_start(container)
+    return 0.0 if pictures is None or begin is None else float(pictures - begin)
 
 
 def _stream_start(stream: av.stream.Stream) -> Fraction | None:

@@ -35,6 +35,7 @@ COLUMNS: dict[str, Any] = {
     "start": "float64",  # seconds of the first picture since the start of the container; empty: times count from it
     "duration": "float64",  # seconds from the first decoded frame to the end of the last
     "declared_duration": "float64",  # seconds by what the file says; never trusted
+    "sound": "float64",  # seconds of sound beside the clip, from second 0 of its times; empty: there is none
     "timing": "str",  # where the times come from: timestamps, repaired, frame rate
     "width": "Int64",  # pixels, as shown (rotated)
     "height": "Int64",  # pixels, as shown (rotated)

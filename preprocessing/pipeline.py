@@ -6,6 +6,8 @@ After any interruption, a rerun ends with the same bytes as an undisturbed run.
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
@@ -20,10 +22,13 @@ from preprocessing.clips import (
     CLIP_NAME,
     clip_path,
     load_clip,
+    load_sound,
     load_times,
     read_clip_config,
     read_clip_preset,
     remove_staged,
+    sound_path,
+    sound_seconds,
     staged_path,
     take_staged,
     times_path,
@@ -35,6 +40,8 @@ from preprocessing.manifest import MANIFEST_NAME, manifest_table, read_manifest,
 from preprocessing.processes.pool import Pool, answers, check_options
 from preprocessing.reader_client import READER, job
 from preprocessing.sources import find_videos
+
+logger = logging.getLogger(__name__)
 
 # The manifest is rewritten as a whole: not at every row, and where there are so many that this takes long, less often
 # still, so that it never takes more than a twentieth of the time. What a kill loses by it is redone.
@@ -52,7 +59,7 @@ def preprocess_trailer(
     config: ClipConfig | None = None,
     limits: VideoLimits | None = None,
 ) -> Row:
-    """Turn one video into `trailer_<id>.npy` and `times_<id>.npy` in the folder `clips`, without a manifest.
+    """Turn one video into `trailer_<id>.npy`, `times_<id>.npy` and `sound_<id>.npy` in `clips`, without a manifest.
 
     Returns
     -------
@@ -132,6 +139,7 @@ def preprocess_directory(
     videos = find_videos(trailers)
     with _locked(clips):
         folder = _Folder(clips, config)
+        config = folder.config
         staged = {folder.staged(source_name(video)) for video in videos}
         remove_staged(clips, keep=staged)
         tasks = [folder.task(trailers, video, limits) for video in videos]
@@ -162,11 +170,17 @@ def _locked(clips: Path) -> AbstractContextManager[None]:
 
 
 class _Folder:
-    """A folder of clips while a run fills it."""
+    """A folder of clips while a run fills it.
+
+    Attributes
+    ----------
+    config : ClipConfig
+        As given; without sound where the folder has clips that were made without.
+    """
 
     def __init__(self, clips: Path, config: ClipConfig) -> None:
         self._clips = clips
-        self._config = config
+        self.config = config
         self._rows = self._earlier_rows()
         # A video that lost its clip keeps its id in its row, so that no other video gets it.
         taken = [row["trailer_id"] for row in self._rows.values() if row["trailer_id"] is not None]
@@ -185,8 +199,15 @@ class _Folder:
         table = read_manifest(clips).astype(object) if has_manifest else manifest_table([]).astype(object)
         rows = table.where(table.notna(), None).to_dict("records")
         # Failures alone, a size that nothing could be made of, say, bind no later run.
-        if earlier != self._config and (not has_manifest or any(row["trailer_id"] is not None for row in rows)):
-            was, now = earlier.to_dict(), self._config.to_dict()
+        binds = not has_manifest or any(row["trailer_id"] is not None for row in rows)
+        if binds and self.config.sound and not earlier.sound:
+            self.config = dataclasses.replace(self.config, sound=False)
+            logger.info(
+                f"{clips}: its clips were made without sound, so new ones get none either; preprocess into another "
+                f"folder for clips with sound"
+            )
+        if binds and earlier != self.config:
+            was, now = earlier.to_dict(), self.config.to_dict()
             changed = ", ".join(f"{name} {was[name]} (now {now[name]})" for name in was if was[name] != now[name])
             raise InputError(f"{clips}: its clips were made with {changed}; use the same options or another folder")
         return {row["source"]: {str(name): value for name, value in row.items()} for row in rows}
@@ -198,11 +219,11 @@ class _Folder:
         known = row["sha256"] if row is not None and self._has_clip(row) else None
         # Readers may run elsewhere, with another working folder.
         clip = self.staged(source).absolute()
-        return job((trailers / video).absolute(), self._config, limits, clip=clip, known=known)
+        return job((trailers / video).absolute(), self.config, limits, clip=clip, known=known)
 
     def staged(self, source: str) -> Path:
         """Return where the clip of a source waits for its id: elsewhere for other options."""
-        return staged_path(self._clips, f"{self._config} {source}")
+        return staged_path(self._clips, f"{self.config} {source}")
 
     def _has_clip(self, row: Row) -> bool:
         """Return whether the clip of a row is there, as the row says."""
@@ -211,9 +232,12 @@ class _Folder:
         try:
             clip = load_clip(clip_path(self._clips, row["trailer_id"]))
             times = load_times(times_path(self._clips, row["trailer_id"]))
+            has_sound = row["sound"] is not None
+            sound = len(load_sound(sound_path(self._clips, row["trailer_id"]))) if has_sound else 0
         except InputError:
             return False
-        return clip.shape == (row["frames"], 3, row["rows"], row["cols"]) and len(times) == row["frames"]
+        shape = (row["frames"], 3, row["rows"], row["cols"])
+        return (clip.shape, len(times), sound_seconds(sound)) == (shape, row["frames"], row["sound"])
 
     def settle(self, source: str, answer: dict[str, Any]) -> Row:
         """Number what was read, put it in place, and return its row."""
@@ -243,8 +267,8 @@ class _Folder:
             if not replaced and self._has_clip(earlier):
                 return earlier | {"error": reason}
             if replaced:
-                clip_path(self._clips, trailer_id).unlink(missing_ok=True)
-                times_path(self._clips, trailer_id).unlink(missing_ok=True)
+                for path in (clip_path, times_path, sound_path):
+                    path(self._clips, trailer_id).unlink(missing_ok=True)
         return {"trailer_id": trailer_id, "source": source, "status": "failed", "error": reason, **facts}
 
     def save(self) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """The frames of a video, decoded by a reader process (`preprocessing.reader_process`), in constant memory.
 
-`SampledFrames` gives those that make its clip, `steady_pictures` those of a copy at a constant rate.
+`SampledFrames` gives those that make its clip, `steady_pictures` those of a copy at a constant rate, and `read_sound`
+gives its sound.
 """
 
 from __future__ import annotations
@@ -73,6 +74,11 @@ def job(
 def copy_job(video: Path, config: CopyConfig, limits: VideoLimits) -> dict[str, Any]:
     """Return a job for a reader process that streams the pictures of a copy of the video."""
     return {"video": str(video), "copy": config.to_dict(), "limits": limits.to_dict()}
+
+
+def sound_job(video: Path, limits: VideoLimits) -> dict[str, Any]:
+    """Return a job for a reader process that streams the sound of a video."""
+    return {"video": str(video), "sound": True, "limits": limits.to_dict()}
 
 
 def container_job(video: Path) -> dict[str, Any]:
@@ -249,6 +255,37 @@ def steady_pictures(
         answers = _named(video, reader.answers(limits.timeout))
         clock = next(answers)
         yield clock["fps"], _pictures(answers, clock["fps"])
+    finally:
+        reader.close()
+
+
+def read_sound(video: Path | str, *, limits: VideoLimits | None = None) -> Iterator[np.ndarray]:
+    """Give the sound of a video; a reader process decodes. It is what `preprocess` puts in `sound_<id>.npy`.
+
+    Parameters
+    ----------
+    video : path
+    limits : VideoLimits, optional
+        What the video may cost.
+
+    Yields
+    ------
+    ndarray of float16, shape (n,)
+        The next samples: mono, -1 to 1, `preprocessing.clips.SOUND_RATE` a second, from the start of the container
+        on. None at all where there is no sound that can be read.
+
+    Raises
+    ------
+    InputError
+        If the video cannot be opened, or its reader crashes or brings nothing for too long.
+    """
+    video, limits = Path(video), limits or VideoLimits()
+    reader = Child(READER)
+    try:
+        reader.ask(sound_job(video, limits))
+        for answer in _named(video, reader.answers(limits.timeout)):
+            if "frame" in answer:
+                yield np.frombuffer(answer["bytes"], np.float16)
     finally:
         reader.close()
 

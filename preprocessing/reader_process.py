@@ -3,7 +3,8 @@
 Decoders crash, hang and eat memory, and they report through stderr. In a process of their own they cost one file.
 
 A job without a `clip` streams: after an answer with the times comes, for each frame, one line with its number of bytes
-and then those bytes. A job with a `copy` streams whole pictures in the same way, after an answer with their rate.
+and then those bytes. A job with a `copy` streams whole pictures in the same way, after an answer with their rate, and
+one with `sound` blocks of samples.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,14 @@ import numpy as np
 
 from preprocessing.base.errors import InputError, WorkError
 from preprocessing.base.files import file_facts, not_written, os_reason, read_json
-from preprocessing.clips import ClipWriter
+from preprocessing.clips import ClipWriter, sound_seconds
 from preprocessing.config import ClipConfig, CopyConfig, VideoLimits
 from preprocessing.container import read_container
 from preprocessing.decoding import decode, decode_copy
 from preprocessing.fitting import thumbnail
 from preprocessing.processes.serving import Answers, serve
-from preprocessing.video import MEMORY, check_file
+from preprocessing.sound import decode_sound
+from preprocessing.video import MEMORY, check_file, open_video
 
 DIGEST_BLOCK = 1 << 22
 
@@ -52,6 +54,14 @@ def _work(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
             raise InputError("expected a video, found a file that cannot be opened")
         return {"done": dataclasses.asdict(container)}
     limits = VideoLimits.from_dict(job["limits"])
+    if "sound" in job:
+        check_file(path)
+        if read_container(path) is None:  # there is no sound, then; is it a video?
+            with open_video(path, limits):
+                return {"done": {}}
+        for block in decode_sound(path, limits, alive=answers.alive):
+            answers.say({"frame": block.nbytes}, block.data)
+        return {"done": {}}
     if job["copy"] is not None:
         check_file(path)
         decode_copy(path, CopyConfig.from_dict(job["copy"]), limits, _CopySink(answers), alive=answers.alive)
@@ -74,10 +84,12 @@ def _work(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
     clip = _ClipSink(Path(job["clip"]), config.size)
     try:
         decoded = decode(path, config, limits, clip, exact=False, alive=answers.alive)
+        # After the pictures: what decoders say of damage to these must be theirs.
+        sound = clip.take_sound(decode_sound(path, limits, alive=answers.alive)) if config.sound else None
         if file_facts(path) != before:
             answers.say({"facts": {}})  # of bytes that no longer exist
             raise InputError("it changed while it was read; run again when it is complete")
-        fields = {**facts, "rows": config.size, "cols": config.size, **decoded.fields()}
+        fields = {**facts, "rows": config.size, "cols": config.size, **decoded.fields(), "sound": sound}
         clip.finish(decoded.times, staged, fields)
     finally:
         clip.discard()
@@ -102,18 +114,22 @@ def _finished_earlier(staged: Path, sha256: str) -> dict[str, Any] | None:
         fields = read_json(staged, "the fields of a clip")
     except InputError:
         return None
-    complete = all(staged.with_suffix(suffix).exists() for suffix in (".npy", ".times"))
-    return fields if complete and isinstance(fields, dict) and fields.get("sha256") == sha256 else None
+    if not isinstance(fields, dict) or fields.get("sha256") != sha256:
+        return None
+    parts = [".npy", ".times", *[".sound"] * (fields.get("sound") is not None)]
+    return fields if all(staged.with_suffix(part).exists() for part in parts) else None
 
 
 class _ClipSink:
-    """Writes the clip under a temporary name; `finish` moves it, its times and its fields into place."""
+    """Writes clip and sound under temporary names; `finish` moves them, the times and the fields into place."""
 
     def __init__(self, clip: Path, size: int) -> None:
         self._clip = clip
         self._size = size
         self._part = clip.with_suffix(f".{os.getpid()}.part")
+        self._sound_part = clip.with_suffix(f".{os.getpid()}.sound")
         self._writer: ClipWriter | None = None
+        self._sound: ClipWriter | None = None
 
     def begin(self, times: np.ndarray) -> None:
         try:
@@ -130,11 +146,24 @@ class _ClipSink:
         except OSError as error:
             raise not_written(self._clip.parent, error) from error
 
+    def take_sound(self, blocks: Iterator[np.ndarray]) -> float | None:
+        """Write blocks of sound as they come; return how many seconds, None where there is none."""
+        for block in blocks:
+            try:
+                self._sound = self._sound or ClipWriter(self._sound_part, (), dtype="<f2")
+                self._sound.extend(block)
+            except OSError as error:
+                raise not_written(self._clip.parent, error) from error
+        return sound_seconds(self._sound.frames if self._sound else 0)
+
     def finish(self, times: np.ndarray, staged: Path, fields: dict[str, Any]) -> None:
         assert self._writer is not None
         try:
             self._writer.finish()
             self._part.replace(self._clip)
+            if self._sound is not None:
+                self._sound.finish()
+                self._sound_part.replace(self._clip.with_suffix(".sound"))
             with self._part.open("wb") as file:
                 np.save(file, times)
             self._part.replace(self._clip.with_suffix(".times"))
@@ -144,9 +173,10 @@ class _ClipSink:
             raise not_written(self._clip.parent, error) from error
 
     def discard(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-        self._part.unlink(missing_ok=True)
+        for writer, part in ((self._writer, self._part), (self._sound, self._sound_part)):
+            if writer is not None:
+                writer.close()
+            part.unlink(missing_ok=True)
 
 
 class _StreamSink:
