@@ -35,12 +35,15 @@ class Container:
         How long it lasts, where the file says so.
     rate : float or None
         Pictures per second on average, where it says so.
+    sound : bool
+        Whether it has a sound track.
     """
 
     start: float
     timecode: str | None
     seconds: float | None
     rate: float | None
+    sound: bool
 
 
 def read_container(path: Path) -> Container | None:
@@ -56,7 +59,7 @@ def read_container(path: Path) -> Container | None:
             pictures = container.streams.video[0] if container.streams.video else None
             rate = float(pictures.average_rate) if pictures and pictures.average_rate else None
             seconds = container.duration / av.time_base if container.duration else None
-            return Container(_start(container), _timecode(container), seconds, rate)
+            return Container(_start(container), _timecode(container), seconds, rate, bool(container.streams.audio))
     except av.error.ArgumentError:
         found = "found a list of other files, a picture or something else that is not a film"
         raise InputError(f"expected a video, {found}") from None

@@ -6,11 +6,13 @@ import logging
 import math
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from preprocessing.base.errors import WorkError
+from preprocessing.clips import SOUND_RATE
 from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.processes.pool import Pool
 from preprocessing.reader_client import READER, container_job
@@ -21,20 +23,25 @@ SAID_FROM = 100e6  # bytes: less is no news
 _SAMPLE = 100  # videos whose durations are looked up, spread over the folder
 
 
-def clip_bytes(config: ClipConfig, *, seconds: float | None = None, rate: float | None = None) -> int:
-    """Return how large a clip is at most.
+def clip_bytes(
+    config: ClipConfig, *, seconds: float | None = None, rate: float | None = None, sound: bool = False
+) -> int:
+    """Return how large a clip is at most, with its sound where it is known how long that lasts.
 
     Parameters
     ----------
     config : ClipConfig
     seconds, rate : float, optional
         What the video's file says of its length and its frames per second; None where it does not.
+    sound : bool
+        Whether it has a sound track.
     """
     frames = config.frames
     if seconds is not None:
         rates = [one for one in (rate, config.fps) if one is not None]
         frames = min([frames, *(math.ceil(seconds * one) + 1 for one in rates)])
-    return frames * 3 * config.size**2
+    samples = math.ceil(seconds * SOUND_RATE) if seconds is not None and sound and config.sound else 0
+    return frames * 3 * config.size**2 + 2 * samples
 
 
 def require_disk(clips: Path, videos: Sequence[Path], config: ClipConfig, limits: VideoLimits) -> None:
@@ -48,6 +55,8 @@ def require_disk(clips: Path, videos: Sequence[Path], config: ClipConfig, limits
         With what would fit.
     """
     needed, free = float(len(videos) * clip_bytes(config)), shutil.disk_usage(clips).free
+    if config.sound:  # 256 kbit/s, which hardly a video file does without
+        needed += sum(map(_file_bytes, videos))
     most = "up to"
     if needed > free:
         needed, most = _from_durations(videos, config, limits), "about"
@@ -55,8 +64,8 @@ def require_disk(clips: Path, videos: Sequence[Path], config: ClipConfig, limits
     said = f"{count} {most} {_gigabytes(needed)} of disk, and {_gigabytes(free)} are free"
     if needed > free:
         raise WorkError(
-            f"{clips}: {said}; make smaller ones (--preset small-data, or a smaller --size, --fps or --frames), or "
-            f"choose a folder on another disk"
+            f"{clips}: {said}; make smaller ones (--preset small-data, a smaller --size, --fps or --frames, or "
+            f"--no-sound), or choose a folder on another disk"
         )
     if needed >= SAID_FROM:
         logger.info(said)
@@ -73,10 +82,17 @@ def _from_durations(videos: Sequence[Path], config: ClipConfig, limits: VideoLim
             if "failed" in answer:  # it will fail again, and make no clip
                 sizes.append(0)
             else:
-                sizes.append(clip_bytes(config, seconds=answer["done"]["seconds"], rate=answer["done"]["rate"]))
+                known = {name: answer["done"][name] for name in ("seconds", "rate", "sound")}
+                sizes.append(clip_bytes(config, **known))
     finally:
         pool.close()
     return float(np.mean(sizes)) * len(videos)
+
+
+def _file_bytes(path: Path) -> int:
+    with suppress(OSError):  # it will fail, and say why
+        return path.stat().st_size
+    return 0
 
 
 def _gigabytes(count: float) -> str:

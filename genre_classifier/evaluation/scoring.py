@@ -217,16 +217,9 @@ def _check_size(run: Run, trailers: Sequence[Trailer]) -> None:
 
 def _note_other_preprocessing(run: Run, clips: Path) -> None:
     """Say where the clips were made otherwise than those that the run learned from."""
-    recorded = read_clip_config(clips)
-    differ = (
-        []
-        if recorded is None
-        else [
-            f"{name} {found}, not {run.clip_config.to_dict()[name]}"
-            for name, found in recorded.to_dict().items()
-            if found != run.clip_config.to_dict()[name]
-        ]
-    )
+    recorded, own = read_clip_config(clips), run.clip_config.of_pictures()
+    found = {} if recorded is None else recorded.of_pictures()
+    differ = [f"{name} {value}, not {own[name]}" for name, value in found.items() if value != own[name]]
     if differ:
         logger.warning(f"{clips}: made otherwise than the clips of the run {run.path}: {'; '.join(differ)}")
 

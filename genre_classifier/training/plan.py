@@ -42,7 +42,8 @@ from preprocessing.manifest import read_manifest
 
 logger = logging.getLogger(__name__)
 
-_CHANGEABLE = ("epochs", "patience")  # by a resumed run: what was trained stays the same
+# By a resumed run: what was trained stays the same. (Whether the clips have sound says nothing about the pictures.)
+_CHANGEABLE = ("epochs", "patience", "sound")
 _AUTO = ("chunk", "keep", "schedule", "validation_share")  # the plan says what "auto" is
 # Of trailers with a genre, and without it: fewer choose an epoch by chance.
 FEWEST_OF_A_SIDE = 3

@@ -146,7 +146,8 @@ def test_too_little_disk_is_said_before_anything_is_made(
     assert run(trailers, tmp_path / "other", *options) == 1
     assert capfd.readouterr().err == (
         f"genre-classifier: {tmp_path / 'other'}: 1 clip takes about 0.0 GB of disk, and 0.0 GB are free; make smaller "
-        f"ones (--preset small-data, or a smaller --size, --fps or --frames), or choose a folder on another disk\n"
+        f"ones (--preset small-data, a smaller --size, --fps or --frames, or --no-sound), or choose a folder on "
+        f"another disk\n"
     )
     assert not [*(tmp_path / "other").glob("*.npy")]
 

@@ -11,7 +11,7 @@ import pytest
 
 from preprocessing import load_clip, preprocess_directory, preprocess_trailer
 from preprocessing.base.errors import InputError, WorkError
-from preprocessing.clips import clip_path, load_times, read_clip_config, times_path
+from preprocessing.clips import clip_path, load_times, read_clip_config, sound_path, times_path
 from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.manifest import ok_rows, read_manifest
 from tests.support.folders import CONFIG, contents, make_trailers
@@ -33,7 +33,8 @@ def test_ids_rows_and_files(trailers: Path, tmp_path: Path) -> None:
     assert manifest["frames"].dropna().tolist() == [20, 12, 20]
     assert manifest["decoded_frames"].dropna().tolist() == [30, 12, 25]
     expected = {f"{kind}_{number}.npy" for kind in ("trailer", "times") for number in range(3)}
-    assert set(contents(clips)) == {"manifest.csv", "preprocessing.json", *expected}
+    assert set(contents(clips)) == {"manifest.csv", "preprocessing.json", "sound_2.npy", *expected}
+    assert manifest["sound"].dropna().tolist() == [1.5]
     assert read_clip_config(clips) == CONFIG
     source = flat_frames(12, seed=2)
     np.testing.assert_array_equal(load_clip(clip_path(clips, 1))[:, :, 3, 5], source[:, 0, 0])
@@ -75,6 +76,7 @@ def test_a_video_that_turned_bad_loses_its_clip_and_nobody_gets_its_id(trailers:
         assert manifest.loc["d/e.mkv", "status"] == "failed"
         assert not clip_path(clips, 2).exists()
         assert not times_path(clips, 2).exists()
+        assert not sound_path(clips, 2).exists()
     write_media(trailers / "z.mkv", flat_frames(5, seed=5))
     manifest = preprocess_directory(trailers, clips, config=CONFIG, jobs=1).set_index("source")
     assert manifest.loc["z.mkv", "trailer_id"] == 3

@@ -5,6 +5,7 @@ Written with PyAV, so that what OpenCV reads is checked against an independent l
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from fractions import Fraction
@@ -84,6 +85,76 @@ def write_late_pictures(path: Path, delay: float, *, count: int = 20, begin: flo
     return path
 
 
+@dataclasses.dataclass(frozen=True)
+class Track:
+    """A sound track to write: its samples, float (channels, samples), and how."""
+
+    samples: np.ndarray
+    rate: int = 48_000
+    layout: str = "stereo"
+    codec: str = "pcm_s16le"
+    begin: float = 0.0  # seconds
+    default: bool = False
+    gaps: Sequence[tuple[int, float]] = ()  # before these samples, seconds by which the stamps jump
+
+
+def tone(
+    seconds: float, *, onset: float = 0.0, rate: int = 48_000, channels: int = 2, hertz: float = 1000
+) -> np.ndarray:
+    """Return a sine of amplitude 0.5 that begins at `onset`, silence before: float32, (channels, samples)."""
+    at = np.arange(round(seconds * rate)) / rate
+    wave = np.where(at >= onset, 0.5 * np.sin(2 * np.pi * hertz * (at - onset)), 0)
+    return np.tile(wave.astype(np.float32), (channels, 1))
+
+
+def write_sounding(
+    path: Path,
+    *tracks: Track,
+    frames: np.ndarray | None = None,
+    begin: float = 0.0,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Write a video of 25 pictures a second, the first at `begin`, with sound tracks; no pictures if there are 0."""
+    import av
+    from av.stream import Disposition
+
+    frames = flat_frames(50) if frames is None else frames
+    lossless = path.suffix in (".mkv", ".avi")
+    with av.open(str(path), "w", options=options or {}) as container:
+        if len(frames):
+            codec = {".webm": "libvpx", ".flv": "flv1", ".ts": "mpeg2video"}.get(path.suffix, "mpeg4")
+            video = container.add_stream("ffv1" if lossless else codec, rate=25)
+            video.height, video.width = frames.shape[1:3]
+            video.pix_fmt = "bgr0" if lossless else "yuv420p"
+            if lossless:
+                video.codec_context.time_base = TIME_BASE
+        sounds = []
+        for track in tracks:
+            sound = container.add_stream(track.codec, rate=track.rate, layout=track.layout)
+            if track.default:
+                sound.disposition = Disposition.default
+            sounds.append(sound)
+        for index, pixels in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+            base = TIME_BASE if lossless else Fraction(1, 25)
+            frame.pts, frame.time_base = round((begin + index / 25) / base), base
+            container.mux(video.encode(frame))
+        for track, sound in zip(tracks, sounds, strict=True):
+            jumps = dict(track.gaps)
+            size, late = sound.codec_context.frame_size or 1024, track.begin
+            for first in range(0, track.samples.shape[1], size):
+                late += jumps.get(first, 0.0)
+                some = np.ascontiguousarray(track.samples[:, first : first + size])
+                tone = av.AudioFrame.from_ndarray(some, format="fltp", layout=track.layout)
+                tone.sample_rate, tone.time_base = track.rate, Fraction(1, track.rate)
+                tone.pts = first + round(late * track.rate)
+                container.mux(sound.encode(tone))
+            container.mux(sound.encode(None))
+        if len(frames):
+            container.mux(video.encode(None))
+    return path
+
+
 def decode_media(path: Path) -> tuple[np.ndarray, list[np.ndarray]]:
     """Decode with PyAV: seconds since the start of the container, and RGB pictures; broken packets are skipped."""
     import av
@@ -103,14 +174,14 @@ def decode_media(path: Path) -> tuple[np.ndarray, list[np.ndarray]]:
     return np.array(times), pictures
 
 
-def damage(path: Path, packets: Sequence[int], *, seed: int = 0, offset: int = 0) -> Path:
+def damage(path: Path, packets: Sequence[int], *, seed: int = 0, offset: int = 0, kind: str = "video") -> Path:
     """Overwrite 16 bytes of some of a video's packets with noise; their container stays whole."""
     import av
 
     with av.open(str(path)) as container:
-        contents = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+        contents = [bytes(packet) for packet in container.demux(**{kind: 0}) if packet.size]
     data, rng = bytearray(path.read_bytes()), np.random.default_rng(seed)
-    for index in packets:
+    for index in (index for index in packets if index < len(contents)):
         start = data.index(contents[index]) + min(offset, max(0, len(contents[index]) - 16))
         length = min(16, len(contents[index]))
         data[start : start + length] = rng.bytes(length)
