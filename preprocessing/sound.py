@@ -1,13 +1,14 @@
-"""Decode the sound of a video to mono samples at one rate, placed by their time stamps: the only decoder of sound.
+"""Sound of videos: decoded to mono samples at one rate, placed by their time stamps; and added to a video.
 
 Sound is damaged, late, early, interrupted and mislabelled as pictures are. Whatever happens to it costs sound, never
-the video: it ends where nothing more can be read. Used in reader processes alone.
+the video: it ends where nothing more can be read. It is decoded in reader processes alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -17,6 +18,7 @@ from av.container import InputContainer
 from av.filter import Graph
 from av.stream import Disposition
 
+from preprocessing.base.files import atomic_path
 from preprocessing.clips import SOUND_RATE
 from preprocessing.config import VideoLimits
 from preprocessing.container import clock_start, open_container
@@ -55,15 +57,58 @@ def decode_sound(path: Path, limits: VideoLimits, *, alive: Callable[[], None]) 
     ndarray of float16, shape (BLOCK,)
         Mono, -1 to 1, `SOUND_RATE` samples per second from second 0 of the video's times. The last one may be shorter.
     """
+    yield from _in_blocks(_all_samples(path, limits, alive), BLOCK)
+
+
+def add_sound(video: Path, sound: Iterable[np.ndarray]) -> None:
+    """Add sound to a video without any, whose pictures stay byte for byte; FLAC keeps every sample, to 16 bits.
+
+    Parameters
+    ----------
+    video : Path
+        Rewritten whole or not at all.
+    sound : iterable of float arrays, shape (samples,)
+        Mono, -1 to 1, `SOUND_RATE` samples per second from the first picture on, in blocks of any length.
+
+    Raises
+    ------
+    WorkError
+        If it cannot be written.
+    """
+    with atomic_path(video) as part, av.open(str(video)) as before, av.open(str(part), "w") as after:
+        pictures = before.streams.video[0]
+        copied = after.add_stream_from_template(pictures)
+        track = after.add_stream("flac", rate=SOUND_RATE, layout="mono")
+        track.codec_context.format = "s16"
+        track.codec_context.open()
+        blocks = _in_blocks(sound, track.codec_context.frame_size)
+        written = 0
+        for packet in before.demux(pictures):  # the last one is empty
+            until = float("inf")
+            if packet.dts is not None and packet.time_base is not None:
+                until = float(packet.dts * packet.time_base * SOUND_RATE)
+            while written < until and (block := next(blocks, None)) is not None:
+                samples = np.rint(block[None] * 32767).astype(np.int16)
+                frame = AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+                frame.sample_rate, frame.time_base, frame.pts = SOUND_RATE, Fraction(1, SOUND_RATE), written
+                written += len(block)
+                after.mux(track.encode(frame))
+            if packet.dts is not None:
+                packet.stream = copied
+                after.mux(packet)
+        after.mux(track.encode(None))
+
+
+def _in_blocks(pieces: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
     waiting: list[np.ndarray] = []
     count = 0
-    for samples in _all_samples(path, limits, alive):
-        rest = samples
+    for piece in pieces:
+        rest = piece
         while len(rest):
-            part, rest = rest[: BLOCK - count], rest[BLOCK - count :]
+            part, rest = rest[: size - count], rest[size - count :]
             waiting.append(part)
             count += len(part)
-            if count == BLOCK:
+            if count == size:
                 yield np.concatenate(waiting)
                 waiting, count = [], 0
     if count:

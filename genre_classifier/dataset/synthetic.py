@@ -18,6 +18,8 @@ Any other genres share a palette by sixes in the same way, and each of the six m
 
 A trailer is a row of shots with hard cuts and dissolves; while two shots dissolve, both genres are labelled. Some
 shots are split screens of two genres.
+
+What is heard tells the genres apart too: see `genre_classifier.dataset.synthetic_sound`.
 """
 
 from __future__ import annotations
@@ -36,10 +38,13 @@ import pandas as pd
 
 from genre_classifier.config import SyntheticConfig
 from genre_classifier.dataset.labels import write_labels
+from genre_classifier.dataset.synthetic_sound import scene_sound, voices_of
 from genre_classifier.genres import GENRES
 from preprocessing.base.errors import InputError, WorkError
 from preprocessing.base.files import remove_leftovers
 from preprocessing.base.locks import locked
+from preprocessing.clips import SOUND_RATE
+from preprocessing.sound import add_sound
 from preprocessing.video import write_video
 
 # Colours as RGB: background, then the shapes. The two genres of a pair share one palette.
@@ -251,6 +256,25 @@ def draw_trailer(rng: np.random.Generator, shots: list[Shot], config: SyntheticC
         yield from frames[:kept]
 
 
+def trailer_sound(rng: np.random.Generator, shots: list[Shot], config: SyntheticConfig) -> Iterator[np.ndarray]:
+    """Yield the sound of one trailer, shot by shot: float32, (samples,); where shots dissolve, both are heard."""
+    voices = voices_of(config.genres)
+    leaving = np.zeros(0, np.float32)  # the end of the previous shot, where this one begins
+    for index, shot in enumerate(shots):
+        first, stop = _sample(shot.first, config), _sample(shot.stop, config)
+        heard = [scene_sound(rng, voices[genre], stop - first) for genre in shot.genres]
+        sound = np.stack(heard).mean(axis=0)
+        weight = np.linspace(0, 1, len(leaving), dtype=np.float32)
+        sound[: len(leaving)] = (1 - weight) * leaving + weight * sound[: len(leaving)]
+        kept = _sample(shots[index + 1].first, config) - first if index + 1 < len(shots) else len(sound)
+        leaving = sound[kept:]
+        yield sound[:kept]
+
+
+def _sample(frame: int, config: SyntheticConfig) -> int:
+    return round(frame / config.fps * SOUND_RATE)
+
+
 def shot_labels(name: str, shots: list[Shot], config: SyntheticConfig) -> pd.DataFrame:
     """Return the strong labels of one trailer: columns trailer, start, end (seconds), genre."""
     rows = [(name, shot.first / config.fps, shot.stop / config.fps, genre) for shot in shots for genre in shot.genres]
@@ -273,8 +297,8 @@ def synthesize(
     config : SyntheticConfig, optional
         Number, length and look of the trailers.
     seed : int
-        The same seed gives the same label bytes and the same pixels. Each trailer has a generator of its own, so that
-        the first ten of twenty are the same as ten alone.
+        The same seed gives the same label bytes, the same pixels and the same sound. Each trailer has a generator of
+        its own, so that the first ten of twenty are the same as ten alone.
     on_trailer : callable, optional
         Called with each finished file.
 
@@ -314,6 +338,7 @@ def _write_all(
         path = folder / f"trailer_{index:03d}.mp4"
         shots = plan_shots(rng, config)
         write_video(path, frames(rng, shots), config.fps, codec=CODEC)
+        add_sound(path, trailer_sound(np.random.default_rng(seeds.spawn(1)[0]), shots, config))
         return path, shot_labels(path.name, shots, config)
 
     tables = []

@@ -10,11 +10,21 @@ import pytest
 
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.dataset.sense_features import COLOURS, colour_features
-from genre_classifier.dataset.synthetic import SyntheticConfig, draw_trailer, plan_shots, shot_labels, synthesize
+from genre_classifier.dataset.synthetic import (
+    SyntheticConfig,
+    draw_trailer,
+    plan_shots,
+    shot_labels,
+    synthesize,
+    trailer_sound,
+)
+from genre_classifier.dataset.synthetic_sound import scene_sound, voices_of
 from genre_classifier.dataset.trailer_labels import frame_targets
 from genre_classifier.evaluation import baselines
 from genre_classifier.genres import GENRES
 from preprocessing.base.errors import InputError
+from preprocessing.clips import SOUND_RATE
+from preprocessing.reader_client import read_sound
 from tests.support.media import decode_media
 
 SMALL = SyntheticConfig(trailers=2, duration=4.0, fps=12.0, rows=32, cols=48)
@@ -54,6 +64,49 @@ def test_an_independent_reader_finds_the_frames_that_were_drawn(tmp_path):
     own = labels[labels["trailer"] == "trailer_000.mp4"]
     assert own["end"].max() == pytest.approx(len(frames) / SMALL.fps)
     assert read_labels(tmp_path / "labels.csv").equals(labels)
+
+
+def test_the_sound_of_a_file_is_that_of_its_shots(tmp_path):
+    synthesize(tmp_path, SMALL, seed=5)
+    seeds = np.random.SeedSequence(5).spawn(1)[0]
+    shots = plan_shots(np.random.default_rng(seeds), SMALL)
+    sound = np.concatenate(list(trailer_sound(np.random.default_rng(seeds.spawn(1)[0]), shots, SMALL)))
+    assert len(sound) == round(shots[-1].stop / SMALL.fps * SOUND_RATE)
+    assert 0.2 < np.abs(sound).max() < 1
+    heard = np.concatenate(list(read_sound(tmp_path / "trailer_000.mp4")))
+    np.testing.assert_allclose(heard, sound, atol=1e-3)  # 16 bits in the file, 11 in the result
+
+
+def hearable(sound: np.ndarray) -> np.ndarray:
+    """Return how loud six octaves are, and how much that changes: (12,)."""
+    spectra = np.abs(np.fft.rfft(sound[: len(sound) // 800 * 800].reshape(-1, 800))) ** 2  # of 20 Hz, 20 a second
+    bands = np.stack([spectra[:, 2**octave : 2 ** (octave + 1)].sum(axis=1) for octave in range(2, 8)], axis=1)
+    levels = np.log10(bands + 1e-3)
+    return np.concatenate([levels.mean(axis=0), levels.std(axis=0)])
+
+
+def test_what_is_heard_tells_the_genres_apart():
+    voices = voices_of(GENRES)
+    known, new = (
+        [
+            [hearable(scene_sound(np.random.default_rng(seed), voice, 2 * SOUND_RATE)) for seed in seeds]
+            for voice in voices.values()
+        ]
+        for seeds in (range(10), range(10, 30))
+    )
+    means = np.mean(known, axis=1)
+    distances = np.linalg.norm(np.array(new)[:, :, None] - means, axis=-1)  # (genres, seeds, genres)
+    right = (distances.argmin(axis=-1) == np.arange(len(GENRES))[:, None]).mean(axis=1)
+    assert (right > 0.9).all(), right
+
+
+def test_no_two_genres_sound_alike():
+    genres = [*GENRES, *(f"genre {number}" for number in range(14))]
+    assert len(set(voices_of(genres).values())) == len(genres)
+    for voice in voices_of(genres).values():
+        sound = scene_sound(np.random.default_rng(0), voice, SOUND_RATE)
+        assert 0.01 < np.abs(sound).max() < 0.75
+        assert np.abs(sound[[0, -1]]).max() < 0.01  # no click
 
 
 def test_shots_cover_the_trailer_and_overlap_only_in_dissolves():
