@@ -32,7 +32,7 @@ from genre_classifier.tagging.scores import read_scores, scores_table, write_sco
 from genre_classifier.tagging.summary import read_summary, write_tags_index
 from preprocessing import preprocess_directory
 from preprocessing.base.errors import InputError, WorkError
-from preprocessing.clips import load_clip, load_times, read_clip_config, write_clip_config
+from preprocessing.clips import load_clip, load_sound, load_times, read_clip_config, write_clip_config
 from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.manifest import read_manifest
 from preprocessing.processes.pool import Pool
@@ -61,6 +61,7 @@ def write_whole(base: Path) -> Path:
     """Write an undamaged file of every kind."""
     labels = write_clips(base / "clips", [8] * 3, size=SIZE)
     write_clip_config(base / "clips", CLIPS)
+    np.save(base / "clips" / "sound_0.npy", np.zeros(500, np.float16))
     (base / "videos").mkdir()
     write_media(base / "videos" / "a.mkv", flat_frames(12))
     preprocess_directory(base / "videos", base / "prepared", config=CLIPS)
@@ -152,6 +153,7 @@ def _encoder(base: Path) -> None:
 KINDS = {
     "clip": Kind("clips/trailer_0.npy", _clip, words=False),
     "times": Kind("clips/times_0.npy", _times, words=False),
+    "sound": Kind("clips/sound_0.npy", lambda base: load_sound(base / "clips" / "sound_0.npy"), words=False),
     "options of clips": Kind("clips/preprocessing.json", lambda base: read_clip_config(base / "clips")),
     "manifest": Kind("prepared/manifest.csv", lambda base: read_manifest(base / "prepared")),
     "labels": Kind("labels.csv", _labels("labels.csv")),

@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 
 import preprocessing
 from preprocessing.base.errors import InputError
-from preprocessing.clips import ClipWriter, load_clip, load_times, read_clip_config, read_clip_preset, write_clip_config
+from preprocessing.clips import (
+    ClipWriter,
+    load_clip,
+    load_sound,
+    load_times,
+    read_clip_config,
+    read_clip_preset,
+    write_clip_config,
+)
 from preprocessing.config import ClipConfig
 from preprocessing.manifest import COLUMNS, manifest_table, ok_rows, read_manifest, source_name, write_manifest
 
@@ -163,7 +171,7 @@ def test_folders_without_clips(tmp_path: Path) -> None:
         read_manifest(tmp_path / "missing")
 
 
-@pytest.mark.parametrize("name", ["manifest.csv", "preprocessing.json", "trailer_0.npy", "times_0.npy"])
+@pytest.mark.parametrize("name", ["manifest.csv", "preprocessing.json", "trailer_0.npy", "times_0.npy", "sound_0.npy"])
 @pytest.mark.parametrize("what", ["a pipe", "a folder"])
 def test_nothing_hangs_on_what_is_no_file(tmp_path: Path, name: str, what: str) -> None:
     path = tmp_path / name
@@ -173,6 +181,7 @@ def test_nothing_hangs_on_what_is_no_file(tmp_path: Path, name: str, what: str) 
         "preprocessing.json": lambda: read_clip_config(tmp_path),
         "trailer_0.npy": lambda: load_clip(path),
         "times_0.npy": lambda: load_times(path),
+        "sound_0.npy": lambda: load_sound(path),
     }[name]
     with pytest.raises(InputError, match=f"{name}: expected .*, found"):
         read()
