@@ -180,7 +180,7 @@ def value_option(
     attributes: dict[str, Any] = {}
     if value.kind is bool:
         declarations[0] = f"{flag}/--no-{flag[2:]}"
-    elif value.kind is not str or value.choices:
+    elif value.kind is not str or value.choices or value.may_be_none:
         attributes["type"] = ValueType(value)
     return click.option(
         *declarations,
