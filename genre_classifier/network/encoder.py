@@ -119,24 +119,20 @@ class Encoder:
         self.rows, self.cols = network.input_shape[1:3]
         self.cells, self.channels = network.output_shape[2:]
 
+    @property
+    def look_shape(self) -> tuple[int, int, int]:
+        """Return the shape of the maps of a frame."""
+        return self.channels, self.cells, self.cells
+
     @cached_property
     def digest(self) -> str:
         """Return a SHA-256 over layers and weights: equal for encoders that give the same maps."""
-        layers = self.network.get_config()
-        digest = hashlib.sha256(json.dumps(_nameless(layers), sort_keys=True, default=str).encode())
-        for weight in self.network.get_weights():
-            digest.update(np.ascontiguousarray(weight).tobytes())
-        return digest.hexdigest()
+        return network_digest(self.network)
 
     @property
     def bytes_needed(self) -> float:
         """Return about how much memory a process takes that encodes with it."""
-        return BASE_BYTES + FLOAT * 2 * self.network.count_params() + self._maps_bytes
-
-    @property
-    def _maps_bytes(self) -> float:
-        largest = max(math.prod(shape[1:]) for shape in _output_shapes(self.network))
-        return FLOAT * COPIES * BATCH * largest
+        return BASE_BYTES + FLOAT * 2 * self.network.count_params() + batch_bytes(self.network)
 
     def require_room(self, name: str) -> Self:
         """Return it; refuse one whose maps take more memory than there is, which few weights can make.
@@ -146,11 +142,7 @@ class Encoder:
         InputError
             With the name.
         """
-        if (needed := self._maps_bytes) > (free := available_bytes()):
-            raise InputError(
-                f"{name}: expected an image network that fits into memory, found one whose maps take "
-                f"{needed / 1e6:.0f} MB ({free / 1e6:.0f} MB are free)"
-            )
+        require_room(self.network, name)
         return self
 
     def save(self, path: Path) -> None:
@@ -294,6 +286,28 @@ def _maps_of(network: keras.Model, name: str, layer: str | None) -> Tensor:
             f"name another layer (encoder_layer)"
         )
     return maps
+
+
+def network_digest(network: keras.Model) -> str:
+    """Return a SHA-256 over the layers and weights of a network: equal for networks that give the same."""
+    digest = hashlib.sha256(json.dumps(_nameless(network.get_config()), sort_keys=True, default=str).encode())
+    for weight in network.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()
+
+
+def batch_bytes(network: keras.Model) -> float:
+    """Return about how much memory the maps of a batch take in a network."""
+    return FLOAT * COPIES * BATCH * max(math.prod(shape[1:]) for shape in _output_shapes(network))
+
+
+def require_room(network: keras.Model, name: str) -> None:
+    """Refuse a network whose maps take more memory than there is (InputError), which few weights can make."""
+    if (needed := batch_bytes(network)) > (free := available_bytes()):
+        raise InputError(
+            f"{name}: expected a network that fits into memory, found one whose maps take {needed / 1e6:.0f} MB "
+            f"({free / 1e6:.0f} MB are free)"
+        )
 
 
 def _output_shapes(network: keras.Model) -> Iterator[tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""Image networks of others: files, and those of `keras.applications` with how each wants pixels to be."""
+"""Networks of others: files, and those of `keras.applications` with how each wants pixels to be."""
 
 from __future__ import annotations
 
@@ -27,16 +27,38 @@ def read_image_network(path: Path) -> keras.Model:
         If it is not such a file, is too large, or does not take pictures of three channels.
     """
     expected = "expected an image network (.keras)"
+    network = _read_network(path, expected)
+    shapes = getattr(network, "input_shape", None)
+    if not isinstance(shapes, tuple) or len(shapes) != 4 or shapes[-1] != 3 or None in shapes[1:]:
+        raise InputError(f"{path}: {expected} that takes (rows, cols, 3), found one that takes {shapes}")
+    return network
+
+
+def read_sound_network(path: Path) -> keras.Model:
+    """Read a network that listens from a `.keras` file.
+
+    Raises
+    ------
+    InputError
+        If it is not such a file, is too large, or does not map samples, `(batch, samples)`, to `(batch, features)`.
+    """
+    expected = "expected a sound network (.keras)"
+    network = _read_network(path, expected)
+    shapes = [getattr(network, name, None) for name in ("input_shape", "output_shape")]
+    if not all(isinstance(shape, tuple) and len(shape) == 2 and shape[1] is not None for shape in shapes):
+        raise InputError(
+            f"{path}: {expected} from (samples,) to (features,), found one from {shapes[0]} to {shapes[1]}"
+        )
+    return network
+
+
+def _read_network(path: Path, expected: str) -> keras.Model:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no such file"
         raise InputError(f"{path}: {expected}, found {found}")
     if not zipfile.is_zipfile(path):  # of which Keras would say that it is not there
         raise InputError(f"{path}: {expected}, found something else, or half of one")
-    network = load_network(path, expected)
-    shapes = getattr(network, "input_shape", None)
-    if not isinstance(shapes, tuple) or len(shapes) != 4 or shapes[-1] != 3 or None in shapes[1:]:
-        raise InputError(f"{path}: {expected} that takes (rows, cols, 3), found one that takes {shapes}")
-    return network
+    return load_network(path, expected)
 
 
 def application_network(name: str) -> tuple[keras.Model, str]:

@@ -1,4 +1,4 @@
-"""A tiny random image network, in place of a pretrained one."""
+"""Tiny random networks that look and listen, in place of pretrained ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 SIZE, CHANNELS = 20, 6  # of its frames, and of its maps, 5 x 5
+SOUND_FEATURES = 5  # of what listens
 
 
 def write_encoder(path: Path, *, seed: int = 1) -> Path:
@@ -41,4 +42,22 @@ def write_other(path: Path, words: str, others: str) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
+    return path
+
+
+def write_sound_encoder(path: Path, *, samples: int = 4000, seed: int = 1) -> Path:
+    """Write a tiny random network that listens, from `(samples,)` to `(SOUND_FEATURES,)`, to a `.keras` file."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            keras.Input((samples,)),
+            layers.Reshape((samples // 20, 20)),
+            layers.Dense(SOUND_FEATURES, activation="relu"),
+            layers.GlobalAveragePooling1D(),
+        ]
+    )
+    network.save(path)
     return path

@@ -1,0 +1,106 @@
+"""A pretrained network that listens: the same whatever comes beside it, or one line why not."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from genre_classifier.network.sound_encoder import SoundEncoder, read_sound_encoder
+from preprocessing.base.errors import InputError
+from tests.support.tiny_encoder import SOUND_FEATURES, write_encoder, write_sound_encoder
+
+SAMPLES, RATE = 4000, 16_000
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    return read_sound_encoder(write_sound_encoder(tmp_path_factory.mktemp("ear") / "ear.keras"), RATE)
+
+
+def noise(patches, samples=SAMPLES):
+    return np.random.default_rng(0).uniform(-1, 1, (patches, samples)).astype(np.float32)
+
+
+def test_features_do_not_depend_on_how_many_patches_are_given(encoder):
+    whole = encoder.listen(noise(11))
+    assert (whole.shape, whole.dtype) == ((11, SOUND_FEATURES), np.float16)
+    np.testing.assert_array_equal(np.concatenate([encoder.listen(noise(11)[:3]), encoder.listen(noise(11)[3:])]), whole)
+    np.testing.assert_allclose(whole, np.asarray(encoder.network(noise(11))), rtol=2e-3)
+    assert encoder.listen(noise(0)).shape == (0, SOUND_FEATURES)
+
+
+def test_its_digest_follows_weights_and_rate_and_its_file_gives_it_again(encoder, tmp_path):
+    encoder.save(tmp_path / "again.keras")
+    again = read_sound_encoder(tmp_path / "again.keras", RATE)
+    assert again.digest == encoder.digest
+    np.testing.assert_array_equal(again.listen(noise(3)), encoder.listen(noise(3)))
+    other = read_sound_encoder(write_sound_encoder(tmp_path / "other.keras", seed=2), RATE)
+    assert len({encoder.digest, other.digest, SoundEncoder(encoder.network, 8000).digest}) == 3
+
+
+def test_what_is_no_sound_encoder_is_one_line(tmp_path):
+    write_encoder(tmp_path / "eye.keras")
+    (tmp_path / "junk.keras").write_bytes(b"junk")
+    layers = keras.layers
+    maps = keras.Sequential([keras.Input((400,)), layers.Reshape((20, 20))])
+    maps.save(tmp_path / "maps.keras")
+    for name, expected in {
+        "eye.keras": r"expected a sound network \(.keras\) from \(samples,\) to \(features,\), found one from \(None, ",
+        "maps.keras": r"found one from \(None, 400\) to \(None, 20, 20\)",
+        "junk.keras": "found something else, or half of one",
+        "none.keras": "found no such file",
+    }.items():
+        with pytest.raises(InputError, match=expected):
+            read_sound_encoder(tmp_path / name, RATE)
+
+
+def test_features_that_are_no_numbers_are_refused(encoder, tmp_path):
+    network = keras.models.clone_model(encoder.network)
+    network.set_weights([np.full_like(weight, np.nan) for weight in encoder.network.get_weights()])
+    with pytest.raises(InputError, match="expected finite numbers from the sound encoder, found others"):
+        SoundEncoder(network, RATE).listen(noise(2))
+
+
+def _example(monkeypatch, name, *arguments):
+    monkeypatch.setattr("sys.argv", [name, *map(str, arguments)])
+    return runpy.run_path(str(Path(__file__).parents[2] / "docs" / "examples" / name), run_name="example")
+
+
+def test_a_network_of_spectrograms_becomes_a_sound_encoder(tmp_path, monkeypatch):
+    layers = keras.layers
+    network = keras.Sequential([keras.Input((63, 24)), layers.Dense(3), layers.GlobalAveragePooling1D()])
+    network.save(tmp_path / "network.keras")
+    _example(monkeypatch, "make_sound_encoder.py", tmp_path / "network.keras", tmp_path / "ear.keras")
+    ear = read_sound_encoder(tmp_path / "ear.keras", RATE)
+    assert (ear.samples, ear.features) == (62 * 256, 3)
+    time = np.arange(ear.samples) / RATE
+    low, high = ear.listen(np.sin(2 * np.pi * np.array([[300], [3000]]) * time))
+    assert np.abs(low - high).max() > 0.5
+
+
+def test_the_example_lays_musicnn_out_as_its_checkpoint_says(tmp_path, monkeypatch):
+    example = _example(monkeypatch, "musicnn_encoder.py")
+    bands = example["mel_bands"]()
+    assert bands.shape == (257, 96)
+    # Slaney's triangles have the area 2 / (upper - lower edge) * half their base: 1 for each hertz.
+    wide = bands[:, 60:].sum(axis=0) * RATE / 512
+    np.testing.assert_allclose(wide, 1, atol=0.03)
+    rng = np.random.default_rng(0)
+    sizes = [(7, 38, 1, 204), (7, 67, 1, 204), (128, 1, 1, 51), (64, 1, 1, 51), (32, 1, 1, 51), (7, 561, 1, 64)]
+    sizes += [(7, 64, 1, 64)] * 2
+    weights = {}
+    for number, (kind, size) in enumerate([*(("conv2d", size) for size in sizes), ("dense", (1506, 200))]):
+        name = f"{kind}_{number}".removesuffix("_0") if kind == "conv2d" else kind
+        weights |= {f"{name}/kernel": rng.normal(0, 0.01, size), f"{name}/bias": np.zeros(size[-1])}
+    for number, width in enumerate([1, 204, 204, 51, 51, 51, 64, 64, 64, 1506, 200]):
+        name = f"batch_normalization_{number}".removesuffix("_0")
+        weights |= {f"{name}/{part}": np.ones(width) for part in ("gamma", "moving_variance")}
+        weights |= {f"{name}/{part}": np.full(width, 0.01 * number) for part in ("beta", "moving_mean")}
+    example["network"](weights).save(tmp_path / "musicnn.keras")
+    ear = read_sound_encoder(tmp_path / "musicnn.keras", RATE)
+    assert (ear.samples, ear.features) == (48_128, 200)
+    assert ear.listen(noise(1, ear.samples)).std() > 0
