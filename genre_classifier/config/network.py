@@ -1,4 +1,4 @@
-"""Sizes of the network, and the pretrained image network in front of it."""
+"""Sizes of the network, and the pretrained networks that look and listen beside it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ INPUT_CHANNELS: dict[str, int] = {"rgb": 3, "difference": 3, "rgb+difference": 6
 _network = partial(option, group="Network")
 _encoder = partial(option, group="Encoder")
 _senses = partial(option, group="Senses")
+_sound = partial(option, group="Sound encoder")
 
 
 class EncoderConfig(Options):
-    """A pretrained image network, what of it is read, and how its maps are kept."""
+    """Pretrained networks that look and listen, what of them is read, and how it is kept."""
 
     encoder: Annotated[
         str | None,
@@ -64,6 +65,17 @@ class EncoderConfig(Options):
             le=512,
         ),
     ] = 0
+    sound_encoder: Annotated[
+        str | None,
+        _sound(
+            "A pretrained network that listens to every second of the sound, frozen: a .keras file (samples,) to "
+            "(features,), samples from -1 to 1."
+        ),
+    ] = None
+    sound_rate: Annotated[
+        int,
+        _sound("Samples per second that the sound encoder takes.", unit="samples per second", ge=1000, le=192_000),
+    ] = 16_000
 
     @property
     def grey_channels(self) -> int:
@@ -120,6 +132,8 @@ class ModelConfig(EncoderConfig):
     genres: Annotated[tuple[str, ...], _network("What the outputs stand for, in order.", strict=False)] = GENRES
     encoder_channels: Annotated[int, option("Of an encoded frame; 0 without an encoder.", ge=0, le=262_144)] = 0
     encoder_digest: Annotated[str, option("Of the encoder's layers and weights; empty without an encoder.")] = ""
+    sound_features: Annotated[int, option("Of a second of sound; 0 without a sound encoder.", ge=0, le=262_144)] = 0
+    sound_digest: Annotated[str, option("Of the sound encoder, likewise.")] = ""
     reduced_channels: Annotated[
         tuple[Count, Count],
         _encoder(
@@ -135,14 +149,18 @@ class ModelConfig(EncoderConfig):
     linear_paths: Annotated[
         bool,
         _senses(
-            "Movement, and what an encoder sees, each on a path of its own to the logits, which begins at regularised "
-            "logistic regression. Needs --inputs motion, and with an encoder --encoder-fps."
+            "Movement, what an encoder sees, and what a sound encoder hears, each on a path of its own to the logits: "
+            "regularised logistic regression. Needs --inputs motion, and with an encoder --encoder-fps."
         ),
     ] = False
     path_components: Annotated[
         tuple[Count, Count],
         _senses("Principal components of what an encoder gives, and of its change from look to look.", strict=False),
     ] = (24, 24)
+    sound_components: Annotated[
+        tuple[Count, Count],
+        _senses("The same of what a sound encoder gives, and of its change from second to second.", strict=False),
+    ] = (12, 12)
     exclusive: Annotated[
         Exclusive,
         option(
@@ -181,9 +199,18 @@ class ModelConfig(EncoderConfig):
     @property
     def features(self) -> dict[str, int]:
         """Return how many numbers of each encoder come beside a frame, by the name of the sense."""
-        if self.encoder is None or self.encoder_fps is None:
-            return {}
-        return {"pictures": 2 * self.encoder_channels * self.encoder_cells**2 + 2}
+        found = {}
+        if self.encoder is not None and self.encoder_fps is not None:
+            found["pictures"] = 2 * self.encoder_channels * self.encoder_cells**2 + 2
+        if self.sound_encoder is not None:
+            found["sound"] = 2 * self.sound_features + 2
+        return found
+
+    @property
+    def components(self) -> dict[str, tuple[int, int]]:
+        """Return how many components the path of each encoder uses, by the name of the sense."""
+        used = {"pictures": self.path_components, "sound": self.sound_components}
+        return {name: used[name] for name in self.features}
 
     def __post_init__(self) -> None:
         stages, pools = len(self.trunk_filters), len(self.trunk_pools)
@@ -202,6 +229,10 @@ class ModelConfig(EncoderConfig):
             self.encoder is None or self.linear_paths == (self.encoder_fps is not None),
             f"an encoder with linear_paths needs encoder_fps, and only with them, got linear_paths = "
             f"{self.linear_paths} and encoder_fps = {self.encoder_fps}",
+        )
+        require(
+            self.sound_encoder is None or self.linear_paths,
+            f"a sound encoder needs linear_paths, got linear_paths = {self.linear_paths}; --preset pretrained has them",
         )
         _, rows, cols = self.trunk_shape
         what = "frames" if not self.maps_in_trunk else "grey pictures" if self.motion_size else "encoded frames"

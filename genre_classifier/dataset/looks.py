@@ -17,6 +17,7 @@ import numpy as np
 
 from genre_classifier.network.encoder import BATCH, Encoder, read_encoder
 from genre_classifier.network.senses import with_change
+from genre_classifier.network.sound_encoder import SoundEncoder
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import atomic_path, file_digest, make_folder, read_json, write_atomically
 from preprocessing.clips import ClipWriter, load_times, open_array
@@ -34,6 +35,8 @@ _WHAT = "looks of an encoder (.npy)"
 class HeldLooks:
     """An encoder's features of the frames of a clip: those of the last look that is no later than the frame.
 
+    A sound encoder's are those of the second that the frame lies in; beyond the end of the sound nothing is known.
+
     Parameters
     ----------
     looks : ndarray of float16, shape (looks, channels, cells, cells)
@@ -42,6 +45,8 @@ class HeldLooks:
         Seconds, increasing.
     times : ndarray of float64, shape (frames,)
         Seconds of the frames; those before the first look get the first.
+    hold : float
+        For how many seconds a look says something, at most.
 
     Attributes
     ----------
@@ -51,10 +56,14 @@ class HeldLooks:
 
     dtype = np.dtype(np.float16)
 
-    def __init__(self, looks: Any, look_times: np.ndarray, times: Sequence[float] | np.ndarray) -> None:
+    def __init__(
+        self, looks: Any, look_times: np.ndarray, times: Sequence[float] | np.ndarray, *, hold: float = np.inf
+    ) -> None:
         self._looks = looks
         # Both are rounded in their files' own ways: a look at the time of a frame is not later.
-        self._held = np.maximum(np.searchsorted(look_times, np.asarray(times) + 1e-6, side="right") - 1, 0)
+        late = np.asarray(times) + 1e-6
+        self._held = np.maximum(np.searchsorted(look_times, late, side="right") - 1, 0)
+        self._known = late - look_times[self._held] < hold if len(looks) else np.zeros(len(late), dtype=bool)
         self.shape = (len(self._held), 2 * int(np.prod(looks.shape[1:])) + 2)
 
     def __len__(self) -> int:
@@ -63,12 +72,12 @@ class HeldLooks:
     def __getitem__(self, frames: slice | np.ndarray) -> np.ndarray:
         """Return the features of some frames, float16 (frames, features); see `with_change`."""
         held = self._held[frames]
-        if not len(held):
-            return np.zeros((0, self.shape[1]), self.dtype)
+        if not len(held) or not len(self._looks):
+            return np.zeros((len(held), self.shape[1]), self.dtype)
         first, last = int(held.min()), int(held.max())
         start = max(first - 1, 0)
         looks = np.asarray(self._looks[start : max(last, start + 1) + 1])  # the first one's change is the second's
-        return with_change(looks.reshape(len(looks), -1))[held - start]
+        return with_change(looks.reshape(len(looks), -1))[held - start] * self._known[frames, None]
 
 
 class ClipInputs:
@@ -164,7 +173,7 @@ def encode_videos(
         If the disk is full.
     """
     check_options(jobs=jobs, scheduler=scheduler)
-    missing = {target: one for target, one in videos.items() if not is_looked_at(target, one[1], encoder)}
+    missing = {target: one for target, one in videos.items() if not is_looked_at(target, one[1], encoder.look_shape)}
     if not missing:
         return
     make_folder(folder, purpose="looks of an encoder")
@@ -202,7 +211,7 @@ def share_encoding(
     function: str,
     tasks: Sequence[dict[str, Any]],
     folder: Path,
-    encoder: Encoder,
+    encoder: Encoder | SoundEncoder,
     *,
     here: Callable[[int], int],
     files: Sequence[Path],
@@ -218,7 +227,7 @@ def share_encoding(
         As for `preprocessing.processes.sharing.share_out`; each task gets the file of the encoder as `encoder`.
     folder : Path
         Of what is made; it is there.
-    encoder : Encoder
+    encoder : Encoder or SoundEncoder
     on_done : callable, optional
         Told what each task answers.
 
@@ -286,9 +295,9 @@ def look_at(
 
 
 def write_looks(target: Path, looks: np.ndarray, times: np.ndarray, *, sha256: str) -> None:
-    """Write looks, their times, and last the SHA-256 of the video that they are of."""
+    """Write looks, their times, and last the SHA-256 of the file that they are of."""
     stamp = target.with_suffix(".json")
-    stamp.unlink(missing_ok=True)  # of an older video
+    stamp.unlink(missing_ok=True)  # of an older file
     with atomic_path(look_times_path(target)) as temporary, temporary.open("wb") as file:
         np.save(file, times)
     with atomic_path(target) as temporary:
@@ -307,17 +316,17 @@ def look_times_path(target: Path) -> Path:
     return target.with_name(target.name.replace("trailer_", "times_"))
 
 
-def is_looked_at(target: Path, sha256: str, encoder: Encoder) -> bool:
-    """Whether the looks at a video are there, whole and of this video."""
+def is_looked_at(target: Path, sha256: str, shape: tuple[int, ...]) -> bool:
+    """Whether the looks at a video, or what is heard of it, are there, whole, of this shape each and of this file."""
     try:
         stamp: Any = read_json(target.with_suffix(".json"), "what looks were made from")["video"]
         looks, times = open_array(target, _WHAT), load_times(look_times_path(target))
-        whole = looks.shape == (len(times), encoder.channels, encoder.cells, encoder.cells)
+        whole = looks.shape == (len(times), *shape)
         return bool(whole and looks.dtype == np.float16 and stamp["sha256"] == sha256)
     except (InputError, KeyError, TypeError):
         return False
 
 
-def open_looks(target: Path, times: np.ndarray) -> HeldLooks:
-    """Open the looks at a video for frames at some times."""
-    return HeldLooks(open_array(target, _WHAT), load_times(look_times_path(target)), times)
+def open_looks(target: Path, times: np.ndarray, *, hold: float = np.inf) -> HeldLooks:
+    """Open the looks at a video for frames at some times; see `HeldLooks`."""
+    return HeldLooks(open_array(target, _WHAT), load_times(look_times_path(target)), times, hold=hold)

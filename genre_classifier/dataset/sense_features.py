@@ -13,10 +13,11 @@ import keras
 import numpy as np
 
 from genre_classifier.dataset.frame_features import colour_histograms
+from genre_classifier.dataset.heard import open_heard
 from genre_classifier.dataset.looks import HeldLooks, open_looks
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.network import movement
-from genre_classifier.network.senses import MOVEMENT, PICTURES
+from genre_classifier.network.senses import MOVEMENT, PICTURES, SOUND
 from preprocessing.clips import load_clip, open_array
 from preprocessing.processes.machine import release_pages
 
@@ -55,7 +56,8 @@ def kinds_of(sense: str) -> int:
 
 def senses_of(trailer: Trailer) -> list[str]:
     """Return the names of the senses that there is something of."""
-    return [MOVEMENT, *[PICTURES] * (trailer.looks is not None or trailer.encoded is not None)]
+    seen = trailer.looks is not None or trailer.encoded is not None
+    return [MOVEMENT, *[PICTURES] * seen, *[SOUND] * (trailer.heard is not None)]
 
 
 def sense_features(sense: str, trailer: Trailer, *, grey_channels: int = 0) -> Features:
@@ -73,6 +75,9 @@ def sense_features(sense: str, trailer: Trailer, *, grey_channels: int = 0) -> F
         return movement_features(load_clip(trailer.clip))
     if sense == COLOURS:
         return colour_features(load_clip(trailer.clip))
+    if sense == SOUND:
+        assert trailer.heard is not None
+        return open_heard(trailer.heard, trailer.times)
     if trailer.looks is not None:
         return open_looks(trailer.looks, trailer.times)
     assert trailer.encoded is not None

@@ -7,10 +7,12 @@ import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from genre_classifier.dataset.heard import open_heard
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.dataset.looks import ClipInputs, open_looks
 from genre_classifier.dataset.trailer_labels import (
@@ -22,7 +24,7 @@ from genre_classifier.dataset.trailer_labels import (
     own_group,
 )
 from genre_classifier.genres import GENRES
-from genre_classifier.network.senses import PICTURES
+from genre_classifier.network.senses import PICTURES, SOUND
 from preprocessing.base.errors import InputError
 from preprocessing.clips import clip_path, load_clip, load_times, open_array, times_path
 from preprocessing.manifest import ok_rows, read_manifest
@@ -58,6 +60,8 @@ class Trailer:
         `genre_classifier.dataset.encoded`.
     looks : Path or None
         What such a network saw when it looked at the video itself; see `genre_classifier.dataset.looks`.
+    heard : Path or None
+        What a sound encoder heard; see `genre_classifier.dataset.heard`.
     video_size : tuple of int or None
         Width and height of the video in pixels, where the manifest knows them.
     duration : float or None
@@ -76,12 +80,13 @@ class Trailer:
     cols: int
     encoded: Path | None = None
     looks: Path | None = None
+    heard: Path | None = None
     video_size: tuple[int, int] | None = None
     duration: float | None = None
 
     def open(self) -> np.memmap | ClipInputs:
-        """Open what a network takes: encoded frames, or the clip's pixels, with an encoder's looks beside them."""
-        return open_inputs(self.clip, self.times, encoded=self.encoded, looks=self.looks)
+        """Open what a network takes: encoded frames, or the clip's pixels, with what encoders say beside them."""
+        return open_inputs(self.clip, self.times, encoded=self.encoded, looks=self.looks, heard=self.heard)
 
     @property
     def genres(self) -> np.ndarray:
@@ -90,14 +95,22 @@ class Trailer:
 
 
 def open_inputs(
-    clip: Path, times: np.ndarray, *, encoded: Path | None = None, looks: Path | None = None
+    clip: Path,
+    times: np.ndarray,
+    *,
+    encoded: Path | None = None,
+    looks: Path | None = None,
+    heard: Path | None = None,
 ) -> np.memmap | ClipInputs:
     """Open what a network takes of a clip; see `Trailer.open`."""
     if encoded is not None:
         return open_array(encoded, "an encoded clip (.npy)")
+    parts: dict[str, Any] = {}
     if looks is not None:
-        return ClipInputs({"frames": load_clip(clip), PICTURES: open_looks(looks, times)})
-    return load_clip(clip)
+        parts[PICTURES] = open_looks(looks, times)
+    if heard is not None:
+        parts[SOUND] = open_heard(heard, times)
+    return ClipInputs({"frames": load_clip(clip), **parts}) if parts else load_clip(clip)
 
 
 def data_digest(trailers: Sequence[Trailer]) -> str:

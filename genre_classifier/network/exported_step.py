@@ -15,9 +15,11 @@ from genre_classifier.network import forward
 from genre_classifier.network.backend import TENSORFLOW, Tensor, plain_operations
 from genre_classifier.network.encoder import Encoder
 from genre_classifier.network.model import GenreModel
+from genre_classifier.network.sound_encoder import SoundEncoder
 from preprocessing.base.errors import InputError
 
 FRAME, SCORES, STARTED, MAPS = "frame", "scores", "started", "maps"
+SAMPLES, HEARD = "samples", "features"
 FEATURES = "features_"  # before the name of a sense
 NEXT = "next_"  # before the name of a state: what it is after the frame
 
@@ -50,23 +52,30 @@ class ExportedStep(NamedTuple):
 
 
 class ExportedEncoder(NamedTuple):
-    """An encoder that looks at the video itself, beside the step.
+    """An encoder beside the step: one that looks at the video itself, or one that listens.
 
     Attributes
     ----------
     function : tf.function
-        Takes a frame and gives a dict: "maps", float32 (1, channels, cells, cells), rounded to float16.
-    frame : tuple of int
-        Shape of the frame, (1, 3, rows, cols); uint8, RGB.
+        Takes a frame, uint8 RGB (1, 3, rows, cols), and gives a dict: "maps", float32 (1, channels, cells, cells); or
+        takes samples, float32 (1, samples), and gives "features", float32 (1, features). Both are rounded to float16.
+    name : str
+        Of what goes in.
+    shape : tuple of int
+        Of what goes in.
+    output : str
+        The name of what comes out.
     """
 
     function: Any
-    frame: tuple[int, ...]
+    name: str
+    shape: tuple[int, ...]
+    output: str
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """Return the names of what goes in."""
-        return (FRAME,)
+        return (self.name,)
 
 
 Exported: TypeAlias = ExportedStep | ExportedEncoder
@@ -120,16 +129,24 @@ def exported_step(model: GenreModel, *, encoder: Encoder | None = None) -> Expor
     return ExportedStep(tf.function(step, input_signature=signature, autograph=False), frame, states, features)
 
 
-def exported_encoder(encoder: Encoder) -> ExportedEncoder:
-    """Make the function of an encoder that looks at the video itself; InputError as for `exported_step`."""
-    tf, frame, maps = _tensorflow(), (1, 3, encoder.rows, encoder.cols), encoder.steps(plain=True)
+def exported_encoder(encoder: Encoder | SoundEncoder) -> ExportedEncoder:
+    """Make the function of an encoder beside the step; InputError as for `exported_step`."""
+    tf = _tensorflow()
+    if isinstance(encoder, SoundEncoder):
+        name, dtype, output = SAMPLES, tf.float32, HEARD
+        shape: tuple[int, ...] = (1, encoder.samples)
+        said = encoder.steps()
+    else:
+        name, dtype, output = FRAME, tf.uint8, MAPS
+        shape = (1, 3, encoder.rows, encoder.cols)
+        said = encoder.steps(plain=True)
 
-    def look(frame: Tensor) -> dict[str, Tensor]:
+    def encode(found: Tensor) -> dict[str, Tensor]:
         with plain_operations():
-            return {MAPS: ops.cast(maps(frame), "float32")}
+            return {output: ops.cast(said(found), "float32")}
 
-    signature = [tf.TensorSpec(frame, tf.uint8, name=FRAME)]
-    return ExportedEncoder(tf.function(look, input_signature=signature, autograph=False), frame)
+    signature = [tf.TensorSpec(shape, dtype, name=name)]
+    return ExportedEncoder(tf.function(encode, input_signature=signature, autograph=False), name, shape, output)
 
 
 def _tensorflow() -> Any:

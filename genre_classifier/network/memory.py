@@ -114,7 +114,7 @@ def _reduction_weights(config: ModelConfig) -> int:
 
 def _path_weights(config: ModelConfig) -> int:
     """Return how many weights make components of what encoders say beside the frames."""
-    return sum((width // 2 - 1) * sum(config.path_components) for width in config.features.values())
+    return sum((width // 2 - 1) * sum(config.components[name]) for name, width in config.features.items())
 
 
 def scoring_bytes(config: ModelConfig, chunk: int, *, precision: Precision = "float32") -> float:

@@ -218,7 +218,7 @@ class Senses:
             paths[MOVEMENT] = SensePath(genres, (movement.NUMBERS,), (movement.NUMBERS,), name="movement_path")
         for name, features in config.features.items():
             width = (features - 2) // 2
-            paths[name] = SensePath(genres, (width, width), config.path_components, name=f"{name}_path")
+            paths[name] = SensePath(genres, (width, width), config.components[name], name=f"{name}_path")
         exclusive = config.exclusive == "yes"
         total = SenseSum(genres, paths=bool(paths), exclusive=exclusive, name="senses")
         return cls(paths, total)

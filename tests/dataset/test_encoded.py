@@ -14,7 +14,8 @@ import pytest
 
 from genre_classifier.config import Augmentation, EncoderConfig
 from genre_classifier.dataset.augmentation import Change
-from genre_classifier.dataset.encoded import encode_clip, encode_clips, encode_trailers, encoded_folder
+from genre_classifier.dataset.encoded import encode_clip, encode_clips, encoded_folder
+from genre_classifier.dataset.encoding import encode_trailers
 from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.network.encoder import build_encoder

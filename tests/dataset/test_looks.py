@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genre_classifier.config import Augmentation, EncoderConfig
-from genre_classifier.dataset.encoded import encode_trailers, look_at_videos, looks_folder
+from genre_classifier.dataset.encoding import encode_trailers, look_at_videos, looks_folder
 from genre_classifier.dataset.looks import HeldLooks, open_looks, read_looks, write_looks
 from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.dataset.trailers import load_trailers

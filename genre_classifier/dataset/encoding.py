@@ -1,0 +1,162 @@
+"""All that encoders have to see and hear of trailers before a network learns or scores: what is missing is made."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genre_classifier.config import EncoderConfig
+from genre_classifier.dataset.encoded import DIGITS, FOLDER, encode_clips
+from genre_classifier.dataset.heard import encode_sounds
+from genre_classifier.dataset.looks import encode_videos, is_looked_at
+from genre_classifier.dataset.trailers import Trailer
+from genre_classifier.network.encoder import Encoder, build_encoder
+from genre_classifier.network.sound_encoder import SoundEncoder, read_sound_encoder
+from preprocessing.base.errors import InputError
+from preprocessing.clips import clip_path, load_clip
+from preprocessing.manifest import ok_rows, read_manifest
+from preprocessing.sources import find_sources
+
+
+def encode_folder(
+    clips: Path,
+    config: EncoderConfig,
+    *,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    on_start: Callable[[int], None] | None = None,
+    on_frames: Callable[[int], None] | None = None,
+) -> tuple[list[Path], int]:
+    """Encode every clip of a folder that is not encoded yet, and its sound.
+
+    Parameters
+    ----------
+    clips : Path
+    config : EncoderConfig
+    jobs, scheduler, on_start, on_frames
+        As for `genre_classifier.dataset.encoded.encode_clips`.
+
+    Returns
+    -------
+    (list of Path, int)
+        The folders of what each encoder made, and how many clips there are.
+
+    Raises
+    ------
+    InputError
+        As `encode_clips`; and if there are no clips, or an encoder cannot be built.
+    """
+    table = ok_rows(read_manifest(clips))
+    numbers = [int(number) for number in table["trailer_id"]]
+    if not numbers:
+        raise InputError(f"{clips}: expected clips to encode, found none")
+    shared: dict[str, Any] = {"jobs": jobs, "scheduler": scheduler, "on_start": on_start}
+    folders = []
+    if config.encoder is not None and config.encoder_fps is not None:
+        encoder = build_encoder(config)
+        look_at_videos(list(table["source"]), clips, encoder, config.encoder_fps, on_looks=on_frames, **shared)
+        folders.append(looks_folder(clips, encoder, config.encoder_fps))
+    elif config.encoder is not None:
+        paths = [clip_path(clips, number) for number in numbers]
+        encoder = build_encoder(config, *load_clip(paths[0]).shape[2:])
+        folders.append(encode_clips(paths, clips, encoder, on_frames=on_frames, **shared))
+    if config.sound_encoder is not None:
+        ear = read_sound_encoder(Path(config.sound_encoder), config.sound_rate)
+        folders.append(encode_sounds(numbers, clips, ear, on_seconds=on_frames, **shared))
+    if not folders:
+        raise InputError("nothing to encode with: expected --encoder or --sound-encoder")
+    return folders, len(numbers)
+
+
+def encode_trailers(
+    trailers: Sequence[Trailer],
+    clips: Path,
+    encoder: Encoder | None,
+    *,
+    looks_per_second: float | None = None,
+    sound_encoder: SoundEncoder | None = None,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    on_start: Callable[[int], None] | None = None,
+    on_frames: Callable[[int], None] | None = None,
+) -> list[Trailer]:
+    """Encode the clips of trailers, or look at their videos, and listen to their sound, where that is not done yet.
+
+    Parameters
+    ----------
+    trailers : sequence of Trailer
+    clips : Path
+        Their clips folder.
+    encoder : Encoder or None
+    looks_per_second : float or None
+        How often the encoder looks at the video itself; None: it sees every frame of the clip instead.
+    sound_encoder : SoundEncoder, optional
+    jobs, scheduler, on_start, on_frames
+        As for `genre_classifier.dataset.encoded.encode_clips`; the third and fourth are told of each encoder, of the
+        sound in seconds.
+
+    Returns
+    -------
+    list of Trailer
+        The same, with `encoded` or `looks`, and `heard` set.
+    """
+    found = list(trailers)
+    shared: dict[str, Any] = {"jobs": jobs, "scheduler": scheduler, "on_start": on_start}
+    if encoder is not None and looks_per_second is not None:
+        sources = dict.fromkeys(trailer.source for trailer in trailers)
+        places = look_at_videos(list(sources), clips, encoder, looks_per_second, on_looks=on_frames, **shared)
+        found = [dataclasses.replace(one, looks=places[one.source]) for one in found]
+    elif encoder is not None:
+        folder = encode_clips([one.clip for one in trailers], clips, encoder, on_frames=on_frames, **shared)
+        found = [dataclasses.replace(one, encoded=folder / one.clip.name) for one in found]
+    if sound_encoder is not None:
+        numbers = [one.trailer_id for one in trailers]
+        folder = encode_sounds(numbers, clips, sound_encoder, on_seconds=on_frames, **shared)
+        found = [dataclasses.replace(one, heard=folder / one.clip.name) for one in found]
+    return found
+
+
+def looks_folder(clips: Path, encoder: Encoder, looks_per_second: float) -> Path:
+    """Return where the looks at the videos of a folder's clips lie."""
+    return Path(clips) / FOLDER / f"{encoder.digest[:DIGITS]}_{looks_per_second:g}"
+
+
+def look_at_videos(
+    sources: Sequence[str],
+    clips: Path,
+    encoder: Encoder,
+    looks_per_second: float,
+    *,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    on_start: Callable[[int], None] | None = None,
+    on_looks: Callable[[int], None] | None = None,
+) -> dict[str, Path]:
+    """Let an encoder look at the videos behind clips; return where the looks at each source are.
+
+    The videos are looked for where `preprocess` found them, only if some are not looked at yet.
+    """
+    folder, table = looks_folder(clips, encoder, looks_per_second), ok_rows(read_manifest(clips))
+    rows = {str(row["source"]): row for row in table.to_dict("records")}
+    targets = {one: folder / clip_path(clips, int(rows[one]["trailer_id"])).name for one in sources}
+    digests = {one: str(rows[one]["sha256"]) for one in sources}
+    missing = [one for one in sources if not is_looked_at(targets[one], digests[one], encoder.look_shape)]
+    if on_start:
+        seconds = (float(np.nan_to_num(rows[one]["duration"])) for one in missing)  # of hand-made clips not known
+        on_start(sum(int(one * looks_per_second) + 1 for one in seconds))
+    if missing:
+        videos = find_sources(clips, missing)
+        encode_videos(
+            {targets[one]: (videos[one], digests[one]) for one in missing},
+            folder,
+            encoder,
+            looks_per_second,
+            jobs=jobs,
+            scheduler=scheduler,
+            on_done=on_looks,
+        )
+    return targets
