@@ -38,7 +38,7 @@ GROUPS = {
         "preprocess": "Videos to clips.",
         "label": "Pages on which videos are labelled by hand.",
         "labels": "One label format to another; several tables to one.",
-        "encode": "Clips through a pretrained image network.",
+        "encode": "Clips through pretrained networks that look and listen.",
     },
     "Learn": {
         "train": "Clips and labels to a trained run.",

@@ -1,4 +1,4 @@
-"""`genre-classifier encode`: the clips of a folder through a pretrained image network, once."""
+"""`genre-classifier encode`: the clips of a folder through pretrained networks, once."""
 
 from __future__ import annotations
 
@@ -18,23 +18,25 @@ from genre_classifier.config import DEFAULT_ENCODER, EncoderConfig
 @config_options(DEFAULT_ENCODER)
 @sharing_options
 def command(clips: Path, jobs: int | None, scheduler: str | None, **options: Any) -> None:
-    """Send every clip of the folder CLIPS through a pretrained image network, and keep the result in CLIPS/encoded.
+    """Send every clip of the folder CLIPS through pretrained networks, and keep the result in CLIPS/encoded.
 
-    `train` does this for the clips that it needs. This command does it for all, with several processes. Encoded clips
-    are skipped, so it goes on where it was interrupted.
+    One looks at the pictures (--encoder), one listens to the sound (--sound-encoder). `train` does this for the clips
+    that it needs. This command does it for all, with several processes. What is encoded is skipped, so it goes on where
+    it was interrupted.
 
     \b
     Example:
       genre-classifier encode clips/ --encoder EfficientNetV2B0
       genre-classifier encode clips/ --encoder mobilenet_v2.keras --jobs 2
+      genre-classifier encode clips/ --encoder none --sound-encoder musicnn.keras
     """
     import dataclasses
 
-    from genre_classifier.dataset.encoded import encode_folder
+    from genre_classifier.dataset.encoding import encode_folder
 
     config = dataclasses.replace(DEFAULT_ENCODER, **given(options, EncoderConfig))
     with progress_bar(0, "encoding", "frame") as bar:
-        folder, count = encode_folder(
+        folders, count = encode_folder(
             clips,
             config,
             jobs=jobs,
@@ -42,4 +44,5 @@ def command(clips: Path, jobs: int | None, scheduler: str | None, **options: Any
             on_start=lambda frames: bar.reset(total=frames),
             on_frames=bar.update,
         )
-    say(f"{folder}: {count} clips encoded")
+    for folder in folders:
+        say(f"{folder}: {count} clips encoded")

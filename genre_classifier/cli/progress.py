@@ -211,6 +211,8 @@ class TrainingProgress:
 
     def start_encoding(self, frames: int) -> None:
         """Show how far an encoder is, before the first epoch."""
+        if self._encoding is not None:  # of the encoder before: how many frames it would see was an estimate
+            self._encoding.close()
         self._encoding = progress_bar(frames, "encoding", "frame") if frames else None
 
     def encoded(self, frames: int) -> None:

@@ -57,7 +57,7 @@ def _frames(clips: ClipConfig) -> str:
 
 
 _BRIEF = (
-    *("preset", "resume", "overwrite", "start", "genres", "genre_map", "skip_unknown", "encoder"),
+    *("preset", "resume", "overwrite", "start", "genres", "genre_map", "skip_unknown", "encoder", "sound_encoder"),
     *("epochs", "batch_size", "learning_rate", "chunk", "validation_share", "test_share", "seed"),
 )
 
@@ -143,7 +143,13 @@ _BRIEF = (
     Annotated[Annotated[int, Field(ge=0)] | None, option("Number of this process, from 0.", group="Several machines")],
     default=None,
 )
-@config_options(PRESETS[_PRESET].model, leave_out=("rows", "cols", "genres", "encoder_channels", "encoder_digest"))
+@config_options(
+    PRESETS[_PRESET].model,
+    leave_out=(
+        *("rows", "cols", "genres"),
+        *("encoder_channels", "encoder_digest", "sound_features", "sound_digest"),  # found, not asked for
+    ),
+)
 @config_options(PRESETS[_PRESET].training)
 def command(
     *,
@@ -175,6 +181,7 @@ def command(
       genre-classifier train clips/ labels.csv runs/mine
       genre-classifier train clips/ labels.csv runs/mine --epochs 40
       genre-classifier train clips/ labels.csv runs/mine --preset pretrained --encoder EfficientNetV2B0
+      genre-classifier train clips/ labels.csv runs/mine --preset pretrained --sound-encoder musicnn.keras
       genre-classifier train clips/ movies.csv runs/mine --genres drama,romance,sci-fi
       genre-classifier train clips/ labels.csv runs/mine --batch-size 8 --workers a:2222,b:2222 --worker 0
       genre-classifier train clips/ labels2.csv runs/better --from runs/mine

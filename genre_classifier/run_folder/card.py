@@ -70,6 +70,7 @@ def read_card(run: Path) -> dict[str, Any]:
     return card
 
 
+_NO_SOUND = "What only sound tells: a musical is recognised by what is seen."
 _NOT_JUDGED = (
     "Not judged yet: `genre-classifier evaluate RUN CLIPS LABELS --out REPORT --card` puts figures over the test "
     "trailers, with intervals and simple baselines, in the place of this line."
@@ -140,6 +141,9 @@ def model_card(run: Run, card: Mapping[str, Any], *, summary: str | None = None)
     frames = f"at most {clips.frames} frames" if clips.fps is None else f"{clips.fps:g} frames per second"
     place = "behind" if network.maps_in_trunk else "beside"
     encoder = "" if network.encoder is None else f", {place} a frozen image network ({network.encoder})"
+    hears = network.sound_encoder is not None
+    sound = f"with what a frozen network hears ({network.sound_encoder})" if hears else "without sound"
+    limit = "Speech: it hears how a trailer sounds, not what is said." if hears else _NO_SOUND
     before = "" if started is None else f"\n- It went on from the weights of `{_plain(str(started))}`."
     return f"""---
 library_name: keras
@@ -164,7 +168,7 @@ genre-classifier tag {_plain(name)} new_trailer.mp4 --out tags/
 ## What it was made of
 
 - {trailers}. A digest of clips and labels is in `card.json`.
-- Clips of {clips.size} x {clips.size} pixels, {frames}, without sound{encoder}.
+- Clips of {clips.size} x {clips.size} pixels, {frames}, {sound}{encoder}.
 - Epoch {card.get("kept_epoch", "?")} of {card.get("epochs", "?")}; seed {card.get("seed", "?")}.{before}
 
 ```sh
@@ -184,7 +188,7 @@ probabilities as far as `thresholds.json` could calibrate them, for trailers lik
 
 - Other footage than trailers, and other kinds of trailers than it has seen: its figures say nothing about them.
 - Decisions about people: it knows colours and movement, not who is shown.
-- What only sound tells: a musical is recognised by what is seen.
+- {limit}
 """
 
 

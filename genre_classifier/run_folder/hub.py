@@ -19,6 +19,7 @@ from genre_classifier.run_folder.layout import (
     HUB,
     MODEL,
     MODEL_CARD,
+    SOUND_ENCODER,
     SPLITS,
     THRESHOLDS,
 )
@@ -28,7 +29,7 @@ from preprocessing.base.extras import require_extra
 from preprocessing.base.files import abbreviated_repr
 
 # What a run is used, judged and gone on from with; checkpoints and events are for going on with the training itself.
-FILES = (MODEL, ENCODER, CONFIG, THRESHOLDS, SPLITS, CARD, HISTORY, CURVES, MODEL_CARD)
+FILES = (MODEL, ENCODER, SOUND_ENCODER, CONFIG, THRESHOLDS, SPLITS, CARD, HISTORY, CURVES, MODEL_CARD)
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _ADDRESS = re.compile(rf"{HUB}(?P<repository>{_REPOSITORY.pattern})(@(?P<revision>[\w./-]+))?")

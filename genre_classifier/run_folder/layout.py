@@ -15,13 +15,15 @@ from preprocessing.base.locks import LOCK_NAME, locked
 RUN_SCHEMA = 1  # of config.json, thresholds.json and card.json
 MODEL, CONFIG, THRESHOLDS, SPLITS, CARD = "model.keras", "config.json", "thresholds.json", "splits.csv", "card.json"
 ENCODER = "encoder.keras"  # of a run with a pretrained image network
+SOUND_ENCODER = "sound_encoder.keras"  # and of one with a network that listens
 HISTORY, CURVES = "history.csv", "curves.png"
 MODEL_CARD = "README.md"  # ours only with this line in it
 CARD_MARK = "genre-classifier wrote this card, and writes it anew as long as this line is in it"
 CHECKPOINTS, EVENTS = "checkpoints", "tensorboard"  # folders
 HUB = "hf://"  # what the address of a run on the Hugging Face hub begins with
 
-_OWN = re.compile("|".join(map(re.escape, (MODEL, ENCODER, CONFIG, THRESHOLDS, SPLITS, CARD, HISTORY, CURVES))))
+_NAMES = (MODEL, ENCODER, SOUND_ENCODER, CONFIG, THRESHOLDS, SPLITS, CARD, HISTORY, CURVES)
+_OWN = re.compile("|".join(map(re.escape, _NAMES)))
 _CHECKPOINT = re.compile(r"epoch_\d+\.(json|keras)")
 
 

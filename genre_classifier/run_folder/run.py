@@ -19,7 +19,7 @@ from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.metrics.calibration import Calibration, apply_temperature, no_calibration
 from genre_classifier.run_folder import model_file
 from genre_classifier.run_folder.checkpoints import find_kept
-from genre_classifier.run_folder.layout import CONFIG, ENCODER, MODEL, RUN_SCHEMA, THRESHOLDS
+from genre_classifier.run_folder.layout import CONFIG, ENCODER, MODEL, RUN_SCHEMA, SOUND_ENCODER, THRESHOLDS
 from preprocessing.base.documents import read_as
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import write_atomically
@@ -28,6 +28,7 @@ from preprocessing.processes.sharing import setting_up
 
 if TYPE_CHECKING:
     from genre_classifier.network.encoder import Encoder
+    from genre_classifier.network.sound_encoder import SoundEncoder
 
 _REMEDY = "was the run made by another version?"
 
@@ -58,14 +59,14 @@ class Run:
     sha256: str
 
     def load(self, *, encoder: bool = True) -> None:
-        """Load the network, and with `encoder` its encoder if it has one, now and not at their first use.
+        """Load the network, and with `encoder` its encoders if it has any, now and not at their first use.
 
         Raises
         ------
         InputError
             See `model` and `encoder`.
         """
-        _ = self.model, encoder and self.encoder
+        _ = self.model, encoder and self.encoder, encoder and self.sound_encoder
 
     @property
     def genres(self) -> tuple[str, ...]:
@@ -114,6 +115,27 @@ class Run:
             )
         return encoder
 
+    @functools.cached_property
+    def sound_encoder(self) -> SoundEncoder | None:
+        """Return the pretrained network that listens; None where the network hears nothing.
+
+        Raises
+        ------
+        InputError
+            As for `encoder`.
+        """
+        if self.model_config.sound_encoder is None:
+            return None
+        from genre_classifier.network.sound_encoder import read_sound_encoder
+
+        encoder = read_sound_encoder(self.path / SOUND_ENCODER, self.model_config.sound_rate)
+        if encoder.digest != self.model_config.sound_digest:
+            raise InputError(
+                f"{self.path / SOUND_ENCODER}: expected the sound encoder that {CONFIG} beside it names "
+                f"({self.model_config.sound_encoder}), found another one"
+            )
+        return encoder
+
     def calibrate(self, scores: np.ndarray | pd.DataFrame) -> Any:
         """Apply the temperatures to raw scores `(frames, genres)`; a DataFrame gives a DataFrame."""
         temperatures = np.array([self.temperatures[genre] for genre in self.genres])
@@ -149,7 +171,7 @@ def load_run(path: Path | str) -> Run:
 def run_digest(path: Path) -> str:
     """Return a digest of all in a run folder that scores, and what is made of them, depend on."""
     digest = hashlib.sha256()
-    for name in (MODEL, ENCODER, CONFIG, THRESHOLDS):
+    for name in (MODEL, ENCODER, SOUND_ENCODER, CONFIG, THRESHOLDS):
         if (path / name).is_file():
             digest.update((path / name).read_bytes())
     return digest.hexdigest()

@@ -30,13 +30,14 @@ from genre_classifier.metrics.calibration import no_calibration
 from genre_classifier.network.encoder import Encoder, build_encoder, read_encoder
 from genre_classifier.network.memory import choose_chunk, frame_multiplications, require_training_memory
 from genre_classifier.network.peers import Peers
+from genre_classifier.network.sound_encoder import SoundEncoder, read_sound_encoder
 from genre_classifier.run_folder import layout
 from genre_classifier.run_folder.card import read_card
 from genre_classifier.run_folder.run import Run, load_run, read_config
 from preprocessing.base.errors import InputError, WorkError
 from preprocessing.base.files import abbreviated_repr
 from preprocessing.base.options import require
-from preprocessing.clips import CONFIG_NAME, read_clip_config
+from preprocessing.clips import CONFIG_NAME, read_clip_config, sound_path
 from preprocessing.config import ClipConfig
 from preprocessing.manifest import read_manifest
 
@@ -67,6 +68,8 @@ class Plan:
         Of the data.
     encoder : Encoder or None
         What the clips go through before the network sees them.
+    sound_encoder : SoundEncoder or None
+        What their sound goes through.
     start : Run or None
         Whose weights are the first ones.
     """
@@ -79,6 +82,7 @@ class Plan:
     parts: dict[str, list[Trailer]]
     digest: str
     encoder: Encoder | None
+    sound_encoder: SoundEncoder | None
     start: Run | None
     trailers: list[Trailer]
     stamps: list[_Stamp]
@@ -157,6 +161,12 @@ def plan_training(
         model_config = dataclasses.replace(
             model_config, encoder_channels=encoder.channels, encoder_digest=encoder.digest
         )
+    sound_encoder = _sound_encoder(model_config, run if stored else start)
+    if sound_encoder is not None:
+        _require_sound(clips, trailers)
+        model_config = dataclasses.replace(
+            model_config, sound_features=sound_encoder.features, sound_digest=sound_encoder.digest
+        )
     clip_config = _clip_config(clips, trailers)
     stamps = [_stamp(trailer.clip) for trailer in trailers]  # before the digest: what changes in between is noticed
     digest = data_digest(trailers)
@@ -203,6 +213,7 @@ def plan_training(
         parts=parts,
         digest=digest,
         encoder=encoder,
+        sound_encoder=sound_encoder,
         start=first,
         trailers=trailers,
         stamps=stamps,
@@ -241,6 +252,28 @@ def _encoder(config: ModelConfig, run: Path | None) -> Encoder | None:
     if run is not None:
         return read_encoder(run / layout.ENCODER)
     return build_encoder(config, config.rows, config.cols) if config.maps_in_trunk else build_encoder(config)
+
+
+def _sound_encoder(config: ModelConfig, run: Path | None) -> SoundEncoder | None:
+    """Return the sound encoder, of the run that is gone on from if there is one."""
+    if config.sound_encoder is None:
+        return None
+    return read_sound_encoder(
+        Path(config.sound_encoder) if run is None else run / layout.SOUND_ENCODER, config.sound_rate
+    )
+
+
+def _require_sound(clips: Path, trailers: Sequence[Trailer]) -> None:
+    """Say how many trailers have no sound; refuse clips that were made without."""
+    silent = [trailer.source for trailer in trailers if not sound_path(clips, trailer.trailer_id).is_file()]
+    made = read_clip_config(clips)
+    if len(silent) == len(trailers) and not (made and made.sound):
+        raise InputError(
+            f"{clips}: expected sound beside the clips (sound_<id>.npy), which were made without; `preprocess` into a "
+            f"new folder keeps it. Without --sound-encoder the network learns from pictures alone"
+        )
+    if silent:
+        logger.warning(f"{len(silent)} of {len(trailers)} trailers have no sound: they are judged by what is seen")
 
 
 def _refuse_changed_pixels(config: TrainingConfig) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import ModelConfig, TrainingConfig
-from genre_classifier.dataset.encoded import encode_trailers
+from genre_classifier.dataset.encoding import encode_trailers
 from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.dataset.splits import write_splits
 from genre_classifier.dataset.trailers import Trailer
@@ -207,7 +207,7 @@ def _encoded(
     on_frames: Callable[[int], None] | None,
 ) -> dict[str, list[Trailer]]:
     """Return the trailers of each split as the network takes them: encoded, where it has an encoder."""
-    if plan.encoder is None:
+    if plan.encoder is None and plan.sound_encoder is None:
         return plan.parts
     needed = [*plan.parts["train"], *plan.parts["validation"]]
     if peers.rank:  # the first process encodes
@@ -217,6 +217,7 @@ def _encoded(
         clips,
         plan.encoder,
         looks_per_second=plan.model_config.encoder_fps,
+        sound_encoder=plan.sound_encoder,
         on_start=on_start,
         on_frames=on_frames,
     )
@@ -243,6 +244,8 @@ def _begin(run: Path, plan: Plan, rows: checkpoints.Rows, command: str) -> None:
             logger.warning(f"{run}: left as they are, because they are not files of a run: {', '.join(stays)}")
         if plan.encoder is not None:
             plan.encoder.save(run / layout.ENCODER)
+        if plan.sound_encoder is not None:
+            plan.sound_encoder.save(run / layout.SOUND_ENCODER)
         write_config(run, plan.model_config, plan.training_config, plan.clip_config)
         write_splits(run / layout.SPLITS, plan.splits)
         card = new_card(command=command, seed=plan.training_config.seed, data_digest=plan.digest, parts=plan.parts)

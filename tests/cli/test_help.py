@@ -76,7 +76,8 @@ def test_none_can_be_said_wherever_a_setting_can_be_switched_off():
 def test_the_help_shows_the_defaults_of_the_preset_that_is_the_default(name, bases):
     options = [one for one in command_of(name).params if isinstance(one, ValueOption)]
     expected = {field.name: getattr(base, field.name) for base in bases for field in dataclasses.fields(base)}
-    for field in ("rows", "cols", "genres", "encoder_channels", "encoder_digest"):
+    found = ("encoder_channels", "encoder_digest", "sound_features", "sound_digest")
+    for field in ("rows", "cols", "genres", *found):
         expected.pop(field, None)
     assert {
         one.name: one.default for one in options if one.name not in ("min_trailers", "max_label_mb", "worker")
@@ -101,6 +102,7 @@ def test_many_options_stand_in_groups_each_in_one():
         "Network",
         "Encoder",
         "Senses",
+        "Sound encoder",
         "Optimisation",
         "Computation",
         "Augmentation",
@@ -128,7 +130,7 @@ def test_the_help_names_every_command_on_a_line_of_its_own_in_a_group():
 def test_the_help_of_train_shows_what_people_change_and_names_the_rest():
     shown = CliRunner().invoke(group, ["train", "--help"], terminal_width=80).output
     flags = [line.split()[0].rstrip(",") for line in shown.splitlines() if line.startswith("  -")]
-    assert len(flags) == 15 + len(["--help-all", "-h"])
+    assert len(flags) == 16 + len(["--help-all", "-h"])
     assert {"--preset", "--epochs", "--chunk", "--validation-share", "--help-all"} <= set(flags)
     every = CliRunner().invoke(group, ["train", "--help-all"]).output
     assert "--norm-momentum" in every

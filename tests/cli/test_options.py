@@ -41,7 +41,7 @@ BASES = {
 WORK = {
     "demo": ("genre_classifier.cli.demo", "demo_commands"),
     "preprocess": ("preprocessing.pipeline", "answers"),
-    "encode": ("genre_classifier.dataset.encoded", "build_encoder"),
+    "encode": ("genre_classifier.dataset.encoding", "build_encoder"),
     "train": ("genre_classifier.training.train", "train"),
     "tag": ("genre_classifier.tagging.folder", "tag_videos"),
     "evaluate": ("genre_classifier.evaluation.run_evaluation", "run_evaluation"),
