@@ -13,18 +13,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from genre_classifier.network.encoder import Encoder
 from genre_classifier.network.exported_step import (
     FEATURES,
     FRAME,
+    HEARD,
     MAPS,
     NEXT,
+    SAMPLES,
     SCORES,
     Exported,
+    ExportedEncoder,
     ExportedStep,
     exported_encoder,
     exported_step,
 )
-from genre_classifier.network.senses import with_change
+from genre_classifier.network.senses import PICTURES, SOUND, with_change
+from genre_classifier.network.sound_encoder import SoundEncoder
 from genre_classifier.network.streaming import ScoreStream
 from genre_classifier.run_folder.run import Run
 from preprocessing.base.errors import InputError, WorkError
@@ -48,8 +53,9 @@ class ModelFormat(NamedTuple):
         Writes a step, or an encoder, to a file, or a folder.
     read : callable
         Loads what lies there, as a program without this package does.
-    file, encoder_file : str
-        Names of the file, or folder, of the step, and of an encoder that looks at the video itself.
+    file, encoder_file, sound_file : str
+        Names of the file, or folder, of the step, of an encoder that looks at the video itself, and of one that
+        listens.
     """
 
     require: Callable[[], Any]
@@ -57,6 +63,16 @@ class ModelFormat(NamedTuple):
     read: Callable[[Path], Runner]
     file: str
     encoder_file: str
+    sound_file: str
+
+    @property
+    def files(self) -> tuple[str, str, str]:
+        """Return all names."""
+        return self.file, self.encoder_file, self.sound_file
+
+    def file_of(self, encoder: Encoder | SoundEncoder) -> str:
+        """Return the name of the file of an encoder."""
+        return self.sound_file if isinstance(encoder, SoundEncoder) else self.encoder_file
 
 
 # === SavedModel ===
@@ -138,8 +154,10 @@ def _read_onnx(target: Path) -> Runner:
 
 
 MODEL_FORMATS = {
-    "savedmodel": ModelFormat(lambda: None, _write_savedmodel, _read_savedmodel, "savedmodel", "encoder"),
-    "onnx": ModelFormat(_require_onnx, _write_onnx, _read_onnx, "model.onnx", "encoder.onnx"),
+    "savedmodel": ModelFormat(
+        lambda: None, _write_savedmodel, _read_savedmodel, "savedmodel", "encoder", "sound_encoder"
+    ),
+    "onnx": ModelFormat(_require_onnx, _write_onnx, _read_onnx, "model.onnx", "encoder.onnx", "sound_encoder.onnx"),
 }
 
 
@@ -149,10 +167,19 @@ TOLERANCE = 1e-4  # of a score; arithmetic in another order differs by a thousan
 MAPS_TOLERANCE = 2e-3  # of an encoder's maps, of their largest number; float16 has three digits
 ENCODED_TOLERANCE = 1e-3  # with an encoder, whose maps are rounded to float16
 _CHECKED_FRAMES = 8
-FEATURES_RULE = (
-    "the maps of the last look that is no later than the frame, flattened and divided by their Euclidean norm plus "
-    "0.001; then how much each of these numbers differs from that of the look before (of the first look: from that of "
-    "the second), without its sign, or zeros where there is a single look; then 1; then 1, or 0 for a single look"
+FEATURES_RULES = {
+    PICTURES: "the maps of the last look that is no later than the frame, flattened and divided by their Euclidean "
+    "norm plus 0.001; then how much each of these numbers differs from that of the look before (of the first look: "
+    "from that of the second), without its sign, or zeros where there is a single look; then 1; then 1, or 0 for a "
+    "single look",
+    SOUND: "the features of the second that the frame lies in, divided by their Euclidean norm plus 0.001; then how "
+    "much each of these numbers differs from that of the second before (of the first: from that of the next), without "
+    "its sign, or zeros where there is a single second; then 1; then 1, or 0 for a single second. Zeros throughout "
+    "beyond the end of the sound, and where there is none",
+}
+SECONDS_RULE = (
+    "of each second of the sound, mono, from -1 to 1: so many samples around its middle, zeros beyond the ends of the "
+    "sound; second 0 begins where the times of the frames do"
 )
 
 
@@ -189,8 +216,9 @@ def export_model(
     chosen = {name: MODEL_FORMATS[name] for name in formats}
     for one in chosen.values():
         one.require()
-    inside, apart = (run.encoder, None) if run.model_config.maps_in_trunk else (None, run.encoder)
-    step, eye = exported_step(run.model, encoder=inside), None if apart is None else exported_encoder(apart)
+    inside, eye = (run.encoder, None) if run.model_config.maps_in_trunk else (None, run.encoder)
+    step = exported_step(run.model, encoder=inside)
+    apart = {encoder: exported_encoder(encoder) for encoder in (eye, run.sound_encoder) if encoder is not None}
     frames = random_frames(_CHECKED_FRAMES, step.frame[1:])
     features = {name: random_features(_CHECKED_FRAMES, width) for name, (_, width) in step.features.items()}
     inputs = {"frames": frames} | {name.removeprefix(FEATURES): one for name, one in features.items()}
@@ -199,7 +227,7 @@ def export_model(
     _require_same(
         out,
         run.sha256,
-        [file for name, one in MODEL_FORMATS.items() if name not in chosen for file in (one.file, one.encoder_file)],
+        [file for name, one in MODEL_FORMATS.items() if name not in chosen for file in one.files],
     )
     tolerance = TOLERANCE if inside is None else ENCODED_TOLERANCE
     differences = {}
@@ -210,21 +238,23 @@ def export_model(
                 try:
                     one.write(step, folder / one.file)
                     found = run_step(one.read(folder / one.file), step, frames, features)
-                    maps = None if eye is None else _write_encoder(one, eye, folder)
+                    said = {
+                        encoder: _write_encoder(one, exported, folder / one.file_of(encoder))
+                        for encoder, exported in apart.items()
+                    }
                 except (MemoryError, OSError):
                     raise
                 except Exception as error:  # of several libraries, each with kinds of its own
                     reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
                     raise WorkError(f"{out}: the network could not be written as {name}: {reason}") from error
                 differences[name] = _require_agreement(found, expected, tolerance, f"{out}: {name}", "scores")
-                if apart is not None and maps is not None:
-                    own = apart.encode(random_frames(len(maps), (3, apart.rows, apart.cols))).astype(np.float32)
+                for encoder, given in said.items():
+                    encode = encoder.listen if isinstance(encoder, SoundEncoder) else encoder.encode
+                    own = encode(_random_inputs(apart[encoder])).astype(np.float32)
                     limit = MAPS_TOLERANCE * max(1.0, float(np.abs(own).max()))
-                    _require_agreement(maps, own, limit, f"{out}: {name}", "maps of the encoder")
+                    _require_agreement(given, own, limit, f"{out}: {one.file_of(encoder)}", "output of the encoder")
             (out / DOCUMENT).unlink(missing_ok=True)  # it comes last: it speaks for what lies beside it
-            for file in (
-                file for one in chosen.values() for file in (one.file, *[one.encoder_file] * (eye is not None))
-            ):
+            for file in (file for one in chosen.values() for file in (one.file, *map(one.file_of, apart))):
                 _replace(folder / file, out / file)
                 if on_file:
                     on_file(out / file)
@@ -236,11 +266,18 @@ def export_model(
     return differences
 
 
-def _write_encoder(one: ModelFormat, eye: Exported, folder: Path) -> np.ndarray:
-    """Write an encoder; return its maps of random frames, as others read them."""
-    one.write(eye, folder / one.encoder_file)
-    look = one.read(folder / one.encoder_file)
-    return np.concatenate([look({FRAME: frame[None]})[MAPS] for frame in random_frames(_CHECKED_FRAMES, eye.frame[1:])])
+def _write_encoder(one: ModelFormat, encoder: ExportedEncoder, target: Path) -> np.ndarray:
+    """Write an encoder; return what it says of random inputs, as others read it."""
+    one.write(encoder, target)
+    read = one.read(target)
+    return np.concatenate([read({encoder.name: given[None]})[encoder.output] for given in _random_inputs(encoder)])
+
+
+def _random_inputs(encoder: ExportedEncoder) -> np.ndarray:
+    """Return frames, or stretches of sound, always the same."""
+    if encoder.name == FRAME:
+        return random_frames(_CHECKED_FRAMES, encoder.shape[1:])
+    return np.random.default_rng(0).uniform(-1, 1, (_CHECKED_FRAMES, *encoder.shape[1:])).astype(np.float32)
 
 
 def describe(run: Run, step: ExportedStep) -> dict[str, Any]:
@@ -269,27 +306,34 @@ def describe(run: Run, step: ExportedStep) -> dict[str, Any]:
         ],
         "start": "every state is zeros before the first frame of a video; then each is what the step gave as its next",
         "encoder": run.model_config.encoder,
-        **_describe_looks(run, step),
+        "sound_encoder": run.model_config.sound_encoder,
+        **_describe_features(run, step),
         "model_sha256": run.sha256,
     }
 
 
-def _describe_looks(run: Run, step: ExportedStep) -> dict[str, Any]:
-    """Return what has to be known of an encoder that looks at the video itself."""
-    if not step.features or run.encoder is None:
-        return {}
-    encoder = run.encoder
-    return {
-        "features": [
-            {"name": name, "shape": list(shape), "dtype": "float32", "values": FEATURES_RULE}
+def _describe_features(run: Run, step: ExportedStep) -> dict[str, Any]:
+    """Return what has to be known of encoders beside the step."""
+    found: dict[str, Any] = {}
+    if step.features:
+        rules = {f"{FEATURES}{sense}": rule for sense, rule in FEATURES_RULES.items()}
+        found["features"] = [
+            {"name": name, "shape": list(shape), "dtype": "float32", "values": rules[name]}
             for name, shape in step.features.items()
-        ],
-        "looks": {
+        ]
+    if (eye := run.encoder) is not None and not run.model_config.maps_in_trunk:
+        found["looks"] = {
             "per_second": run.model_config.encoder_fps,
-            "frame": {"name": FRAME, "shape": [1, 3, encoder.rows, encoder.cols], "dtype": "uint8"},
-            "maps": {"name": MAPS, "shape": [1, encoder.channels, encoder.cells, encoder.cells], "dtype": "float32"},
-        },
-    }
+            "frame": {"name": FRAME, "shape": [1, 3, eye.rows, eye.cols], "dtype": "uint8"},
+            "maps": {"name": MAPS, "shape": [1, *eye.look_shape], "dtype": "float32"},
+        }
+    if (ear := run.sound_encoder) is not None:
+        found["seconds"] = {
+            "samples_per_second": ear.rate,
+            "samples": {"name": SAMPLES, "shape": [1, ear.samples], "dtype": "float32", "values": SECONDS_RULE},
+            "heard": {"name": HEARD, "shape": [1, ear.features], "dtype": "float32"},
+        }
+    return found
 
 
 def run_step(

@@ -25,7 +25,7 @@ from preprocessing.base.errors import InputError
 from preprocessing.config import ClipConfig
 from preprocessing.fitting import fit_frame
 from tests.support.media import write_media
-from tests.support.tiny_encoder import write_encoder
+from tests.support.tiny_encoder import write_encoder, write_sound_encoder
 from tests.support.tiny_run import SIZE, make_run
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "tag_with_onnx.py"
@@ -155,17 +155,24 @@ def test_a_pretrained_network_becomes_a_part_of_the_step(tmp_path: Path, motion_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("exclusive", ["no", "yes"])
-def test_what_an_encoder_saw_of_the_video_goes_in_beside_the_frame(tmp_path: Path, exclusive: str) -> None:
+def test_what_encoders_saw_and_heard_of_the_video_goes_in_beside_the_frame(tmp_path: Path, exclusive: str) -> None:
+    from genre_classifier.dataset.heard import hear, heard_features
     from genre_classifier.dataset.looks import ClipInputs, HeldLooks
     from genre_classifier.network.encoder import build_encoder
+    from genre_classifier.network.sound_encoder import read_sound_encoder
 
     names = [name for name in MODEL_FORMATS if all(map(_is_there, MODULES.get(name, ())))]
     config = EncoderConfig(encoder=str(write_encoder(tmp_path / "tiny.keras")), encoder_cells=1, encoder_fps=2.0)
     encoder = build_encoder(config)
+    ear = read_sound_encoder(write_sound_encoder(tmp_path / "ear.keras"), 16_000)
     path = run_of(
         tmp_path / "run",
         size=24,
         encoder=encoder,
+        sound_encoder="ear.keras",
+        sound_features=ear.features,
+        sound_digest=ear.digest,
+        sound_components=(2, 3),
         inputs="motion",
         encoder_cells=1,
         encoder_fps=2.0,
@@ -177,18 +184,28 @@ def test_what_an_encoder_saw_of_the_video_goes_in_beside_the_frame(tmp_path: Pat
         genres=("drama", "western"),
     )
     (path / "thresholds.json").unlink(missing_ok=True)
+    ear.save(path / "sound_encoder.keras")
     run = load_run(path)
-    export_model(run, tmp_path / "out", names)  # checks scores and maps
+    export_model(run, tmp_path / "out", names)  # checks scores, maps and what is heard
     facts = json.loads((tmp_path / "out" / "model.json").read_text())
+    assert facts["seconds"]["samples_per_second"] == 16_000
     assert (facts["looks"]["per_second"], facts["features"][0]["shape"]) == (2.0, [1, 2 * encoder.channels + 2])
     assert ("softmax" in facts["calibration"]) == (exclusive == "yes")
     rng = np.random.default_rng(3)
     frames, pictures = random_frames(9, (3, 24, 24)), random_frames(4, tuple(facts["looks"]["frame"]["shape"][1:]))
     times, seen_at = np.arange(9) / 6, np.array([0.0, 0.5, 1.0, 1.5]) + rng.uniform(0, 0.01, 4)
     held = HeldLooks(encoder.encode(pictures), seen_at, times)
-    expected = score_frames(run, ClipInputs({"frames": frames, "pictures": held}))
+    sound = np.sin(np.cumsum(np.linspace(0, 1, 16_000))).astype(np.float16)  # of one second: some frames have none
+    listened = heard_features(hear([sound], ear), times)
+    expected = score_frames(run, ClipInputs({"frames": frames, "pictures": held, "sound": listened}))
     for one in map(MODEL_FORMATS.__getitem__, names):
-        look, step = (one.read(tmp_path / "out" / name) for name in (one.encoder_file, one.file))
+        look, listen, step = (
+            one.read(tmp_path / "out" / name) for name in (one.encoder_file, one.sound_file, one.file)
+        )
+        shape = facts["seconds"]["samples"]["shape"]
+        middle = sound[None, 8000 - shape[1] // 2 : 8000 + shape[1] // 2].astype(np.float32)
+        heard = listen({"samples": middle})["features"]
+        heard = np.hstack([heard / (np.linalg.norm(heard) + 0.001), 0 * heard, [[1, 0]]]).astype(np.float32)
         maps = np.concatenate([look({"frame": picture[None]})["maps"] for picture in pictures]).reshape(4, -1)
         even = maps / (np.linalg.norm(maps, axis=1, keepdims=True) + 0.001)  # as the rule in model.json says
         change = np.abs(np.diff(even, axis=0))
@@ -196,7 +213,8 @@ def test_what_an_encoder_saw_of_the_video_goes_in_beside_the_frame(tmp_path: Pat
         states = {state["name"]: np.zeros(state["shape"], np.float32) for state in facts["states"]}
         for number, frame in enumerate(frames):
             last = max(int((seen_at <= times[number]).sum()) - 1, 0)
-            outputs = step({"frame": frame[None], "features_pictures": features[last, None], **states})
+            said = {"features_pictures": features[last, None], "features_sound": heard * (times[number] < 1)}
+            outputs = step({"frame": frame[None], **said, **states})
             states = {state["name"]: outputs[state["next"]] for state in facts["states"]}
             np.testing.assert_allclose(outputs["scores"][0], expected[number], atol=5e-3)
     assert np.ptp(expected, axis=0).min() > 0.01
