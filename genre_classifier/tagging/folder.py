@@ -15,7 +15,7 @@ from typing import Any
 
 from genre_classifier.config import SegmentConfig, TagConfig
 from genre_classifier.network.memory import encoder_bytes, scoring_bytes
-from genre_classifier.run_folder.layout import ENCODER
+from genre_classifier.run_folder.layout import ENCODER, SOUND_ENCODER
 from genre_classifier.run_folder.run import Run, run_digest, run_of_process
 from genre_classifier.tagging.segments import name_thresholds
 from genre_classifier.tagging.tasks import (
@@ -174,8 +174,9 @@ def tag_videos(
 
 def _needed_bytes(run: Run, config: TagConfig) -> float:
     needed = scoring_bytes(run.model_config, config.chunk, precision=config.precision)
-    if run.model_config.encoder is not None:
-        needed += encoder_bytes(run.model_config, (run.path / ENCODER).stat().st_size)
+    for name in (ENCODER, SOUND_ENCODER):
+        if (run.path / name).is_file():
+            needed += encoder_bytes(run.model_config, (run.path / name).stat().st_size)
     return needed
 
 

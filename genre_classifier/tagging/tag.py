@@ -6,6 +6,7 @@ scores of preprocessing it and scoring the clip. Decoding runs ahead in a thread
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -15,15 +16,17 @@ import numpy as np
 
 from genre_classifier.config import SCORING_CHUNK, Precision, SegmentConfig
 from genre_classifier.dataset.cuts import CutFinder
+from genre_classifier.dataset.heard import hear, heard_features
 from genre_classifier.dataset.looks import ClipInputs, HeldLooks, read_looks
-from genre_classifier.network.senses import PICTURES
+from genre_classifier.network.senses import PICTURES, SOUND
 from genre_classifier.network.streaming import ScoreStream, score_clip
 from genre_classifier.tagging.scores import scores_table
 from genre_classifier.tagging.segments import to_segments, video_end
-from genre_classifier.tagging.tags import THUMBNAILS, Tags, Thumbnail
+from genre_classifier.tagging.tags import PEAK_SECONDS, THUMBNAILS, Tags, Thumbnail
+from preprocessing.clips import SOUND_RATE
 from preprocessing.config import VideoLimits
 from preprocessing.processes.prefetch import Prefetch
-from preprocessing.reader_client import SampledFrames, in_chunks
+from preprocessing.reader_client import SampledFrames, in_chunks, read_sound
 
 if TYPE_CHECKING:
     from genre_classifier.run_folder.run import Run
@@ -46,8 +49,8 @@ def score_frames(
     run : Run
         As `load_run` gives it.
     frames : ndarray of uint8, shape (frames, 3, rows, cols)
-        RGB in the order of time, of the run's size. A run whose encoder looks at the video itself (`encoder_fps`)
-        takes `genre_classifier.dataset.looks.ClipInputs` of them and of the looks.
+        RGB in the order of time, of the run's size. A run whose encoder looks at the video itself (`encoder_fps`), or
+        that hears (`sound_encoder`), takes `genre_classifier.dataset.looks.ClipInputs` of them and of the features.
     chunk : int
         Frames scored at once; the scores do not depend on it.
     precision : {"float32", "bfloat16"}
@@ -103,8 +106,8 @@ def tag_trailer(
     """
     with SampledFrames(video, run.clip_config, limits=limits, thumbnails=THUMBNAILS, exact=False) as frames:
         rows: list[ScoredFrame] = []
-        finder = CutFinder()
-        for row in _scored(run, frames, chunk, precision, finder):
+        finder, peaks = CutFinder(), list[float]()
+        for row in _scored(run, frames, chunk, precision, finder, peaks):
             if rows and row.time <= rows[-1].time:  # the reader has started again
                 rows.clear()
             rows.append(row)
@@ -131,27 +134,40 @@ def tag_trailer(
         size=size,
         cuts=cuts,
         start=float(fields["start"]),
+        peaks=tuple(peaks),
     )
 
 
 def _scored(
-    run: Run, frames: SampledFrames, chunk: int, precision: Precision, finder: CutFinder | None = None
+    run: Run, frames: SampledFrames, chunk: int, precision: Precision, finder: CutFinder, peaks: list[float]
 ) -> Iterator[ScoredFrame]:
     looks = run.model_config.encoder_fps
     stream = ScoreStream(run.model, precision=precision, encoder=run.encoder if looks is None else None)
     # Few numbers beside the frames: they are all there before the first frame is scored.
-    seen = None
+    beside: dict[str, Callable[[list[float]], HeldLooks]] = {}
     if looks is not None and run.encoder is not None:
-        seen = read_looks(frames.path, run.encoder, looks, limits=frames.limits)
+        beside[PICTURES] = functools.partial(
+            HeldLooks, *read_looks(frames.path, run.encoder, looks, limits=frames.limits)
+        )
+    if run.sound_encoder is not None:
+        heard = hear(_metered(read_sound(frames.path, limits=frames.limits), peaks), run.sound_encoder)
+        beside[SOUND] = functools.partial(heard_features, heard)
     # Closing the chunks stops the reading at once, also when the caller stops taking rows.
     with closing(Prefetch(in_chunks(frames, chunk))) as chunks:
         for times, pixels, anew in chunks:
             if anew:
                 stream.reset()
-                if finder:
-                    finder.reset()
-            if finder:
-                finder.feed(pixels)
-            inputs = pixels if seen is None else {"frames": pixels, PICTURES: HeldLooks(*seen, times)[:]}
+                finder.reset()
+            finder.feed(pixels)
+            said = {name: features(times)[:] for name, features in beside.items()}
+            inputs = {"frames": pixels, **said} if said else pixels
             for time, row in zip(times, run.calibrate(stream.feed(inputs)), strict=True):
                 yield ScoredFrame(time, row)
+
+
+def _metered(sound: Iterator[np.ndarray], peaks: list[float]) -> Iterator[np.ndarray]:
+    """Pass on blocks of whole seconds, and add the loudest sample of each `PEAK_SECONDS` of them to `peaks`."""
+    samples = round(PEAK_SECONDS * SOUND_RATE)
+    for block in sound:
+        peaks += np.pad(np.abs(block), (0, -len(block) % samples)).reshape(-1, samples).max(axis=1).tolist()
+        yield block

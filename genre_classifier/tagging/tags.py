@@ -23,6 +23,7 @@ from genre_classifier.pages import data_url
 
 # Of a video: enough for a picture every second of a minute; half a megabyte in the viewer's page.
 THUMBNAILS = 64
+PEAK_SECONDS = 0.1  # of sound, of which the loudest sample is shown
 _MOST_PIXELS = 2**22  # of a thumbnail that is read again
 PICTURE_WIDTH = 160  # pixels of a picture in a table
 FEW_GENRES = 8  # rows that a page shows without folding, and colours that are told apart without a pattern
@@ -100,6 +101,8 @@ class Tags:
         Seconds of the hard cuts between the scored frames.
     start : float
         The second at which the first picture is shown.
+    peaks : tuple of float
+        The loudest sample, 0 to 1, of each `PEAK_SECONDS` of the sound; empty where none was heard.
     """
 
     video: Path
@@ -113,6 +116,7 @@ class Tags:
     size: tuple[int, int] | None = None
     cuts: tuple[float, ...] = ()
     start: float = 0.0
+    peaks: tuple[float, ...] = ()
 
     @property
     def name(self) -> str:

@@ -172,6 +172,7 @@ def segment_again(
         size=record.size,
         cuts=record.cuts,
         start=record.start,
+        peaks=page.peaks,
     )
     write_tags(task, tags, stamp, config=config, limits=limits, before=page)
 

@@ -22,7 +22,7 @@ from pydantic import Field
 from genre_classifier.genres import OTHER, genre_looks
 from genre_classifier.pages import data_url, render
 from genre_classifier.tagging.segments import frame_borders
-from genre_classifier.tagging.tags import FEW_GENRES, Tags, Thumbnail, as_jpeg, clock, from_jpeg, poster
+from genre_classifier.tagging.tags import FEW_GENRES, PEAK_SECONDS, Tags, Thumbnail, as_jpeg, clock, from_jpeg, poster
 from preprocessing.base.documents import parse_as
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr, parse_json, read_text
@@ -50,12 +50,15 @@ class Page:
         From where it plays the video, and whether that is a copy inside the page.
     thumbnails, genres
         Its pictures, and the thresholds of its genres.
+    peaks : tuple of float
+        See `Tags`.
     """
 
     source: str
     embedded: bool
     thumbnails: tuple[_Picture, ...]
     genres: tuple[_Lane, ...]
+    peaks: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
 
     def thresholds(self) -> dict[str, float]:
         """Return them by genre."""
@@ -164,6 +167,8 @@ def viewer_data(tags: Tags, *, scored: bool = True) -> dict[str, Any]:
         "times": _rounded(times, 4),
         "borders": _rounded(frame_borders(times, duration=tags.duration), 4),
         "cuts": _rounded(np.array(tags.cuts), 4),
+        "peaks": _rounded(np.array(tags.peaks), 3),
+        "peak_seconds": PEAK_SECONDS,
         "genres": [
             {
                 "name": genre,

@@ -229,9 +229,25 @@ const page = (() => {
     pen.fillStyle = getComputedStyle(timeline).getPropertyValue("--faint");
     for (const cut of data.cuts) pen.fillRect(Math.round(cut / duration * width), 0, 1, height);
   }
+  /* The loudest sample of each column of pixels, up and down from the middle. */
+  function drawSound() {
+    const canvas = $("wave"), width = canvas.clientWidth, height = canvas.clientHeight, scale = window.devicePixelRatio || 1;
+    canvas.width = width * scale; canvas.height = height * scale;
+    const pen = canvas.getContext("2d");
+    pen.scale(scale, scale);
+    pen.fillStyle = getComputedStyle(canvas).color;
+    for (let x = 0; x < width; x++) {
+      const first = Math.floor(x / width * duration / data.peak_seconds);
+      const last = Math.max(first + 1, Math.floor((x + 1) / width * duration / data.peak_seconds));
+      if (first >= data.peaks.length) break;
+      const size = Math.max(1, Math.max(...data.peaks.slice(first, last)) * height);
+      pen.fillRect(x, (height - size) / 2, 1, size);
+    }
+  }
   function layout() {
     for (const genre of genres) draw(genre);
     drawCuts();
+    if (data.peaks.length) drawSound();
     const strip = $("strip"), places = Math.max(1, Math.round(strip.clientWidth / (strip.clientHeight * limit(data.aspect, 0.5, 2.4))));
     if (thumbnails.length && strip.childElementCount !== places) {
       strip.replaceChildren(...Array.from({ length: places }, (_, place) => {
@@ -252,6 +268,7 @@ const page = (() => {
   document.documentElement.style.setProperty("--names", `${limit(0.55 * longest + 1.9, 6.4, 9.5)}rem`);
   if (!thumbnails.length) $("strip").hidden = true;
   if (!data.cuts.length) $("cuts").hidden = true;
+  if (!data.peaks.length) $("wave").hidden = true;
   genres.forEach((genre, index) => {
     const toggle = (parent) => {
       const button = element("button", "toggle", parent);

@@ -144,6 +144,30 @@ def test_the_threshold_sliders_redraw_the_segments(tab: Tab, tagged: tuple[Path,
     assert_same_segments(shown_segments(page), expected_segments(tags, dict(tags.thresholds)))
 
 
+def test_the_loudness_of_the_sound_stands_below_the_pictures_where_it_was_heard(
+    tab: Tab, tagged: tuple[Path, Tags], tmp_path: Path
+) -> None:
+    assert opened(tab, tagged[0]).locator("#wave").is_hidden()
+    peaks = np.zeros(round(10 * SECONDS))
+    peaks[len(peaks) // 2 :] = 1.0  # silent, then loud
+    path = tmp_path / "viewer.html"
+    path.write_text(viewer_html(dataclasses.replace(tagged[1], peaks=tuple(peaks)), tmp_path), encoding="utf-8")
+    page = opened(tab, path)
+    high = page.evaluate(
+        """() => { const wave = document.querySelector('#wave'), { width, height } = wave;
+           const drawn = wave.getContext('2d').getImageData(0, 0, width, height).data;
+           const there = (x, y) => drawn[4 * (y * width + x) + 3] > 0;
+           return [0.25, 0.75].map((share) =>
+             [...Array(height).keys()].filter((y) => there(Math.round(width * share), y)).length / height); }"""
+    )
+    assert high[0] < 0.2
+    assert high[1] > 0.9
+    above, below = (page.locator(name).bounding_box() for name in ("#strip", ".lane >> nth=0"))
+    wave = page.locator("#wave").bounding_box()
+    assert above["y"] + above["height"] <= wave["y"] + 1
+    assert wave["y"] + wave["height"] <= below["y"] + 1
+
+
 def test_the_page_cuts_segments_as_python_does(tab: Tab, tagged: tuple[Path, Tags]) -> None:
     page = opened(tab, tagged[0])
     random = np.random.default_rng(7)
