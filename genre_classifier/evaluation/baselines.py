@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from genre_classifier.config import ModelConfig
 from genre_classifier.dataset.sense_features import (
     COLOURS,
     Features,
@@ -24,12 +25,13 @@ from genre_classifier.dataset.sense_features import (
     window_means,
 )
 from genre_classifier.metrics.regression import fit_components, fit_regression, prior_logits
-from genre_classifier.network.senses import MOVEMENT, PICTURES
+from genre_classifier.network.senses import MOVEMENT, PICTURES, SOUND
 
 TRAINING_FRAMES = 20_000  # that a regression by frames is fitted on: enough for its components, few enough for seconds
-COMPONENTS = 24  # of each kind of features that are more
+# Of each kind of features that are more: as many as the paths of a network use.
+COMPONENTS = {PICTURES: ModelConfig.path_components[0], SOUND: ModelConfig.sound_components[0]}
 WINDOW_SECONDS = 1.0  # around a frame
-SENSES = (MOVEMENT, PICTURES)
+SENSES = (MOVEMENT, PICTURES, SOUND)
 _FEW = 128  # features that are not reduced
 
 
@@ -184,7 +186,7 @@ def fit(
         means = np.concatenate(parts)
         there = means[:, -1] > 0
         if there.any():
-            paths[sense] = _fit_path(means[there], shares[there], kinds_of(sense), prior, exclusive=exclusive)
+            paths[sense] = _fit_path(means[there], shares[there], sense, prior, exclusive=exclusive)
     return Baseline(recipe, paths, prior, exclusive)
 
 
@@ -207,9 +209,10 @@ def _rows(features: Features, times: np.ndarray, rows: np.ndarray, seconds: floa
     return np.concatenate(parts)
 
 
-def _fit_path(means: np.ndarray, shares: np.ndarray, kinds: int, prior: np.ndarray, *, exclusive: bool) -> Path:
+def _fit_path(means: np.ndarray, shares: np.ndarray, sense: str, prior: np.ndarray, *, exclusive: bool) -> Path:
+    kinds = kinds_of(sense)
     width = (means.shape[1] - kinds) // kinds
-    count = width if width <= _FEW else COMPONENTS
+    count = width if width <= _FEW else COMPONENTS[sense]
     samples = [means[:, kind * width : (kind + 1) * width] for kind in range(kinds)]
     components = tuple(fit_components(one, count) for one in samples)
     kernel, bias = fit_regression(_reduced(means, components), shares, exclusive=exclusive)

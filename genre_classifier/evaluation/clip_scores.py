@@ -18,6 +18,8 @@ from preprocessing.base.errors import InputError
 from preprocessing.processes.serving import Answers
 from preprocessing.processes.sharing import share_out
 
+_BESIDE = ("encoded", "looks", "heard")  # of a trailer: what encoders made of it
+
 
 def score_clips(
     run: Run, trailers: Sequence[Trailer], targets: Sequence[Path], *, jobs: int | None, scheduler: str | None
@@ -28,7 +30,7 @@ def score_clips(
     ----------
     run : Run
     trailers : sequence of Trailer
-        With their encoded clips, if the run has an encoder.
+        With what the run's encoders made of them.
     targets : sequence of Path
         Where the raw scores of each go.
     jobs, scheduler
@@ -39,8 +41,7 @@ def score_clips(
         shared
         | {
             "clip": str(trailer.clip.absolute()),
-            "encoded": trailer.encoded and str(trailer.encoded.absolute()),
-            "looks": trailer.looks and str(trailer.looks.absolute()),
+            **{name: (path := getattr(trailer, name)) and str(path.absolute()) for name in _BESIDE},
             "times": trailer.times.tolist(),
             "target": str(target.absolute()),
         }
@@ -69,7 +70,7 @@ def score_clips(
 def score_task(task: dict[str, Any], answers: Answers) -> None:
     """Score one clip in a child process."""
     run = run_of_process(task["run"], task["run_digest"], encoder=False)
-    times, paths = np.array(task["times"]), {name: task[name] and Path(task[name]) for name in ("encoded", "looks")}
+    times, paths = np.array(task["times"]), {name: task[name] and Path(task[name]) for name in _BESIDE}
     score_one(run, open_inputs(Path(task["clip"]), times, **paths), times, Path(task["target"]))
 
 

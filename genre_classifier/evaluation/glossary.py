@@ -133,6 +133,14 @@ BASELINES: dict[str, Entry] = {
         "The encoder alone, by trailers",
         "The same on the means over the whole trailer, one score for all of its frames.",
     ),
+    "sound_frames": Entry(
+        "Sound alone, by frames",
+        "Logistic regression on what the network's sound encoder hears within a second around the frame, and on how "
+        "much that changes.",
+    ),
+    "sound_trailers": Entry(
+        "Sound alone, by trailers", "The same on the means over the whole trailer, one score for all of its frames."
+    ),
     "all_frames": Entry(
         "All senses, by frames",
         "The regressions of all senses by frames together: their logits are added, as in the network's linear paths.",

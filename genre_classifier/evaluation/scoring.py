@@ -15,7 +15,7 @@ import pandas as pd
 
 from genre_classifier.config import EvaluationConfig
 from genre_classifier.dataset.cuts import find_cuts
-from genre_classifier.dataset.encoded import encode_trailers
+from genre_classifier.dataset.encoding import encode_trailers
 from genre_classifier.dataset.sense_features import COLOURS, Features, sense_features, senses_of
 from genre_classifier.dataset.splits import SPLIT_NAMES, read_splits
 from genre_classifier.dataset.trailers import Trailer
@@ -29,7 +29,7 @@ from genre_classifier.evaluation.score_folder import (
     read_score_folder,
     write_score_index,
 )
-from genre_classifier.network.senses import MOVEMENT, PICTURES
+from genre_classifier.network.senses import MOVEMENT, PICTURES, SOUND
 from genre_classifier.run_folder.layout import MODEL, SPLITS
 from genre_classifier.run_folder.run import Run
 from genre_classifier.tagging.scores import scores_table, write_scores
@@ -116,7 +116,7 @@ def score_run(
     fingerprint = _fingerprint(run, wanted, training, facts, config.seed)
     durations = {trailer.source: trailer.duration for trailer in wanted}
     kept = None if again else _whole(out, fingerprint, run.genres)
-    senses = [MOVEMENT, *[PICTURES] * (run.encoder is not None)]
+    senses = [MOVEMENT, *[PICTURES] * (run.encoder is not None), *[SOUND] * (run.sound_encoder is not None)]
     names = baselines.possible(senses) if training else []
     if kept and set(kept.baselines) == set(names):
         kept = dataclasses.replace(
@@ -130,18 +130,18 @@ def score_run(
         )
         write_score_index(out, kept)
         return kept
-    if run.encoder is not None:
-        encoded = encode_trailers(
-            [*wanted, *training],
-            clips,
-            run.encoder,
-            looks_per_second=run.model_config.encoder_fps,
-            jobs=jobs,
-            scheduler=scheduler,
-            on_start=on_start,
-            on_frames=on_frames,
-        )
-        wanted, training = encoded[: len(wanted)], encoded[len(wanted) :]
+    encoded = encode_trailers(
+        [*wanted, *training],
+        clips,
+        run.encoder,
+        looks_per_second=run.model_config.encoder_fps,
+        sound_encoder=run.sound_encoder,
+        jobs=jobs,
+        scheduler=scheduler,
+        on_start=on_start,
+        on_frames=on_frames,
+    )
+    wanted, training = encoded[: len(wanted)], encoded[len(wanted) :]
     under_way = ScoringUnderWay(out, fingerprint, run.genres, again=again)
     missing = [trailer for trailer in wanted if under_way.find(trailer.trailer_id) is None]
     if on_start:

@@ -15,7 +15,7 @@ from genre_classifier.dataset.sense_features import (
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.evaluation import baselines
 from genre_classifier.evaluation.evaluate import trailer_average
-from genre_classifier.network.senses import MOVEMENT, PICTURES
+from genre_classifier.network.senses import MOVEMENT, PICTURES, SOUND
 
 
 def clips_of(kind, rng, number=4, frames=60):
@@ -36,9 +36,9 @@ def clips_of(kind, rng, number=4, frames=60):
     return clips, targets
 
 
-BASELINES = baselines.possible([MOVEMENT, PICTURES])
-OF_PIXELS = [name for name in BASELINES if "pictures" not in name and "all" not in name]
-OF_MAPS = ["pictures_frames", "pictures_trailers"]
+BASELINES = baselines.possible([MOVEMENT, PICTURES, SOUND])
+OF_PIXELS = baselines.possible([MOVEMENT])
+OF_MAPS, OF_SOUND = ["pictures_frames", "pictures_trailers"], ["sound_frames", "sound_trailers"]
 
 
 def times_of(clip):
@@ -70,6 +70,7 @@ def test_all_senses_need_two_and_one_alone_itself():
     assert baselines.possible([MOVEMENT]) == ["colour_histogram", "movement_frames", "movement_trailers"]
     assert list(baselines.RECIPES) == BASELINES
     assert {*baselines.possible([PICTURES])} == {"colour_histogram", *OF_MAPS}
+    assert {*BASELINES} - {*baselines.possible([MOVEMENT, PICTURES])} == {*OF_SOUND}
 
 
 def test_each_learns_what_it_can_see():
