@@ -66,7 +66,7 @@ def read_data(media: Path, clips: Path, config: ClipConfig = CLIPS) -> pd.DataFr
 
 def look(data: pd.DataFrame, clips: Path, changes: dict[str, Any]) -> dict[int, Path]:
     """Let the encoder of `pretrained` look at the videos; return where the looks of each clip are."""
-    from genre_classifier.dataset.encoded import look_at_videos
+    from genre_classifier.dataset.encoding import look_at_videos
     from genre_classifier.network.encoder import build_encoder
 
     config = dataclasses.replace(PRESETS["pretrained"].model, **changes)

@@ -1,13 +1,14 @@
 """Does it learn from real film trailers? Those of a folder that holds them as numbers, collection by collection.
 
     python -m benchmarks.genres --media ../shared/genres --encoder ../shared/encoders/efficientnet_lite0.keras \
-        --out /tmp/genres [--seeds 0 1 2] [--jobs 2]
+        --out /tmp/genres [--sound-encoder ../shared/encoders/musicnn_msd.keras] [--seeds 0 1 2] [--jobs 2]
 
 Each collection (`group` of clips.csv) is judged by what the others teach, without films that it shows too. A network is
 the preset `pretrained`, trained by `train` on clips made of the grey pictures in `movement/` and on looks that are
-those of `encoded/`. Beside it stand the paths that it begins with, each alone and all together: they are logistic
-regression (scikit-learn). A trailer's score is the mean logit of its frames, without the shares of the genres, which
-differ from fold to fold. Genres that fewer than four trailers show are not judged.
+those of `encoded/`, with a sound encoder also on what it heard, `sound/`. Beside it stand the paths that it begins
+with, each alone and all together: they are logistic regression (scikit-learn). A trailer's score is the mean logit of
+its frames, without the shares of the genres, which differ from fold to fold. Genres that fewer than four trailers show
+are not judged.
 
 Prints a table with 95 % intervals over the groups, and JSON. Finished folds in `--out` are used again: after a change
 of settings, name another folder. `benchmarks.moods` does the same for moods.
@@ -32,7 +33,7 @@ from benchmarks.fights import train_preset
 from genre_classifier.config import PRESETS
 from genre_classifier.evaluation.bootstrap import draw_weights
 from preprocessing.base.files import write_atomically
-from preprocessing.clips import clip_path, times_path
+from preprocessing.clips import SOUND_RATE, clip_path, sound_path, times_path
 
 FEWEST = 4  # trailers of a genre that is judged
 NETWORK, REGRESSION = "pretrained", "all paths, untrained"
@@ -81,12 +82,19 @@ def read_material(media: Path) -> Material:
 
 
 def plant(media: Path, clips: Path, changes: dict[str, Any]) -> dict[str, Path]:
-    """Make clips out of the grey pictures, and looks out of the maps; return where the looks of each clip are."""
-    from genre_classifier.dataset.encoded import looks_folder
+    """Make clips out of the grey pictures, and what encoders said out of the rest; return where the looks are."""
+    from genre_classifier.dataset.encoded import write_stamp
+    from genre_classifier.dataset.encoding import looks_folder
+    from genre_classifier.dataset.heard import heard_folder
     from genre_classifier.dataset.looks import write_looks
     from genre_classifier.network.encoder import build_encoder
+    from genre_classifier.network.sound_encoder import read_sound_encoder
 
     config = dataclasses.replace(PRESETS[NETWORK].model, **changes)
+    ear = None
+    if config.sound_encoder is not None:
+        ear = heard_folder(clips, read_sound_encoder(Path(config.sound_encoder), config.sound_rate))
+        ear.mkdir(parents=True, exist_ok=True)
     folder = looks_folder(clips, build_encoder(config), float(config.encoder_fps or 0))
     folder.mkdir(parents=True, exist_ok=True)
     places = {}
@@ -101,6 +109,11 @@ def plant(media: Path, clips: Path, changes: dict[str, Any]) -> dict[str, Path]:
         look_times = np.load(media / "encoded" / f"times_{trailer_id}.npy").astype(np.float64)
         write_looks(target, looks, look_times, sha256="")
         places[str(trailer_id)] = target
+        heard = np.load(media / "sound" / f"trailer_{trailer_id}.npy") if ear else []
+        if ear and len(heard):
+            np.save(ear / target.name, heard)
+            np.save(sound_path(clips, trailer_id), np.zeros(len(heard) * SOUND_RATE, np.float16))  # it is not here
+            write_stamp(sound_path(clips, trailer_id), ear / target.name, sha256="")
     return places
 
 
@@ -135,15 +148,18 @@ def fold_scores(
 
 
 def _mean_logits(run: Any, clips: Path, numbers: Sequence[int]) -> np.ndarray:
-    from genre_classifier.dataset.encoded import looks_folder
+    from genre_classifier.dataset.encoding import looks_folder
+    from genre_classifier.dataset.heard import heard_folder
     from genre_classifier.dataset.trailers import open_inputs
     from genre_classifier.network.streaming import score_clip
     from preprocessing.clips import load_times
 
     folder, means = looks_folder(clips, run.encoder, float(run.model_config.encoder_fps)), []
+    ear = None if run.sound_encoder is None else heard_folder(clips, run.sound_encoder)
     for number in numbers:
         clip, times = clip_path(clips, number), load_times(times_path(clips, number))
-        scores = score_clip(run.model, open_inputs(clip, times, looks=folder / clip.name), chunk=64).astype(np.float64)
+        inputs = open_inputs(clip, times, looks=folder / clip.name, heard=ear and ear / clip.name)
+        scores = score_clip(run.model, inputs, chunk=64).astype(np.float64)
         logs = np.log(np.clip(scores, 1e-7, 1))
         if run.model_config.exclusive != "yes":
             logs = logs - np.log(np.clip(1 - scores, 1e-7, 1)) - np.asarray(run.model.senses.total.prior)
@@ -175,8 +191,9 @@ def judge(y_true: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = N
     )
 
 
-def report(material: Material, options: argparse.Namespace, changes: dict[str, Any]) -> None:
+def report(material: Material, options: argparse.Namespace) -> None:
     """Run every fold of every seed and print what they reach."""
+    changes = {"encoder": options.encoder, "sound_encoder": options.sound_encoder}
     plant(options.media, options.out / "clips", changes)
     folds = {(seed, n): fold for seed in options.seeds for n, fold in enumerate(material.folds(seed))}
     found = Parallel(n_jobs=options.jobs)(
@@ -214,6 +231,7 @@ def arguments(text: str | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--media", type=Path, required=True, help="Folder with clips.csv, encoded/ and movement/.")
     parser.add_argument("--encoder", required=True, help="The network that made the maps (.keras).")
+    parser.add_argument("--sound-encoder", help="The network that made what is in sound/ (.keras).")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=2, help="Folds at a time, one core each.")
@@ -223,7 +241,7 @@ def arguments(text: str | None) -> argparse.Namespace:
 def main() -> None:
     """Judge film trailers."""
     options = arguments(__doc__)
-    report(read_material(options.media), options, {"encoder": options.encoder})
+    report(read_material(options.media), options)
 
 
 if __name__ == "__main__":

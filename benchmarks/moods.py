@@ -1,7 +1,7 @@
 """Does it learn moods, in which what is seen tells? Clips of music videos as numbers, source by source.
 
     python -m benchmarks.moods --media ../shared/moods --encoder ../shared/encoders/efficientnet_lite0.keras \
-        --out /tmp/moods [--seeds 0 1 2] [--jobs 2]
+        --out /tmp/moods [--sound-encoder ../shared/encoders/musicnn_msd.keras] [--seeds 0 1 2] [--jobs 2]
 
 Five folds that keep every source on one side, once per seed; otherwise as `benchmarks.genres`.
 """
@@ -33,7 +33,7 @@ def read_material(media: Path) -> Material:
 def main() -> None:
     """Judge moods."""
     options = arguments(__doc__)
-    report(read_material(options.media), options, {"encoder": options.encoder})
+    report(read_material(options.media), options)
 
 
 if __name__ == "__main__":

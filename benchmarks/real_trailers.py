@@ -36,7 +36,7 @@ def frame_scores(media: Path, out: Path, left_out: str, seed: int, changes: dict
         others = labels[labels["trailer"] != left_out]
         run = train_preset(preset, out / "clips", others, run_folder, seed, **changes)
 
-        from genre_classifier.dataset.encoded import encode_trailers  # only now: training sets TensorFlow's threads
+        from genre_classifier.dataset.encoding import encode_trailers  # only now: training sets TensorFlow's threads
         from genre_classifier.dataset.trailers import load_trailers
         from genre_classifier.network.streaming import score_clip
 
