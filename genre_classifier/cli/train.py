@@ -143,7 +143,10 @@ _BRIEF = (
     Annotated[Annotated[int, Field(ge=0)] | None, option("Number of this process, from 0.", group="Several machines")],
     default=None,
 )
-@config_options(PRESETS[_PRESET].model, leave_out=("rows", "cols", "genres", "encoder_channels", "encoder_digest"))
+@config_options(
+    PRESETS[_PRESET].model,
+    leave_out=("rows", "cols", "genres", "encoder_channels", "encoder_digest", "encoder_precision"),
+)
 @config_options(PRESETS[_PRESET].training)
 def command(
     *,

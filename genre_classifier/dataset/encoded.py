@@ -19,7 +19,7 @@ import numpy as np
 from genre_classifier.config import EncoderConfig
 from genre_classifier.dataset.looks import encode_videos, encoder_of_process, is_looked_at, share_encoding
 from genre_classifier.dataset.trailers import Trailer
-from genre_classifier.network.encoder import BATCH, Encoder, build_encoder
+from genre_classifier.network.encoder import CHUNK, Encoder, build_encoder
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import (
     atomic_path,
@@ -39,12 +39,12 @@ from preprocessing.sources import find_sources
 
 FOLDER = "encoded"
 _CLIP = "a clip (.npy)"
-_DIGITS = 16  # of the encoder's digest, in a folder's name
+_DIGITS = 16  # of the digest of the encoder's maps, in a folder's name
 
 
 def encoded_folder(clips: Path, encoder: Encoder) -> Path:
     """Return where the clips of a folder lie, encoded by this encoder."""
-    return Path(clips) / FOLDER / encoder.digest[:_DIGITS]
+    return Path(clips) / FOLDER / encoder.maps_digest[:_DIGITS]
 
 
 def encode_folder(
@@ -145,7 +145,7 @@ def encode_trailers(
 
 def looks_folder(clips: Path, encoder: Encoder, looks_per_second: float) -> Path:
     """Return where the looks at the videos of a folder's clips lie."""
-    return Path(clips) / FOLDER / f"{encoder.digest[:_DIGITS]}_{looks_per_second:g}"
+    return Path(clips) / FOLDER / f"{encoder.maps_digest[:_DIGITS]}_{looks_per_second:g}"
 
 
 def look_at_videos(
@@ -251,7 +251,7 @@ def encode_clips(
 
 def encode_task(task: dict[str, Any], answers: Answers) -> int:
     """Encode one clip in a child process; return how many frames it has."""
-    return encode_clip(Path(task["clip"]), Path(task["target"]), encoder_of_process(task["encoder"]))
+    return encode_clip(Path(task["clip"]), Path(task["target"]), encoder_of_process(task["encoder"], task["engine"]))
 
 
 def encode_clip(clip: Path, target: Path, encoder: Encoder) -> int:
@@ -272,9 +272,9 @@ def encode_clip(clip: Path, target: Path, encoder: Encoder) -> int:
     with atomic_path(target) as temporary:
         writer = ClipWriter(temporary, (encoder.channels, encoder.cells, encoder.cells), dtype="<f2")
         try:
-            for start in range(0, len(pixels), BATCH):
+            for start in range(0, len(pixels), CHUNK):
                 try:
-                    maps = encoder.encode(pixels[start : start + BATCH])
+                    maps = encoder.encode(pixels[start : start + CHUNK])
                 except InputError as error:
                     raise InputError(f"{clip}: {error}") from error
                 for one in maps:

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from genre_classifier.network.encoder import BATCH, Encoder, read_encoder
+from genre_classifier.network.encoder import CHUNK, Encoder, read_encoder
+from genre_classifier.network.encoder_engine import Engine, require_engine
 from genre_classifier.network.senses import with_change
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import atomic_path, file_digest, make_folder, read_json, write_atomically
@@ -118,7 +119,7 @@ def read_looks(
     """
     parts: list[np.ndarray] = []
     with SampledFrames(video, look_config(encoder, looks_per_second), limits=limits, exact=False) as frames:
-        for _, pixels, again in in_chunks(frames, BATCH):
+        for _, pixels, again in in_chunks(frames, CHUNK):
             if again:
                 parts.clear()
             try:
@@ -234,7 +235,7 @@ def share_encoding(
         encoder.save(file)
     with share_out(
         function,
-        [task | {"encoder": str(file.absolute())} for task in tasks],
+        [task | {"encoder": str(file.absolute()), "engine": encoder.engine} for task in tasks],
         here=here,
         files=files,
         name="encoder",
@@ -255,21 +256,24 @@ def look_task(task: dict[str, Any], answers: Answers) -> int:
         Path(task["video"]),
         task["sha256"],
         Path(task["target"]),
-        encoder_of_process(task["encoder"]),
+        encoder_of_process(task["encoder"], task["engine"]),
         task["looks_per_second"],
         limits=VideoLimits.from_dict(task["limits"]),
     )
 
 
-def encoder_of_process(path: str) -> Encoder:
-    """Return the encoder of a file, read once in each child process."""
+def encoder_of_process(path: str, engine: Sequence[Any]) -> Encoder:
+    """Return the encoder of a file, read once in each child process, on the engine that its parent has chosen."""
     with setting_up():
-        return _encoder_of_process(path)
+        return _encoder_of_process(path, Engine(*engine))
 
 
 @functools.lru_cache(maxsize=1)
-def _encoder_of_process(path: str) -> Encoder:
-    return read_encoder(Path(path))
+def _encoder_of_process(path: str, engine: Engine) -> Encoder:
+    encoder = read_encoder(Path(path), require_engine(engine))
+    if encoder.engine != engine:
+        raise InputError(f"{path}: expected an encoder that works on {engine}, as where it was written, found none")
+    return encoder
 
 
 def look_at(

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from genre_classifier.network.encoder import check_frames
+from genre_classifier.network.encoder_engine import KERAS
 from genre_classifier.network.exported_step import (
     FEATURES,
     FRAME,
@@ -189,9 +191,10 @@ def export_model(
     chosen = {name: MODEL_FORMATS[name] for name in formats}
     for one in chosen.values():
         one.require()
-    inside, apart = (run.encoder, None) if run.model_config.maps_in_trunk else (None, run.encoder)
+    encoder = run.encoder and run.encoder.on(KERAS)  # whose float32 is what others are checked against
+    inside, apart = (encoder, None) if run.model_config.maps_in_trunk else (None, encoder)
     step, eye = exported_step(run.model, encoder=inside), None if apart is None else exported_encoder(apart)
-    frames = random_frames(_CHECKED_FRAMES, step.frame[1:])
+    frames = check_frames((_CHECKED_FRAMES, *step.frame[1:]))
     features = {name: random_features(_CHECKED_FRAMES, width) for name, (_, width) in step.features.items()}
     inputs = {"frames": frames} | {name.removeprefix(FEATURES): one for name, one in features.items()}
     expected = ScoreStream(run.model, encoder=inside).feed(inputs if features else frames)
@@ -218,7 +221,7 @@ def export_model(
                     raise WorkError(f"{out}: the network could not be written as {name}: {reason}") from error
                 differences[name] = _require_agreement(found, expected, tolerance, f"{out}: {name}", "scores")
                 if apart is not None and maps is not None:
-                    own = apart.encode(random_frames(len(maps), (3, apart.rows, apart.cols))).astype(np.float32)
+                    own = apart.encode(check_frames((len(maps), 3, apart.rows, apart.cols))).astype(np.float32)
                     limit = MAPS_TOLERANCE * max(1.0, float(np.abs(own).max()))
                     _require_agreement(maps, own, limit, f"{out}: {name}", "maps of the encoder")
             (out / DOCUMENT).unlink(missing_ok=True)  # it comes last: it speaks for what lies beside it
@@ -240,7 +243,9 @@ def _write_encoder(one: ModelFormat, eye: Exported, folder: Path) -> np.ndarray:
     """Write an encoder; return its maps of random frames, as others read them."""
     one.write(eye, folder / one.encoder_file)
     look = one.read(folder / one.encoder_file)
-    return np.concatenate([look({FRAME: frame[None]})[MAPS] for frame in random_frames(_CHECKED_FRAMES, eye.frame[1:])])
+    return np.concatenate(
+        [look({FRAME: frame[None]})[MAPS] for frame in check_frames((_CHECKED_FRAMES, *eye.frame[1:]))]
+    )
 
 
 def describe(run: Run, step: ExportedStep) -> dict[str, Any]:
@@ -318,15 +323,6 @@ def run_step(
         states = {name: outputs[f"{NEXT}{name}"] for name in states}
         rows.append(outputs[SCORES][0])
     return np.stack(rows)
-
-
-def random_frames(count: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Return frames that differ in colour, shapes and movement: uint8, (count, *shape), always the same ones."""
-    channels, rows, cols = shape
-    rng = np.random.default_rng(0)
-    coarse = rng.integers(0, 256, (count, channels, 8, 8))
-    shapes = coarse[:, :, np.arange(rows) * 8 // rows][:, :, :, np.arange(cols) * 8 // cols]
-    return np.clip(shapes + rng.integers(-16, 17, (count, *shape)), 0, 255).astype(np.uint8)
 
 
 def random_features(count: int, width: int) -> np.ndarray:

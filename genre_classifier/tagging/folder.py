@@ -136,6 +136,7 @@ def tag_videos(
     shared = {
         "run": str(run.path.absolute()),
         "run_digest": how["run"],
+        "engine": run.encoder_engine if waiting and run.model_config.encoder is not None else None,
         "config": config.to_dict(),
         "segments": segments.to_dict(),
         "limits": limits.to_dict(),
@@ -255,7 +256,7 @@ def tag_task(task: dict[str, Any], answers: Answers) -> None:
     """Tag one video in a child process."""
     answers.alive()
     tag_video(
-        run_of_process(task["run"], task["run_digest"], encoder=True),
+        run_of_process(task["run"], task["run_digest"], encoder=True, engine=task["engine"] and tuple(task["engine"])),
         Task(Path(task["video"]), task["source"], Path(task["folder"])),
         Stamp(**task["stamp"]),
         config=TagConfig.from_dict(task["config"]),

@@ -76,7 +76,7 @@ def test_none_can_be_said_wherever_a_setting_can_be_switched_off():
 def test_the_help_shows_the_defaults_of_the_preset_that_is_the_default(name, bases):
     options = [one for one in command_of(name).params if isinstance(one, ValueOption)]
     expected = {field.name: getattr(base, field.name) for base in bases for field in dataclasses.fields(base)}
-    for field in ("rows", "cols", "genres", "encoder_channels", "encoder_digest"):
+    for field in ("rows", "cols", "genres", "encoder_channels", "encoder_digest", "encoder_precision"):
         expected.pop(field, None)
     assert {
         one.name: one.default for one in options if one.name not in ("min_trailers", "max_label_mb", "worker")
