@@ -158,7 +158,7 @@ def _graph(maps: Callable[[Any], Any], variables: Sequence[Any], shape: tuple[in
 
     from genre_classifier.network.backend import plain_operations
 
-    values = [(variable, keras.ops.convert_to_numpy(variable)) for variable in variables]
+    values = [(variable, variable.value.numpy()) for variable in variables]
 
     def constant(frames: Any) -> Any:
         with keras.StatelessScope(state_mapping=values), plain_operations():

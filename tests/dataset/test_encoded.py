@@ -31,7 +31,7 @@ LENGTHS = [9, 20, 5]
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
     path = write_encoder(tmp_path_factory.mktemp("encoder") / "tiny.keras")
-    return EncoderConfig(encoder=str(path), encoder_cells=2, motion_size=4)
+    return EncoderConfig(encoder=str(path), encoder_cells=2, motion_size=4, encoder_engine="keras")
 
 
 @pytest.fixture(scope="module")
