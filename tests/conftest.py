@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import settings
 if "PYTEST_XDIST_WORKER" in os.environ:  # processes share the cores: more threads would only wait for each other
     for _variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(_variable, "1")
+
+sys.modules.setdefault("openvino_telemetry", None)  # OpenVINO goes without it, and tells nobody of the tests
 
 # Before any test imports Keras: the package says to TensorFlow which kernels to use, and TensorFlow asks only once.
 import genre_classifier  # noqa: F401

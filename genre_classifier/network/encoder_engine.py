@@ -64,7 +64,7 @@ def choose_engine(wanted: str) -> Engine:
     """
     if wanted == "keras" or (wanted == "auto" and not (_is_possible() and processor_has_bfloat16() and not has_gpu())):
         return KERAS
-    require_extra("openvino", "openvino", extra="openvino", needed_by="--encoder-engine openvino")
+    _load_openvino()
     if _backend() != "tensorflow":
         raise InputError(
             f"--encoder-engine openvino needs the tensorflow backend of Keras; this is {_backend()} "
@@ -111,6 +111,15 @@ def _is_possible() -> bool:
 def _backend() -> str:
     keras = sys.modules.get("keras")
     return str(keras.backend.backend()) if keras else os.environ.get("KERAS_BACKEND", "tensorflow")
+
+
+def _load_openvino() -> Any:
+    """Import OpenVINO without its telemetry, which would tell its makers over the network, from a fork of the process.
+
+    The fork outlives a process that is killed, and holds its pipes: whoever reads them waits for ever.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # not to be found: it does without
+    return require_extra("openvino", "openvino", extra="openvino", needed_by="--encoder-engine openvino")
 
 
 def openvino_program(
@@ -179,9 +188,7 @@ def _graph(maps: Callable[[Any], Any], variables: Sequence[Any], shape: tuple[in
 
 def _read(graph: bytes) -> Callable[[str], Program]:
     """Let OpenVINO read a graph; return what compiles it for a precision."""
-    import openvino
-
-    core = openvino.Core()
+    core = _load_openvino().Core()
     with tempfile.TemporaryDirectory() as folder:  # it reads no graph from memory
         file = Path(folder) / "encoder.pb"
         file.write_bytes(graph)

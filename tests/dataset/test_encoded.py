@@ -18,6 +18,7 @@ from genre_classifier.dataset.encoded import encode_clip, encode_clips, encode_t
 from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.network.encoder import build_encoder
+from genre_classifier.network.encoder_engine import choose_engine
 from genre_classifier.network.layers import MAP_PADDING
 from preprocessing.base.errors import InputError
 from tests.support.tiny_encoder import CHANNELS, SIZE, write_encoder
@@ -132,7 +133,19 @@ def test_another_encoder_has_a_folder_of_its_own(clips, config, encoder, tmp_pat
     assert encoded(clips, encoder) == (first, [])
 
 
-def test_processes_give_the_same_bytes(clips, encoder, tmp_path):
+engines = pytest.mark.parametrize("name", ["keras", "openvino"])
+
+
+def on(name, encoder):
+    if name == "openvino":
+        pytest.importorskip("openvino")
+    return encoder.on(choose_engine(name))
+
+
+@engines
+def test_processes_give_the_same_bytes(clips, encoder, name):
+    encoder = on(name, encoder)
+    assert encoder.engine.name == name
     expected, _ = encoded(clips, encoder)
     for path in encoded_folder(clips, encoder).iterdir():
         path.unlink()
@@ -141,7 +154,9 @@ def test_processes_give_the_same_bytes(clips, encoder, tmp_path):
     assert sorted(done) == sorted(LENGTHS)
 
 
-def test_a_killed_encoding_goes_on_and_ends_with_the_same_bytes(tmp_path, config, encoder):
+@engines
+def test_a_killed_encoding_goes_on_and_ends_with_the_same_bytes(tmp_path, config, encoder, name):
+    encoder = on(name, encoder)
     clips = tmp_path / "clips"
     write_clips(clips, [400] * 3, size=SIZE)
     command = [
@@ -158,6 +173,8 @@ def test_a_killed_encoding_goes_on_and_ends_with_the_same_bytes(tmp_path, config
         "2",
         "--motion-size",
         "4",
+        "--encoder-engine",
+        name,
         "--jobs",
         "1",
     ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import logging
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -43,7 +42,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(encoder_engine, "processor_has_bfloat16", lambda: bfloat16)
         monkeypatch.setattr(encoder_engine, "has_gpu", lambda: gpu)
         monkeypatch.setattr(encoder_engine, "_backend", lambda: backend)
-        monkeypatch.setattr(encoder_engine, "require_extra", lambda *names, **options: None)
+        monkeypatch.setattr(encoder_engine, "_load_openvino", lambda: None)
 
     return make
 
@@ -107,6 +106,22 @@ def test_a_process_elsewhere_refuses_an_engine_that_it_does_not_have(machine):
     machine(installed=False)
     with pytest.raises(InputError, match="or give the command --encoder-engine keras"):
         require_engine(FLOAT)
+
+
+@pytest.mark.slow
+def test_openvino_tells_nobody_that_it_is_used():
+    """Its telemetry sends from a fork, which keeps the pipes of a process that is killed meanwhile."""
+    pytest.importorskip("openvino")
+    program = """
+import sys, threading, multiprocessing
+from genre_classifier.network.encoder_engine import choose_engine
+choose_engine("openvino")
+import openvino.tools.ovc
+print([name for name, module in sys.modules.items() if name.startswith("openvino_telemetry") and module])
+print([one.name for one in threading.enumerate()], multiprocessing.active_children())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "['MainThread'] []"]
 
 
 @pytest.fixture(scope="module")
