@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from preprocessing.base.files import atomic_path, file_digest, make_folder, read
 from preprocessing.clips import ClipWriter, load_times, open_array
 from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.processes.pool import check_options
+from preprocessing.processes.prefetch import Prefetch
 from preprocessing.processes.serving import Answers
 from preprocessing.processes.sharing import setting_up, share_out
 from preprocessing.reader_client import SampledFrames, in_chunks
@@ -118,8 +120,13 @@ def read_looks(
         If the video cannot be read, or the encoder gives what are no numbers.
     """
     parts: list[np.ndarray] = []
-    with SampledFrames(video, look_config(encoder, looks_per_second), limits=limits, exact=False) as frames:
-        for _, pixels, again in in_chunks(frames, CHUNK):
+    config = look_config(encoder, looks_per_second)
+    # Decoded while others are encoded; closing the chunks stops the reading at once.
+    with (
+        SampledFrames(video, config, limits=limits, exact=False) as frames,
+        closing(Prefetch(in_chunks(frames, CHUNK))) as chunks,
+    ):
+        for _, pixels, again in chunks:
             if again:
                 parts.clear()
             try:
