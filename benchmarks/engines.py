@@ -63,7 +63,8 @@ def main() -> None:
         cosines = (one * other).sum(axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
         furthest = np.abs(found - expected).max() / np.abs(expected).max()
         print(
-            f"{engine}: {len(frames)} frames, largest difference {furthest:.1e} of the largest number, cosine {cosines.min():.5f} at least, {cosines.mean():.5f} in the mean; converted and "
+            f"{engine}: {len(frames)} frames, largest difference {furthest:.1e} of the "
+            f"largest number, cosine {cosines.min():.5f} at least, {cosines.mean():.5f} in the mean; converted and "
             f"checked in {ready:.1f} s"
         )
     seconds: dict[str, list[float]] = {name: [] for name in sides}
