@@ -18,9 +18,10 @@ import numpy as np
 
 from benchmarks.tagging import make_run
 from genre_classifier.config import ModelConfig
+from genre_classifier.network.encoder import check_frames
 from genre_classifier.network.exported_step import exported_step
 from genre_classifier.network.streaming import ScoreStream
-from genre_classifier.run_folder.export_model import MODEL_FORMATS, export_model, random_frames, run_step
+from genre_classifier.run_folder.export_model import MODEL_FORMATS, export_model, run_step
 from genre_classifier.run_folder.run import load_run
 from preprocessing.config import ClipConfig
 
@@ -39,7 +40,7 @@ def main() -> None:
         make_run(path, ModelConfig(rows=size, cols=size), ClipConfig(size=size))
         run = load_run(path)
         export_model(run, out, names)
-        step, frames = exported_step(run.model), random_frames(options.frames, (3, size, size))
+        step, frames = exported_step(run.model), check_frames((options.frames, 3, size, size))
         runners = {name: MODEL_FORMATS[name].read(out / MODEL_FORMATS[name].file) for name in names}
 
         def one_by_one() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # processes share the cores: more threa
     for _variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(_variable, "1")
 
+sys.modules.setdefault("openvino_telemetry", None)  # OpenVINO goes without it, and tells nobody of the tests
+
 # Before any test imports Keras: the package says to TensorFlow which kernels to use, and TensorFlow asks only once.
-import genre_classifier  # noqa: F401
+import genre_classifier  # noqa: E402, F401
 
 # A busy machine is no failure, and a run of the tests says the same each time.
 settings.register_profile("project", deadline=None, derandomize=True)

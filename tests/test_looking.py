@@ -13,8 +13,10 @@ import pandas as pd
 import pytest
 
 from genre_classifier import cli
+from genre_classifier.dataset.encoded import looks_folder
 from genre_classifier.dataset.looks import open_looks
 from genre_classifier.dataset.trailers import open_inputs
+from genre_classifier.network.encoder_engine import KERAS, choose_engine
 from genre_classifier.run_folder.run import load_run
 from genre_classifier.tagging.scores import read_scores
 from genre_classifier.tagging.tag import score_frames
@@ -199,3 +201,31 @@ def test_a_run_to_go_on_from_brings_encoder_and_paths(work, tmp_path):
     for name, path in before.senses.paths.items():
         for one, other in zip(path.get_weights(), after.senses.paths[name].get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+def test_a_run_says_what_computed_its_maps_and_is_tagged_with_that_or_another(work, tmp_path, capsys):
+    pytest.importorskip("openvino")
+    train = ["train", work / "clips", work / "one.csv", tmp_path / "run"]
+    run(*train, *PRESET, work / "tiny.keras", "--epochs", 1, "--encoder-engine", "openvino")
+    trained = load_run(tmp_path / "run")
+    engine = choose_engine("openvino")
+    assert (trained.model_config.encoder_engine, trained.model_config.encoder_precision) == engine
+    assert trained.encoder.engine == engine
+    folder = looks_folder(work / "clips", trained.encoder, 2)
+    assert len(list(folder.glob("trailer_*.npy"))) == 7
+    tag = ["tag", tmp_path / "run", work / "videos" / "trailer_001.mp4", "--out"]
+    run(*tag, tmp_path / "same")
+    assert "scores differ" not in capsys.readouterr().err
+    run(*tag, tmp_path / "other", "--encoder-engine", "keras")
+    assert ("scores differ a little" in capsys.readouterr().err) == (engine.precision == "bfloat16")
+    same, other = (read_scores(tmp_path / name / "trailer_001" / "scores.csv") for name in ("same", "other"))
+    np.testing.assert_allclose(same, other, atol=0.05)
+    # Elsewhere a training goes on with what there is.
+    run(*train, "--resume", "--epochs", 2, "--encoder-engine", "keras")
+    assert load_run(tmp_path / "run").model_config.encoder_engine == "keras"
+    # Runs from before there was another engine.
+    document = json.loads((tmp_path / "run" / "config.json").read_text())
+    del document["model"]["encoder_engine"], document["model"]["encoder_precision"]
+    (tmp_path / "run" / "config.json").write_text(json.dumps(document))
+    assert load_run(tmp_path / "run").encoder_engine == KERAS
+    run(*train, "--resume", "--epochs", 3)

@@ -33,7 +33,7 @@ from preprocessing.config import VideoLimits
 )
 @sharing_options
 @click.option("--strict", is_flag=True, help="Exit with 1 if any video could not be read.")
-@config_options(TagConfig(), leave_out=("chunk", "precision"))
+@config_options(TagConfig(), leave_out=("chunk", "precision", "encoder_engine"))
 @click.option(
     "--also",
     cls=GroupedOption,
@@ -54,7 +54,7 @@ from preprocessing.config import VideoLimits
     SegmentConfig(),
     flags={"smooth_seconds": "--smooth", "min_seconds": "--min-segment", "min_gap_seconds": "--min-gap"},
 )
-@config_options(TagConfig(), only=("chunk", "precision"))
+@config_options(TagConfig(), only=("chunk", "precision", "encoder_engine"))
 @config_options(VideoLimits())
 def command(
     *,
@@ -168,7 +168,8 @@ def _check_arguments(again: bool) -> None:
     context = click.get_current_context()
     parameters = {parameter.name: parameter for parameter in context.command.params}
     if again:
-        if wrong := [name for name in ("videos", "out", "jobs", "scheduler", "chunk", "precision") if is_given(name)]:
+        names = ("videos", "out", "jobs", "scheduler", "chunk", "precision", "encoder_engine")
+        if wrong := [name for name in names if is_given(name)]:
             named = [parameters[name].get_error_hint(context) for name in wrong]
             raise click.UsageError(f"--again takes the scores that are stored in TAGS: leave {', '.join(named)} out")
         return

@@ -147,7 +147,8 @@ _BRIEF = (
     PRESETS[_PRESET].model,
     leave_out=(
         *("rows", "cols", "genres"),
-        *("encoder_channels", "encoder_digest", "sound_features", "sound_digest"),  # found, not asked for
+        # Found, not asked for.
+        *("encoder_channels", "encoder_digest", "encoder_precision", "sound_features", "sound_digest"),
     ),
 )
 @config_options(PRESETS[_PRESET].training)

@@ -13,6 +13,7 @@ Head = Literal["flat", "pooled"]
 PoolPadding = Literal["same", "valid"]
 Exclusive = Literal["auto", "yes", "no"]
 Scaling = Literal["auto", "none", "tf", "torch", "caffe"]
+EncoderEngine = Literal["auto", "keras", "openvino"]
 Inputs = Literal["rgb", "difference", "rgb+difference", "motion"]
 
 INPUT_CHANNELS: dict[str, int] = {"rgb": 3, "difference": 3, "rgb+difference": 6, "motion": 1}  # by `inputs`
@@ -54,6 +55,13 @@ class EncoderConfig(Options):
             le=1000,
         ),
     ] = None
+    encoder_engine: Annotated[
+        EncoderEngine,
+        _encoder(
+            "What computes the encoder's maps. auto: OpenVINO where it is installed (the extra openvino) and the "
+            "processor multiplies bfloat16, which it then uses; Keras elsewhere, and on a GPU."
+        ),
+    ] = "auto"
     motion_size: Annotated[
         int,
         _encoder(
@@ -132,6 +140,9 @@ class ModelConfig(EncoderConfig):
     genres: Annotated[tuple[str, ...], _network("What the outputs stand for, in order.", strict=False)] = GENRES
     encoder_channels: Annotated[int, option("Of an encoded frame; 0 without an encoder.", ge=0, le=262_144)] = 0
     encoder_digest: Annotated[str, option("Of the encoder's layers and weights; empty without an encoder.")] = ""
+    encoder_precision: Annotated[
+        Literal["float32", "bfloat16"], option("Of the arithmetic in which the encoder's maps were computed.")
+    ] = "float32"
     sound_features: Annotated[int, option("Of a second of sound; 0 without a sound encoder.", ge=0, le=262_144)] = 0
     sound_digest: Annotated[str, option("Of the sound encoder, likewise.")] = ""
     reduced_channels: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from genre_classifier.config.network import EncoderEngine
 from genre_classifier.config.training import PrecisionOption
 from genre_classifier.genres import GENRES, check_genres
 from preprocessing.base.files import MOST_BYTES
@@ -126,6 +127,14 @@ class TagConfig(Options):
         ),
     ] = SCORING_CHUNK
     precision: PrecisionOption = "float32"
+    encoder_engine: Annotated[
+        EncoderEngine,
+        option(
+            "What computes the maps of the run's encoder. auto: what did when it was trained, or what comes nearest "
+            "where this machine does not have that.",
+            group="Computation",
+        ),
+    ] = "auto"
 
 
 class SyntheticConfig(Options):

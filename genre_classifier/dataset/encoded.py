@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from genre_classifier.dataset.looks import encoder_of_process, share_encoding
-from genre_classifier.network.encoder import BATCH, Encoder
+from genre_classifier.network.encoder import CHUNK, Encoder
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import (
     atomic_path,
@@ -34,12 +34,12 @@ from preprocessing.processes.serving import Answers
 
 FOLDER = "encoded"
 _CLIP = "a clip (.npy)"
-DIGITS = 16  # of the encoder's digest, in a folder's name
+DIGITS = 16  # of the digest of the encoder's maps, in a folder's name
 
 
 def encoded_folder(clips: Path, encoder: Encoder) -> Path:
     """Return where the clips of a folder lie, encoded by this encoder."""
-    return Path(clips) / FOLDER / encoder.digest[:DIGITS]
+    return Path(clips) / FOLDER / encoder.maps_digest[:DIGITS]
 
 
 def encode_clips(
@@ -96,7 +96,7 @@ def encode_clips(
         share_encoding(
             f"{__name__}:encode_task",
             [
-                {"clip": str(clip.absolute()), "target": str(target.absolute())}
+                {"clip": str(clip.absolute()), "target": str(target.absolute()), "engine": encoder.engine}
                 for clip, target in zip(missing, targets, strict=True)
             ],
             folder,
@@ -112,7 +112,7 @@ def encode_clips(
 
 def encode_task(task: dict[str, Any], answers: Answers) -> int:
     """Encode one clip in a child process; return how many frames it has."""
-    return encode_clip(Path(task["clip"]), Path(task["target"]), encoder_of_process(task["encoder"]))
+    return encode_clip(Path(task["clip"]), Path(task["target"]), encoder_of_process(task["encoder"], task["engine"]))
 
 
 def encode_clip(clip: Path, target: Path, encoder: Encoder) -> int:
@@ -133,9 +133,9 @@ def encode_clip(clip: Path, target: Path, encoder: Encoder) -> int:
     with atomic_path(target) as temporary:
         writer = ClipWriter(temporary, (encoder.channels, encoder.cells, encoder.cells), dtype="<f2")
         try:
-            for start in range(0, len(pixels), BATCH):
+            for start in range(0, len(pixels), CHUNK):
                 try:
-                    maps = encoder.encode(pixels[start : start + BATCH])
+                    maps = encoder.encode(pixels[start : start + CHUNK])
                 except InputError as error:
                     raise InputError(f"{clip}: {error}") from error
                 for one in maps:

@@ -122,7 +122,7 @@ def encode_trailers(
 
 def looks_folder(clips: Path, encoder: Encoder, looks_per_second: float) -> Path:
     """Return where the looks at the videos of a folder's clips lie."""
-    return Path(clips) / FOLDER / f"{encoder.digest[:DIGITS]}_{looks_per_second:g}"
+    return Path(clips) / FOLDER / f"{encoder.maps_digest[:DIGITS]}_{looks_per_second:g}"
 
 
 def look_at_videos(

@@ -10,12 +10,14 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from genre_classifier.network.encoder import BATCH, Encoder, read_encoder
+from genre_classifier.network.encoder import CHUNK, Encoder, read_encoder
+from genre_classifier.network.encoder_engine import Engine, require_engine
 from genre_classifier.network.senses import with_change
 from genre_classifier.network.sound_encoder import SoundEncoder
 from preprocessing.base.errors import InputError
@@ -23,6 +25,7 @@ from preprocessing.base.files import atomic_path, file_digest, make_folder, read
 from preprocessing.clips import ClipWriter, load_times, open_array
 from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.processes.pool import check_options
+from preprocessing.processes.prefetch import Prefetch
 from preprocessing.processes.serving import Answers
 from preprocessing.processes.sharing import setting_up, share_out
 from preprocessing.reader_client import SampledFrames, in_chunks
@@ -126,8 +129,13 @@ def read_looks(
         If the video cannot be read, or the encoder gives what are no numbers.
     """
     parts: list[np.ndarray] = []
-    with SampledFrames(video, look_config(encoder, looks_per_second), limits=limits, exact=False) as frames:
-        for _, pixels, again in in_chunks(frames, BATCH):
+    config = look_config(encoder, looks_per_second)
+    # Decoded while others are encoded; closing the chunks stops the reading at once.
+    with (
+        SampledFrames(video, config, limits=limits, exact=False) as frames,
+        closing(Prefetch(in_chunks(frames, CHUNK))) as chunks,
+    ):
+        for _, pixels, again in chunks:
             if again:
                 parts.clear()
             try:
@@ -185,6 +193,7 @@ def encode_videos(
             "target": str(target.absolute()),
             "looks_per_second": looks_per_second,
             "limits": limits.to_dict(),
+            "engine": encoder.engine,
         }
         for target, (video, sha256) in missing.items()
     ]
@@ -264,21 +273,24 @@ def look_task(task: dict[str, Any], answers: Answers) -> int:
         Path(task["video"]),
         task["sha256"],
         Path(task["target"]),
-        encoder_of_process(task["encoder"]),
+        encoder_of_process(task["encoder"], task["engine"]),
         task["looks_per_second"],
         limits=VideoLimits.from_dict(task["limits"]),
     )
 
 
-def encoder_of_process(path: str) -> Encoder:
-    """Return the encoder of a file, read once in each child process."""
+def encoder_of_process(path: str, engine: Sequence[Any]) -> Encoder:
+    """Return the encoder of a file, read once in each child process, on the engine that its parent has chosen."""
     with setting_up():
-        return _encoder_of_process(path)
+        return _encoder_of_process(path, Engine(*engine))
 
 
 @functools.lru_cache(maxsize=1)
-def _encoder_of_process(path: str) -> Encoder:
-    return read_encoder(Path(path))
+def _encoder_of_process(path: str, engine: Engine) -> Encoder:
+    encoder = read_encoder(Path(path), require_engine(engine))
+    if encoder.engine != engine:
+        raise InputError(f"{path}: expected an encoder that works on {engine}, as where it was written, found none")
+    return encoder
 
 
 def look_at(

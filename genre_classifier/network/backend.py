@@ -16,6 +16,7 @@ import keras
 from keras import ops
 
 from preprocessing.base.errors import InputError
+from preprocessing.processes.machine import processor_has_bfloat16
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 
@@ -148,9 +149,7 @@ def require_precision(precision: str) -> None:
 @functools.cache
 def has_bfloat16() -> bool:
     """Return whether the machine multiplies bfloat16 in hardware (of CPUs, those that say so; every GPU)."""
-    import cpuinfo  # asks a process of its own: a second
-
-    if {"avx512_bf16", "amx_bf16"} & set(cpuinfo.get_cpu_info().get("flags", ())):
+    if processor_has_bfloat16():
         return True
     if TENSORFLOW:
         import tensorflow as tf

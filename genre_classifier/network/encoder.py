@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +20,7 @@ from keras import ops
 
 from genre_classifier.config import EncoderConfig
 from genre_classifier.network.backend import Tensor, program
+from genre_classifier.network.encoder_engine import KERAS, STREAMS, Engine, Program, choose_engine, openvino_program
 from genre_classifier.network.image_networks import application_network, read_image_network, scaling_weights
 from genre_classifier.network.layers import PACKAGE, cell_weights
 from genre_classifier.network.memory import BASE_BYTES, FLOAT, OWN_SIZE
@@ -29,6 +30,7 @@ from preprocessing.base.files import abbreviated_repr, atomic_path
 from preprocessing.processes.machine import available_bytes
 
 BATCH = 8  # frames; always so many at once, so that a frame's maps do not depend on how a video is cut
+CHUNK = STREAMS * BATCH  # frames that are worth giving at once
 COPIES = 4.0  # of the largest maps that are alive at once
 _LARGEST = 65000.0  # of a map: what is further from zero does not fit into float16, or means padding
 
@@ -103,6 +105,8 @@ class Encoder:
     ----------
     network : keras.Model
         As `build_encoder` makes it: `(rows, cols, 3)`, 0 to 255, to `(cells, cells, channels)`.
+    engine : Engine
+        What is to compute the maps; see `engine`.
 
     Attributes
     ----------
@@ -113,8 +117,8 @@ class Encoder:
         Of the maps that it gives.
     """
 
-    def __init__(self, network: keras.Model) -> None:
-        self.network = network
+    def __init__(self, network: keras.Model, engine: Engine = KERAS) -> None:
+        self.network, self._wanted = network, engine
         self.network.trainable = False
         self.rows, self.cols = network.input_shape[1:3]
         self.cells, self.channels = network.output_shape[2:]
@@ -126,8 +130,24 @@ class Encoder:
 
     @cached_property
     def digest(self) -> str:
-        """Return a SHA-256 over layers and weights: equal for encoders that give the same maps."""
+        """Return a SHA-256 over layers and weights: equal for encoders that are the same network."""
         return network_digest(self.network)
+
+    @property
+    def maps_digest(self) -> str:
+        """Return a SHA-256 that is equal for encoders that give the same maps: of the network, and what computes it."""
+        if self.engine == KERAS:
+            return self.digest
+        return hashlib.sha256(f"{self.digest} {self.engine}".encode()).hexdigest()
+
+    @property
+    def engine(self) -> Engine:
+        """Return what computes the maps: what was asked for, or Keras where OpenVINO turns out not to give the same."""
+        return KERAS if self._converted is None else self._wanted
+
+    def on(self, engine: Engine) -> Encoder:
+        """Return the same network with its maps computed by another engine."""
+        return self if engine == self._wanted else Encoder(self.network, engine)
 
     @property
     def bytes_needed(self) -> float:
@@ -153,6 +173,17 @@ class Encoder:
     @cached_property
     def _program(self) -> Callable[[Tensor], Tensor]:
         return program(self.steps(), self.network.variables)
+
+    @cached_property
+    def _converted(self) -> Program | None:
+        if self._wanted == KERAS:
+            return None
+        steps, frames = self.steps(plain=True), check_frames((BATCH, 3, self.rows, self.cols))
+        return openvino_program(steps, self.network.variables, self._by_keras, frames, self._wanted)
+
+    def _by_keras(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for batch in batches:
+            yield np.asarray(self._program(ops.convert_to_tensor(batch)))
 
     def steps(self, *, plain: bool = False) -> Callable[[Tensor], Tensor]:
         """Return the function that encodes a batch of frames inside a program; see `encode`.
@@ -209,14 +240,30 @@ class Encoder:
                 f"{'x'.join(map(str, found))}"
             )
         encoded = np.empty((len(frames), self.channels, self.cells, self.cells), np.float16)
-        for start in range(0, len(frames), BATCH):
-            part = np.zeros((BATCH, *expected), np.uint8)
-            real = frames[start : start + BATCH]
-            part[: len(real)] = real
-            encoded[start : start + BATCH] = np.asarray(self._program(ops.convert_to_tensor(part)))[: len(real)]
+        for number, maps in enumerate((self._converted or self._by_keras)(_batches(frames))):
+            place = encoded[number * BATCH : (number + 1) * BATCH]
+            place[:] = maps[: len(place)]
         if not np.isfinite(encoded).all():
             raise InputError("expected maps of finite numbers from the encoder, found others; use another encoder")
         return encoded
+
+
+def _batches(frames: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield frames `BATCH` at a time, the last batch filled up with black ones."""
+    for start in range(0, len(frames), BATCH):
+        batch = np.zeros((BATCH, *frames.shape[1:]), np.uint8)
+        real = frames[start : start + BATCH]
+        batch[: len(real)] = real
+        yield batch
+
+
+def check_frames(shape: tuple[int, ...]) -> np.ndarray:
+    """Return frames that differ in colours and shapes, uint8 of a shape (n, 3, rows, cols), always the same ones."""
+    rng = np.random.default_rng(0)
+    count, channels, rows, cols = shape
+    coarse = rng.integers(0, 256, (count, channels, 8, 8))
+    shapes = coarse[:, :, np.arange(rows) * 8 // rows][:, :, :, np.arange(cols) * 8 // cols]
+    return np.clip(shapes + rng.integers(-16, 17, shape), 0, 255).astype(np.uint8)
 
 
 def build_encoder(config: EncoderConfig, rows: int | None = None, cols: int | None = None) -> Encoder:
@@ -259,15 +306,16 @@ def build_encoder(config: EncoderConfig, rows: int | None = None, cols: int | No
     if config.motion_size:
         grey = GreyCells(config.encoder_cells, config.motion_size, name="grey")(pixels)
         encoded = keras.layers.Concatenate(name="encoded")([encoded, grey])
-    return Encoder(keras.Model(pixels, encoded, name="encoder")).require_room(name)
+    engine = choose_engine(config.encoder_engine)
+    return Encoder(keras.Model(pixels, encoded, name="encoder"), engine).require_room(name)
 
 
-def read_encoder(path: Path) -> Encoder:
-    """Read what `Encoder.save` wrote; InputError if it is not an encoder."""
+def read_encoder(path: Path, engine: Engine = KERAS) -> Encoder:
+    """Read what `Encoder.save` wrote, for an engine; InputError if it is not an encoder."""
     network = read_image_network(path)
     if not any(isinstance(layer, CellMeans) for layer in network.layers):
         raise InputError(f"{path}: expected an encoder of this package, found another image network")
-    return Encoder(network).require_room(str(path))
+    return Encoder(network, engine).require_room(str(path))
 
 
 def _maps_of(network: keras.Model, name: str, layer: str | None) -> Tensor:

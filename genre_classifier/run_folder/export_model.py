@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from genre_classifier.network.encoder import Encoder
+from genre_classifier.network.encoder import Encoder, check_frames
+from genre_classifier.network.encoder_engine import KERAS
 from genre_classifier.network.exported_step import (
     FEATURES,
     FRAME,
@@ -216,10 +217,11 @@ def export_model(
     chosen = {name: MODEL_FORMATS[name] for name in formats}
     for one in chosen.values():
         one.require()
-    inside, eye = (run.encoder, None) if run.model_config.maps_in_trunk else (None, run.encoder)
+    whole = run.encoder and run.encoder.on(KERAS)  # whose float32 is what others are checked against
+    inside, eye = (whole, None) if run.model_config.maps_in_trunk else (None, whole)
     step = exported_step(run.model, encoder=inside)
-    apart = {encoder: exported_encoder(encoder) for encoder in (eye, run.sound_encoder) if encoder is not None}
-    frames = random_frames(_CHECKED_FRAMES, step.frame[1:])
+    apart = {one: exported_encoder(one) for one in (eye, run.sound_encoder) if one is not None}
+    frames = check_frames((_CHECKED_FRAMES, *step.frame[1:]))
     features = {name: random_features(_CHECKED_FRAMES, width) for name, (_, width) in step.features.items()}
     inputs = {"frames": frames} | {name.removeprefix(FEATURES): one for name, one in features.items()}
     expected = ScoreStream(run.model, encoder=inside).feed(inputs if features else frames)
@@ -276,7 +278,7 @@ def _write_encoder(one: ModelFormat, encoder: ExportedEncoder, target: Path) -> 
 def _random_inputs(encoder: ExportedEncoder) -> np.ndarray:
     """Return frames, or stretches of sound, always the same."""
     if encoder.name == FRAME:
-        return random_frames(_CHECKED_FRAMES, encoder.shape[1:])
+        return check_frames((_CHECKED_FRAMES, *encoder.shape[1:]))
     return np.random.default_rng(0).uniform(-1, 1, (_CHECKED_FRAMES, *encoder.shape[1:])).astype(np.float32)
 
 
@@ -362,15 +364,6 @@ def run_step(
         states = {name: outputs[f"{NEXT}{name}"] for name in states}
         rows.append(outputs[SCORES][0])
     return np.stack(rows)
-
-
-def random_frames(count: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Return frames that differ in colour, shapes and movement: uint8, (count, *shape), always the same ones."""
-    channels, rows, cols = shape
-    rng = np.random.default_rng(0)
-    coarse = rng.integers(0, 256, (count, channels, 8, 8))
-    shapes = coarse[:, :, np.arange(rows) * 8 // rows][:, :, :, np.arange(cols) * 8 // cols]
-    return np.clip(shapes + rng.integers(-16, 17, (count, *shape)), 0, 255).astype(np.uint8)
 
 
 def random_features(count: int, width: int) -> np.ndarray:

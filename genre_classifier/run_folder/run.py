@@ -17,6 +17,7 @@ from pydantic import Field
 
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.metrics.calibration import Calibration, apply_temperature, no_calibration
+from genre_classifier.network.encoder_engine import Engine, engine_of_run, note_precision, require_engine
 from genre_classifier.run_folder import model_file
 from genre_classifier.run_folder.checkpoints import find_kept
 from genre_classifier.run_folder.layout import CONFIG, ENCODER, MODEL, RUN_SCHEMA, SOUND_ENCODER, THRESHOLDS
@@ -48,6 +49,8 @@ class Run:
         Per genre; thresholds are on the calibrated scale.
     sha256 : str
         Of the `model.keras` that the thresholds belong to.
+    wanted_engine : Engine or None
+        What is to compute the maps of its encoder; None: what did when it was trained, if this machine has it.
     """
 
     path: Path
@@ -57,6 +60,7 @@ class Run:
     thresholds: dict[str, float]
     temperatures: dict[str, float]
     sha256: str
+    wanted_engine: Engine | None = None
 
     def load(self, *, encoder: bool = True) -> None:
         """Load the network, and with `encoder` its encoders if it has any, now and not at their first use.
@@ -95,6 +99,13 @@ class Run:
         return model
 
     @functools.cached_property
+    def encoder_engine(self) -> Engine:
+        """Return what is to compute the maps of its encoder; say if its precision is not that of the training."""
+        engine = self.wanted_engine or engine_of_run(self.model_config)
+        note_precision(engine, self.model_config)
+        return engine
+
+    @functools.cached_property
     def encoder(self) -> Encoder | None:
         """Return the pretrained image network that frames go through first; None where the network takes pixels.
 
@@ -107,7 +118,7 @@ class Run:
             return None
         from genre_classifier.network.encoder import read_encoder
 
-        encoder = read_encoder(self.path / ENCODER)
+        encoder = read_encoder(self.path / ENCODER, self.encoder_engine)
         if encoder.digest != self.model_config.encoder_digest:
             raise InputError(
                 f"{self.path / ENCODER}: expected the encoder that {CONFIG} beside it names "
@@ -178,7 +189,7 @@ def run_digest(path: Path) -> str:
 
 
 @functools.lru_cache(maxsize=1)
-def run_of_process(path: str, digest: str, *, encoder: bool) -> Run:
+def run_of_process(path: str, digest: str, *, encoder: bool, engine: tuple[Any, ...] | None = None) -> Run:
     """Return the run that a child process works with, loaded; it is kept for the next task.
 
     Parameters
@@ -188,6 +199,8 @@ def run_of_process(path: str, digest: str, *, encoder: bool) -> Run:
         What `run_digest` gave where the task was made: a run that is another by now is not used.
     encoder : bool
         Whether the process needs the run's encoder, too.
+    engine : tuple, optional
+        The `Engine` that the parent has chosen for it.
 
     Raises
     ------
@@ -196,6 +209,8 @@ def run_of_process(path: str, digest: str, *, encoder: bool) -> Run:
     """
     with setting_up():
         run = load_run(path)
+        if engine is not None:
+            run = dataclasses.replace(run, wanted_engine=require_engine(Engine(*engine)))
         run.load(encoder=encoder)
         _check_same(run.path, run_digest(run.path), digest)
     return run
@@ -257,7 +272,7 @@ def read_config(path: Path) -> tuple[ModelConfig, TrainingConfig, ClipConfig]:
     found = read_as(path / CONFIG, _Config, "the options of a run", schema=RUN_SCHEMA, remedy=_REMEDY)
     try:
         return (
-            ModelConfig.from_dict(found.model),
+            ModelConfig.from_dict({"encoder_engine": "keras"} | found.model),  # all that there was once
             TrainingConfig.from_dict(found.training),
             ClipConfig.from_dict(found.preprocessing),
         )

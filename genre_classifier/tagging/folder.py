@@ -5,6 +5,7 @@ A video is done when its `tags.json` is there, written last: a later command goe
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 import threading
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from genre_classifier.config import SegmentConfig, TagConfig
+from genre_classifier.network.encoder_engine import choose_engine
 from genre_classifier.network.memory import encoder_bytes, scoring_bytes
 from genre_classifier.run_folder.layout import ENCODER, SOUND_ENCODER
 from genre_classifier.run_folder.run import Run, run_digest, run_of_process
@@ -94,6 +96,8 @@ def tag_videos(
     """
     check_options(jobs=jobs, scheduler=scheduler)
     config, segments, limits = config or TagConfig(), segments or SegmentConfig(), limits or VideoLimits()
+    if config.encoder_engine != "auto" and run.model_config.encoder is not None:
+        run = dataclasses.replace(run, wanted_engine=choose_engine(config.encoder_engine))
     how = made_with(run_digest(run.path), config, segments, name_thresholds(thresholds or {}, run.genres))
     stamps: list[Stamp | InputError | None] = []  # None: done already
     tasks, from_scores = list(tasks), 0
@@ -136,6 +140,7 @@ def tag_videos(
     shared = {
         "run": str(run.path.absolute()),
         "run_digest": how["run"],
+        "engine": run.encoder_engine if waiting and run.model_config.encoder is not None else None,
         "config": config.to_dict(),
         "segments": segments.to_dict(),
         "limits": limits.to_dict(),
@@ -256,7 +261,7 @@ def tag_task(task: dict[str, Any], answers: Answers) -> None:
     """Tag one video in a child process."""
     answers.alive()
     tag_video(
-        run_of_process(task["run"], task["run_digest"], encoder=True),
+        run_of_process(task["run"], task["run_digest"], encoder=True, engine=task["engine"] and tuple(task["engine"])),
         Task(Path(task["video"]), task["source"], Path(task["folder"])),
         Stamp(**task["stamp"]),
         config=TagConfig.from_dict(task["config"]),

@@ -112,7 +112,7 @@ class TagsRecord(Stamp):
 
 
 def made_with(run: str, config: TagConfig, segments: SegmentConfig, thresholds: Mapping[str, float]) -> dict[str, Any]:
-    """Return what a video's files depend on besides the video; a prefix only if it is not the usual one.
+    """Return what a video's files depend on besides the video; prefix and engine only if they are not the usual ones.
 
     Parameters
     ----------
@@ -126,6 +126,8 @@ def made_with(run: str, config: TagConfig, segments: SegmentConfig, thresholds: 
     extras: dict[str, Any] = {"overlay": config.overlay, "embed": config.embed, "label_studio": config.label_studio}
     if config.label_studio and config.label_studio_prefix != TagConfig.label_studio_prefix:
         extras["label_studio_prefix"] = config.label_studio_prefix
+    if config.encoder_engine != TagConfig.encoder_engine:
+        extras["encoder_engine"] = config.encoder_engine
     if thresholds:
         extras["thresholds"] = dict(thresholds)
     return {"run": run, "precision": config.precision, "segments": segments.to_dict(), **extras}

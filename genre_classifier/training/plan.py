@@ -28,6 +28,7 @@ from genre_classifier.dataset.trailers import Trailer, data_digest, load_trailer
 from genre_classifier.genres import listed
 from genre_classifier.metrics.calibration import no_calibration
 from genre_classifier.network.encoder import Encoder, build_encoder, read_encoder
+from genre_classifier.network.encoder_engine import choose_engine, engine_of_run, note_precision
 from genre_classifier.network.memory import choose_chunk, frame_multiplications, require_training_memory
 from genre_classifier.network.peers import Peers
 from genre_classifier.network.sound_encoder import SoundEncoder, read_sound_encoder
@@ -43,8 +44,9 @@ from preprocessing.manifest import read_manifest
 
 logger = logging.getLogger(__name__)
 
-# By a resumed run: what was trained stays the same. (Whether the clips have sound says nothing about the pictures.)
-_CHANGEABLE = ("epochs", "patience", "sound")
+# By a run that goes on: what was trained stays the same, whatever computes what the encoder sees on this machine, and
+# whether the clips have sound, which says nothing about the pictures.
+_CHANGEABLE = ("epochs", "patience", "encoder_engine", "encoder_precision", "sound")
 _AUTO = ("chunk", "keep", "schedule", "validation_share")  # the plan says what "auto" is
 # Of trailers with a genre, and without it: fewer choose an epoch by chance.
 FEWEST_OF_A_SIDE = 3
@@ -154,12 +156,16 @@ def plan_training(
     trailers = group_copies(trailers, read_manifest(clips))
     model_config = dataclasses.replace(model_config, rows=trailers[0].rows, cols=trailers[0].cols)
     model_config = _decide_exclusive(model_config, trailers)
-    encoder = _encoder(model_config, run if stored else start)
+    encoder = _encoder(model_config, run if stored else start, before[0] if before else None)
     if encoder is not None:
         if model_config.maps_in_trunk:
             _refuse_changed_pixels(training_config)
         model_config = dataclasses.replace(
-            model_config, encoder_channels=encoder.channels, encoder_digest=encoder.digest
+            model_config,
+            encoder_channels=encoder.channels,
+            encoder_digest=encoder.digest,
+            encoder_engine=encoder.engine.name,
+            encoder_precision=encoder.engine.precision,
         )
     sound_encoder = _sound_encoder(model_config, run if stored else start)
     if sound_encoder is not None:
@@ -245,12 +251,15 @@ def _decide_exclusive(config: ModelConfig, trailers: Sequence[Trailer]) -> Model
     return dataclasses.replace(config, exclusive="yes" if other is None else "no")
 
 
-def _encoder(config: ModelConfig, run: Path | None) -> Encoder | None:
+def _encoder(config: ModelConfig, run: Path | None, before: ModelConfig | None) -> Encoder | None:
     """Return the encoder, of the run that is gone on from if there is one."""
     if config.encoder is None:
         return None
-    if run is not None:
-        return read_encoder(run / layout.ENCODER)
+    if run is not None and before is not None:
+        same = config.encoder_engine == before.encoder_engine
+        engine = engine_of_run(before) if same else choose_engine(config.encoder_engine)
+        note_precision(engine, before)
+        return read_encoder(run / layout.ENCODER, engine)
     return build_encoder(config, config.rows, config.cols) if config.maps_in_trunk else build_encoder(config)
 
 

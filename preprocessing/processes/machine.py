@@ -1,7 +1,8 @@
-"""What the machine has left: the memory that a process could still be given, and how to hand pages of files back."""
+"""What the machine has: the memory that a process could still be given, pages of files to hand back, and bfloat16."""
 
 from __future__ import annotations
 
+import functools
 import mmap
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -58,6 +59,17 @@ def _words(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
+
+
+@functools.cache
+def processor_has_bfloat16() -> bool:
+    """Return whether the processor multiplies bfloat16 (of x86: avx512_bf16 or amx_bf16)."""
+    flags = {word for line in _words(Path("/proc/cpuinfo")) if line.startswith("flags") for word in line.split()}
+    if not flags:
+        import cpuinfo  # asks a process of its own: a second
+
+        flags = set(cpuinfo.get_cpu_info().get("flags", ()))
+    return bool({"avx512_bf16", "amx_bf16"} & flags)
 
 
 def release_pages(clip: Any) -> None:

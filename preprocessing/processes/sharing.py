@@ -7,6 +7,7 @@ package computes depends on the number of threads.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 # A child that dies was more likely killed than at fault: what it was doing is done once more, by another one.
 TRIES = 2
 _GPU = Path("/dev/nvidia0")  # told without loading TensorFlow
+_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 
 
 class SetupError(InputError):
@@ -90,18 +92,28 @@ def share_out(
     if jobs == 1 and scheduler is None:
         yield (_result(here, index) for index in range(len(tasks)))
         return
-    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
     # Else the first one takes all of a GPU's memory.
-    environment = (*((one, str(threads)) for one in names), ("TF_FORCE_GPU_ALLOW_GROWTH", "true"))
+    environment = (*((one, str(threads)) for one in _THREADS), ("TF_FORCE_GPU_ALLOW_GROWTH", "true"))
     program = Program("preprocessing.processes.stage_worker", name, tries=TRIES, environment=environment)
     questions = [{"function": function, "task": task} for task in tasks]
     with answers(program, questions, jobs=jobs, scheduler=scheduler, on_alive=on_alive) as results:
         yield (_answered(file, answer) for file, answer in zip(files, results, strict=True))
 
 
+def has_gpu() -> bool:
+    """Return whether the machine has a GPU that networks run on."""
+    return _GPU.exists()
+
+
+def own_threads() -> int:
+    """Return with how many threads this process is to compute: those that `share_out` gave it, or as many as cores."""
+    given = os.environ.get(_THREADS[0], "")
+    return int(given) if given.isdigit() and int(given) else int(joblib.cpu_count())
+
+
 def _processes(tasks: int, needed_bytes: float, jobs: int | None, scheduler: str | None) -> tuple[int, int]:
     """Return how many processes are to work, and with how many threads each."""
-    wanted = max(1, min(jobs or (1 if _GPU.exists() else joblib.cpu_count()), tasks))
+    wanted = max(1, min(jobs or (1 if has_gpu() else joblib.cpu_count()), tasks))
     free = available_bytes()
     fit = wanted if scheduler else max(1, min(wanted, int(free / needed_bytes)))
     if fit < wanted:

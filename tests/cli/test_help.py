@@ -76,7 +76,7 @@ def test_none_can_be_said_wherever_a_setting_can_be_switched_off():
 def test_the_help_shows_the_defaults_of_the_preset_that_is_the_default(name, bases):
     options = [one for one in command_of(name).params if isinstance(one, ValueOption)]
     expected = {field.name: getattr(base, field.name) for base in bases for field in dataclasses.fields(base)}
-    found = ("encoder_channels", "encoder_digest", "sound_features", "sound_digest")
+    found = ("encoder_channels", "encoder_digest", "encoder_precision", "sound_features", "sound_digest")
     for field in ("rows", "cols", "genres", *found):
         expected.pop(field, None)
     assert {

@@ -19,6 +19,7 @@ from genre_classifier.dataset.encoding import encode_trailers
 from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.network.encoder import build_encoder
+from genre_classifier.network.encoder_engine import choose_engine
 from genre_classifier.network.layers import MAP_PADDING
 from preprocessing.base.errors import InputError
 from tests.support.tiny_encoder import CHANNELS, SIZE, write_encoder
@@ -32,7 +33,7 @@ LENGTHS = [9, 20, 5]
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
     path = write_encoder(tmp_path_factory.mktemp("encoder") / "tiny.keras")
-    return EncoderConfig(encoder=str(path), encoder_cells=2, motion_size=4)
+    return EncoderConfig(encoder=str(path), encoder_cells=2, motion_size=4, encoder_engine="keras")
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +134,19 @@ def test_another_encoder_has_a_folder_of_its_own(clips, config, encoder, tmp_pat
     assert encoded(clips, encoder) == (first, [])
 
 
-def test_processes_give_the_same_bytes(clips, encoder, tmp_path):
+engines = pytest.mark.parametrize("name", ["keras", "openvino"])
+
+
+def on(name, encoder):
+    if name == "openvino":
+        pytest.importorskip("openvino")
+    return encoder.on(choose_engine(name))
+
+
+@engines
+def test_processes_give_the_same_bytes(clips, encoder, name):
+    encoder = on(name, encoder)
+    assert encoder.engine.name == name
     expected, _ = encoded(clips, encoder)
     for path in encoded_folder(clips, encoder).iterdir():
         path.unlink()
@@ -142,7 +155,9 @@ def test_processes_give_the_same_bytes(clips, encoder, tmp_path):
     assert sorted(done) == sorted(LENGTHS)
 
 
-def test_a_killed_encoding_goes_on_and_ends_with_the_same_bytes(tmp_path, config, encoder):
+@engines
+def test_a_killed_encoding_goes_on_and_ends_with_the_same_bytes(tmp_path, config, encoder, name):
+    encoder = on(name, encoder)
     clips = tmp_path / "clips"
     write_clips(clips, [400] * 3, size=SIZE)
     command = [
@@ -159,6 +174,8 @@ def test_a_killed_encoding_goes_on_and_ends_with_the_same_bytes(tmp_path, config
         "2",
         "--motion-size",
         "4",
+        "--encoder-engine",
+        name,
         "--jobs",
         "1",
     ]

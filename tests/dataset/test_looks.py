@@ -88,7 +88,7 @@ def test_an_epoch_has_so_many_crops_of_a_trailer_at_most(tmp_path, most, expecte
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
     path = write_encoder(tmp_path_factory.mktemp("encoder") / "tiny.keras")
-    return build_encoder(EncoderConfig(encoder=str(path), encoder_cells=1))
+    return build_encoder(EncoderConfig(encoder=str(path), encoder_cells=1, encoder_engine="keras"))
 
 
 @pytest.fixture

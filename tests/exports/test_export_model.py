@@ -16,9 +16,9 @@ import pytest
 
 from genre_classifier import cli
 from genre_classifier.config import EncoderConfig, ModelConfig, TrainingConfig
-from genre_classifier.network.encoder import Encoder
+from genre_classifier.network.encoder import Encoder, check_frames
 from genre_classifier.network.exported_step import exported_step
-from genre_classifier.run_folder.export_model import MODEL_FORMATS, Runner, export_model, random_frames, run_step
+from genre_classifier.run_folder.export_model import MODEL_FORMATS, Runner, export_model, run_step
 from genre_classifier.run_folder.run import Run, load_run, write_config
 from genre_classifier.tagging.tag import score_frames, tag_trailer
 from preprocessing.base.errors import InputError
@@ -192,7 +192,7 @@ def test_what_encoders_saw_and_heard_of_the_video_goes_in_beside_the_frame(tmp_p
     assert (facts["looks"]["per_second"], facts["features"][0]["shape"]) == (2.0, [1, 2 * encoder.channels + 2])
     assert ("softmax" in facts["calibration"]) == (exclusive == "yes")
     rng = np.random.default_rng(3)
-    frames, pictures = random_frames(9, (3, 24, 24)), random_frames(4, tuple(facts["looks"]["frame"]["shape"][1:]))
+    frames, pictures = check_frames((9, 3, 24, 24)), check_frames((4, *facts["looks"]["frame"]["shape"][1:]))
     times, seen_at = np.arange(9) / 6, np.array([0.0, 0.5, 1.0, 1.5]) + rng.uniform(0, 0.01, 4)
     held = HeldLooks(encoder.encode(pictures), seen_at, times)
     sound = np.sin(np.cumsum(np.linspace(0, 1, 16_000))).astype(np.float16)  # of one second: some frames have none
@@ -270,7 +270,7 @@ def test_openvino_reads_the_onnx_file(exported: tuple[Run, Path]) -> None:
     run, folder = exported
     options = {"INFERENCE_PRECISION_HINT": "f32"}
     compiled = openvino.Core().compile_model(str(folder / "model.onnx"), "CPU", options)
-    frames = random_frames(8, (3, SIZE, SIZE))
+    frames = check_frames((8, 3, SIZE, SIZE))
 
     def step(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {output.get_any_name(): value.copy() for output, value in compiled(dict(inputs)).items()}

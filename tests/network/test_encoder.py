@@ -24,7 +24,7 @@ FRAMES = clip_of(BATCH + 3, SIZE, SIZE)
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
     path = write_encoder(tmp_path_factory.mktemp("encoder") / "tiny.keras")
-    return EncoderConfig(encoder=str(path), encoder_cells=5)
+    return EncoderConfig(encoder=str(path), encoder_cells=5, encoder_engine="keras")
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_a_network_of_keras_applications_brings_its_scaling(monkeypatch):
 
     without_download.__module__ = build.__module__
     monkeypatch.setattr(keras.applications, "MobileNetV2", without_download)
-    encoder = build_encoder(EncoderConfig(encoder="MobileNetV2"), 64, 64)
+    encoder = build_encoder(EncoderConfig(encoder="MobileNetV2", encoder_engine="keras"), 64, 64)
     assert "imagenet" in given_weights
     assert (encoder.channels, encoder.cells) == (1280, 2)
     scale = encoder.network.get_layer("scale")
@@ -144,7 +144,10 @@ def test_the_example_makes_a_file_that_gives_what_the_name_gives(monkeypatch, tm
     monkeypatch.setattr("sys.argv", ["make_encoder.py", str(path)])
     runpy.run_path(str(Path(__file__).parents[2] / "docs" / "examples" / "make_encoder.py"))
     frames = np.random.default_rng(0).integers(0, 256, (2, 3, 64, 64), dtype=np.uint8)
-    file, named = (build_encoder(EncoderConfig(encoder=name), 64, 64) for name in (str(path), "MobileNetV2"))
+    file, named = (
+        build_encoder(EncoderConfig(encoder=name, encoder_engine="keras"), 64, 64)
+        for name in (str(path), "MobileNetV2")
+    )
     np.testing.assert_allclose(file.encode(frames), named.encode(frames), atol=2e-3)
     earlier = build_encoder(EncoderConfig(encoder=str(path), encoder_layer="block_3_expand_relu"), 64, 64)
     assert earlier.channels == 144

@@ -1,0 +1,226 @@
+"""What computes an encoder's maps: Keras, or OpenVINO, which is faster on processors with bfloat16.
+
+The network is converted each time it is read, in a second, and checked against Keras before it is used: no converted
+file is kept, so none has to be trusted. `choose_engine` imports neither Keras nor OpenVINO.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from genre_classifier.config import ModelConfig
+from preprocessing.base.errors import InputError
+from preprocessing.base.extras import require_extra
+from preprocessing.processes.machine import processor_has_bfloat16
+from preprocessing.processes.sharing import has_gpu, own_threads
+
+logger = logging.getLogger(__name__)
+
+Maps: TypeAlias = np.ndarray
+Program: TypeAlias = Callable[[Iterable[np.ndarray]], Iterator[Maps]]  # batches of frames to their maps, in order
+
+SAME = 1e-3  # of the largest map: float16, in which maps are kept, has three digits
+# Of maps averaged over the frame, by their Euclidean norm: a cosine of 0.99. bfloat16 moves EfficientNet-Lite0 by 0.04
+# and others by 0.01; int8, which learns worse, by 0.36.
+CLOSE = 0.14
+STREAMS = 4  # batches at once, at most
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+
+
+class Engine(NamedTuple):
+    """What computes maps, and of which precision its convolutions are."""
+
+    name: Literal["keras", "openvino"] = "keras"
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.precision}"
+
+
+KERAS = Engine()
+
+
+def choose_engine(wanted: str) -> Engine:
+    """Return what is to compute maps on this machine.
+
+    Parameters
+    ----------
+    wanted : {"auto", "keras", "openvino"}
+        auto: OpenVINO where it is installed and the processor multiplies bfloat16, Keras elsewhere and on a GPU.
+
+    Raises
+    ------
+    InputError
+        If OpenVINO is asked for and is not installed, or Keras has another backend than TensorFlow, which it reads.
+    """
+    if wanted == "keras" or (wanted == "auto" and not (_is_possible() and processor_has_bfloat16() and not has_gpu())):
+        return KERAS
+    _load_openvino()
+    if _backend() != "tensorflow":
+        raise InputError(
+            f"--encoder-engine openvino needs the tensorflow backend of Keras; this is {_backend()} "
+            f"(KERAS_BACKEND=tensorflow)"
+        )
+    return Engine("openvino", "bfloat16" if processor_has_bfloat16() else "float32")
+
+
+def engine_of_run(config: ModelConfig) -> Engine:
+    """Return what computes maps for a run: what did when it was trained, or what comes nearest on this machine."""
+    trained = Engine("openvino" if config.encoder_engine == "openvino" else "keras", config.encoder_precision)
+    if trained.name == "keras" or not _is_possible():
+        return KERAS
+    return Engine("openvino", trained.precision if processor_has_bfloat16() else "float32")
+
+
+def note_precision(found: Engine, config: ModelConfig) -> None:
+    """Say where the maps of a run's encoder are of another precision than those that it was trained on."""
+    trained = Engine("openvino" if config.encoder_engine == "openvino" else "keras", config.encoder_precision)
+    if found.precision != trained.precision:
+        remedy = "" if find_spec("openvino") else " (pip install -e '.[openvino]')"
+        logger.warning(
+            f"the run's encoder works on {found}{remedy}, and did on {trained} when the run was trained: scores differ "
+            f"a little"
+        )
+
+
+def require_engine(engine: Engine) -> Engine:
+    """Return an engine that another process has chosen; InputError where this machine does not have it."""
+    if engine.name == "openvino" and not (
+        _is_possible() and (engine.precision == "float32" or processor_has_bfloat16())
+    ):
+        raise InputError(
+            f"this machine cannot run the encoder on {engine}, as the command that shares the work out does; install "
+            f"OpenVINO here, too (pip install -e '.[openvino]'), or give the command --encoder-engine keras"
+        )
+    return engine
+
+
+def _is_possible() -> bool:
+    return find_spec("openvino") is not None and _backend() == "tensorflow"
+
+
+def _backend() -> str:
+    keras = sys.modules.get("keras")
+    return str(keras.backend.backend()) if keras else os.environ.get("KERAS_BACKEND", "tensorflow")
+
+
+def _load_openvino() -> Any:
+    """Import OpenVINO without its telemetry, which would tell its makers over the network, from a fork of the process.
+
+    The fork outlives a process that is killed, and holds its pipes: whoever reads them waits for ever.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # not to be found: it does without
+    return require_extra("openvino", "openvino", extra="openvino", needed_by="--encoder-engine openvino")
+
+
+def openvino_program(
+    maps: Callable[[Any], Any], variables: Sequence[Any], expected: Program, frames: np.ndarray, engine: Engine
+) -> Program | None:
+    """Convert the function from frames to maps; None, with a line that says why, where OpenVINO cannot compute them.
+
+    Parameters
+    ----------
+    maps : callable
+        Of plain operations, as `genre_classifier.network.encoder.Encoder.steps` gives it.
+    variables : sequence of keras.Variable
+        What it reads besides frames.
+    expected : callable
+        The same by Keras.
+    frames : ndarray of uint8, shape (batch, 3, rows, cols)
+        Both compute their maps, which must agree: to `SAME` in float32, and then to `CLOSE` in bfloat16.
+    engine : Engine
+    """
+    try:
+        compile_for = _read(_graph(maps, variables, frames.shape))
+        right = next(expected([frames])).astype(np.float32)
+        exact = compile_for("float32")
+        furthest = np.abs(next(exact([frames])).astype(np.float32) - right).max()
+        if not furthest <= SAME * np.abs(right).max():  # NaN too
+            raise InputError(f"its maps differ by {furthest:.2g} where the largest is {np.abs(right).max():.2g}")
+        if engine.precision == "float32":
+            return exact
+        program = compile_for(engine.precision)
+        pooled, found = (one.astype(np.float32).mean(axis=(2, 3)) for one in (right, next(program([frames]))))
+        distance = np.linalg.norm(found - pooled, axis=1) / np.maximum(np.linalg.norm(pooled, axis=1), 1e-9)
+        if not distance.max() <= CLOSE:
+            raise InputError(f"{engine.precision} moves its maps by {distance.max():.0%}")
+    except Exception as error:  # noqa: BLE001 - of two libraries, each with kinds of its own; Keras does what it did
+        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        logger.warning(f"the encoder runs on {KERAS}: {engine} cannot be used for it: {reason}")
+        return None
+    return program
+
+
+def _graph(maps: Callable[[Any], Any], variables: Sequence[Any], shape: tuple[int, ...]) -> bytes:
+    """Trace the function to a TensorFlow graph in which all weights are constants."""
+    import keras
+    import tensorflow as tf
+
+    from genre_classifier.network.backend import plain_operations
+
+    values = [(variable, variable.value.numpy()) for variable in variables]
+
+    def constant(frames: Any) -> Any:
+        with keras.StatelessScope(state_mapping=values), plain_operations():
+            return maps(frames)
+
+    signature = [tf.TensorSpec(shape, tf.uint8)]
+    graph = tf.function(constant, input_signature=signature, autograph=False).get_concrete_function().graph
+    definition = graph.as_graph_def()
+    nodes = {node.name: node for node in definition.node}
+    for value, placeholder in graph.captures:  # tensors that a layer holds, such as the means of a Normalization
+        node = nodes[placeholder.op.name]
+        node.op = "Const"
+        node.attr.clear()
+        node.attr["dtype"].type = placeholder.dtype.as_datatype_enum
+        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value.numpy()))
+    return bytes(definition.SerializeToString())
+
+
+def _read(graph: bytes) -> Callable[[str], Program]:
+    """Let OpenVINO read a graph; return what compiles it for a precision."""
+    core = _load_openvino().Core()
+    with tempfile.TemporaryDirectory() as folder:  # it reads no graph from memory
+        file = Path(folder) / "encoder.pb"
+        file.write_bytes(graph)
+        model = core.read_model(file)
+    threads = own_threads()
+    streams = min(threads, STREAMS)
+
+    def compile_for(precision: str) -> Program:
+        options = {
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": streams,
+            "ENABLE_CPU_PINNING": False,  # or all processes would share the first cores
+        }
+        compiled = core.compile_model(model, "CPU", options)
+        requests = [compiled.create_infer_request() for _ in range(streams)]
+        return lambda batches: _results(requests, batches)
+
+    return compile_for
+
+
+def _results(requests: Sequence[Any], batches: Iterable[np.ndarray]) -> Iterator[Maps]:
+    """Yield the maps of each batch, while those after it are computed."""
+    count = 0
+    for batch in batches:
+        request = requests[count % len(requests)]
+        if count >= len(requests):
+            request.wait()
+            yield request.get_output_tensor().data.copy()
+        request.start_async({0: batch})
+        count += 1
+    for number in range(max(0, count - len(requests)), count):
+        request = requests[number % len(requests)]
+        request.wait()
+        yield request.get_output_tensor().data.copy()
