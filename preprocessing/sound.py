@@ -22,6 +22,7 @@ from preprocessing.base.files import atomic_path
 from preprocessing.clips import SOUND_RATE
 from preprocessing.config import VideoLimits
 from preprocessing.container import clock_start, open_container
+from preprocessing.video import refuse_shortage
 
 BLOCK = SOUND_RATE  # samples
 # Containers round time stamps, to a millisecond at worst; the shortest packets of usual codecs last twice as long.
@@ -123,7 +124,7 @@ def _all_samples(path: Path, limits: VideoLimits, alive: Callable[[], None]) -> 
     except MemoryError:  # the machine's fault, not the sound's
         raise
     except Exception:  # noqa: BLE001 - whatever a decoder's wrapper raises costs the sound from there on
-        return
+        refuse_shortage()
 
 
 def _choose_track(container: InputContainer) -> AudioStream | None:

@@ -133,7 +133,7 @@ class Video:
         """Return the frame that was grabbed last: uint8, (rows, cols, 3), BGR, rotated as the file asks."""
         good, image = self._capture.retrieve()
         if not good or image is None or image.ndim != 3:
-            _refuse_shortage()
+            refuse_shortage()
             raise InputError(f"a frame was decoded but could not be turned into pixels; {CONVERT_HINT}")
         return image
 
@@ -155,7 +155,7 @@ def open_video(
         capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
     try:
         if not capture.isOpened():
-            _refuse_shortage()
+            refuse_shortage()
             raise InputError("expected a video, found a file that no decoder opens")
         video = Video(capture)
         rows, cols = video.declared.height, video.declared.width
@@ -171,8 +171,8 @@ def open_video(
         capture.release()
 
 
-def _refuse_shortage() -> None:
-    """Say so if this process is short of what decoders need, which OpenCV does not tell from a bad file.
+def refuse_shortage() -> None:
+    """Say so if this process is short of what decoders need, which they do not tell from a bad file.
 
     Raises
     ------

@@ -16,7 +16,7 @@ from preprocessing import preprocess_directory
 from preprocessing.clips import read_clip_config, read_clip_preset, write_clip_config
 from preprocessing.config import ClipConfig
 from preprocessing.manifest import read_manifest
-from tests.support.media import damage, flat_frames, write_media
+from tests.support.media import Track, damage, flat_frames, tone, write_media, write_sounding
 
 
 def run(*arguments: object) -> int:
@@ -40,6 +40,27 @@ def test_results_failures_and_exit_codes(trailers: Path, tmp_path: Path, capfd: 
     assert err.splitlines() == ["bad\\x0aname.mp4: expected a video, found a file that no decoder opens"]
     assert read_manifest(tmp_path / "clips")["frames"].dropna().tolist() == [5]
     assert run(trailers, tmp_path / "clips", *options, "--strict") == 1
+
+
+def test_sound_may_be_left_out_and_a_folder_without_it_stays_so(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "trailers").mkdir()
+    write_sounding(tmp_path / "trailers" / "a.mkv", Track(tone(1.0)), frames=flat_frames(8))
+    options = ["--frames", 5, "--size", 16, "--jobs", 1]
+    assert run(tmp_path / "trailers", tmp_path / "heard", *options) == 0
+    assert (tmp_path / "heard" / "sound_0.npy").exists()
+    assert run(tmp_path / "trailers", tmp_path / "clips", *options, "--no-sound") == 0
+    assert capfd.readouterr().err == ""
+    assert run(tmp_path / "trailers", tmp_path / "clips", *options) == 0
+    assert capfd.readouterr().err == (
+        f"{tmp_path / 'clips'}: its clips were made without sound, so new ones get none either; preprocess into "
+        f"another folder for clips with sound\n"
+    )
+    assert not list((tmp_path / "clips").glob("sound*"))
+    assert read_clip_config(tmp_path / "clips") == ClipConfig(frames=5, size=16, sound=False)
+    assert run(tmp_path / "trailers", tmp_path / "heard", *options, "--no-sound") == 2
+    assert "its clips were made with sound True (now False)" in capfd.readouterr().err
 
 
 def test_lost_frames_are_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

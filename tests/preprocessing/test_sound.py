@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shutil
 import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +32,7 @@ from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.disk import clip_bytes
 from preprocessing.manifest import COLUMNS, read_manifest
 from preprocessing.reader_client import SampledFrames, read_sound
-from preprocessing.sound import BLOCK, PAST_END_SECONDS
+from preprocessing.sound import BLOCK, PAST_END_SECONDS, decode_sound
 from tests.support.folders import contents
 from tests.support.media import Track, damage, flat_frames, tone, write_sounding
 from tests.support.notes import logged
@@ -381,6 +383,22 @@ def test_a_full_disk_stops_the_run(videos: Path, tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not list((tmp_path / "clips").glob("*.npy"))
     assert not list((tmp_path / "clips").glob(".staged*"))
+
+
+def test_the_limits_of_a_process_are_no_fault_of_the_sound(videos: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, limits[1]))
+    handles = []
+    try:
+        with suppress(OSError):
+            while True:
+                handles.append(os.open(os.devnull, os.O_RDONLY))
+        with pytest.raises(WorkError, match="could not be opened: Too many open files"):
+            list(decode_sound(videos / "a.mov", VideoLimits(), alive=lambda: None))
+    finally:
+        for handle in handles:
+            os.close(handle)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ from genre_classifier.network.memory import training_bytes
 from genre_classifier.run_folder import checkpoints, layout
 from genre_classifier.run_folder.run import load_run
 from genre_classifier.training import history
-from genre_classifier.training.plan import plan_training
+from genre_classifier.training.plan import _refuse_changes, plan_training
 from genre_classifier.training.train import balance_weights, compile_model, learning_rate_at, train
 from genre_classifier.training.validation import Scored, calibrate, score_trailers, validate
 from preprocessing.base.errors import InputError, WorkError
@@ -600,6 +600,12 @@ def test_trailers_that_are_not_checked_train_and_judge_nothing(data, tmp_path):
             training_config=config,
             splits_file=tmp_path / "splits.csv",
         )
+
+
+def test_whether_clips_have_sound_is_no_other_option_of_a_run(tmp_path):
+    _refuse_changes(tmp_path, (ClipConfig(sound=False),), (ClipConfig(),))
+    with pytest.raises(InputError, match=r"found size = 32 where it has 400"):
+        _refuse_changes(tmp_path, (ClipConfig(sound=False),), (ClipConfig(size=32),))
 
 
 @pytest.mark.slow
