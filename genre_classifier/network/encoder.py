@@ -186,8 +186,9 @@ class Encoder:
     def _converted(self) -> Program | None:
         if self._wanted == KERAS:
             return None
-        steps, frames = self.steps(plain=True), check_frames((BATCH, 3, self.rows, self.cols))
-        return openvino_program(steps, self.network.variables, self._by_keras, frames, self._wanted)
+        frames = check_frames((BATCH, 3, self.rows, self.cols))
+        expected = np.asarray(self.steps()(ops.convert_to_tensor(frames)))  # compiling it takes a second
+        return openvino_program(self.steps(plain=True), self.network.variables, frames, expected, self._wanted)
 
     def _by_keras(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         for batch in batches:
