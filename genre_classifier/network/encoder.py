@@ -23,7 +23,7 @@ from genre_classifier.network.backend import Tensor, program
 from genre_classifier.network.encoder_engine import KERAS, STREAMS, Engine, Program, choose_engine, openvino_program
 from genre_classifier.network.image_networks import application_network, read_image_network, scaling_weights
 from genre_classifier.network.layers import PACKAGE, cell_weights
-from genre_classifier.network.memory import BASE_BYTES, FLOAT, OWN_SIZE
+from genre_classifier.network.memory import BASE_BYTES, FLOAT, OPENVINO_BYTES, OWN_SIZE
 from genre_classifier.network.model import GenreModel  # noqa: F401  whoever imports Keras by this module can read runs
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr, atomic_path
@@ -151,7 +151,9 @@ class Encoder:
     @property
     def bytes_needed(self) -> float:
         """Return about how much memory a process takes that encodes with it."""
-        return BASE_BYTES + FLOAT * 2 * self.network.count_params() + self._maps_bytes
+        weights = FLOAT * 2 * self.network.count_params()
+        converted = OPENVINO_BYTES + 2 * weights if self._wanted.name == "openvino" else 0
+        return BASE_BYTES + weights + converted + self._maps_bytes
 
     @property
     def _maps_bytes(self) -> float:
@@ -187,7 +189,7 @@ class Encoder:
         if self._wanted == KERAS:
             return None
         frames = check_frames((BATCH, 3, self.rows, self.cols))
-        expected = np.asarray(self.steps()(ops.convert_to_tensor(frames)))  # compiling it takes a second
+        expected = next(self._by_keras([frames]))
         return openvino_program(self.steps(plain=True), self.network.variables, frames, expected, self._wanted)
 
     def _by_keras(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
