@@ -23,7 +23,7 @@ from genre_classifier.network.backend import Tensor, program
 from genre_classifier.network.encoder_engine import KERAS, STREAMS, Engine, Program, choose_engine, openvino_program
 from genre_classifier.network.image_networks import application_network, read_image_network, scaling_weights
 from genre_classifier.network.layers import PACKAGE, cell_weights
-from genre_classifier.network.memory import BASE_BYTES, FLOAT, OWN_SIZE
+from genre_classifier.network.memory import BASE_BYTES, FLOAT, OPENVINO_BYTES, OWN_SIZE
 from genre_classifier.network.model import GenreModel  # noqa: F401  whoever imports Keras by this module can read runs
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr, atomic_path
@@ -152,7 +152,9 @@ class Encoder:
     @property
     def bytes_needed(self) -> float:
         """Return about how much memory a process takes that encodes with it."""
-        return BASE_BYTES + FLOAT * 2 * self.network.count_params() + batch_bytes(self.network)
+        weights = FLOAT * 2 * self.network.count_params()
+        converted = OPENVINO_BYTES + 2 * weights if self._wanted.name == "openvino" else 0
+        return BASE_BYTES + weights + converted + batch_bytes(self.network)
 
     def require_room(self, name: str) -> Self:
         """Return it; refuse one whose maps take more memory than there is, which few weights can make.
@@ -178,8 +180,9 @@ class Encoder:
     def _converted(self) -> Program | None:
         if self._wanted == KERAS:
             return None
-        steps, frames = self.steps(plain=True), check_frames((BATCH, 3, self.rows, self.cols))
-        return openvino_program(steps, self.network.variables, self._by_keras, frames, self._wanted)
+        frames = check_frames((BATCH, 3, self.rows, self.cols))
+        expected = next(self._by_keras([frames]))
+        return openvino_program(self.steps(plain=True), self.network.variables, frames, expected, self._wanted)
 
     def _by_keras(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         for batch in batches:

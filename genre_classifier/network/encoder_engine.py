@@ -1,4 +1,4 @@
-"""What computes an encoder's maps: Keras, or OpenVINO, which is faster on processors with bfloat16.
+"""What computes an encoder's maps: Keras, or OpenVINO, which is faster, most of all on processors with bfloat16.
 
 The network is converted each time it is read, in a second, and checked against Keras before it is used: no converted
 file is kept, so none has to be trusted. `choose_engine` imports neither Keras nor OpenVINO.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -55,14 +56,15 @@ def choose_engine(wanted: str) -> Engine:
     Parameters
     ----------
     wanted : {"auto", "keras", "openvino"}
-        auto: OpenVINO where it is installed and the processor multiplies bfloat16, Keras elsewhere and on a GPU.
+        auto: OpenVINO where it is installed, Keras elsewhere, on a GPU, and on other processors than x86. OpenVINO
+        works in bfloat16 where the processor multiplies it, and else in float32, in which it is faster, too.
 
     Raises
     ------
     InputError
         If OpenVINO is asked for and is not installed, or Keras has another backend than TensorFlow, which it reads.
     """
-    if wanted == "keras" or (wanted == "auto" and not (_is_possible() and processor_has_bfloat16() and not has_gpu())):
+    if wanted == "keras" or (wanted == "auto" and not (_is_possible() and _is_x86() and not has_gpu())):
         return KERAS
     _load_openvino()
     if _backend() != "tensorflow":
@@ -108,6 +110,10 @@ def _is_possible() -> bool:
     return find_spec("openvino") is not None and _backend() == "tensorflow"
 
 
+def _is_x86() -> bool:
+    return platform.machine().lower() in ("x86_64", "amd64")
+
+
 def _backend() -> str:
     keras = sys.modules.get("keras")
     return str(keras.backend.backend()) if keras else os.environ.get("KERAS_BACKEND", "tensorflow")
@@ -123,7 +129,7 @@ def _load_openvino() -> Any:
 
 
 def openvino_program(
-    maps: Callable[[Any], Any], variables: Sequence[Any], expected: Program, frames: np.ndarray, engine: Engine
+    maps: Callable[[Any], Any], variables: Sequence[Any], frames: np.ndarray, expected: Maps, engine: Engine
 ) -> Program | None:
     """Convert the function from frames to maps; None, with a line that says why, where OpenVINO cannot compute them.
 
@@ -133,15 +139,15 @@ def openvino_program(
         Of plain operations, as `genre_classifier.network.encoder.Encoder.steps` gives it.
     variables : sequence of keras.Variable
         What it reads besides frames.
-    expected : callable
-        The same by Keras.
     frames : ndarray of uint8, shape (batch, 3, rows, cols)
-        Both compute their maps, which must agree: to `SAME` in float32, and then to `CLOSE` in bfloat16.
+        As many as there always will be at once.
+    expected : ndarray of float16, shape (batch, channels, cells, cells)
+        Their maps by Keras, with which OpenVINO must agree: to `SAME` in float32, and then to `CLOSE` in bfloat16.
     engine : Engine
     """
     try:
         compile_for = _read(_graph(maps, variables, frames.shape))
-        right = next(expected([frames])).astype(np.float32)
+        right = expected.astype(np.float32)
         exact = compile_for("float32")
         furthest = np.abs(next(exact([frames])).astype(np.float32) - right).max()
         if not furthest <= SAME * np.abs(right).max():  # NaN too

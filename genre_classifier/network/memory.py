@@ -26,6 +26,7 @@ FLOAT = 4
 # Of an unpacked `.keras` file: weights, the optimizer's two moments, and a margin; beside them biases and scales, the
 # description of the layers and the overhead of HDF5, for the largest networks that are of use.
 _FILE_COPIES, _FILE_OVERHEAD = 4, 64e6
+OPENVINO_BYTES = 150e6  # its libraries, and what a conversion leaves; weights four times come to it
 OWN_SIZE = 224  # rows and columns of what an encoder looks at, where it takes frames of any size
 GROUP = 12  # chunks between stored states: see genre_classifier.network.training_step
 # Whole maps of the first layer that are alive beside those that are kept: of the gates, and of gradients.
@@ -132,7 +133,8 @@ def encoder_bytes(config: ModelConfig, file_bytes: int) -> float:
     Weights twice, and maps of a batch of 8 frames, of as many numbers as frames of 24 channels have at full size.
     """
     pixels = config.rows * config.cols if config.maps_in_trunk else OWN_SIZE**2
-    return 2 * file_bytes + 4 * 8 * FLOAT * 24 * pixels
+    converted = OPENVINO_BYTES + 4 * file_bytes if config.encoder_engine == "openvino" else 0
+    return 2 * file_bytes + converted + 4 * 8 * FLOAT * 24 * pixels
 
 
 def training_bytes(

@@ -36,11 +36,12 @@ with_bfloat16 = pytest.mark.skipif(not processor_has_bfloat16(), reason="the pro
 def machine(monkeypatch):
     """Return what makes this machine another one."""
 
-    def make(*, installed=True, bfloat16=True, gpu=False, backend="tensorflow"):
+    def make(*, installed=True, bfloat16=True, gpu=False, backend="tensorflow", x86=True):
         found = (lambda name: object()) if installed else (lambda name: None)
         monkeypatch.setattr(encoder_engine, "find_spec", found)
         monkeypatch.setattr(encoder_engine, "processor_has_bfloat16", lambda: bfloat16)
         monkeypatch.setattr(encoder_engine, "has_gpu", lambda: gpu)
+        monkeypatch.setattr(encoder_engine, "_is_x86", lambda: x86)
         monkeypatch.setattr(encoder_engine, "_backend", lambda: backend)
         monkeypatch.setattr(encoder_engine, "_load_openvino", lambda: None)
 
@@ -52,7 +53,8 @@ def machine(monkeypatch):
     [
         ("auto", {}, BFLOAT),
         ("auto", {"installed": False}, KERAS),
-        ("auto", {"bfloat16": False}, KERAS),
+        ("auto", {"bfloat16": False}, FLOAT),
+        ("auto", {"x86": False}, KERAS),
         ("auto", {"gpu": True}, KERAS),
         ("auto", {"backend": "jax"}, KERAS),
         ("keras", {}, KERAS),
@@ -61,7 +63,7 @@ def machine(monkeypatch):
         ("openvino", {"gpu": True}, BFLOAT),
     ],
 )
-def test_auto_is_openvino_where_it_is_and_pays(machine, wanted, facts, expected):
+def test_auto_is_openvino_where_it_is_installed_and_pays(machine, wanted, facts, expected):
     machine(**facts)
     assert choose_engine(wanted) == expected
 
@@ -205,7 +207,7 @@ def test_what_is_converted_wrongly_falls_back_to_keras_with_a_line(encoder, capl
         def wrong(pixels):
             return steps(pixels) * keras.ops.cast(factor, "float16")
 
-        return openvino_program(wrong, encoder.network.variables, encoder._by_keras, frames, FLOAT)
+        return openvino_program(wrong, encoder.network.variables, frames, encoder.encode(frames), FLOAT)
 
     assert convert(1.0) is not None
     assert not caplog.messages
