@@ -53,8 +53,9 @@ CONFIG = TrainingConfig(
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
+    """Return clips, six of which are trained on: three full batches, for TensorFlow traces each shape of batches."""
     clips = tmp_path_factory.mktemp("clips")
-    labels = write_clips(clips, [8, 8, 8, 8, 8, 8, 8, 8], weak=(3, 4))
+    labels = write_clips(clips, [8] * 9, weak=(3, 4))
     labels.to_csv(clips / "labels.csv", index=False)
     return clips, clips / "labels.csv"
 
