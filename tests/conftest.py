@@ -12,6 +12,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # processes share the cores: more threa
     for _variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(_variable, "1")
 
+# Of the time that JAX takes here, nearly all is compiling; with less of it, the arithmetic is the same.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
 # Before any test imports Keras: the package says to TensorFlow which kernels to use, and TensorFlow asks only once.
 import genre_classifier  # noqa: F401
 

@@ -25,7 +25,16 @@ from tests.support.tiny_encoder import write_encoder
 
 pytestmark = pytest.mark.slow
 
-SMALL = ["--trunk-filters", "2,2", "--branch-filters", "2", "--dense-units", "4", "--batch-size", "7"]  # one shape of batches: each is traced
+SMALL = [
+    "--trunk-filters",
+    "2,2",
+    "--branch-filters",
+    "2",
+    "--dense-units",
+    "4",
+    "--batch-size",
+    "7",
+]  # one shape of batches: each is traced
 CROPS = ["--crop-frames", "12", "--path-components", "4,3"]
 GENRES = ["--genres", "drama,western"]
 PRESET = ["--preset", "pretrained", "--test-share", "0", *SMALL, *CROPS, *GENRES, "--encoder"]
@@ -159,9 +168,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(work, tmp_path):
         child.wait()
     run("train", work / "clips", work / "one.csv", tmp_path / "run", "--resume")
     run("train", work / "clips", work / "one.csv", tmp_path / "whole", *options)
-    found, whole = (
-        pd.read_csv(tmp_path / name / "history.csv").drop(columns="seconds") for name in ("run", "whole")
-    )
+    found, whole = (pd.read_csv(tmp_path / name / "history.csv").drop(columns="seconds") for name in ("run", "whole"))
     pd.testing.assert_frame_equal(found, whole, check_exact=True)
     for one, other in zip(
         load_run(tmp_path / "run").model.get_weights(), load_run(tmp_path / "whole").model.get_weights(), strict=True
