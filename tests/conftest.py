@@ -29,18 +29,25 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 # Files that take minutes: begun first, so that at the end no core waits for one of them (`--dist loadfile`).
 _LONG = (
-    "test_peers",
     "test_train",
+    "test_peers",
     "test_backends",
-    "test_training_step",
-    "test_sharing",
-    "test_export_model",
-    "test_correcting",
-    "test_own_genres",
-    "test_interruptions",
-    "test_evaluate",
     "test_documents",
+    "test_sharing",
+    "test_looking",
+    "test_export_model",
+    "test_training_step",
+    "test_own_genres",
+    "test_pretrained",
+    "test_evaluate",
+    "test_correcting",
+    "test_interruptions",
+    "test_faults",
+    "test_viewer",
+    "test_editor",
+    "test_bootstrap",
     "test_axe",
+    "test_notebook",
 )
 
 
