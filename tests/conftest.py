@@ -45,7 +45,6 @@ _LONG = (
     "test_faults",
     "test_viewer",
     "test_editor",
-    "test_bootstrap",
     "test_axe",
     "test_notebook",
 )
