@@ -34,7 +34,6 @@ def test_equality_checks_hold_on_jax():
         "tests/network/test_layers.py::test_states_go_in_and_out_as_in_keras",
         "tests/network/test_model.py::test_scores_equal_those_of_plain_keras[channels_last-size3-same]",
         "tests/network/test_model.py::test_scores_follow_the_weights",
-        "tests/network/test_model.py::test_one_import_is_enough_to_load_a_run",
         "tests/network/test_model.py::test_an_accelerator_of_jax_has_bfloat16",
         "tests/training/test_loop.py::test_validation_moves_with_the_training",
         "tests/network/test_map_frames.py::test_any_chunk_gives_the_same_scores[motion]",
