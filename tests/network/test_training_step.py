@@ -168,7 +168,7 @@ def test_fit_evaluate_and_callbacks_work_as_usual(source, clip):
     model.configure(chunk=4)
     seen = []
     callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs["loss"]))
-    clips, y = np.repeat(clip, 3, axis=0), [np.repeat(target, 3, axis=0) for target in targets(1)]
+    clips, y = np.repeat(clip, 4, axis=0), [np.repeat(target, 4, axis=0) for target in targets(1)]
     model.fit(clips, y, batch_size=2, validation_data=(clips, y), epochs=4, verbose=0, callbacks=[callback])
     assert len(seen) == 4
     assert seen[-1] < seen[0]
