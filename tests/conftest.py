@@ -14,6 +14,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # processes share the cores: more threa
         os.environ.setdefault(_variable, "1")
 
 sys.modules.setdefault("openvino_telemetry", None)  # OpenVINO goes without it, and tells nobody of the tests
+# Of the time that JAX takes here, nearly all is compiling; with less of it, the arithmetic is the same.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 # Before any test imports Keras: the package says to TensorFlow which kernels to use, and TensorFlow asks only once.
 import genre_classifier  # noqa: E402, F401
@@ -29,18 +31,24 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 # Files that take minutes: begun first, so that at the end no core waits for one of them (`--dist loadfile`).
 _LONG = (
-    "test_peers",
     "test_train",
+    "test_peers",
     "test_backends",
-    "test_training_step",
-    "test_sharing",
-    "test_export_model",
-    "test_correcting",
-    "test_own_genres",
-    "test_interruptions",
-    "test_evaluate",
     "test_documents",
+    "test_sharing",
+    "test_looking",
+    "test_export_model",
+    "test_training_step",
+    "test_own_genres",
+    "test_pretrained",
+    "test_evaluate",
+    "test_correcting",
+    "test_interruptions",
+    "test_faults",
+    "test_viewer",
+    "test_editor",
     "test_axe",
+    "test_notebook",
 )
 
 

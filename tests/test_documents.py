@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 import shlex
@@ -15,6 +16,7 @@ import pytest
 
 from genre_classifier import cli
 from genre_classifier.cli import COMMANDS, group
+from genre_classifier.config import PRESETS
 from preprocessing.clips import read_clip_preset
 from tests.support import options_page
 from tests.support.architecture_page import NAMES, PAGE, architecture_page, arrows
@@ -40,7 +42,8 @@ TUTORIAL = ROOT / "docs" / "tutorial.md"
 SMALLER = {  # what the tutorial's commands are given here beside what they say
     "synthesize": "--trailers 6 --duration 3",
     "preprocess": "--fps 4 --size 16",
-    "train": "--epochs 1 --trunk-filters 2,2 --branch-filters 2 --dense-units 4 --crop-frames 4 --min-trailers 1",
+    "train": "--epochs 1 --trunk-filters 2,2 --branch-filters 2 --dense-units 4 --crop-frames 4 --min-trailers 1 "
+    "--batch-size 6",  # one shape of batches: each is traced
     "evaluate": "--draws 5",
 }
 
@@ -276,6 +279,14 @@ def test_every_block_of_python_runs(tmp_path, monkeypatch):
     Path("new_trailer.mp4").write_bytes(Path("trailers/trailer_001.mp4").read_bytes())
     found = blocks("python")
     assert len(found) >= 2
+    preset = PRESETS["small-data"]
+    smaller = dataclasses.replace(
+        preset,
+        clips=dataclasses.replace(preset.clips, fps=4.0, size=16),
+        model=dataclasses.replace(preset.model, rows=16, cols=16),
+        training=dataclasses.replace(preset.training, epochs=1, crop_frames=4),
+    )
+    monkeypatch.setitem(PRESETS, "small-data", smaller)
     names: dict[str, object] = {}  # one block may go on with what another made
     for document, text in found:
         exec(compile(text, document, "exec"), names)

@@ -32,7 +32,7 @@ SMALL = [
     "--motion-size",
     "8",
     "--batch-size",
-    "2",
+    "5",  # one shape of batches: each is traced
     "--crop-frames",
     "12",
     "--genres",

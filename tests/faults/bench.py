@@ -73,7 +73,7 @@ class Command:
 _ABANDONED = r"(^|/)\.[\w-]+\.part"  # others may be at work there: what a killed one left stays for an hour
 _NETWORK = (
     "--trunk-filters 2,2 --trunk-pools 2,2 --branch-filters 2 --branch-pool 2 --dense-units 4 --epochs 3 "
-    "--test-share 0.2 --validation-share 0.2 --batch-size 2"
+    "--test-share 0.2 --validation-share 0.2 --batch-size 3"  # one shape of batches: each is traced
 )
 COMMANDS = {
     "preprocess": Command("preprocess videos out --frames 10 --size 16 --jobs 1", "out", "videos/*.mkv"),

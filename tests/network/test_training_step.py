@@ -10,7 +10,6 @@ import pytest
 
 from benchmarks.plain_network import build_plain_model, copy_weights
 from genre_classifier.config import ModelConfig
-from genre_classifier.genres import GENRES
 from genre_classifier.network import backend as acceleration
 from genre_classifier.network import training_step
 from genre_classifier.network.model import build_model
@@ -24,7 +23,8 @@ pytestmark = [
 ]
 
 # Halved, 14 x 13 pixels are 7 x 7; pooled by three, their windows lack a pixel on each side.
-CONFIG = ModelConfig(rows=14, cols=13, norm_momentum=0.5, **SMALL)
+GENRES = ("comedy", "terror")  # two branches prove what six do, and TensorFlow traces them in half the time
+CONFIG = ModelConfig(rows=14, cols=13, norm_momentum=0.5, genres=GENRES, **SMALL)
 FRAMES = 7
 STEP = 1e4  # so large that the difference of the weights is the gradient without rounding
 
@@ -149,7 +149,7 @@ def test_truncated_gradients_are_those_of_a_stateful_layer(source, clip, monkeyp
 @pytest.mark.parametrize("options", [{}, {"chunk": 3}, {"chunk": 3, "bptt": "full"}])
 def test_padded_frames_change_nothing(source, clip, options):
     """A clip padded to twice its length trains like the clip: same loss, gradients and statistics."""
-    y, weights = targets(1), [np.ones((1, FRAMES), "float32")] * 6
+    y, weights = targets(1), [np.ones((1, FRAMES), "float32")] * len(GENRES)
     expected = train_once(source, clip, y, weights, **options)
     padded = np.full((1, 2 * FRAMES, *clip.shape[2:]), -1, np.int16)
     padded[:, :FRAMES] = clip
@@ -168,11 +168,11 @@ def test_fit_evaluate_and_callbacks_work_as_usual(source, clip):
     model.configure(chunk=4)
     seen = []
     callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs["loss"]))
-    clips, y = np.repeat(clip, 3, axis=0), [np.repeat(target, 3, axis=0) for target in targets(1)]
+    clips, y = np.repeat(clip, 4, axis=0), [np.repeat(target, 4, axis=0) for target in targets(1)]
     model.fit(clips, y, batch_size=2, validation_data=(clips, y), epochs=4, verbose=0, callbacks=[callback])
     assert len(seen) == 4
     assert seen[-1] < seen[0]
-    assert 0 < model.evaluate(clips, y, verbose=0, return_dict=True)["loss"] < 6
+    assert 0 < model.evaluate(clips, y, verbose=0, return_dict=True)["loss"] < len(GENRES)
 
 
 @pytest.mark.skipif(not acceleration.has_bfloat16(), reason="the processor has no bfloat16 arithmetic")

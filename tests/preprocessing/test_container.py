@@ -64,7 +64,14 @@ def test_the_manifest_tells_clips_with_such_times_apart(tmp_path: Path) -> None:
     assert load_times(times_path(clips, 0))[0] == 0
 
 
-@pytest.mark.parametrize("name", ["bbb_film_62s_360p.mp4", "caminandes1_30s_180p_av1.webm", "chaplin_10s_360p.mp4"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("bbb_film_62s_360p.mp4", marks=pytest.mark.slow),
+        "caminandes1_30s_180p_av1.webm",
+        "chaplin_10s_360p.mp4",
+    ],
+)
 def test_real_trailers(real_trailers: Path, name: str) -> None:
     times, _, _ = read(real_trailers / name, ClipConfig(frames=5000, size=8))
     true_times, _ = decode_media(real_trailers / name)

@@ -17,7 +17,7 @@ SIZES = ["--trunk-filters", "2,2", "--trunk-pools", "2,2", "--branch-filters", "
 
 
 def steps(folder: Path, name: str) -> None:
-    """Take one large step of each case; keep by how much each weight moved."""
+    """Take one large step of each case; keep by how much each weight moved, and scores."""
     import keras
 
     from genre_classifier.config import ModelConfig
@@ -43,26 +43,25 @@ def steps(folder: Path, name: str) -> None:
     shown = np.eye(len(GENRES), dtype="float32")[rng.integers(0, len(GENRES), (2, FRAMES))]
     one_each = [shown[..., genre, None] for genre in range(len(GENRES))]
     looks = rng.normal(size=(2, FRAMES, 12)).astype("float32")
-    networks = {  # JAX compiles each case anew, half a minute: what is new in a network is tried in one
-        "frames": ({}, clips, targets, list(CASES)),
-        "senses": (senses, {"frames": clips, "pictures": looks}, targets, ["through all chunks"]),
-        "one genre": ({"exclusive": "yes"}, clips, one_each, ["chunks"]),
+    networks = {  # JAX compiles each case anew, for many seconds: each way to train is tried with one network
+        "frames": ({}, clips, targets, "whole"),
+        "senses": (senses, {"frames": clips, "pictures": looks}, targets, "through all chunks"),
+        "one genre": ({"exclusive": "yes"}, clips, one_each, "chunks"),
     }
     moved = {}
-    for network, (options, inputs, truth, cases) in networks.items():
+    assert {case for *_, case in networks.values()} == set(CASES)
+    for network, (options, inputs, truth, case) in networks.items():
         model = build_model(ModelConfig(rows=14, cols=13, **sizes, **options))
         if not (folder / f"{network}.npz").exists():
             # Zeros, which paths and what stands beside them begin with, would keep everything before them where it is.
             weights = [rng.normal(0, 0.3, one.shape) if not one.any() else one for one in model.get_weights()]
             np.savez(folder / f"{network}.npz", *weights)
         start = list(np.load(folder / f"{network}.npz").values())
-        for case in cases:
-            model.set_weights(start)
-            model.compile(keras.optimizers.SGD(1.0), [loss() for _ in GENRES])
-            model.configure(**CASES[case])
-            model.train_on_batch(inputs, truth)
-            after = enumerate(model.get_weights())
-            moved |= {f"{network} {case} {number}": one - start[number] for number, one in after}
+        model.set_weights(start)
+        model.compile(keras.optimizers.SGD(1.0), [loss() for _ in GENRES])
+        model.configure(**CASES[case])
+        model.train_on_batch(inputs, truth)
+        moved |= {f"{network} {case} {number}": one - start[number] for number, one in enumerate(model.get_weights())}
         model.set_weights(start)
         moved[f"{network} scores"] = np.concatenate(model.predict(inputs, verbose=0), axis=-1)
     np.savez(folder / f"steps_{name}.npz", **moved)
