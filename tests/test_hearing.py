@@ -142,7 +142,7 @@ def test_clips_that_were_made_without_sound_are_one_line_that_says_what_to_do(wo
     )
     assert expected in capsys.readouterr().err
     run("train", work / "clips", work / "labels.csv", tmp_path / "run", *ear, code=2)
-    assert "a sound encoder needs linear_paths" in capsys.readouterr().err
+    assert "sound_encoder needs linear_paths" in capsys.readouterr().err
 
 
 def test_videos_of_which_none_sounds_are_learned_from_by_what_is_seen(work, tmp_path, capsys):

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from genre_classifier.cli.config_options import config_options, given, sharing_options
+from genre_classifier.cli.config_options import GroupedCommand, config_options, given, sharing_options
 from genre_classifier.cli.output import say
 from genre_classifier.cli.progress import progress_bar
 from genre_classifier.config import DEFAULT_ENCODER, EncoderConfig
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("clips", type=click.Path(path_type=Path))
 @config_options(DEFAULT_ENCODER)
 @sharing_options

@@ -243,7 +243,7 @@ class ModelConfig(EncoderConfig):
         )
         require(
             self.sound_encoder is None or self.linear_paths,
-            f"a sound encoder needs linear_paths, got linear_paths = {self.linear_paths}; --preset pretrained has them",
+            f"sound_encoder needs linear_paths, got linear_paths = {self.linear_paths}; --preset pretrained has them",
         )
         _, rows, cols = self.trunk_shape
         what = "frames" if not self.maps_in_trunk else "grey pictures" if self.motion_size else "encoded frames"
