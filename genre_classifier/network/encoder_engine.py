@@ -151,15 +151,16 @@ def openvino_program(
         exact = compile_for("float32")
         furthest = np.abs(next(exact([frames])).astype(np.float32) - right).max()
         if not furthest <= SAME * np.abs(right).max():  # NaN too
-            largest = np.abs(right).max()
-            raise InputError(f"expected the maps of Keras, up to {largest:.2g}, found others by {furthest:.2g}")
+            raise InputError(
+                f"expected the maps of Keras, of up to {np.abs(right).max():.2g}, found a difference of {furthest:.2g}"
+            )
         if engine.precision == "float32":
             return exact
         program = compile_for(engine.precision)
         pooled, found = (one.astype(np.float32).mean(axis=(2, 3)) for one in (right, next(program([frames]))))
         distance = np.linalg.norm(found - pooled, axis=1) / np.maximum(np.linalg.norm(pooled, axis=1), 1e-9)
         if not distance.max() <= CLOSE:
-            raise InputError(f"expected maps within {CLOSE:.0%} in {engine.precision}, found {distance.max():.0%}")
+            raise InputError(f"expected maps that {engine.precision} hardly moves, found {distance.max():.0%}")
     except Exception as error:  # noqa: BLE001 - of two libraries, each with kinds of its own; Keras does what it did
         reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
         logger.warning(f"the encoder runs on {KERAS}: {engine} cannot be used for it: {reason}")
