@@ -140,9 +140,10 @@ def model_card(run: Run, card: Mapping[str, Any], *, summary: str | None = None)
     started = found.started_from and found.started_from.run
     frames = f"at most {clips.frames} frames" if clips.fps is None else f"{clips.fps:g} frames per second"
     place = "behind" if network.maps_in_trunk else "beside"
-    encoder = "" if network.encoder is None else f", {place} a frozen image network ({network.encoder})"
     hears = network.sound_encoder is not None
-    sound = f"with what a frozen network hears ({network.sound_encoder})" if hears else "without sound"
+    eye = f"{place} a frozen image network ({network.encoder})"
+    ear = f"beside a frozen network that listens ({network.sound_encoder})"
+    frames += "".join([", without sound" * (not hears), f", {eye}" * (network.encoder is not None), f", {ear}" * hears])
     limit = "Speech: it hears how a trailer sounds, not what is said." if hears else _NO_SOUND
     before = "" if started is None else f"\n- It went on from the weights of `{_plain(str(started))}`."
     return f"""---
@@ -168,7 +169,7 @@ genre-classifier tag {_plain(name)} new_trailer.mp4 --out tags/
 ## What it was made of
 
 - {trailers}. A digest of clips and labels is in `card.json`.
-- Clips of {clips.size} x {clips.size} pixels, {frames}, {sound}{encoder}.
+- Clips of {clips.size} x {clips.size} pixels, {frames}.
 - Epoch {card.get("kept_epoch", "?")} of {card.get("epochs", "?")}; seed {card.get("seed", "?")}.{before}
 
 ```sh
