@@ -210,7 +210,6 @@ class Encoder:
         resize = next((layer for layer in self.network.layers if isinstance(layer, keras.layers.Resizing)), None)
         if resize is None:
             return self.network
-        rest = keras.Model([self.network.inputs[0], resize.output], self.network.outputs[0])
 
         def weights(pixels: int, resized: int) -> Tensor:
             columns = np.eye(pixels, dtype=np.float32)[None, :, :, None]
@@ -218,7 +217,17 @@ class Encoder:
             return ops.image.resize(columns, (resized, pixels), data_format="channels_last", **options)[0, :, :, 0]
 
         rows, cols = weights(self.rows, resize.height), weights(self.cols, resize.width)
-        return lambda pixels, **options: rest([pixels, ops.einsum("ar,brck,dc->badk", rows, pixels, cols)], **options)
+
+        # In place of the layer's own, for the time of a call: beside another model over the same layers, Keras could
+        # not write this one any more.
+        def network(pixels: Tensor, **options: Any) -> Tensor:
+            resize.call = lambda images, **_: ops.einsum("ar,brck,dc->badk", rows, images, cols)
+            try:
+                return self.network(pixels, **options)
+            finally:
+                del resize.call
+
+        return network
 
     def encode(self, frames: np.ndarray) -> np.ndarray:
         """Encode frames.

@@ -11,7 +11,7 @@ import pytest
 
 from genre_classifier.config import EncoderConfig, ModelConfig
 from genre_classifier.network import encoder_engine
-from genre_classifier.network.encoder import BATCH, Encoder, build_encoder, check_frames
+from genre_classifier.network.encoder import BATCH, Encoder, build_encoder, check_frames, read_encoder
 from genre_classifier.network.encoder_engine import (
     CLOSE,
     KERAS,
@@ -236,3 +236,16 @@ def test_maps_that_bfloat16_moves_too_far_fall_back_to_keras(caplog):
     rest.set_weights([kernel])
     assert encoder.engine == KERAS
     assert "expected maps that bfloat16 hardly moves, found" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_network_that_was_converted_can_still_be_written(tmp_path):
+    path = write_encoder(tmp_path / "tiny.keras")
+    config = EncoderConfig(encoder=str(path), encoder_engine="keras", motion_size=8)
+    encoder = build_encoder(config, 30, 26)  # the frames are resized, and seen as they are, too
+    frames = check_frames((BATCH, 3, 30, 26))
+    plain = np.asarray(encoder.steps(plain=True)(frames))
+    encoder.save(tmp_path / "encoder.keras")
+    again = read_encoder(tmp_path / "encoder.keras")
+    assert again.digest == encoder.digest
+    np.testing.assert_allclose(plain.astype(np.float32), again.encode(frames).astype(np.float32), rtol=2e-3, atol=2e-3)
