@@ -7,32 +7,27 @@ cells out. Resizing and scaling are layers of it, so that its file in a run fold
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from genre_classifier.config import EncoderConfig
-from genre_classifier.network.backend import Tensor, program
+from genre_classifier.network.backend import Tensor
 from genre_classifier.network.encoder_engine import KERAS, STREAMS, Engine, Program, choose_engine, openvino_program
+from genre_classifier.network.frozen import BATCH, LARGEST, FrozenNetwork
 from genre_classifier.network.image_networks import application_network, read_image_network, scaling_weights
 from genre_classifier.network.layers import PACKAGE, cell_weights
-from genre_classifier.network.memory import BASE_BYTES, FLOAT, OPENVINO_BYTES, OWN_SIZE
+from genre_classifier.network.memory import FLOAT, OPENVINO_BYTES, OWN_SIZE
 from genre_classifier.network.model import GenreModel  # noqa: F401  whoever imports Keras by this module can read runs
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import abbreviated_repr, atomic_path
-from preprocessing.processes.machine import available_bytes
+from preprocessing.base.files import abbreviated_repr
 
-BATCH = 8  # frames; always so many at once, so that a frame's maps do not depend on how a video is cut
 CHUNK = STREAMS * BATCH  # frames that are worth giving at once
-COPIES = 4.0  # of the largest maps that are alive at once
-_LARGEST = 65000.0  # of a map: what is further from zero does not fit into float16, or means padding
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -98,7 +93,7 @@ class GreyCells(keras.layers.Layer):
         return {**super().get_config(), "cells": self.cells, "size": self.size}
 
 
-class Encoder:
+class Encoder(FrozenNetwork):
     """A frozen network from frames to maps.
 
     Parameters
@@ -118,8 +113,8 @@ class Encoder:
     """
 
     def __init__(self, network: keras.Model, engine: Engine = KERAS) -> None:
-        self.network, self._wanted = network, engine
-        self.network.trainable = False
+        super().__init__(network)
+        self._wanted = engine
         self.rows, self.cols = network.input_shape[1:3]
         self.cells, self.channels = network.output_shape[2:]
 
@@ -127,11 +122,6 @@ class Encoder:
     def look_shape(self) -> tuple[int, int, int]:
         """Return the shape of the maps of a frame."""
         return self.channels, self.cells, self.cells
-
-    @cached_property
-    def digest(self) -> str:
-        """Return a SHA-256 over layers and weights: equal for encoders that are the same network."""
-        return network_digest(self.network)
 
     @property
     def maps_digest(self) -> str:
@@ -153,28 +143,7 @@ class Encoder:
     def bytes_needed(self) -> float:
         """Return about how much memory a process takes that encodes with it."""
         weights = FLOAT * 2 * self.network.count_params()
-        converted = OPENVINO_BYTES + 2 * weights if self._wanted.name == "openvino" else 0
-        return BASE_BYTES + weights + converted + batch_bytes(self.network)
-
-    def require_room(self, name: str) -> Self:
-        """Return it; refuse one whose maps take more memory than there is, which few weights can make.
-
-        Raises
-        ------
-        InputError
-            With the name.
-        """
-        require_room(self.network, name)
-        return self
-
-    def save(self, path: Path) -> None:
-        """Write it to a `.keras` file, whole or not at all; see `read_encoder`."""
-        with atomic_path(path) as temporary:
-            self.network.save(temporary)
-
-    @cached_property
-    def _program(self) -> Callable[[Tensor], Tensor]:
-        return program(self.steps(), self.network.variables)
+        return super().bytes_needed + (OPENVINO_BYTES + 2 * weights if self._wanted.name == "openvino" else 0)
 
     @cached_property
     def _converted(self) -> Program | None:
@@ -201,7 +170,7 @@ class Encoder:
         def maps(frames: Tensor) -> Tensor:
             pixels = ops.cast(ops.transpose(frames, (0, 2, 3, 1)), "float32")
             found = ops.transpose(network(pixels, training=False), (0, 3, 1, 2))
-            return ops.cast(ops.clip(found, -_LARGEST, _LARGEST), "float16")
+            return ops.cast(ops.clip(found, -LARGEST, LARGEST), "float16")
 
         return maps
 
@@ -346,41 +315,3 @@ def _maps_of(network: keras.Model, name: str, layer: str | None) -> Tensor:
             f"name another layer (encoder_layer)"
         )
     return maps
-
-
-def network_digest(network: keras.Model) -> str:
-    """Return a SHA-256 over the layers and weights of a network: equal for networks that give the same."""
-    digest = hashlib.sha256(json.dumps(_nameless(network.get_config()), sort_keys=True, default=str).encode())
-    for weight in network.get_weights():
-        digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()
-
-
-def batch_bytes(network: keras.Model) -> float:
-    """Return about how much memory the maps of a batch take in a network."""
-    return FLOAT * COPIES * BATCH * max(math.prod(shape[1:]) for shape in _output_shapes(network))
-
-
-def require_room(network: keras.Model, name: str) -> None:
-    """Refuse a network whose maps take more memory than there is (InputError), which few weights can make."""
-    if (needed := batch_bytes(network)) > (free := available_bytes()):
-        raise InputError(
-            f"{name}: expected a network that fits into memory, found one whose maps take {needed / 1e6:.0f} MB "
-            f"({free / 1e6:.0f} MB are free)"
-        )
-
-
-def _output_shapes(network: keras.Model) -> Iterator[tuple[int, ...]]:
-    """Yield the shapes of the maps of a network, and of the networks inside it."""
-    for layer in network.layers:
-        if isinstance(layer, keras.Model):
-            yield from _output_shapes(layer)
-        else:
-            yield from (tensor.shape for tensor in keras.tree.flatten(layer.output))
-
-
-def _nameless(part: Any) -> Any:
-    """Return a configuration without what its maps do not depend on: names, which Keras numbers, and types."""
-    if isinstance(part, dict):
-        return {key: _nameless(value) for key, value in part.items() if key not in ("name", "build_config")}
-    return [_nameless(value) for value in part] if isinstance(part, list | tuple) else part

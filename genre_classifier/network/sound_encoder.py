@@ -6,23 +6,18 @@ import hashlib
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Self
 
 import keras
 import numpy as np
 from keras import ops
 
-from genre_classifier.network.backend import Tensor, program
-from genre_classifier.network.encoder import BATCH, batch_bytes, network_digest, require_room
+from genre_classifier.network.backend import Tensor
+from genre_classifier.network.frozen import BATCH, LARGEST, FrozenNetwork
 from genre_classifier.network.image_networks import read_sound_network
-from genre_classifier.network.memory import BASE_BYTES, FLOAT
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import atomic_path
-
-_LARGEST = 65000.0  # of a feature: what is further from zero does not fit into float16
 
 
-class SoundEncoder:
+class SoundEncoder(FrozenNetwork):
     """A frozen network from samples to features.
 
     Parameters
@@ -39,40 +34,21 @@ class SoundEncoder:
     """
 
     def __init__(self, network: keras.Model, rate: int) -> None:
-        self.network, self.rate = network, rate
-        self.network.trainable = False
+        super().__init__(network)
+        self.rate = rate
         self.samples, self.features = network.input_shape[1], network.output_shape[1]
 
     @cached_property
     def digest(self) -> str:
         """Return a SHA-256 over layers, weights and rate: equal for encoders that give the same features."""
-        return hashlib.sha256(f"{network_digest(self.network)} {self.rate}".encode()).hexdigest()
-
-    @property
-    def bytes_needed(self) -> float:
-        """Return about how much memory a process takes that encodes with it."""
-        return BASE_BYTES + FLOAT * 2 * self.network.count_params() + batch_bytes(self.network)
-
-    def require_room(self, name: str) -> Self:
-        """Return it; refuse, with the name, one that takes more memory than there is (InputError)."""
-        require_room(self.network, name)
-        return self
-
-    def save(self, path: Path) -> None:
-        """Write its network to a `.keras` file, whole or not at all; see `read_sound_encoder`."""
-        with atomic_path(path) as temporary:
-            self.network.save(temporary)
-
-    @cached_property
-    def _program(self) -> Callable[[Tensor], Tensor]:
-        return program(self.steps(), self.network.variables)
+        return hashlib.sha256(f"{super().digest} {self.rate}".encode()).hexdigest()
 
     def steps(self) -> Callable[[Tensor], Tensor]:
         """Return the function that encodes a batch of samples inside a program; see `listen`."""
 
         def features(samples: Tensor) -> Tensor:
             found = self.network(ops.cast(samples, "float32"), training=False)
-            return ops.cast(ops.clip(found, -_LARGEST, _LARGEST), "float16")
+            return ops.cast(ops.clip(found, -LARGEST, LARGEST), "float16")
 
         return features
 
