@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from genre_classifier.run_folder.run import Run
 
 
+_AHEAD_BYTES = 32_000_000  # of frames that are decoded before they are scored; at least two chunks
+
+
 class ScoredFrame(NamedTuple):
     """One row of the scores: its time in seconds, and a calibrated probability for each of the run's genres."""
 
@@ -143,17 +146,18 @@ def _scored(
 ) -> Iterator[ScoredFrame]:
     looks = run.model_config.encoder_fps
     stream = ScoreStream(run.model, precision=precision, encoder=run.encoder if looks is None else None)
-    # Few numbers beside the frames: they are all there before the first frame is scored.
-    beside: dict[str, Callable[[list[float]], HeldLooks]] = {}
-    if looks is not None and run.encoder is not None:
-        beside[PICTURES] = functools.partial(
-            HeldLooks, *read_looks(frames.path, run.encoder, looks, limits=frames.limits)
-        )
-    if run.sound_encoder is not None:
-        heard = hear(_metered(read_sound(frames.path, limits=frames.limits), peaks), run.sound_encoder)
-        beside[SOUND] = functools.partial(heard_features, heard)
+    ahead = max(2, _AHEAD_BYTES // (chunk * 3 * run.model_config.rows * run.model_config.cols))
     # Closing the chunks stops the reading at once, also when the caller stops taking rows.
-    with closing(Prefetch(in_chunks(frames, chunk))) as chunks:
+    with closing(Prefetch(in_chunks(frames, chunk), ahead=ahead)) as chunks:
+        # Few numbers beside the frames: they are all there before the first frame is scored. Meanwhile frames are
+        # decoded.
+        beside: dict[str, Callable[[list[float]], HeldLooks]] = {}
+        if looks is not None and run.encoder is not None:
+            seen = read_looks(frames.path, run.encoder, looks, limits=frames.limits)
+            beside[PICTURES] = functools.partial(HeldLooks, *seen)
+        if run.sound_encoder is not None:
+            heard = hear(_metered(read_sound(frames.path, limits=frames.limits), peaks), run.sound_encoder)
+            beside[SOUND] = functools.partial(heard_features, heard)
         for times, pixels, anew in chunks:
             if anew:
                 stream.reset()
