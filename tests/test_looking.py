@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from genre_classifier import cli
-from genre_classifier.dataset.encoded import looks_folder
+from genre_classifier.dataset.encoding import looks_folder
 from genre_classifier.dataset.looks import open_looks
 from genre_classifier.dataset.trailers import open_inputs
 from genre_classifier.network.encoder_engine import KERAS, choose_engine
