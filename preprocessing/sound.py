@@ -117,14 +117,27 @@ def _in_blocks(pieces: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
 
 
 def _all_samples(path: Path, limits: VideoLimits, alive: Callable[[], None]) -> Iterator[np.ndarray]:
+    def told() -> None:
+        try:
+            alive()
+        except Exception as error:  # of whoever reads: above all, it is gone
+            raise _NotOfSoundError from error
+
     try:
         with open_container(path) as container:
             if (track := _choose_track(container)) is not None:
-                yield from _Placing(container, track, limits, alive).samples()
+                yield from _Placing(container, track, limits, told).samples()
+    except _NotOfSoundError as error:
+        assert error.__cause__ is not None
+        raise error.__cause__ from None
     except MemoryError:  # the machine's fault, not the sound's
         raise
     except Exception:  # noqa: BLE001 - whatever a decoder's wrapper raises costs the sound from there on
         refuse_shortage()
+
+
+class _NotOfSoundError(Exception):
+    """Its cause costs more than sound."""
 
 
 def _choose_track(container: InputContainer) -> AudioStream | None:

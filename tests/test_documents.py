@@ -201,6 +201,7 @@ ELSEWHERE = (  # a cluster, several machines, the hub, a pretrained network: tes
     "hf://",
     "push-to-hub",
     "--encoder",
+    "--sound-encoder",
     "genre-classifier demo",
 )
 

@@ -401,6 +401,18 @@ def test_the_limits_of_a_process_are_no_fault_of_the_sound(videos: Path) -> None
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
+def test_a_reader_whose_parent_is_gone_does_not_take_the_rest_for_silence(tmp_path: Path) -> None:
+    path = write_sounding(tmp_path / "film.mkv", Track(tone(2.0)))
+    calls = iter(range(20))
+
+    def alive() -> None:
+        if next(calls) == 19:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        list(decode_sound(path, VideoLimits(), alive=alive))
+
+
 @pytest.mark.slow
 def test_killed_and_run_again_gives_the_same_bytes(tmp_path: Path) -> None:
     videos = tmp_path / "videos"
