@@ -128,8 +128,7 @@ def _all_samples(path: Path, limits: VideoLimits, alive: Callable[[], None]) -> 
             if (track := _choose_track(container)) is not None:
                 yield from _Placing(container, track, limits, told).samples()
     except _NotOfSoundError as error:
-        assert error.__cause__ is not None
-        raise error.__cause__ from None
+        raise (error.__cause__ or error) from None
     except MemoryError:  # the machine's fault, not the sound's
         raise
     except Exception:  # noqa: BLE001 - whatever a decoder's wrapper raises costs the sound from there on
