@@ -33,6 +33,7 @@ from preprocessing.processes.pool import check_options
 from preprocessing.processes.serving import Answers
 
 FOLDER = "encoded"
+FRAMES_PER_SECOND = 59.0  # that a process encodes (docs/measurements.md): a guide to how many are worth starting
 _CLIP = "a clip (.npy)"
 DIGITS = 16  # of the digest of the encoder's maps, in a folder's name
 
@@ -88,8 +89,9 @@ def encode_clips(
         for path in dict.fromkeys(paths)
         if not is_whole(path, folder / path.name, (len(load_clip(path)), *encoder.look_shape))
     ]
+    frames = sum(len(load_clip(path)) for path in missing)
     if on_start:
-        on_start(sum(len(load_clip(path)) for path in missing))
+        on_start(frames)
     if missing:
         make_folder(folder, purpose="encoded clips")
         targets = [folder / path.name for path in missing]
@@ -105,6 +107,7 @@ def encode_clips(
             files=missing,
             jobs=jobs,
             scheduler=scheduler,
+            seconds=frames / FRAMES_PER_SECOND,
             on_done=on_frames,
         )
     return folder

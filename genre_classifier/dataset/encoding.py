@@ -145,9 +145,10 @@ def look_at_videos(
     targets = {one: folder / clip_path(clips, int(rows[one]["trailer_id"])).name for one in sources}
     digests = {one: str(rows[one]["sha256"]) for one in sources}
     missing = [one for one in sources if not is_looked_at(targets[one], digests[one], encoder.look_shape)]
+    durations = (float(np.nan_to_num(rows[one]["duration"])) for one in missing)  # of hand-made clips not known
+    looks = sum(int(one * looks_per_second) + 1 for one in durations)
     if on_start:
-        seconds = (float(np.nan_to_num(rows[one]["duration"])) for one in missing)  # of hand-made clips not known
-        on_start(sum(int(one * looks_per_second) + 1 for one in seconds))
+        on_start(looks)
     if missing:
         videos = find_sources(clips, missing)
         encode_videos(
@@ -155,6 +156,7 @@ def look_at_videos(
             folder,
             encoder,
             looks_per_second,
+            looks=looks,
             jobs=jobs,
             scheduler=scheduler,
             on_done=on_looks,

@@ -28,6 +28,7 @@ from preprocessing.processes.serving import Answers
 from preprocessing.processes.sharing import setting_up
 
 _WHAT = "what a sound encoder heard (.npy)"
+HEARD_PER_SECOND = 40.0  # seconds of sound in a second, by a process: a guide to how many are worth starting
 _BLOCK = 60 * SOUND_RATE  # samples in memory at once
 
 
@@ -158,8 +159,9 @@ def encode_sounds(
             _write_silence(target, encoder)
         elif not is_whole(sound, target, (_seconds(sound), encoder.features)):
             missing[sound] = target
+    seconds = sum(map(_seconds, missing))
     if on_start:
-        on_start(sum(map(_seconds, missing)))
+        on_start(seconds)
     if missing:
         make_folder(folder, purpose="encoded sounds")
         sounds, targets = list(missing), list(missing.values())
@@ -175,6 +177,7 @@ def encode_sounds(
             files=sounds,
             jobs=jobs,
             scheduler=scheduler,
+            seconds=seconds / HEARD_PER_SECOND,
             on_done=on_seconds,
         )
     return folder

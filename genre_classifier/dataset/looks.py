@@ -31,6 +31,7 @@ from preprocessing.processes.sharing import setting_up, share_out
 from preprocessing.reader_client import SampledFrames, in_chunks
 
 ENCODER_FILE = "encoder.keras"
+LOOKS_PER_SECOND = 36.0  # that a process takes (docs/measurements.md): a guide to how many are worth starting
 MOST_LOOKS = 1_000_000  # of a video: more than any has
 _WHAT = "looks of an encoder (.npy)"
 
@@ -151,6 +152,7 @@ def encode_videos(
     encoder: Encoder,
     looks_per_second: float,
     *,
+    looks: int,
     jobs: int | None = None,
     scheduler: str | None = None,
     limits: VideoLimits | None = None,
@@ -166,6 +168,8 @@ def encode_videos(
         Of the looks.
     encoder : Encoder
     looks_per_second : float
+    looks : int
+        About how many are missing.
     jobs, scheduler
         As for `genre_classifier.dataset.encoded.encode_clips`.
     limits : VideoLimits, optional
@@ -212,6 +216,7 @@ def encode_videos(
         files=[video for video, _ in missing.values()],
         jobs=jobs,
         scheduler=scheduler,
+        seconds=looks / LOOKS_PER_SECOND,
         on_done=on_done,
     )
 
@@ -226,13 +231,14 @@ def share_encoding(
     files: Sequence[Path],
     jobs: int | None,
     scheduler: str | None,
+    seconds: float,
     on_done: Callable[[int], None] | None,
 ) -> None:
     """Share out what an encoder has to see; the encoder itself goes into the folder first, where processes read it.
 
     Parameters
     ----------
-    function, tasks, here, files, jobs, scheduler
+    function, tasks, here, files, jobs, scheduler, seconds
         As for `preprocessing.processes.sharing.share_out`; each task gets the file of the encoder as `encoder`.
     folder : Path
         Of what is made; it is there.
@@ -259,6 +265,7 @@ def share_encoding(
         needed_bytes=encoder.bytes_needed,
         jobs=jobs,
         scheduler=scheduler,
+        seconds=seconds,
     ) as results:
         for result in results:
             if isinstance(result, InputError):

@@ -10,7 +10,7 @@ import numpy as np
 
 from genre_classifier.config import SCORING_CHUNK
 from genre_classifier.dataset.trailers import Trailer, open_inputs
-from genre_classifier.network.memory import scoring_bytes
+from genre_classifier.network.memory import frame_multiplications, scoring_bytes
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.run_folder.run import Run, run_digest, run_of_process
 from genre_classifier.tagging.scores import scores_table, write_scores
@@ -18,6 +18,7 @@ from preprocessing.base.errors import InputError
 from preprocessing.processes.serving import Answers
 from preprocessing.processes.sharing import share_out
 
+MULTIPLICATIONS = 1.3e10  # in a second, of small networks (docs/measurements.md): a guide to how many processes pay
 _BESIDE = ("encoded", "looks", "heard")  # of a trailer: what encoders made of it
 
 
@@ -60,6 +61,7 @@ def score_clips(
         needed_bytes=scoring_bytes(run.model_config, SCORING_CHUNK),
         jobs=jobs,
         scheduler=scheduler,
+        seconds=sum(len(one.times) for one in trailers) * frame_multiplications(run.model_config) / MULTIPLICATIONS,
     ) as results:
         for trailer, result in zip(trailers, results, strict=True):
             if isinstance(result, InputError):

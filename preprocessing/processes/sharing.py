@@ -22,6 +22,9 @@ from preprocessing.processes.pool import answers
 
 logger = logging.getLogger(__name__)
 
+# About what a process takes until it can begin: it imports TensorFlow, and reads a network. (4.6 and 4.2 seconds,
+# docs/measurements.md.)
+START_SECONDS = 9.0
 # A child that dies was more likely killed than at fault: what it was doing is done once more, by another one.
 TRIES = 2
 _GPU = Path("/dev/nvidia0")  # told without loading TensorFlow
@@ -52,6 +55,7 @@ def share_out(
     needed_bytes: float,
     jobs: int | None,
     scheduler: str | None = None,
+    seconds: float | None = None,
     on_alive: Callable[[int, dict[str, Any]], None] | None = None,
 ) -> Iterator[Iterator[Any]]:
     """Give an iterator over the results of a stage's tasks, in their order; what still runs at the end is ended.
@@ -75,9 +79,11 @@ def share_out(
         Of each process, at its peak: no more of them than the free memory holds.
     jobs : int or None
         As the user wants it; None: as many as there are cores, or a single one where there is a GPU, which they would
-        have to share. No more than there are tasks.
+        have to share, or where others would only have begun when this one is done. No more than there are tasks.
     scheduler : str, optional
         Address of a Dask cluster, which decides about processes itself: a thread of it is a job of one thread.
+    seconds : float, optional
+        About how long all tasks take in this process, where that is known.
     on_alive : callable, optional
         As for `preprocessing.processes.pool.answers`.
 
@@ -88,6 +94,8 @@ def share_out(
     WorkError
         If a result cannot be written, or the cluster does not answer.
     """
+    if jobs is None and seconds is not None and seconds < START_SECONDS:
+        jobs = 1
     jobs, threads = _processes(len(tasks), needed_bytes, jobs, scheduler)
     if jobs == 1 and scheduler is None:
         yield (_result(here, index) for index in range(len(tasks)))
