@@ -229,8 +229,9 @@ const page = (() => {
     pen.fillStyle = getComputedStyle(timeline).getPropertyValue("--faint");
     for (const cut of data.cuts) pen.fillRect(Math.round(cut / duration * width), 0, 1, height);
   }
-  /* The loudest sample of each column of pixels, up and down from the middle. */
+  /* The loudest sample of each column of pixels, up and down from the middle; quiet films are drawn larger. */
   function drawSound() {
+    const loudest = data.peaks.reduce((most, peak) => Math.max(most, peak), 0.1);
     const canvas = $("wave"), width = canvas.clientWidth, height = canvas.clientHeight, scale = window.devicePixelRatio || 1;
     canvas.width = width * scale; canvas.height = height * scale;
     const pen = canvas.getContext("2d");
@@ -240,7 +241,7 @@ const page = (() => {
       const first = Math.floor(x / width * duration / data.peak_seconds);
       const last = Math.max(first + 1, Math.floor((x + 1) / width * duration / data.peak_seconds));
       if (first >= data.peaks.length) break;
-      const size = Math.max(1, Math.max(...data.peaks.slice(first, last)) * height);
+      const size = Math.max(1, Math.max(...data.peaks.slice(first, last)) / loudest * height);
       pen.fillRect(x, (height - size) / 2, 1, size);
     }
   }
