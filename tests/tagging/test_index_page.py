@@ -125,6 +125,7 @@ def test_many_are_shown_a_page_at_a_time(tmp_path: Path) -> None:
     tab.check()
 
 
+@pytest.mark.slow
 def test_a_page_leads_to_its_neighbours_and_up(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text(page_text(), encoding="utf-8")
     links = [row["link"] for row in rows()][::-1]  # by name
@@ -159,6 +160,7 @@ def test_a_page_leads_to_its_neighbours_and_up(tmp_path: Path) -> None:
         assert names(page) == ["b.mp4", "a10.mp4"]
 
 
+@pytest.mark.slow
 def test_label_pages_get_an_index_that_says_what_is_done(tmp_path: Path) -> None:
     pages = tmp_path / "pages"
     videos = [write_webm(tmp_path / name, seconds=2) for name in ("a b.webm", "index.webm", "c.webm")]
@@ -183,6 +185,7 @@ def test_label_pages_get_an_index_that_says_what_is_done(tmp_path: Path) -> None
         assert page.locator("tbody rect").count() == 1
         page.click("text=a b.webm")
         page.wait_for_url("**/a%20b.html", wait_until="load")
+        wait(page, "document.querySelector('#video').readyState >= 2")
         page.keyboard.press("c")
         with page.expect_download() as download:
             page.keyboard.press("Control+s")
