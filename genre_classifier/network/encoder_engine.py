@@ -75,9 +75,13 @@ def choose_engine(wanted: str) -> Engine:
     return Engine("openvino", "bfloat16" if processor_has_bfloat16() else "float32")
 
 
+def _engine_of_training(config: ModelConfig) -> Engine:
+    return Engine("openvino" if config.encoder_engine == "openvino" else "keras", config.encoder_precision)
+
+
 def engine_of_run(config: ModelConfig) -> Engine:
     """Return what computes maps for a run: what did when it was trained, or what comes nearest on this machine."""
-    trained = Engine("openvino" if config.encoder_engine == "openvino" else "keras", config.encoder_precision)
+    trained = _engine_of_training(config)
     if trained.name == "keras" or not _is_possible():
         return KERAS
     return Engine("openvino", trained.precision if processor_has_bfloat16() else "float32")
@@ -85,7 +89,7 @@ def engine_of_run(config: ModelConfig) -> Engine:
 
 def note_precision(found: Engine, config: ModelConfig) -> None:
     """Say where the maps of a run's encoder are of another precision than those that it was trained on."""
-    trained = Engine("openvino" if config.encoder_engine == "openvino" else "keras", config.encoder_precision)
+    trained = _engine_of_training(config)
     if found.precision != trained.precision:
         remedy = "" if find_spec("openvino") else " (pip install -e '.[openvino]')"
         logger.warning(
