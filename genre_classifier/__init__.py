@@ -12,7 +12,8 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 
 import lazy_loader
@@ -20,6 +21,12 @@ import lazy_loader
 # TensorFlow turns oneDNN on by itself only where the CPU has AVX-512 or better. Without it a training step takes a
 # sixth more CPU time on AVX2, and convolutions with channels first do not run on a CPU at all.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+# A variable of the environment: this process, or the one that started it, is the command line.
+PROGRAM = "GENRE_CLASSIFIER_PROGRAM"
+
+# Keras imports them where they are installed, which takes a third of its seconds. The commands use them without Keras.
+_UNUSED_BY_KERAS = ("sklearn", "matplotlib", "pandas")
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
@@ -30,6 +37,18 @@ def _register_network() -> None:
     # Where a module of the network is what imports Keras, that module has to be complete first.
     if not any(getattr(module.__spec__, "_initializing", False) for module in begun):
         importlib.import_module(f"{room}model")
+
+
+@contextmanager
+def _left_out(names: Sequence[str]) -> Iterator[None]:
+    """Let modules that were not imported yet seem not installed."""
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: `import` raises ImportError
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 class _KerasFinder(importlib.abc.MetaPathFinder):
@@ -46,7 +65,8 @@ class _KerasFinder(importlib.abc.MetaPathFinder):
             execute = spec.loader.exec_module
 
             def exec_module(module: ModuleType) -> None:
-                execute(module)
+                with _left_out(_UNUSED_BY_KERAS if PROGRAM in os.environ else ()):
+                    execute(module)
                 _register_network()
 
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]

@@ -104,3 +104,17 @@ def test_importing_the_packages_loads_neither_keras_nor_tensorflow():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_commands_import_keras_without_what_they_never_use_through_it():
+    code = (
+        "import os, sys, genre_classifier\n"
+        "os.environ[genre_classifier.PROGRAM] = '1'\n"
+        "import keras\n"
+        "found = {'sklearn', 'matplotlib', 'pandas'} & set(sys.modules)\n"
+        "assert not found, found\n"
+        "import matplotlib.pyplot, pandas, sklearn.linear_model"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -20,7 +20,7 @@ from genre_classifier.evaluation.plots import HATCHES
 from genre_classifier.evaluation.report import SegmentPicture, write_report
 from genre_classifier.genres import GENRES, PATTERNS
 from genre_classifier.tagging.tags import as_jpeg
-from tests.support.browser import Tab, chromium
+from tests.support.browser import Tab, chromium, wait
 from tests.support.evaluation_cases import TWENTY, label_table, made_up
 
 FEW = EvaluationConfig(draws=50)
@@ -139,7 +139,7 @@ def test_the_page_works_in_a_browser_without_a_network(folder):
         assert says["y"] >= value["y"] + value["height"] - 1
         assert [url for url in requests if not url.startswith("data:")] == [(folder / "report.html").as_uri()]
         assert page.evaluate("document.documentElement.scrollWidth") <= 390  # wide tables scroll by themselves
-        assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+        wait(page, "[...document.images].every(image => image.naturalWidth > 0)")
         identifiers = page.evaluate("[...document.querySelectorAll('[id]')].map(element => element.id)")
         assert len(identifiers) == len(set(identifiers))
 

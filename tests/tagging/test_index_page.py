@@ -171,7 +171,7 @@ def test_label_pages_get_an_index_that_says_what_is_done(tmp_path: Path) -> None
         page = Tab(browser.new_page()).open(pages / "index.html")
         assert names(page) == ["c.webm", "a b.webm", "index.webm"]
         assert page.inner_text("#done") == "0 saved, 0 begun."
-        assert page.locator("tbody img").evaluate_all("all => all.every(one => one.naturalWidth === 160)")
+        wait(page, "[...document.querySelectorAll('tbody img')].every(image => image.naturalWidth === 160)")
         page.click("text=a b.webm")
         page.wait_for_url("**/a%20b.html", wait_until="load")
         wait(page, "document.querySelector('#video').readyState >= 2")

@@ -235,7 +235,7 @@ def test_without_a_playable_video_the_pictures_and_curves_stay(tab: Tab, tmp_pat
     assert "cannot show the video" in notice
     assert ("f%ilm %FF%C3%A9.avi" if odd else "film.avi") in notice
     assert page.locator("#still").is_visible()
-    assert page.evaluate("document.querySelector('#still').naturalWidth") == 256
+    wait(page, "document.querySelector('#still').naturalWidth === 256")
     assert cursor_seconds(page) == pytest.approx(3, abs=0.02)
     assert page.locator(".segment").count() == len(tags.segments)
     before = page.evaluate("document.querySelector('#still').src")
