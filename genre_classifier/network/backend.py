@@ -55,7 +55,9 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
     return either
 
 
-def program(function: Callable[..., Any], variables: Sequence[keras.Variable] = ()) -> Callable[..., Any]:
+def program(
+    function: Callable[..., Any], variables: Sequence[keras.Variable] = (), *, any_batch: bool = False
+) -> Callable[..., Any]:
     """Compile a function of tensors, once per shape and type of its arguments, for any number of frames.
 
     Parameters
@@ -63,12 +65,23 @@ def program(function: Callable[..., Any], variables: Sequence[keras.Variable] = 
     function : callable
     variables : sequence of keras.Variable
         What the function reads besides its arguments: it sees their present values at every call.
+    any_batch : bool
+        Whether every argument is `(batch, frames, ...)`, and TensorFlow is to trace it once for all batches: the last
+        one of an epoch has fewer clips, and to trace it takes seconds. JAX compiles each shape anyway.
     """
     if TENSORFLOW:
         import tensorflow as tf
 
-        graph: Callable[..., Any] = tf.function(function, autograph=False, reduce_retracing=True)
-        return graph
+        graph = tf.function(function, autograph=False, reduce_retracing=True)
+        if not any_batch:
+            return graph  # type: ignore[no-any-return]
+
+        def of_any_batch(*arguments: Any) -> Any:
+            if not graph.experimental_get_tracing_count():
+                graph.get_concrete_function(*keras.tree.map_structure(_of_any_batch, arguments))
+            return graph(*arguments)
+
+        return of_any_batch
     if keras.backend.backend() == "jax":
         import jax
 
@@ -80,6 +93,14 @@ def program(function: Callable[..., Any], variables: Sequence[keras.Variable] = 
         compiled = jax.jit(of_values)
         return lambda *arguments: compiled([variable.value for variable in variables], *arguments)
     return function
+
+
+def _of_any_batch(array: Any) -> Any:
+    import tensorflow as tf
+
+    if array is None:  # no sample weights
+        return None
+    return tf.TensorSpec((*(None for _ in array.shape[:2]), *array.shape[2:]), tf.as_dtype(array.dtype))
 
 
 def scan(

@@ -35,9 +35,9 @@ class Peers:
     def __init__(self, count: int = 1, rank: int = 0) -> None:
         self.count, self.rank = count, rank
 
-    def program(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def program(self, function: Callable[..., Any], *, any_batch: bool = False) -> Callable[..., Any]:
         """Compile a function of tensors in which the processes may add up what they have (`summed`)."""
-        return program(function)
+        return program(function, any_batch=any_batch)
 
     def summed(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Return the sums over all processes, inside a `program`; differentiable."""

@@ -69,10 +69,8 @@ class TrainingStep:
         self._weights_for_run, self._initial_states = weights_for_run, initial_states
         self._chunk, self._truncated = chunk, bptt == "truncated"
         self._peers = peers
-        alone, together = (
-            (lambda function: function, lambda function: function) if model.run_eagerly else (program, peers.program)
-        )
-        self._whole = together(self._whole_gradients)
+        alone, together = (_eagerly, _eagerly) if model.run_eagerly else (program, peers.program)
+        self._whole = together(self._whole_gradients, any_batch=True)
         self._forward = together(self._forward_chunk)
         self._backward = together(self._backward_chunk)
         self._loss = together(self._loss_and_gradient)
@@ -210,6 +208,10 @@ class TrainingStep:
         """Move the weights, and the normalisations' statistics towards those of the batch."""
         self._model.optimizer.apply(gradients, self._model.trainable_variables)
         move_statistics(self._norms, moments)
+
+
+def _eagerly(function: Callable[..., Any], *, any_batch: bool = True) -> Callable[..., Any]:
+    return function
 
 
 def move_statistics(norms: Sequence[FrameNormalization], moments: Sequence[ChannelSums]) -> None:

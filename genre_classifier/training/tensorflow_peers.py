@@ -49,8 +49,8 @@ class TensorFlowPeers(Peers):
                 raise WorkError(f"training by several processes needs a fresh process ({error})") from error
         self._sum = self.program(self.summed)
 
-    def program(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        together = program(lambda *arguments: self._strategy.run(function, args=arguments))
+    def program(self, function: Callable[..., Any], *, any_batch: bool = False) -> Callable[..., Any]:
+        together = program(lambda *arguments: self._strategy.run(function, args=arguments), any_batch=any_batch)
 
         def run(*arguments: Any) -> Any:
             with self._others_named():

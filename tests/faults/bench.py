@@ -27,6 +27,8 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from preprocessing.config import ClipConfig
+from preprocessing.pipeline import preprocess_directory
 from tests.support.folders import contents
 from tests.support.media import flat_frames, write_media
 from tests.support.tags_folder import tagged
@@ -78,9 +80,9 @@ _NETWORK = (
 COMMANDS = {
     "preprocess": Command("preprocess videos out --frames 10 --size 16 --jobs 1", "out", "videos/*.mkv"),
     "encode": Command(
-        "encode clips --encoder encoder.keras --jobs 1",
-        "clips/encoded",
-        "clips/*.npy encoder.keras",
+        "encode video_clips --encoder encoder.keras --jobs 1",
+        "video_clips/encoded",
+        "videos/*.mkv encoder.keras",
         heavy=True,
         apart=_ABANDONED,
     ),
@@ -209,6 +211,9 @@ class Bench:
                 run / "splits.csv", index=False
             )
             write_encoder(self._whole / "encoder.keras")
+            preprocess_directory(
+                self._whole / "videos", self._whole / "video_clips", config=ClipConfig(size=SIZE), jobs=1
+            )
             self._heavy = True
 
     def prepare(self, command: Command) -> None:

@@ -101,6 +101,9 @@ def test_a_step_is_traced_once(clip, monkeypatch):
     again = model.train_on_batch(clip, targets(1), return_dict=True)
     assert traced == [False, True]  # the first makes the variables of optimizer and metrics, and leaves no trace
     assert 0 < again["loss"] < once["loss"]
+    both = [np.concatenate([target, target]) for target in targets(1)]
+    model.train_on_batch(np.concatenate([clip, clip])[:, :-1], [target[:, :-1] for target in both])
+    assert traced == [False, True]  # nor does another number of clips, or of frames
 
 
 def test_a_whole_clip_trains_as_in_plain_keras(source, clip):
