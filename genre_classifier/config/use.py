@@ -155,8 +155,17 @@ class SyntheticConfig(Options):
     ] = 0.3
     split_share: Annotated[float, option("Share of the shots that show two genres side by side.", ge=0, le=1)] = 0.15
     genres: Annotated[tuple[str, ...], option("What is shown.", strict=False)] = GENRES
+    alike: Annotated[
+        tuple[str, ...],
+        option("Two genres that are drawn alike: only their sound tells them apart.", strict=False),
+    ] = ()
 
     def __post_init__(self) -> None:
         check_genres(self.genres)
+        if self.alike:
+            require(
+                len(self.alike) == len(set(self.alike) & set(self.genres)) == 2,
+                f"alike must be two of the genres ({', '.join(self.genres)}), got {', '.join(self.alike)}",
+            )
         shortest = self.shot_seconds[1]
         require(self.duration >= shortest, f"duration must be at least {shortest:g} seconds, got {self.duration}")

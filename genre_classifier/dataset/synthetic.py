@@ -19,7 +19,8 @@ Any other genres share a palette by sixes in the same way, and each of the six m
 A trailer is a row of shots with hard cuts and dissolves; while two shots dissolve, both genres are labelled. Some
 shots are split screens of two genres.
 
-What is heard tells the genres apart too: see `genre_classifier.dataset.synthetic_sound`.
+What is heard tells the genres apart too: see `genre_classifier.dataset.synthetic_sound`. Two genres can be drawn alike
+(`SyntheticConfig.alike`), so that nothing else does.
 """
 
 from __future__ import annotations
@@ -211,6 +212,7 @@ class Shot:
 def _draw_shot(rng: np.random.Generator, shot: Shot, config: SyntheticConfig) -> Iterator[np.ndarray]:
     seconds = np.arange(shot.stop - shot.first) / config.fps
     looks = looks_of(config.genres)
+    looks.update((genre, looks[config.alike[0]]) for genre in config.alike)
     if len(shot.genres) == 1:
         yield from draw_scene(rng, looks[shot.genres[0]], seconds, config.rows, config.cols)
         return

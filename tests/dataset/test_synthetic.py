@@ -11,6 +11,7 @@ import pytest
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.dataset.sense_features import COLOURS, colour_features
 from genre_classifier.dataset.synthetic import (
+    Shot,
     SyntheticConfig,
     draw_trailer,
     plan_shots,
@@ -166,7 +167,25 @@ def test_each_genre_moves_in_its_own_way():
     assert change["musical"][0] > 0.5
 
 
-@pytest.mark.parametrize("options", [{"trailers": 0}, {"duration": 1.0}])
+def test_genres_that_are_drawn_alike_differ_in_sound_alone():
+    config = dataclasses.replace(SMALL, alike=("terror", "thriller"))
+    drawn, heard = (
+        [draw([Shot((genre,), 0, 12)]) for genre in config.genres]
+        for draw in (
+            lambda shots: np.stack(list(draw_trailer(np.random.default_rng(1), shots, config))),
+            lambda shots: np.concatenate(list(trailer_sound(np.random.default_rng(1), shots, config))),
+        )
+    )
+    pairs = list(itertools.combinations(range(len(config.genres)), 2))
+    same = [pair for pair in pairs if np.array_equal(drawn[pair[0]], drawn[pair[1]])]
+    assert [{config.genres[number] for number in pair} for pair in same] == [set(config.alike)]
+    assert not [pair for pair in pairs if np.array_equal(heard[pair[0]], heard[pair[1]])]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"trailers": 0}, {"duration": 1.0}, {"alike": ("terror",)}, {"alike": ("terror", "drama")}, {"alike": ("a",) * 3}],
+)
 def test_impossible_options_are_refused(options):
     with pytest.raises(InputError, match=next(iter(options))):
         SyntheticConfig(**options)
