@@ -14,6 +14,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # processes share the cores: more threa
     for _variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(_variable, "1")
 
+# What is not told how many processes to start works in this one: each that is started loads TensorFlow first.
+os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
+
 sys.modules.setdefault("openvino_telemetry", None)  # OpenVINO goes without it, and tells nobody of the tests
 # Of the time that JAX takes here, nearly all is compiling; with less of it, the arithmetic is the same. And what one
 # process has compiled, the others of this run of the tests need not.
