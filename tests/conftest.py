@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,17 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # processes share the cores: more threa
     for _variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(_variable, "1")
 
+# What is not told how many processes to start works in this one: each that is started loads TensorFlow first.
+os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
+
 sys.modules.setdefault("openvino_telemetry", None)  # OpenVINO goes without it, and tells nobody of the tests
-# Of the time that JAX takes here, nearly all is compiling; with less of it, the arithmetic is the same.
+# Of the time that JAX takes here, nearly all is compiling; with less of it, the arithmetic is the same. And what one
+# process has compiled, the others of this run of the tests need not.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    _compiled = tempfile.TemporaryDirectory(prefix="compiled_", ignore_cleanup_errors=True)  # removed at the end
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 # Before any test imports Keras: the package says to TensorFlow which kernels to use, and TensorFlow asks only once.
 import genre_classifier  # noqa: E402, F401

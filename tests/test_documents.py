@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -44,7 +45,9 @@ SMALLER = {  # what the tutorial's commands are given here beside what they say
     "preprocess": "--fps 4 --size 16",
     "train": "--epochs 1 --trunk-filters 2,2 --branch-filters 2 --dense-units 4 --crop-frames 4 --min-trailers 1 "
     "--batch-size 6",  # one shape of batches: each is traced
-    "evaluate": "--draws 5",
+    "tag": "--jobs 1",  # a process that is started takes longer than the work
+    "evaluate": "--draws 5 --jobs 1",
+    "suggest": "--jobs 1",
 }
 
 
@@ -155,6 +158,16 @@ def test_the_first_screen_answers_the_five_questions():
     assert len(questions) == 5
 
 
+def smaller(name: str, words: Sequence[str]) -> list[str]:
+    """Return what a command is given here beside what its document says."""
+    if name == "train" and ("--resume" in words or "--from" in words):  # with the network as it is
+        return ["--epochs", "2"]
+    if name == "tag" and "--again" in words:  # which computes nothing
+        return []
+    few = "--genres comedy,action" if name == "train" and "--genres" not in words else ""
+    return [*SMALLER.get(name, "").split(), *few.split()]
+
+
 class Commands:
     """Runs commands, each training once: for the same options, clips and labels the run is copied afterwards."""
 
@@ -189,7 +202,7 @@ def test_the_tutorial_runs(commands, tmp_path, monkeypatch):
     assert len(lines) >= 6
     for line in lines:
         name, *arguments = shlex.split(line)[1:]
-        assert commands.run(name, *arguments, *SMALLER.get(name, "").split()) == 0, line
+        assert commands.run(name, *arguments, *smaller(name, arguments)) == 0, line
     named = re.findall(r"`((?:trailers|clips|runs|tags|report)/[^` ]*)`", TUTORIAL.read_text(encoding="utf-8"))
     assert len(named) >= 6
     assert [path for path in named if not Path(path).exists()] == []
@@ -225,7 +238,7 @@ def workshop(commands, tmp_path_factory):
             "evaluate runs/mine clips trailers/labels.csv --out report",
         ):
             name, *arguments = line.split()
-            assert commands.run(name, *arguments, *SMALLER.get(name, "").split()) == 0, line
+            assert commands.run(name, *arguments, *smaller(name, arguments)) == 0, line
         write_encoder(Path("encoder.keras"))
         shutil.copy("trailers/trailer_000.mp4", "new_trailer.mp4")
         labels = pd.read_csv("trailers/labels.csv")
@@ -255,14 +268,13 @@ def test_every_command_of_a_document_runs(workshop, commands, tmp_path, monkeypa
         if name == "--help" or "--help" in words:
             continue
         arguments = [found for word in words for found in (sorted(map(str, _matches(word))) or [word])]
-        goes_on = "--resume" in words or "--from" in words  # with the network as it is
-        smaller = "--epochs 2" if goes_on else SMALLER.get(name, "")
+        added = smaller(name, words)
         if name in ("train", "preprocess") and "--resume" not in words:  # a new one
             shutil.rmtree(words[{"train": 2, "preprocess": 1}[name]], ignore_errors=True)
+        goes_on = "--resume" in words or "--from" in words
         if name == "train" and not goes_on and read_clip_preset(Path(words[0])) == "pretrained":
-            # Nothing is downloaded.
-            smaller += " --encoder encoder.keras"
-        assert commands.run(name, *arguments, *smaller.split()) == 0, line
+            added += ["--encoder", "encoder.keras"]  # nothing is downloaded
+        assert commands.run(name, *arguments, *added) == 0, line
 
 
 @pytest.mark.slow

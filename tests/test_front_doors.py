@@ -13,7 +13,7 @@ import pytest
 
 import genre_classifier
 import preprocessing
-from tests.support.tiny_run import make_run
+from tests.support.trailers import TINY_OF_TWO
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -77,7 +77,16 @@ def test_jobs_has_one_default():
 
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory):
-    return make_run(tmp_path_factory.mktemp("run") / "tiny") / "model.keras"
+    """Return the file of a network that was compiled for training, with the project's losses."""
+    from genre_classifier.config import TrainingConfig
+    from genre_classifier.network.model import build_model
+    from genre_classifier.training.train import compile_model
+
+    model = build_model(TINY_OF_TWO)
+    compile_model(model, TrainingConfig())
+    path = tmp_path_factory.mktemp("saved") / "model.keras"
+    model.save(path)
+    return path
 
 
 @pytest.mark.slow
@@ -90,7 +99,10 @@ def model_file(tmp_path_factory):
     ],
 )
 def test_importing_the_package_is_enough_to_load_a_network(model_file, imports):
-    code = f"{imports}\nassert keras.saving.load_model({str(model_file)!r}).output_names[0] == 'comedy'"
+    code = (
+        f"{imports}\nmodel = keras.saving.load_model({str(model_file)!r})\n"
+        "assert model.output_names[0] == 'comedy' and len(model.loss) == 2"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

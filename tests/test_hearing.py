@@ -19,6 +19,7 @@ from genre_classifier.tagging.scores import read_scores
 from genre_classifier.tagging.tag import score_frames
 from genre_classifier.tagging.viewer import read_page
 from preprocessing.clips import load_times
+from tests.support.folders import contents
 from tests.support.media import Track, flat_frames, tone, write_media, write_sounding
 from tests.support.tiny_encoder import write_encoder, write_sound_encoder
 
@@ -99,9 +100,15 @@ def test_an_eye_and_an_ear_together_and_what_was_encoded_first(work, tmp_path, c
     shutil.copytree(work / "clips", tmp_path / "clips", ignore=shutil.ignore_patterns("encoded"))
     shutil.copytree(work / "videos", tmp_path / "videos")
     both = ["--encoder", work / "eye.keras", "--sound-encoder", work / "ear.keras"]
-    run("encode", tmp_path / "clips", *both, "--jobs", 2)
-    assert capsys.readouterr().out.count(f"{CLIPS + 1} clips encoded") == 2
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "clips" / "encoded").rglob("*.npy")}
+    encoded = tmp_path / "clips" / "encoded"
+    by_jobs = {}
+    for jobs in (1, 2):
+        shutil.rmtree(encoded, ignore_errors=True)
+        run("encode", tmp_path / "clips", *both, "--jobs", jobs)
+        assert capsys.readouterr().out.count(f"{CLIPS + 1} clips encoded") == 2
+        by_jobs[jobs] = {name: data for name, data in contents(encoded).items() if name.endswith(".npy")}
+    assert by_jobs[1] == by_jobs[2]
+    before = {path: path.stat().st_mtime_ns for path in encoded.rglob("*.npy")}
     assert len(before) == (CLIPS + 1) * 3  # looks, their times, and what was heard
     trained = tmp_path / "run"
     options = [*PRESET, *both, "--path-components", "4,3", "--validation-share", 0.3, "--epochs", 1]

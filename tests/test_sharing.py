@@ -22,7 +22,7 @@ from tests.support.folders import contents
 from tests.support.media import flat_frames, write_media
 from tests.support.tiny_encoder import write_encoder
 from tests.support.tiny_run import make_run
-from tests.support.trailers import write_clips
+from tests.support.trailers import TWO, write_clips
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ NAMES = ("a.mkv", "b.mkv", "bad.mkv", "c.mkv", "d.mkv")
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return load_run(make_run(tmp_path_factory.mktemp("runs") / "tiny", frames=20))
+    return load_run(make_run(tmp_path_factory.mktemp("runs") / "tiny", frames=20, genres=TWO))
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +112,15 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with clips, their labels, an encoder, and a run that learned from the encoded clips."""
     folder = tmp_path_factory.mktemp("work")
     write_encoder(folder / "tiny.keras")
-    labels = write_clips(folder / "clips", [24] * 4, size=16)
+    labels = write_clips(folder / "clips", [24] * 4, size=16, genres=TWO)
     labels.to_csv(folder / "labels.csv", index=False)
     command = [
         "train",
         f"{folder}/clips",
         f"{folder}/labels.csv",
         f"{folder}/run",
+        "--genres",
+        ",".join(TWO),
         "--preset",
         "pretrained",
         "--encoder",
@@ -145,9 +147,10 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def judged(work: Path, out: Path, *options: str) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """Encode and score anew; return the encoded clips and the scores."""
-    shutil.rmtree(work / "clips" / "encoded")
+def judged(work: Path, out: Path, *options: str, encode: bool = True) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Encode, if asked, and score anew; return the encoded clips and the scores."""
+    if encode:
+        shutil.rmtree(work / "clips" / "encoded")
     assert (
         cli.run(
             [
@@ -171,12 +174,26 @@ def judged(work: Path, out: Path, *options: str) -> tuple[dict[str, bytes], dict
     return encoded, contents(out / "scores")
 
 
-def test_reports_are_the_same_however_many_work(work: Path, tmp_path: Path) -> None:
-    assert judged(work, tmp_path / "two", "--jobs", "2") == judged(work, tmp_path / "one", "--jobs", "1")
+@pytest.fixture(scope="module")
+def judged_by_one(work: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Return the encoded clips and the scores of one process."""
+    return judged(work, tmp_path_factory.mktemp("one"), "--jobs", "1")
+
+
+def test_reports_are_the_same_however_many_work(
+    work: Path, judged_by_one: tuple[dict[str, bytes], dict[str, bytes]], tmp_path: Path
+) -> None:
+    # `test_encoded` encodes by several processes.
+    assert judged(work, tmp_path, "--jobs", "2", encode=False) == judged_by_one
 
 
 def test_a_cluster_of_which_a_worker_dies(
-    run: Run, videos: Path, undisturbed: dict[str, bytes], work: Path, tmp_path_factory: pytest.TempPathFactory
+    run: Run,
+    videos: Path,
+    undisturbed: dict[str, bytes],
+    work: Path,
+    judged_by_one: tuple[dict[str, bytes], dict[str, bytes]],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
@@ -193,5 +210,4 @@ def test_a_cluster_of_which_a_worker_dies(
         found = tag(run, videos, tmp_path_factory.mktemp("tags"), scheduler=address, on_done=kill)
         assert done == list(NAMES)
         assert found == undisturbed
-        there = judged(work, tmp_path_factory.mktemp("there"), "--scheduler", address)
-    assert there == judged(work, tmp_path_factory.mktemp("here"), "--jobs", "1")
+        assert judged(work, tmp_path_factory.mktemp("there"), "--scheduler", address) == judged_by_one

@@ -138,16 +138,6 @@ def test_another_sound_or_one_that_came_or_went_is_noticed(clips, encoder):
     assert [len(np.load(folder / f"trailer_{number}.npy")) for number in range(3)] == [3, 0, 1]
 
 
-@pytest.mark.slow
-def test_several_processes_hear_the_same(clips, encoder, tmp_path):
-    one, _ = listen(clips[0], encoder)
-    expected = {path.name: path.read_bytes() for path in one.glob("*.npy")}
-    for path in one.iterdir():
-        path.unlink()
-    listen(clips[0], encoder, jobs=2)
-    assert {path.name: path.read_bytes() for path in one.glob("*.npy")} == expected
-
-
 def test_a_sound_that_cannot_be_read_is_one_line(clips, encoder):
     sound_path(clips[0], 0).write_bytes(b"junk")
     with pytest.raises(InputError, match=r"sound_0.npy: expected"):

@@ -203,16 +203,6 @@ def test_clips_that_do_not_say_where_their_videos_are_are_refused(clips, encoder
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_same_bytes(clips, encoder):
-    places, _ = look(clips, encoder)
-    before = {place: place.read_bytes() for place in places.values()}
-    shutil.rmtree(clips / "encoded")
-    places, done = look(clips, encoder, jobs=2)
-    assert sorted(done) == [1, 3, 4]
-    assert {place: place.read_bytes() for place in places.values()} == before
-
-
-@pytest.mark.slow
 def test_hand_made_clips_have_no_video_to_look_at(tmp_path, encoder):
     labels = write_clips(tmp_path, [4, 5])
     trailers = load_trailers(tmp_path, labels)

@@ -19,7 +19,7 @@ from preprocessing.clips import write_clip_config
 from preprocessing.config import ClipConfig
 from tests.support import on_a_backend
 from tests.support.media import flat_frames, write_media
-from tests.support.trailers import write_clips
+from tests.support.trailers import TWO, write_clips
 
 pytestmark = [
     pytest.mark.slow,
@@ -41,7 +41,7 @@ def test_equality_checks_hold_on_jax():
         "tests/network/test_senses.py::test_any_chunk_gives_the_scores_of_the_functional_model[pictures, one genre]",
     ]
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "", *tests],
+        [sys.executable, "-m", "pytest", "-q", "--durations=20", "-p", "no:cacheprovider", "-m", "", *tests],
         cwd=Path(__file__).resolve().parents[2],
         env={**os.environ, "KERAS_BACKEND": "jax"},
         capture_output=True,
@@ -52,7 +52,8 @@ def test_equality_checks_hold_on_jax():
 
 
 def test_it_learns_as_on_tensorflow_and_runs_go_from_one_to_the_other(tmp_path):
-    write_clips(tmp_path / "clips", [6] * 5, size=16).to_csv(tmp_path / "labels.csv", index=False)
+    labels = write_clips(tmp_path / "clips", [6] * 5, size=16, genres=TWO)
+    labels.to_csv(tmp_path / "labels.csv", index=False)
     write_clip_config(tmp_path / "clips", ClipConfig(frames=6, size=16))
     write_media(tmp_path / "video.mkv", flat_frames(6, seed=4))
     on_a_backend.steps(tmp_path, "tensorflow")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -20,6 +18,7 @@ from genre_classifier.run_folder.model_file import read_model
 from preprocessing.base.errors import InputError
 
 SMALL = {"trunk_filters": (4, 3), "branch_filters": 2, "dense_units": (8, 4)}
+TWO = GENRES[:2]  # two branches prove what six do, in half the time
 
 
 def clip_of(frames, rows, cols, seed=0):
@@ -54,7 +53,7 @@ def whole(model, clip):
     ],
 )
 def test_scores_equal_those_of_plain_keras(data_format, size, pool_padding):
-    config = ModelConfig(rows=size[0], cols=size[1], pool_padding=pool_padding, **SMALL)
+    config = ModelConfig(rows=size[0], cols=size[1], pool_padding=pool_padding, genres=TWO, **SMALL)
     model, plain = with_random_statistics(build_model(config)), build_plain_model(config, data_format)
     copy_weights(model, plain)
     clip = clip_of(6, *size)
@@ -65,7 +64,7 @@ def test_scores_equal_those_of_plain_keras(data_format, size, pool_padding):
 
 
 def test_scores_follow_the_weights():
-    model = with_random_statistics(build_model(ModelConfig(rows=13, cols=12, **SMALL)))
+    model = with_random_statistics(build_model(ModelConfig(rows=13, cols=12, genres=TWO, **SMALL)))
     clip = clip_of(3, 13, 12)
     before = score_clip(model, clip)
     for step in (0.3, -0.2):
@@ -85,20 +84,6 @@ def test_frames_of_another_size_are_one_line():
     for call in calls:
         with pytest.raises(InputError, match=r"expected frames of 3x13x12, .*found 3x12x12"):
             call()
-
-
-@pytest.mark.slow
-def test_one_import_is_enough_to_load_a_run(tmp_path):
-    from genre_classifier.config import TrainingConfig
-    from genre_classifier.training.train import compile_model
-
-    model = build_model(ModelConfig(rows=12, cols=12, **SMALL))
-    compile_model(model, TrainingConfig())
-    model.save(tmp_path / "model.keras")
-    saved = str(tmp_path / "model.keras")
-    code = f"import genre_classifier, keras; keras.saving.load_model({saved!r}).loss[0]"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
@@ -167,7 +152,7 @@ def test_a_copy_has_its_own_weights():
 
 @pytest.mark.parametrize("inputs", ["rgb+difference", "motion"])
 def test_padding_never_changes_a_real_frames_score(inputs):
-    model = with_random_statistics(build_model(ModelConfig(rows=13, cols=12, inputs=inputs, **SMALL)))
+    model = with_random_statistics(build_model(ModelConfig(rows=13, cols=12, inputs=inputs, genres=TWO, **SMALL)))
     clips = [clip_of(frames, 13, 12, seed=frames) for frames in (6, 1, 3)]
     batch = np.full((3, 6, 3, 13, 12), -1, dtype=np.int16)
     for row, clip in zip(batch, clips, strict=True):
@@ -180,7 +165,7 @@ def test_padding_never_changes_a_real_frames_score(inputs):
 @pytest.mark.slow
 @pytest.mark.skipif(not acceleration.has_bfloat16(), reason="the processor has no bfloat16 arithmetic")
 def test_bfloat16_scores_are_close():
-    model = with_random_statistics(build_model(ModelConfig(rows=24, cols=24, **SMALL)))
+    model = with_random_statistics(build_model(ModelConfig(rows=24, cols=24, genres=TWO, **SMALL)))
     clip = clip_of(12, 24, 24)
     exact, low = score_clip(model, clip), score_clip(model, clip, precision="bfloat16")
     assert 0 < np.abs(exact - low).max() <= 0.01

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import joblib
 import pytest
 
 from preprocessing.processes.sharing import START_SECONDS, share_out
@@ -36,7 +35,9 @@ def test_what_is_done_before_others_have_begun_is_done_here() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(joblib.cpu_count() < 2, reason="a single core")
 @pytest.mark.parametrize("options", [{"jobs": 2, "seconds": 0.0}, {"jobs": None, "seconds": 60.0}, {"jobs": None}])
-def test_what_takes_longer_or_is_asked_for_is_shared_out(options: dict[str, Any]) -> None:
+def test_what_takes_longer_or_is_asked_for_is_shared_out(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("joblib.cpu_count", lambda: 2)
     assert os.getpid() not in pids(**options)

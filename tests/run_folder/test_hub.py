@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
+from genre_classifier import cli
 from genre_classifier.run_folder import layout
 from preprocessing.video import write_video
 from tests.support.hub_server import TOKEN, Hub, serving
 from tests.support.media import flat_frames
 from tests.support.tiny_run import make_run
 
-pytest.importorskip("huggingface_hub")
+constants = pytest.importorskip("huggingface_hub.constants")
 NAME = "an-archive/trailers"
 
 
@@ -27,13 +30,30 @@ class Desk:
         self.folder, self.address, self.hub = folder, address, hub
 
     def run(self, *arguments: str, token: str = TOKEN, address: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command in the folder; what the environment would say, the library is told."""
+        address = address or self.address
+        stdout, stderr = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
+            patch.chdir(self.folder)
+            patch.setenv("HF_TOKEN", token)
+            patch.setattr(constants, "ENDPOINT", address)
+            files = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+            patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", files)
+            patch.setattr(constants, "HF_HUB_CACHE", str(self.folder / "home" / "hub"))
+            patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+            patch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 2)
+            patch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+            code = cli.run(list(arguments))
+        return subprocess.CompletedProcess(arguments, code, stdout.getvalue(), stderr.getvalue())
+
+    def run_apart(self, *arguments: str, address: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the folder, in a process of its own."""
         environment = {
             **os.environ,
-            "HF_ENDPOINT": address or self.address,
+            "HF_ENDPOINT": address,
             "HF_HOME": str(self.folder / "home"),
             "HF_HUB_DISABLE_XET": "1",
-            "HF_TOKEN": token,
+            "HF_TOKEN": TOKEN,
             "HF_HUB_ETAG_TIMEOUT": "2",
             "HF_HUB_DISABLE_TELEMETRY": "1",
         }
@@ -86,11 +106,11 @@ def test_a_run_is_pushed_in_one_commit_without_what_only_a_training_needs(desk):
 def test_what_is_fetched_tags_as_the_run_does_also_without_the_hub(desk):
     commit = desk.hub.repositories[NAME].commits[1][0]
     assert desk.run("tag", "mine", "a.mp4", "--out", "own").returncode == 0
-    for out, run, address in (
-        ("its", f"hf://{NAME}@{commit}", ""),
-        ("later", f"hf://{NAME}@{commit}", "http://127.0.0.1:9"),
+    fetched = f"hf://{NAME}@{commit}"
+    for out, done in (
+        ("its", desk.run("tag", fetched, "a.mp4", "--out", "its")),
+        ("later", desk.run_apart("tag", fetched, "a.mp4", "--out", "later", address="http://127.0.0.1:9")),
     ):
-        done = desk.run("tag", run, "a.mp4", "--out", out, address=address)
         assert done.returncode == 0, done.stderr
         assert (desk.folder / out / "a/scores.csv").read_bytes() == (desk.folder / "own/a/scores.csv").read_bytes()
 
@@ -155,8 +175,6 @@ def test_the_card_of_a_fetched_run_is_not_written(desk):
 
 
 def test_without_the_library_one_line_names_the_extra(monkeypatch, capsys, tmp_path):
-    from genre_classifier import cli
-
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     assert cli.run(["tag", "hf://a/b", "a.mp4", "--out", str(tmp_path / "out")]) == 2
     assert "pip install -e '.[hub]'" in capsys.readouterr().err

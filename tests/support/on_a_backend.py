@@ -11,9 +11,22 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.support.trailers import TWO
+
 FRAMES = 7
 CASES = {"whole": {}, "chunks": {"chunk": 3}, "through all chunks": {"chunk": 3, "bptt": "full"}}
-SIZES = ["--trunk-filters", "2,2", "--trunk-pools", "2,2", "--branch-filters", "2", "--dense-units", "4"]
+SIZES = [
+    "--genres",
+    ",".join(TWO),
+    "--trunk-filters",
+    "2,2",
+    "--trunk-pools",
+    "2,2",
+    "--branch-filters",
+    "2",
+    "--dense-units",
+    "4",
+]
 
 
 def steps(folder: Path, name: str) -> None:
@@ -21,13 +34,12 @@ def steps(folder: Path, name: str) -> None:
     import keras
 
     from genre_classifier.config import ModelConfig
-    from genre_classifier.genres import GENRES
     from genre_classifier.network.model import build_model
 
     def loss() -> keras.losses.Loss:
         return keras.losses.BinaryCrossentropy(reduction="mean_with_sample_weight")
 
-    sizes = {"norm_momentum": 0.5, "trunk_filters": (4, 3), "branch_filters": 2, "dense_units": (8, 4)}
+    sizes = {"genres": TWO, "norm_momentum": 0.5, "trunk_filters": (4, 3), "branch_filters": 2, "dense_units": (8, 4)}
     senses = {
         "inputs": "motion",
         "linear_paths": True,
@@ -39,9 +51,9 @@ def steps(folder: Path, name: str) -> None:
     }
     rng = np.random.default_rng(5)
     clips = rng.integers(0, 256, (2, FRAMES, 3, 14, 13), dtype=np.uint8)
-    targets = [rng.integers(0, 2, (2, FRAMES, 1)).astype("float32") for _ in GENRES]
-    shown = np.eye(len(GENRES), dtype="float32")[rng.integers(0, len(GENRES), (2, FRAMES))]
-    one_each = [shown[..., genre, None] for genre in range(len(GENRES))]
+    targets = [rng.integers(0, 2, (2, FRAMES, 1)).astype("float32") for _ in TWO]
+    shown = np.eye(len(TWO), dtype="float32")[rng.integers(0, len(TWO), (2, FRAMES))]
+    one_each = [shown[..., genre, None] for genre in range(len(TWO))]
     looks = rng.normal(size=(2, FRAMES, 12)).astype("float32")
     networks = {  # JAX compiles each case anew, for many seconds: each way to train is tried with one network
         "frames": ({}, clips, targets, "whole"),
@@ -58,7 +70,7 @@ def steps(folder: Path, name: str) -> None:
             np.savez(folder / f"{network}.npz", *weights)
         start = list(np.load(folder / f"{network}.npz").values())
         model.set_weights(start)
-        model.compile(keras.optimizers.SGD(1.0), [loss() for _ in GENRES])
+        model.compile(keras.optimizers.SGD(1.0), [loss() for _ in TWO])
         model.configure(**CASES[case])
         model.train_on_batch(inputs, truth)
         moved |= {f"{network} {case} {number}": one - start[number] for number, one in enumerate(model.get_weights())}

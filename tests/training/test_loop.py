@@ -13,14 +13,14 @@ from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.network.model import build_model
 from genre_classifier.training.epochs import fit_epochs
 from genre_classifier.training.train import compile_model, train
-from tests.support.trailers import TINY, write_clips
+from tests.support.trailers import TINY_OF_TWO, TWO, write_clips
 
 tensorflow_only = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="chunks need TensorFlow")
 
 
 def tiny_model(**options):
     keras.utils.set_random_seed(1)
-    model = build_model(TINY)
+    model = build_model(TINY_OF_TWO)
     compile_model(model, TrainingConfig(learning_rate=0.01))
     model.configure(**options)
     return model
@@ -29,7 +29,7 @@ def tiny_model(**options):
 @pytest.mark.slow
 @tensorflow_only
 def test_it_trains_as_keras_fit_does(tmp_path):
-    trailers = load_trailers(tmp_path, write_clips(tmp_path, [6, 4, 8, 6], weak=(1,)))
+    trailers = load_trailers(tmp_path, write_clips(tmp_path, [6, 4, 8, 6], weak=(1,), genres=TWO), genres=TWO)
     losses = []
     callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: losses.append(logs["loss"]))
     sequence = TrailerSequence(trailers, batch_size=2, weak="pool")
@@ -46,7 +46,7 @@ def test_it_trains_as_keras_fit_does(tmp_path):
 @pytest.mark.slow
 @tensorflow_only
 def test_frames_are_read_a_chunk_at_a_time(tmp_path, monkeypatch):
-    trailers = load_trailers(tmp_path, write_clips(tmp_path, [30, 17]))
+    trailers = load_trailers(tmp_path, write_clips(tmp_path, [30, 17], genres=TWO), genres=TWO)
     asked = []
     read = BatchFrames.__getitem__
 
@@ -63,7 +63,7 @@ def test_frames_are_read_a_chunk_at_a_time(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_callback_stops_it_and_the_order_goes_on_from_there(tmp_path):
-    trailers = load_trailers(tmp_path, write_clips(tmp_path, [4, 4]))
+    trailers = load_trailers(tmp_path, write_clips(tmp_path, [4, 4], genres=TWO), genres=TWO)
     model, sequence = tiny_model(), TrailerSequence(trailers, weak="pool")
     seen = []
 
@@ -92,8 +92,8 @@ def test_a_stretch_of_a_batch_is_a_stretch_of_the_whole(tmp_path, augmentation):
 
 @pytest.mark.slow
 def test_validation_moves_with_the_training(tmp_path):
-    labels = write_clips(tmp_path / "clips", [8] * 6)
+    labels = write_clips(tmp_path / "clips", [8] * 6, genres=TWO)
     config = TrainingConfig(epochs=3, learning_rate=0.05, validation_share=0.3, test_share=0)
-    train(tmp_path / "clips", labels, tmp_path / "run", model_config=TINY, training_config=config)
+    train(tmp_path / "clips", labels, tmp_path / "run", model_config=TINY_OF_TWO, training_config=config)
     losses = [line.split(",")[2] for line in (tmp_path / "run" / "history.csv").read_text().splitlines()[1:]]
     assert len(set(losses)) == 3

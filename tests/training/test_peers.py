@@ -22,7 +22,7 @@ from genre_classifier.network.peers import Peers
 from genre_classifier.training.cluster import find_workers
 from preprocessing.base.errors import InputError
 from tests.support.tiny_encoder import write_encoder
-from tests.support.trailers import write_clips
+from tests.support.trailers import TWO, write_clips
 from tests.support.two_trainers import CASES, train_all
 
 needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (extra: jax)")
@@ -32,7 +32,7 @@ needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return five clips of two lengths, one of them labelled as a whole: the last batch of four has a single one."""
     folder = tmp_path_factory.mktemp("clips")
-    write_clips(folder, [8, 8, 5, 8, 8], weak=(3,)).to_csv(folder / "labels.csv", index=False)
+    write_clips(folder, [8, 8, 5, 8, 8], weak=(3,), genres=TWO).to_csv(folder / "labels.csv", index=False)
     return folder
 
 
@@ -103,9 +103,11 @@ def test_a_step_of_two_is_that_of_one_with_the_whole_batch(
 @pytest.mark.parametrize(("backend", "victim"), [("tensorflow", 1), pytest.param("jax", 1, marks=needs_jax)])
 def test_when_one_dies_the_other_says_so_and_both_resume(tmp_path: Path, backend: str, victim: int) -> None:
     clips = tmp_path / "clips"
-    write_clips(clips, [8] * 4, size=16).to_csv(tmp_path / "labels.csv", index=False)
+    write_clips(clips, [8] * 4, size=16, genres=TWO).to_csv(tmp_path / "labels.csv", index=False)
     encoder = write_encoder(tmp_path / "tiny.keras")
     sizes = [
+        "--genres",
+        ",".join(TWO),
         "--preset",
         "pretrained",
         "--encoder",
