@@ -65,7 +65,6 @@ def command(
         raise click.UsageError("Missing argument 'OUT': the file to write.")
     from genre_classifier.dataset.labels import common_genres, read_genre_map, read_labels, write_labels
     from genre_classifier.dataset.trailer_labels import merge_labels
-    from genre_classifier.evaluation.judged_labels import judged_labels
     from genre_classifier.genres import GENRE_MAP, GENRES, genre_list, listed
     from preprocessing.base.errors import InputError
 
@@ -92,6 +91,8 @@ def command(
         )
     spans = None
     if clips is not None:
+        from genre_classifier.evaluation.judged_labels import judged_labels  # which loads scikit-learn: seconds
+
         table, spans = judged_labels(table, clips, named)
     held = write_labels(target, table, file_format=file_format, spans=spans, config=config)
     say(f"{len(held)} labels of {held['trailer'].nunique()} trailers in {target}")

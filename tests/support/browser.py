@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,14 @@ def chromium() -> Iterator[Any]:
 
 def wait(page: Any, condition: str) -> None:
     """Wait for a JavaScript condition; Playwright's own waiting needs `eval`, which the pages forbid."""
-    deadline = time.monotonic() + 60  # two cores may be busy with other tests
-    while not page.evaluate(condition):
-        assert time.monotonic() < deadline, condition
+    wait_until(page, lambda: page.evaluate(condition), condition)
+
+
+def wait_until(page: Any, condition: Callable[[], bool], what: str = "") -> None:
+    """Wait until a page is as it should be: on a busy machine, it is late."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, what
         page.wait_for_timeout(30)
 
 

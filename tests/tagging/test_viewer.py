@@ -21,7 +21,7 @@ from genre_classifier.tagging.scores import scores_table
 from genre_classifier.tagging.segments import frame_borders, to_segments, webvtt
 from genre_classifier.tagging.tags import Tags, Thumbnail, clock, poster
 from genre_classifier.tagging.viewer import relative_url, viewer_html
-from tests.support.browser import Tab, opened, wait
+from tests.support.browser import Tab, opened, wait, wait_until
 from tests.support.tag_examples import SECONDS, example_tags, write_webm
 
 pytestmark = pytest.mark.slow
@@ -73,12 +73,11 @@ def test_the_cursor_follows_playback(tab: Tab, tagged: tuple[Path, Tags]) -> Non
     assert cursor_seconds(page) == pytest.approx(0, abs=0.05)
     page.click("#play")
     wait(page, "document.querySelector('#video').currentTime > 0.6")
-    assert cursor_seconds(page) > 0.4
+    wait_until(page, lambda: cursor_seconds(page) > 0.4)
     page.keyboard.press("k")
     assert page.evaluate("document.querySelector('#video').paused")
     stopped = now(page)
-    page.wait_for_timeout(50)
-    assert cursor_seconds(page) == pytest.approx(stopped, abs=0.05)
+    wait_until(page, lambda: cursor_seconds(page) == pytest.approx(stopped, abs=0.05))
     assert set(tab.requests) == {tagged[0].as_uri(), (tagged[0].parents[1] / "film.webm").as_uri()}
 
 
@@ -240,8 +239,7 @@ def test_without_a_playable_video_the_pictures_and_curves_stay(tab: Tab, tmp_pat
     assert page.locator(".segment").count() == len(tags.segments)
     before = page.evaluate("document.querySelector('#still').src")
     page.keyboard.press(" ")
-    page.wait_for_timeout(500)
-    assert cursor_seconds(page) > 3.3
+    wait_until(page, lambda: cursor_seconds(page) > 3.3)
     page.keyboard.press(" ")
     page.keyboard.press("Home")
     assert cursor_seconds(page) == pytest.approx(0, abs=0.02)
