@@ -123,7 +123,7 @@ def score_run(
             kept,
             thresholds=run.thresholds,
             temperatures=run.temperatures,
-            exclusive=run.model_config.exclusive == "yes",
+            exclusive=run.exclusive,
             trailers=tuple(
                 dataclasses.replace(trailer, duration=durations.get(trailer.source)) for trailer in kept.trailers
             ),
@@ -161,7 +161,7 @@ def score_run(
         fingerprint=fingerprint,
         thresholds=run.thresholds,
         temperatures=run.temperatures,
-        exclusive=run.model_config.exclusive == "yes",
+        exclusive=run.exclusive,
         training_prevalence=_prevalence(training, run.genres),
         trailers=tuple(_describe(trailer, splits[trailer.trailer_id]) for trailer in wanted),
         scores=scores,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import tempfile
 from pathlib import Path
@@ -23,14 +24,14 @@ CONFIG = ModelConfig(
 
 
 @functools.cache
-def _network() -> bytes:
+def _network(config: ModelConfig) -> bytes:
     """Return the network's file, made once: building and saving it takes seconds."""
     import keras
 
     from genre_classifier.network.model import build_model
 
     keras.utils.set_random_seed(5)
-    model = build_model(CONFIG)
+    model = build_model(config)
     # Fresh weights score every frame near 0.5: larger ones spread the scores out.
     model.set_weights([weight * 3 if weight.ndim > 1 else weight for weight in model.get_weights()])
     with tempfile.TemporaryDirectory() as folder:
@@ -38,13 +39,14 @@ def _network() -> bytes:
         return (Path(folder) / "model.keras").read_bytes()
 
 
-def make_run(path: Path, *, frames: int = 40) -> Path:
-    """Write the folder."""
+def make_run(path: Path, *, frames: int = 40, exclusive: bool = False) -> Path:
+    """Write the folder; with `exclusive` of a network whose genres exclude each other."""
     from genre_classifier.run_folder.run import write_config, write_thresholds
 
     path.mkdir(parents=True)
-    (path / "model.keras").write_bytes(_network())
-    write_config(path, CONFIG, TrainingConfig(), ClipConfig(frames=frames, size=SIZE))
-    temperatures = {genre: 0.5 + 0.25 * index for index, genre in enumerate(GENRES)}
+    config = dataclasses.replace(CONFIG, exclusive="yes" if exclusive else "no")
+    (path / "model.keras").write_bytes(_network(config))
+    write_config(path, config, TrainingConfig(), ClipConfig(frames=frames, size=SIZE))
+    temperatures = {genre: 0.5 if exclusive else 0.5 + 0.25 * index for index, genre in enumerate(GENRES)}
     write_thresholds(path / "thresholds.json", dict.fromkeys(GENRES, 0.5), temperatures)
     return path
