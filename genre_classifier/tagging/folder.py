@@ -16,7 +16,7 @@ from typing import Any
 
 from genre_classifier.config import SegmentConfig, TagConfig
 from genre_classifier.network.encoder_engine import choose_engine
-from genre_classifier.network.memory import encoder_bytes, scoring_bytes
+from genre_classifier.network.memory import encoder_bytes, scoring_bytes, sound_encoder_bytes
 from genre_classifier.run_folder.layout import ENCODER, SOUND_ENCODER
 from genre_classifier.run_folder.run import Run, run_digest, run_of_process
 from genre_classifier.tagging.segments import name_thresholds, used_thresholds
@@ -181,9 +181,10 @@ def tag_videos(
 
 def _needed_bytes(run: Run, config: TagConfig) -> float:
     needed = scoring_bytes(run.model_config, config.chunk, precision=config.precision)
-    for name in (ENCODER, SOUND_ENCODER):
-        if (run.path / name).is_file():
-            needed += encoder_bytes(run.model_config, (run.path / name).stat().st_size)
+    if (file := run.path / ENCODER).is_file():
+        needed += encoder_bytes(run.model_config, file.stat().st_size)
+    if (file := run.path / SOUND_ENCODER).is_file():
+        needed += sound_encoder_bytes(file.stat().st_size)
     return needed
 
 
