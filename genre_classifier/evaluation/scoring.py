@@ -100,7 +100,7 @@ def score_run(
         Address of a Dask scheduler, `tcp://host:port`; its workers must see run, clips and scores folder under the same
         names.
     on_start, on_frames : callable, optional
-        Told the number of frames to score; frames done.
+        Told the number of frames to encode, to score, and to read for baselines; frames done.
 
     Raises
     ------
@@ -173,7 +173,9 @@ def score_run(
         training_prevalence=_prevalence(training, run.genres),
         trailers=tuple(_describe(trailer, splits[trailer.trailer_id]) for trailer in wanted),
         scores=scores,
-        baselines=_baseline_scores(names, training, wanted, run, config.seed, under_way),
+        baselines=_baseline_scores(
+            names, training, wanted, run, config.seed, under_way, on_start=on_start, on_frames=on_frames
+        ),
     )
     under_way.require_unchanged(facts)
     under_way.finish(folder)
@@ -273,17 +275,30 @@ def _baseline_scores(
     run: Run,
     seed: int,
     under_way: ScoringUnderWay,
+    *,
+    on_start: Callable[[int], None] | None,
+    on_frames: Callable[[int], None] | None,
 ) -> dict[str, dict[str, pd.DataFrame]]:
-    """Score with baselines, each of which is fitted only if a trailer's scores are missing."""
+    """Score with baselines, each of which is fitted only if a trailer's scores are missing.
 
-    @functools.cache  # few numbers, of many pixels
-    def movement_of(trailer: Trailer) -> Features:
-        return sense_features(MOVEMENT, trailer)
+    What takes time is the pixels, which are read once for colours and once for movement.
+    """
+    grey = run.model_config.grey_channels
+    reads_pixels = {COLOURS, MOVEMENT} & {sense for name in names for sense in baselines.RECIPES[name].senses}
+    if on_start and reads_pixels:
+        on_start(len(reads_pixels) * sum(len(trailer.times) for trailer in (*training, *wanted)))
+
+    def found_in(sense: str, trailer: Trailer) -> Features:
+        features = sense_features(sense, trailer, grey_channels=grey)
+        if on_frames and sense in reads_pixels:
+            on_frames(len(trailer.times))
+        return features
+
+    movement_of = functools.cache(functools.partial(found_in, MOVEMENT))  # few numbers, of many pixels
 
     def features_of(name: str, trailer: Trailer) -> dict[str, Features]:
-        grey = run.model_config.grey_channels
         return {
-            sense: movement_of(trailer) if sense == MOVEMENT else sense_features(sense, trailer, grey_channels=grey)
+            sense: movement_of(trailer) if sense == MOVEMENT else found_in(sense, trailer)
             for sense in baselines.RECIPES[name].senses
             if sense in (COLOURS, *senses_of(trailer))
         }
