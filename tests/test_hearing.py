@@ -14,7 +14,7 @@ import pytest
 
 from genre_classifier import cli
 from genre_classifier.dataset.trailers import open_inputs
-from genre_classifier.run_folder.run import load_run
+from genre_classifier.run_folder.run import Run, load_run
 from genre_classifier.tagging.scores import read_scores
 from genre_classifier.tagging.tag import score_frames
 from genre_classifier.tagging.viewer import read_page
@@ -130,6 +130,32 @@ def test_an_eye_and_an_ear_together_and_what_was_encoded_first(work, tmp_path, c
     )
     found = json.loads((tmp_path / "report" / "metrics.json").read_text())
     assert {"sound_frames", "sound_trailers", "pictures_frames", "all_trailers"} <= set(found["baselines"])
+
+
+def test_stored_scores_are_taken_while_what_was_heard_is_the_same_and_no_ear_is_needed(work, tmp_path, monkeypatch):
+    shutil.copytree(work / "clips", tmp_path / "clips")
+    command = ["evaluate", work / "run", tmp_path / "clips", work / "labels.csv", "--out", tmp_path / "report"]
+    command += ["--split", "all", "--draws", 5, "--jobs", 1]
+
+    def scores():
+        return (tmp_path / "report" / "scores" / "scores_0.csv").read_bytes()
+
+    run(*command)
+    first = scores()
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "sound_encoder", property(lambda self: pytest.fail("loaded")))
+        run(*command)
+    assert scores() == first
+    # What was heard of a clip, made anew: other numbers, with the note of what it was made from.
+    heard = next((tmp_path / "clips" / "encoded").glob("*/trailer_0.npy"))
+    np.save(heard, np.load(heard)[::-1] * np.float16(0.5))
+    run(*command)
+    assert scores() != first
+    changed = scores()
+    sound = tmp_path / "clips" / "sound_0.npy"
+    np.save(sound, np.load(sound)[::2])
+    run(*command)
+    assert scores() not in (first, changed)
 
 
 def test_a_run_whose_ear_was_replaced_is_one_line(work, tmp_path, capsys):

@@ -14,7 +14,7 @@ from genre_classifier.dataset.encoding import looks_folder
 from genre_classifier.dataset.looks import open_looks
 from genre_classifier.dataset.trailers import open_inputs
 from genre_classifier.network.encoder_engine import KERAS, choose_engine
-from genre_classifier.run_folder.run import load_run
+from genre_classifier.run_folder.run import Run, load_run
 from genre_classifier.tagging.scores import read_scores
 from genre_classifier.tagging.tag import score_frames
 from preprocessing.base.errors import InputError
@@ -139,6 +139,23 @@ def test_the_report_is_the_same_however_many_processes_there_are(work, tmp_path)
     assert scored["exclusive"] is True
     assert {"pictures_frames", "pictures_trailers"} < set(scored["baselines"])
     run("evaluate", "--scores", tmp_path / "report1", work / "one.csv", "--out", tmp_path / "again", "--draws", 20)
+
+
+def test_stored_scores_are_taken_while_the_looks_are_the_same_and_no_eye_is_needed(work, tmp_path, monkeypatch):
+    shutil.copytree(work / "clips", tmp_path / "clips")
+    command = ["evaluate", work / "run", tmp_path / "clips", work / "one.csv", "--out", tmp_path / "report"]
+    command += ["--split", "all", "--draws", 5, "--jobs", 1]
+    scores = tmp_path / "report" / "scores" / "scores_0.csv"
+    run(*command)
+    first = scores.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "encoder", property(lambda self: pytest.fail("loaded")))
+        run(*command)
+    assert scores.read_bytes() == first
+    looks = next((tmp_path / "clips" / "encoded").glob("*_2/trailer_0.npy"))
+    np.save(looks, np.load(looks)[::-1] * np.float16(0.5))
+    run(*command)
+    assert scores.read_bytes() != first
 
 
 def test_genres_that_overlap_are_learned_with_a_score_for_each(work, tmp_path, capsys):

@@ -58,6 +58,11 @@ class ProgressBar(tqdm):
             **options,
         )
 
+    def reset(self, total: float | None = None) -> None:
+        """Begin other work of this kind."""
+        super().reset(total)
+        self.pace.begin()
+
     def update(self, n: float | None = 1) -> bool | None:
         """Take so much more work that is done."""
         shown = super().update(n)
@@ -137,7 +142,7 @@ class TrainingProgress:
     """
 
     def __init__(self, epochs: int, *, pace: Pace | None = None) -> None:
-        self.epochs, self.pace = epochs, pace or Pace()
+        self.epochs, self.pace = epochs, pace or Pace(in_steps=True)
         self.bar = progress_bar(None, "training", "step", lines=False)
         self._shown: dict[str, str] = {}
         self._encoding: Any = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ from preprocessing.config import VideoLimits
     cls=GroupedOption,
     group="Segments",
     metavar="NUMBER|GENRE=NUMBER,...",
-    help="The score, above 0 and at most 1, at which a segment begins: of all genres, or of those that are named.  "
+    help="The score, above 0 and at most 1, at which a segment begins: of all genres, or of those that are named. "
+    "Genres that exclude each other have none.  "
     "[default: the run's]",
 )
 @config_options(
@@ -135,6 +137,7 @@ def command(
     assert out is not None  # as _check_arguments says
     loaded = load_run(run)
     named = name_videos(videos)
+    was_there = out.exists()
     make_folder(out)
     tasks = plan_tasks(named, out)
     progress = VideoTime((task.video for task in tasks), "tag")
@@ -160,6 +163,9 @@ def command(
         )
     finally:
         progress.close()
+        if not was_there:
+            with suppress(OSError):  # what is not empty stays
+                out.rmdir()
     return finish(out, failures, [])
 
 

@@ -19,6 +19,7 @@ import pandas as pd
 from genre_classifier.config import SegmentConfig
 from genre_classifier.dataset.trailer_labels import frame_targets, is_weak
 from genre_classifier.genres import OTHER
+from genre_classifier.metrics import frames as frame_metrics
 from genre_classifier.metrics.calibration import DEFAULT_THRESHOLD, apply_temperature
 from genre_classifier.metrics.events import Events
 from genre_classifier.tagging.segments import frame_borders, to_segments, video_end
@@ -44,8 +45,11 @@ class Aligned:
     y_true : ndarray of bool, shape (F, G)
     y_raw, y_score : ndarray of float32, shape (F, G)
         Scores before and after the temperature.
+    y_others : ndarray of float32, shape (F, others)
+        Scores after the temperature of genres that are known and do not count.
     thresholds : ndarray of float64, shape (G,)
-        A frame is predicted where `y_score >= threshold`.
+        A frame is predicted where `y_score >= threshold`; NaN where genres exclude each other, and the one with the
+        highest score is predicted.
     ends : ndarray of float64, shape (T,)
         Seconds at which each trailer's last frame ends.
     timed : ndarray of bool, shape (T,)
@@ -66,6 +70,7 @@ class Aligned:
     y_true: np.ndarray
     y_raw: np.ndarray
     y_score: np.ndarray
+    y_others: np.ndarray
     thresholds: np.ndarray
     ends: np.ndarray
     timed: np.ndarray
@@ -77,7 +82,18 @@ class Aligned:
     @property
     def y_pred(self) -> np.ndarray:
         """Decisions per frame: bool, shape (F, G)."""
-        return self.y_score >= self.thresholds
+        return self.decide(self.y_score, self.y_others)
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether the genres exclude each other: one is predicted, of those that count and those that do not."""
+        return bool(np.isnan(self.thresholds).all())
+
+    def decide(self, scores: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Return decisions about scores of frames or trailers, (n, G), beside those of the others, (n, others)."""
+        if self.exclusive:
+            return frame_metrics.best_only(np.hstack([scores, others]))[:, : len(self.genres)]
+        return np.asarray(scores >= self.thresholds)
 
     @property
     def timed_frames(self) -> np.ndarray:
@@ -202,7 +218,7 @@ def align(
     thresholds, temperatures : mapping of str to float, optional
         Per genre; 0.5 and 1 where not given.
     exclusive : bool
-        Whether the scores are of genres that exclude each other, and sum to 1.
+        Whether the scores are of genres that exclude each other, and sum to 1: then no threshold is used.
     durations : mapping of str to float, optional
         Trailer -> seconds from its first frame to the end of its last, as the manifest has them. A trailer without one
         ends half a step after its last frame.
@@ -234,9 +250,11 @@ def align(
                 "these out, or score with a run that was trained on them (--genres)"
             )
     columns = (*genres, *sorted(labelled - set(genres)))
-    limits = np.array([(thresholds or {}).get(genre, DEFAULT_THRESHOLD) for genre in genres])
-    heats = np.array([(temperatures or {}).get(genre, 1.0) for genre in known])
-    counting = [known.index(genre) for genre in genres]
+    limits = np.array([np.nan if exclusive else (thresholds or {}).get(genre, DEFAULT_THRESHOLD) for genre in genres])
+    used = None if exclusive else dict(zip(genres, limits, strict=True))
+    others = [genre for genre in known if genre not in genres]
+    ordered = [*genres, *others]
+    heats = np.array([(temperatures or {}).get(genre, 1.0) for genre in ordered])
     timed = ~weak if (~weak).any() else np.ones(len(names), dtype=bool)
     times, seconds, truths, raws, calibrated, ends = [], [], [], [], [], []
     references: list[tuple[int, float, float, int, float]] = []
@@ -247,7 +265,7 @@ def align(
             raise InputError(f"the scores of trailer {name!r} have no frame; expected at least one")
         own_times = table.index.to_numpy(dtype=np.float64)
         raw = table[list(genres)].to_numpy(dtype=np.float32)
-        own_scores = apply_temperature(table[list(known)].to_numpy(np.float32), heats, exclusive=exclusive)[:, counting]
+        own_scores = apply_temperature(table[ordered].to_numpy(np.float32), heats, exclusive=exclusive)
         seconds_known = (durations or {}).get(name)
         duration = None if seconds_known is None else video_end(own_times, seconds_known)
         borders = frame_borders(own_times, duration=duration)
@@ -260,15 +278,18 @@ def align(
         if timed[index]:
             intervals = reference_intervals(by_trailer[name], own_times, columns, duration=duration)
             references += [(index, *row, 1.0) for row in intervals if row[2] < len(genres)]
+            # Where genres exclude each other, those that do not count take their frames, too.
+            deciding = ordered if exclusive else list(genres)
             found = to_segments(
-                pd.DataFrame(own_scores, index=table.index, columns=list(genres)),
-                dict(zip(genres, limits, strict=True)),
+                pd.DataFrame(own_scores[:, : len(deciding)], index=table.index, columns=deciding),
+                used,
                 segments,
                 duration=duration,
             )
             detections += [
                 (index, start, end, genres.index(genre), score)
                 for start, end, genre, score in found.itertuples(index=False)
+                if genre in genres
             ]
     return Aligned(
         genres=tuple(genres),
@@ -278,7 +299,8 @@ def align(
         seconds=np.concatenate(seconds),
         y_true=np.concatenate(truths),
         y_raw=np.concatenate(raws),
-        y_score=np.concatenate(calibrated),
+        y_score=np.concatenate(calibrated)[:, : len(genres)],
+        y_others=np.concatenate(calibrated)[:, len(genres) :],
         thresholds=limits,
         ends=np.array(ends),
         timed=timed,

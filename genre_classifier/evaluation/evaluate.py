@@ -146,7 +146,7 @@ def evaluate(
     thresholds, temperatures : mapping of str to float, optional
         Per genre, on the calibrated scale; 0.5 and 1 where not given.
     exclusive : bool
-        Whether the scores are of genres that exclude each other, and sum to 1.
+        Whether the scores are of genres that exclude each other, and sum to 1: the highest decides, no threshold.
     baselines : mapping of str to mapping, optional
         Name -> trailer -> score table, with the same frames and genres as `scores`.
     training_prevalence : mapping of str to float, optional
@@ -191,7 +191,8 @@ def evaluate(
     pools = (trailer_metrics.pool_mean, trailer_metrics.pool_maximum, trailer_metrics.pool_linear_softmax)
     for level, pool in zip(_TRAILER_LEVELS, pools, strict=True):
         pooled = pool(data.y_score, data.trailer)
-        levels[level] = resampling.trailers(data.genres, truth, pooled, data.thresholds, weights)
+        decided = data.decide(pooled, pool(data.y_others, data.trailer))
+        levels[level] = resampling.trailers(data.genres, truth, pooled, decided, weights)
     for level, scored in (("probability_before", data.y_raw), ("probability_after", data.y_score)):
         levels[level] = resampling.probability(
             data.genres, data.y_true[keep], scored[keep], data.trailer[keep], weights, bins=config.ece_bins

@@ -168,7 +168,7 @@ def trailers_by_score(data: Aligned, per_trailer: Mapping[str, np.ndarray]) -> l
     if data.timed_by_weak_labels:
         truth = trailer_metrics.true_genres(data.y_true, data.trailer)
         scores = trailer_metrics.pool_mean(data.y_score, data.trailer)
-        found = scores >= data.thresholds
+        found = data.decide(scores, trailer_metrics.pool_mean(data.y_others, data.trailer))
         precisions = trailer_metrics.sample_average_precisions(truth, scores)
         f1 = counts.f1(
             *((one & other).sum(axis=1) for one, other in ((truth, found), (~truth, found), (truth, ~found)))

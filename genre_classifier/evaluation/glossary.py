@@ -35,11 +35,16 @@ METRICS: dict[str, Entry] = {
     "accuracy": Entry(
         "Accuracy",
         "Share of the trailers for which the yes or no about the genre is right: at the stored threshold, baselines at "
-        "0.5. Over the genres that some of the trailers show and some do not.",
+        "0.5; where genres exclude each other, yes is the one with the highest score. Over the genres that some of the "
+        "trailers show and some do not.",
     ),
     "precision": Entry("Precision", "Of what was predicted, the share that is right."),
     "recall": Entry("Recall", "Of what is labelled, the share that was found."),
-    "f1": Entry("F1", "Precision and recall in one number (their harmonic mean), at the stored threshold."),
+    "f1": Entry(
+        "F1",
+        "Precision and recall in one number (their harmonic mean), at the stored threshold, or of the highest score "
+        "where genres exclude each other.",
+    ),
     "best_f1": Entry(
         "Best F1",
         "The highest F1 that any threshold would have reached on these very frames: an upper bound, not a forecast.",

@@ -93,13 +93,13 @@ def svg(draw: Callable[[Figure], None], *, name: str, size_inches: tuple[float, 
 def precision_recall(
     axes: Axes, y_true: np.ndarray, y_score: np.ndarray, *, colour: str, at: tuple[float, float]
 ) -> None:
-    """Draw the curve, the prevalence as a dashed line, and the point of the stored threshold.
+    """Draw the curve, the prevalence as a dashed line, and the point of the decisions.
 
     Parameters
     ----------
     y_true, y_score : ndarray, shape (frames,)
     at : tuple of float
-        Recall and precision at the threshold; NaN draws no point.
+        Recall and precision of the decisions; NaN draws no point.
     """
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02))
     if not y_true.any():

@@ -209,17 +209,15 @@ def _accuracy_table(genres: Sequence[str], y_true: np.ndarray, y_pred: np.ndarra
 
 
 def trailers(
-    genres: Sequence[str], y_true: np.ndarray, y_score: np.ndarray, thresholds: np.ndarray, weights: np.ndarray
+    genres: Sequence[str], y_true: np.ndarray, y_score: np.ndarray, y_pred: np.ndarray, weights: np.ndarray
 ) -> Table:
     """Whole trailers, scores pooled: ranking, decisions, and in scope `all` figures of each trailer's own ranking.
 
     Parameters
     ----------
-    y_true, y_score : ndarray, shape (trailers, genres)
+    y_true, y_score, y_pred : ndarray, shape (trailers, genres)
         Where each trailer shows exactly one genre, `all` says how often the one with the highest score is right, too.
-    thresholds : ndarray, shape (genres,)
     """
-    y_pred = y_score >= thresholds
     confusion = np.stack([y_true & y_pred, ~y_true & y_pred, y_true & ~y_pred], axis=1)
     table = _merged(
         _ranking_table(genres, y_true, y_score, np.arange(len(y_true)), weights),
@@ -286,7 +284,9 @@ def probability(
 
 
 def ranking_levels(data: Aligned, y_score: np.ndarray, weights: np.ndarray, *, bins: int) -> dict[str, Table]:
-    """Evaluate a scorer that has no thresholds of its own: frames, whole trailers (accuracy at 0.5), probability.
+    """Evaluate a scorer that has no thresholds of its own: frames, whole trailers, probability.
+
+    Accuracy is at 0.5, or that of the highest score where genres exclude each other.
 
     Parameters
     ----------
@@ -296,12 +296,13 @@ def ranking_levels(data: Aligned, y_score: np.ndarray, weights: np.ndarray, *, b
     truth, score, trailer = data.y_true[keep], y_score[keep], data.trailer[keep]
     mean = trailer_metrics.pool_mean(y_score, data.trailer)
     maximum = trailer_metrics.pool_maximum(y_score, data.trailer)
+    decided = frame_metrics.best_only(mean) if data.exclusive else mean >= calibration.DEFAULT_THRESHOLD
     of_trailers, numbers = trailer_metrics.true_genres(data.y_true, data.trailer), np.arange(len(mean))
     return {
         "frame_pooled": _ranking_table(data.genres, truth, score, trailer, weights),
         "trailer_mean": _merged(
             _ranking_table(data.genres, of_trailers, mean, numbers, weights),
-            _accuracy_table(data.genres, of_trailers, mean >= calibration.DEFAULT_THRESHOLD, weights),
+            _accuracy_table(data.genres, of_trailers, decided, weights),
         ),
         "trailer_maximum": _ranking_table(data.genres, of_trailers, maximum, numbers, weights),
         "probability_after": probability(data.genres, truth, score, trailer, weights, bins=bins),

@@ -110,6 +110,7 @@ class _Index:
     baselines: list[Annotated[str, AfterValidator(_baseline)]]
     trailers: Annotated[tuple[ScoredTrailer, ...], AfterValidator(_trailers_once)]
     exclusive: bool = False
+    encoded: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +126,9 @@ class ScoreFolder:
     clips : str
         Path of the clips folder, for thumbnails; empty where not known.
     fingerprint : str
-        Of model, clips and split: equal where nothing needs scoring again.
+        Of model, clips, what encoders made of them, and split: equal where nothing needs scoring again.
+    encoded : tuple of str
+        The folders of what encoders made of the clips, below `encoded` in the clips folder.
     thresholds, temperatures : dict of str to float
         Per genre, in the order of the genres.
     exclusive : bool
@@ -150,6 +153,7 @@ class ScoreFolder:
     scores: dict[str, pd.DataFrame]
     baselines: dict[str, dict[str, pd.DataFrame]]
     exclusive: bool = False
+    encoded: tuple[str, ...] = ()
 
     @property
     def genres(self) -> tuple[str, ...]:
@@ -205,6 +209,7 @@ def write_score_index(path: Path, folder: ScoreFolder) -> None:
         "clips": folder.clips,
         "fingerprint": folder.fingerprint,
         "exclusive": folder.exclusive,
+        "encoded": list(folder.encoded),
         "genres": {
             genre: {
                 "threshold": folder.thresholds[genre],
@@ -261,6 +266,7 @@ def read_score_folder(path: Path) -> ScoreFolder:
         scores=tables(),
         baselines={name: tables(name) for name in index.baselines if name not in RETIRED},
         exclusive=index.exclusive,
+        encoded=index.encoded,
     )
 
 
@@ -279,6 +285,14 @@ def read_fingerprint(path: Path) -> str | None:
         return str(_read_index(path / SCORES_FILE).get("fingerprint"))
     except InputError:
         return None
+
+
+def read_encoded(path: Path) -> tuple[str, ...]:
+    """Return `encoded` of the scores folder at `path`; none without a usable one."""
+    try:
+        return parse_as(path / SCORES_FILE, _read_index(path / SCORES_FILE), _Index, _EXPECTED).encoded
+    except InputError:
+        return ()
 
 
 def _read_index(path: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from genre_classifier.config import EvaluationConfig
 from genre_classifier.dataset.cuts import find_cuts
+from genre_classifier.dataset.encoded import FOLDER
 from genre_classifier.dataset.encoding import encode_trailers
 from genre_classifier.dataset.sense_features import COLOURS, Features, sense_features, senses_of
 from genre_classifier.dataset.splits import SPLIT_NAMES, read_splits
@@ -25,6 +26,7 @@ from genre_classifier.evaluation.score_folder import (
     ScoredTrailer,
     ScoreFolder,
     ScoringUnderWay,
+    read_encoded,
     read_fingerprint,
     read_score_folder,
     write_score_index,
@@ -35,7 +37,7 @@ from genre_classifier.run_folder.run import Run
 from genre_classifier.tagging.scores import scores_table, write_scores
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import file_facts
-from preprocessing.clips import load_clip, read_clip_config
+from preprocessing.clips import load_clip, read_clip_config, sound_path
 from preprocessing.processes.pool import check_options
 
 logger = logging.getLogger(__name__)
@@ -98,7 +100,7 @@ def score_run(
         Address of a Dask scheduler, `tcp://host:port`; its workers must see run, clips and scores folder under the same
         names.
     on_start, on_frames : callable, optional
-        Told the number of frames to score; frames done.
+        Told the number of frames to encode, to score, and to read for baselines; frames done.
 
     Raises
     ------
@@ -113,17 +115,18 @@ def score_run(
     _note_other_preprocessing(run, clips)
     training = [trailer for trailer in trailers if splits[trailer.trailer_id] == "train"]
     facts = {trailer.clip: file_facts(trailer.clip) for trailer in (*wanted, *training)}
-    fingerprint = _fingerprint(run, wanted, training, facts, config.seed)
     durations = {trailer.source: trailer.duration for trailer in wanted}
-    kept = None if again else _whole(out, fingerprint, run.genres)
-    senses = [MOVEMENT, *[PICTURES] * (run.encoder is not None), *[SOUND] * (run.sound_encoder is not None)]
+    before = read_encoded(out)
+    kept = None if again else _whole(out, _fingerprint(run, wanted, training, facts, config.seed, before), run.genres)
+    has = run.model_config
+    senses = [MOVEMENT, *[PICTURES] * (has.encoder is not None), *[SOUND] * (has.sound_encoder is not None)]
     names = baselines.possible(senses) if training else []
     if kept and set(kept.baselines) == set(names):
         kept = dataclasses.replace(
             kept,
             thresholds=run.thresholds,
             temperatures=run.temperatures,
-            exclusive=run.model_config.exclusive == "yes",
+            exclusive=run.exclusive,
             trailers=tuple(
                 dataclasses.replace(trailer, duration=durations.get(trailer.source)) for trailer in kept.trailers
             ),
@@ -142,12 +145,16 @@ def score_run(
         on_frames=on_frames,
     )
     wanted, training = encoded[: len(wanted)], encoded[len(wanted) :]
+    used = tuple(
+        dict.fromkeys(path.parent.name for one in encoded for path in (one.encoded, one.looks, one.heard) if path)
+    )
+    fingerprint = _fingerprint(run, wanted, training, facts, config.seed, used)
     under_way = ScoringUnderWay(out, fingerprint, run.genres, again=again)
     missing = [trailer for trailer in wanted if under_way.find(trailer.trailer_id) is None]
     if on_start:
         on_start(sum(len(trailer.times) for trailer in missing))
-    if before := len(wanted) - len(missing):
-        logger.info(f"{before} of {len(wanted)} trailers were scored before and are not scored again")
+    if there := len(wanted) - len(missing):
+        logger.info(f"{there} of {len(wanted)} trailers were scored before and are not scored again")
     places = [under_way.place(trailer.trailer_id) for trailer in missing]
     for trailer, frames in zip(missing, score_clips(run, missing, places, jobs=jobs, scheduler=scheduler), strict=True):
         under_way.require_unchanged({trailer.clip: facts[trailer.clip]})
@@ -159,13 +166,16 @@ def score_run(
         split=split if only is None else EVERY_SPLIT,
         clips=os.fspath(Path(clips).resolve()),
         fingerprint=fingerprint,
+        encoded=used,
         thresholds=run.thresholds,
         temperatures=run.temperatures,
-        exclusive=run.model_config.exclusive == "yes",
+        exclusive=run.exclusive,
         training_prevalence=_prevalence(training, run.genres),
         trailers=tuple(_describe(trailer, splits[trailer.trailer_id]) for trailer in wanted),
         scores=scores,
-        baselines=_baseline_scores(names, training, wanted, run, config.seed, under_way),
+        baselines=_baseline_scores(
+            names, training, wanted, run, config.seed, under_way, on_start=on_start, on_frames=on_frames
+        ),
     )
     under_way.require_unchanged(facts)
     under_way.finish(folder)
@@ -225,12 +235,23 @@ def _note_other_preprocessing(run: Run, clips: Path) -> None:
 
 
 def _fingerprint(
-    run: Run, wanted: Sequence[Trailer], training: Sequence[Trailer], facts: dict[Path, dict[str, int]], seed: int
+    run: Run,
+    wanted: Sequence[Trailer],
+    training: Sequence[Trailer],
+    facts: dict[Path, dict[str, int]],
+    seed: int,
+    encoded: Sequence[str],
 ) -> str:
+    """Return a digest of all that scores depend on: `encoded` names the folders of what encoders made of the clips."""
     digest = hashlib.sha256((run.path / MODEL).read_bytes())
     for group in (wanted, training):
         for trailer in group:
-            known = "|".join(map(str, facts[trailer.clip].values()))
+            clips = trailer.clip.parent
+            beside = [clips / FOLDER / name / trailer.clip.name for name in encoded]
+            if run.model_config.sound_encoder is not None:
+                beside.append(sound_path(clips, trailer.trailer_id))
+            made = [file_facts(path) if path.is_file() else {} for path in beside]
+            known = "|".join(str(value) for found in (facts[trailer.clip], *made) for value in found.values())
             digest.update(f"{trailer.trailer_id}|{trailer.source}|{known}\n".encode())
         digest.update(b"--")
     for trailer in training:  # the baselines learn from the labels
@@ -254,17 +275,30 @@ def _baseline_scores(
     run: Run,
     seed: int,
     under_way: ScoringUnderWay,
+    *,
+    on_start: Callable[[int], None] | None,
+    on_frames: Callable[[int], None] | None,
 ) -> dict[str, dict[str, pd.DataFrame]]:
-    """Score with baselines, each of which is fitted only if a trailer's scores are missing."""
+    """Score with baselines, each of which is fitted only if a trailer's scores are missing.
 
-    @functools.cache  # few numbers, of many pixels
-    def movement_of(trailer: Trailer) -> Features:
-        return sense_features(MOVEMENT, trailer)
+    What takes time is the pixels, which are read once for colours and once for movement.
+    """
+    grey = run.model_config.grey_channels
+    reads_pixels = {COLOURS, MOVEMENT} & {sense for name in names for sense in baselines.RECIPES[name].senses}
+    if on_start and reads_pixels:
+        on_start(len(reads_pixels) * sum(len(trailer.times) for trailer in (*training, *wanted)))
+
+    def found_in(sense: str, trailer: Trailer) -> Features:
+        features = sense_features(sense, trailer, grey_channels=grey)
+        if on_frames and sense in reads_pixels:
+            on_frames(len(trailer.times))
+        return features
+
+    movement_of = functools.cache(functools.partial(found_in, MOVEMENT))  # few numbers, of many pixels
 
     def features_of(name: str, trailer: Trailer) -> dict[str, Features]:
-        grey = run.model_config.grey_channels
         return {
-            sense: movement_of(trailer) if sense == MOVEMENT else sense_features(sense, trailer, grey_channels=grey)
+            sense: movement_of(trailer) if sense == MOVEMENT else found_in(sense, trailer)
             for sense in baselines.RECIPES[name].senses
             if sense in (COLOURS, *senses_of(trailer))
         }

@@ -37,11 +37,17 @@ def opening(evaluation: Evaluation, about: About) -> str:
             f"{on} the scores of “{about.run}” reach an average precision over frames of {number(score.value)}{width}, "
             f"{averaged}; 1 is perfect."
         )
-    auc, accuracy = (with_interval(evaluation.figure(level, "macro", metric)) for metric in ("roc_auc", "accuracy"))
+    auc = with_interval(evaluation.figure(level, "macro", "roc_auc"))
+    if data.exclusive and "top_1_accuracy" in evaluation.levels[level]["all"]:
+        right = with_interval(evaluation.figure(level, "all", "top_1_accuracy"))
+        decided = f"The genre with the highest score is right in a share of {right}."
+    else:
+        accuracy = with_interval(evaluation.figure(level, "macro", "accuracy"))
+        by = "by the highest score" if data.exclusive else "at the stored thresholds"
+        decided = f"Accuracy of the yes or no {by}: {accuracy}."
     return (
         f"{on}, labelled as wholes, the mean scores of “{about.run}” reach an average precision over trailers of "
-        f"{number(score.value)}{width}, {averaged}; 1 is perfect. ROC-AUC: {auc}. Accuracy of the yes or no "
-        f"at the stored thresholds: {accuracy}."
+        f"{number(score.value)}{width}, {averaged}; 1 is perfect. ROC-AUC: {auc}. {decided}"
     )
 
 

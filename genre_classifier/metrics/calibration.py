@@ -215,7 +215,7 @@ def best_f1_thresholds(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
 def no_calibration(genres: Sequence[str], *, exclusive: bool = False) -> Calibration:
     """Return what leaves the scores as they are, with 0.5 to decide.
 
-    Where genres exclude each other, and scores sum to 1, more than by chance decides: no frame is left without a genre.
+    Where genres exclude each other the highest score decides, not a threshold; it stands at what chance gives.
     """
     threshold = 1 / len(genres) if exclusive else DEFAULT_THRESHOLD
     return Calibration(dict.fromkeys(genres, threshold), dict.fromkeys(genres, 1.0))
@@ -225,6 +225,8 @@ def fit_calibration(
     y_true: np.ndarray, raw_scores: np.ndarray, genres: Sequence[str], *, exclusive: bool = False
 ) -> Calibration:
     """Find the temperatures, and on the scores they give the thresholds with the highest F1.
+
+    Thresholds of genres that exclude each other decide nothing, and are those of `no_calibration`.
 
     Parameters
     ----------
@@ -237,12 +239,15 @@ def fit_calibration(
     exclusive : bool
         Whether they exclude each other.
     """
+    found = no_calibration(genres, exclusive=exclusive)
     if not len(y_true):
-        return no_calibration(genres, exclusive=exclusive)
+        return found
     temperatures = fit_temperatures(y_true, raw_scores, exclusive=exclusive)
-    thresholds = best_f1_thresholds(y_true, apply_temperature(raw_scores, temperatures, exclusive=exclusive))
-    named = [dict(zip(genres, map(float, values), strict=True)) for values in (thresholds, temperatures)]
-    return Calibration(*named)
+    found = found._replace(temperatures=dict(zip(genres, map(float, temperatures), strict=True)))
+    if exclusive:
+        return found
+    thresholds = best_f1_thresholds(y_true, apply_temperature(raw_scores, temperatures))
+    return found._replace(thresholds=dict(zip(genres, map(float, thresholds), strict=True)))
 
 
 def bin_of(y_score: np.ndarray, *, bins: int = ECE_BINS) -> np.ndarray:

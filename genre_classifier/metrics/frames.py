@@ -4,7 +4,8 @@ Goal: say, without choosing a threshold, how well scores put frames of a genre b
 ROC-AUC), and with the stored thresholds how often they are right (precision, recall, F1).
 
 Conventions: `y_true` is bool `(frames,)`, `y_score` is a probability `(frames,)` in [0, 1]; a frame is predicted where
-`y_score >= threshold`. Every value is in [0, 1]. NaN means not defined, and each function says when.
+`y_score >= threshold`, or where genres exclude each other, by the genre with the highest score. Every
+value is in [0, 1]. NaN means not defined, and each function says when.
 
 Source: scikit-learn's definitions. The trapezoidal area is reported beside average precision only because part of
 the trailer literature prints it; it interpolates linearly between operating points and is too optimistic (Davis and
@@ -37,6 +38,14 @@ def validate(y_true: np.ndarray, y_score: np.ndarray) -> None:
         raise ValueError(f"expected y_true of bools, got {y_true.dtype}")
     if y_score.size and not ((y_score >= 0) & (y_score <= 1)).all():
         raise ValueError(f"expected scores in [0, 1], got {np.min(y_score)} to {np.max(y_score)}")
+
+
+def best_only(scores: np.ndarray) -> np.ndarray:
+    """Return which of genres that exclude each other has the highest score, or is the first of equal ones.
+
+    Shape (n, genres) as `scores`, with one True in each row.
+    """
+    return np.asarray(np.arange(scores.shape[1]) == scores.argmax(axis=1)[:, None])
 
 
 def average_precision(y_true: np.ndarray, y_score: np.ndarray) -> float:

@@ -27,6 +27,9 @@ FLOAT = 4
 # description of the layers and the overhead of HDF5, for the largest networks that are of use.
 _FILE_COPIES, _FILE_OVERHEAD = 4, 64e6
 OPENVINO_BYTES = 150e6  # its libraries, and what a conversion leaves; weights four times come to it
+# Of musicnn, on 8 stretches of three seconds: four copies of its largest maps. A process that listened peaked at 1.33
+# GB, where this sum says 1.40.
+HEARD_BYTES = 288e6
 OWN_SIZE = 224  # rows and columns of what an encoder looks at, where it takes frames of any size
 GROUP = 12  # chunks between stored states: see genre_classifier.network.training_step
 # Whole maps of the first layer that are alive beside those that are kept: of the gates, and of gradients.
@@ -128,13 +131,21 @@ def scoring_bytes(config: ModelConfig, chunk: int, *, precision: Precision = "fl
 
 
 def encoder_bytes(config: ModelConfig, file_bytes: int) -> float:
-    """Return about how much more a process takes that has the encoder of a run too, a file of this size.
+    """Return about how much more a process takes that has the image encoder of a run too, a file of this size.
 
     Weights twice, and maps of a batch of 8 frames, of as many numbers as frames of 24 channels have at full size.
     """
     pixels = config.rows * config.cols if config.maps_in_trunk else OWN_SIZE**2
     converted = OPENVINO_BYTES + 4 * file_bytes if config.encoder_engine == "openvino" else 0
     return 2 * file_bytes + converted + 4 * 8 * FLOAT * 24 * pixels
+
+
+def sound_encoder_bytes(file_bytes: int) -> float:
+    """Return about how much more a process takes that has the sound encoder of a run too, a file of this size.
+
+    Weights twice, and maps of a batch of 8 stretches of sound. Keras runs it, whatever runs the other encoder.
+    """
+    return 2 * file_bytes + HEARD_BYTES
 
 
 def training_bytes(

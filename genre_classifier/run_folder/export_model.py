@@ -290,8 +290,8 @@ def describe(run: Run, step: ExportedStep) -> dict[str, Any]:
         "thresholds": run.thresholds,
         "temperatures": run.temperatures,
         "calibration": (
-            "softmax(log(score) / temperature) over the genres, compared with the threshold"
-            if run.model_config.exclusive == "yes"
+            "softmax(log(score) / temperature) over the genres; a frame belongs to the genre with the highest of them"
+            if run.exclusive
             else "sigmoid(log(score / (1 - score)) / temperature), compared with the threshold"
         ),
         "preprocessing": run.clip_config.to_dict(),

@@ -46,7 +46,7 @@ class Run:
     clip_config : ClipConfig
         How its clips were made, and so how a video is to be read for it.
     thresholds, temperatures : dict
-        Per genre; thresholds are on the calibrated scale.
+        Per genre; thresholds are on the calibrated scale, and without meaning where genres exclude each other.
     sha256 : str
         Of the `model.keras` that the thresholds belong to.
     wanted_engine : Engine or None
@@ -147,13 +147,23 @@ class Run:
             )
         return encoder
 
+    @property
+    def exclusive(self) -> bool:
+        """Return whether its genres exclude each other: the scores of a frame sum to 1."""
+        return self.model_config.exclusive == "yes"
+
+    @property
+    def deciding_thresholds(self) -> dict[str, float] | None:
+        """Return its thresholds; None where each frame belongs to the genre with the highest score."""
+        return None if self.exclusive else self.thresholds
+
     def calibrate(self, scores: np.ndarray | pd.DataFrame) -> Any:
         """Apply the temperatures to raw scores `(frames, genres)`; a DataFrame gives a DataFrame."""
         temperatures = np.array([self.temperatures[genre] for genre in self.genres])
         if isinstance(scores, pd.DataFrame):
             calibrated = self.calibrate(scores[list(self.genres)].to_numpy())
             return pd.DataFrame(calibrated, index=scores.index, columns=list(self.genres))
-        return apply_temperature(scores, temperatures, exclusive=self.model_config.exclusive == "yes")
+        return apply_temperature(scores, temperatures, exclusive=self.exclusive)
 
 
 def load_run(path: Path | str) -> Run:

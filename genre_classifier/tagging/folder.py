@@ -16,10 +16,10 @@ from typing import Any
 
 from genre_classifier.config import SegmentConfig, TagConfig
 from genre_classifier.network.encoder_engine import choose_engine
-from genre_classifier.network.memory import encoder_bytes, scoring_bytes
+from genre_classifier.network.memory import encoder_bytes, scoring_bytes, sound_encoder_bytes
 from genre_classifier.run_folder.layout import ENCODER, SOUND_ENCODER
 from genre_classifier.run_folder.run import Run, run_digest, run_of_process
-from genre_classifier.tagging.segments import name_thresholds
+from genre_classifier.tagging.segments import name_thresholds, used_thresholds
 from genre_classifier.tagging.tasks import (
     STAMP,
     Stamp,
@@ -90,7 +90,7 @@ def tag_videos(
     Raises
     ------
     InputError
-        If the model cannot be loaded.
+        If the model cannot be loaded, or thresholds are given for genres that exclude each other.
     WorkError
         If a file cannot be written, or the cluster does not answer.
     """
@@ -98,7 +98,9 @@ def tag_videos(
     config, segments, limits = config or TagConfig(), segments or SegmentConfig(), limits or VideoLimits()
     if config.encoder_engine != "auto" and run.model_config.encoder is not None:
         run = dataclasses.replace(run, wanted_engine=choose_engine(config.encoder_engine))
-    how = made_with(run_digest(run.path), config, segments, name_thresholds(thresholds or {}, run.genres))
+    named = name_thresholds(thresholds or {}, run.genres)
+    used_thresholds(run.deciding_thresholds, named)  # refuses what no video can have
+    how = made_with(run_digest(run.path), config, segments, named, exclusive=run.exclusive)
     stamps: list[Stamp | InputError | None] = []  # None: done already
     tasks, from_scores = list(tasks), 0
     for task in tasks:
@@ -179,9 +181,10 @@ def tag_videos(
 
 def _needed_bytes(run: Run, config: TagConfig) -> float:
     needed = scoring_bytes(run.model_config, config.chunk, precision=config.precision)
-    for name in (ENCODER, SOUND_ENCODER):
-        if (run.path / name).is_file():
-            needed += encoder_bytes(run.model_config, (run.path / name).stat().st_size)
+    if (file := run.path / ENCODER).is_file():
+        needed += encoder_bytes(run.model_config, file.stat().st_size)
+    if (file := run.path / SOUND_ENCODER).is_file():
+        needed += sound_encoder_bytes(file.stat().st_size)
     return needed
 
 
@@ -230,7 +233,7 @@ def tag_again(
     Raises
     ------
     InputError
-        If nothing was tagged there, or no video was scored for a genre with a threshold.
+        If nothing was tagged there, no video was scored for a genre with a threshold, or all genres exclude each other.
     WorkError
         If a file cannot be written.
     """
@@ -238,10 +241,15 @@ def tag_again(
     if not folders:
         raise InputError(f"{tags}: expected a folder that `tag` wrote, found no {STAMP} below it")
     genres: dict[str, None] = {}
+    best_only = True
     for folder in folders:
         with suppress(InputError):  # said below
-            genres |= dict.fromkeys(read_record(folder).shares)
+            record = read_record(folder)
+            genres |= dict.fromkeys(record.shares)
+            best_only &= record.exclusive
     named = name_thresholds(thresholds or {}, genres)
+    if genres and best_only:
+        used_thresholds(None, named)
     failures: list[tuple[str, str]] = []
     for folder in folders:
         failure = None

@@ -1,6 +1,7 @@
 """Scores of frames to segments, for each genre; and segments as CSV, WebVTT, ActivityNet and Label Studio JSON.
 
-Median smoothing, hysteresis, shortest pause, shortest segment: in this order.
+Median smoothing, hysteresis, shortest pause, shortest segment: in this order. Of genres that exclude each other each
+frame has the best one instead, and what is too short goes to a neighbour.
 
 Pure NumPy and pandas. The rules are those of sound event detection (double thresholds and median filters: Cances,
 Guyot and Pellegrini, "Evaluation of post-processing algorithms for polyphonic sound event detection", 2019). The
@@ -79,8 +80,8 @@ def video_end(times: np.ndarray, duration: float) -> float:
 
 def to_segments(
     scores: pd.DataFrame,
-    thresholds: Mapping[str, float],
-    config: SegmentConfig | Mapping[str, SegmentConfig] | None = None,
+    thresholds: Mapping[str, float] | None,
+    config: SegmentConfig | None = None,
     *,
     duration: float | None = None,
 ) -> pd.DataFrame:
@@ -90,10 +91,10 @@ def to_segments(
     ----------
     scores : DataFrame, shape (frames, genres)
         A score table: indexed by seconds, one column of probabilities per genre.
-    thresholds : mapping of str to float
-        Per genre, in (0, 1]: the score at which a segment begins.
-    config : SegmentConfig or mapping of str to SegmentConfig, optional
-        For all genres, or one for each.
+    thresholds : mapping of str to float, or None
+        Per genre, in (0, 1]: the score at which a segment begins. None: the genres exclude each other, and each frame
+        belongs to the one with the highest score.
+    config : SegmentConfig, optional
     duration : float, optional
         Seconds of the whole video; no segment ends after it.
 
@@ -102,8 +103,9 @@ def to_segments(
     DataFrame
         Columns start, end (seconds), genre, score (mean unsmoothed score of the segment's frames, in [0, 1]), sorted by
         start. Segments of one genre neither overlap nor touch, lie inside the video, and are at least `min_seconds`
-        long and `min_gap_seconds` apart; segments of different genres may overlap. Turning the segments back into
-        scores of 0 and 1 and those into segments gives the same intervals.
+        long and `min_gap_seconds` apart; segments of different genres may overlap. Without thresholds they follow each
+        other without gap or overlap from the first frame to the last, and a video that is shorter than `min_seconds`
+        has one. Turning the segments back into scores of 0 and 1 and those into segments gives the same intervals.
 
     Raises
     ------
@@ -112,16 +114,22 @@ def to_segments(
     """
     times = scores.index.to_numpy(dtype=np.float64)
     borders = frame_borders(times, duration=duration)
+    config = config or SegmentConfig()
     rows: list[tuple[float, float, str, float]] = []
     genres = list(scores.columns)
-    for genre in genres:
-        threshold = thresholds.get(genre)
-        if threshold is None or not 0 < threshold <= 1:
-            raise InputError(f"expected a threshold above 0 and at most 1 for {genre}, got {threshold}")
-        options = config.get(genre) if isinstance(config, Mapping) else config
-        values = scores[genre].to_numpy(dtype=np.float64)
-        for first, stop in _active_runs(values, times, borders, threshold, options or SegmentConfig()):
-            rows.append((borders[first], borders[stop], genre, float(values[first:stop].mean())))
+    if thresholds is None:
+        runs = _best_runs(scores.to_numpy(dtype=np.float64), times, borders, config)
+    else:
+        runs = []
+        for index, genre in enumerate(genres):
+            threshold = thresholds.get(genre)
+            if threshold is None or not 0 < threshold <= 1:
+                raise InputError(f"expected a threshold above 0 and at most 1 for {genre}, got {threshold}")
+            values = scores[genre].to_numpy(dtype=np.float64)
+            runs += [(index, *run) for run in _active_runs(values, times, borders, threshold, config)]
+    for index, first, stop in runs:
+        mean = float(scores.iloc[first:stop, index].to_numpy(dtype=np.float64).mean())
+        rows.append((borders[first], borders[stop], genres[index], mean))
     rows.sort(key=lambda row: (row[0], genres.index(row[2])))
     segments = pd.DataFrame(rows, columns=list(SEGMENT_COLUMNS))
     return segments.astype({"start": np.float64, "end": np.float64, "genre": object, "score": np.float64})
@@ -165,6 +173,24 @@ def name_thresholds(given: Mapping[str, float], genres: Iterable[str]) -> dict[s
     return {genre: given[genre if genre in given else ""] for genre in genres if genre in given or "" in given}
 
 
+def used_thresholds(of_run: Mapping[str, float] | None, given: Mapping[str, float]) -> dict[str, float] | None:
+    """Return the thresholds of a run with those that are given in their place; None for genres that exclude each other.
+
+    Raises
+    ------
+    InputError
+        If thresholds are given for such genres.
+    """
+    if of_run is not None:
+        return {**of_run, **given}
+    if given:
+        raise InputError(
+            "--threshold: the genres of this run exclude each other, and each moment belongs to the one with the "
+            "highest score; leave it out"
+        )
+    return None
+
+
 def median_filter(values: np.ndarray, reach: int) -> np.ndarray:
     """Return each value's median with its `reach` neighbours on both sides; the outermost values are repeated."""
     if reach == 0 or values.size == 0:
@@ -206,6 +232,34 @@ def _active_runs(
     stops = runs[np.concatenate([~closed, [True]]), 1] if len(runs) else runs[:, 1]
     keep = ~too_short(firsts, stops, config.min_seconds)
     return np.stack([firsts[keep], stops[keep]], axis=-1)
+
+
+def _best_runs(
+    values: np.ndarray, times: np.ndarray, borders: np.ndarray, config: SegmentConfig
+) -> list[tuple[int, int, int]]:
+    """Return the runs of frames with the same best genre, (genre, first, stop): they fill the video.
+
+    The shortest run that is too short goes to the neighbour whose genre it shows more, until none is.
+    """
+    reach = smoothing_reach(times, config.smooth_seconds)
+    smoothed = np.stack([median_filter(column, reach) for column in values.T], axis=1)
+    best = smoothed.argmax(axis=1)
+    edges = np.append(np.flatnonzero(np.diff(best, prepend=-1)), len(best))
+    genres = best[edges[:-1]]
+    sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(smoothed, axis=0)])
+    while len(genres) > 1:
+        lengths, frames = np.diff(borders[edges]), np.diff(edges)
+        short = (lengths < config.min_seconds) | (frames <= reach)
+        short[1:-1] |= (genres[:-2] == genres[2:]) & (lengths[1:-1] < config.min_gap_seconds)
+        if not short.any():
+            break
+        at = int(np.argmin(np.where(short, frames, len(best) + 1)))
+        shown = sums[edges[at + 1]] - sums[edges[at]]
+        near = [genres[one] for one in (at - 1, at + 1) if 0 <= one < len(genres)]
+        genres[at] = max(near, key=lambda genre: shown[genre])
+        kept = np.append(True, genres[1:] != genres[:-1])
+        edges, genres = edges[np.append(kept, True)], genres[kept]
+    return list(zip(genres.tolist(), edges[:-1].tolist(), edges[1:].tolist(), strict=True))
 
 
 def write_segments(path: Path, segments: pd.DataFrame) -> None:

@@ -21,7 +21,7 @@ from genre_classifier.dataset.looks import ClipInputs, HeldLooks, read_looks
 from genre_classifier.network.senses import PICTURES, SOUND
 from genre_classifier.network.streaming import ScoreStream, score_clip
 from genre_classifier.tagging.scores import scores_table
-from genre_classifier.tagging.segments import to_segments, video_end
+from genre_classifier.tagging.segments import to_segments, used_thresholds, video_end
 from genre_classifier.tagging.tags import PEAK_SECONDS, THUMBNAILS, Tags, Thumbnail
 from preprocessing.clips import SOUND_RATE
 from preprocessing.config import VideoLimits
@@ -105,8 +105,10 @@ def tag_trailer(
     Raises
     ------
     InputError
-        If the video cannot be read; the words are those of preprocessing.
+        If the video cannot be read; the words are those of preprocessing. If thresholds are given, and the genres of
+        the run exclude each other.
     """
+    used = used_thresholds(run.deciding_thresholds, thresholds or {})
     with SampledFrames(video, run.clip_config, limits=limits, thumbnails=THUMBNAILS, exact=False) as frames:
         rows: list[ScoredFrame] = []
         finder, peaks = CutFinder(), list[float]()
@@ -121,7 +123,6 @@ def tag_trailer(
         scores = scores_table(frames.times, np.array([row.scores for row in rows]), run.genres)
         thumbnails = tuple(Thumbnail(*one) for one in frames.thumbnails)
     config = segment_config or SegmentConfig()
-    used = {**run.thresholds, **(thresholds or {})}
     segments = to_segments(scores, used, config, duration=duration)
     size = (int(fields["width"]), int(fields["height"]))
     cuts = tuple(map(float, finder.cuts(scores.index.to_numpy())))

@@ -87,8 +87,8 @@ class Tags:
         The score table: calibrated probabilities, indexed by seconds.
     segments : DataFrame
         Columns start, end (seconds), genre, score.
-    thresholds : mapping of str to float
-        Per genre, what the segments were made with.
+    thresholds : mapping of str to float, or None
+        Per genre, what the segments were made with; None where the genres exclude each other (`to_segments`).
     segment_config : SegmentConfig
         Likewise.
     thumbnails : tuple of Thumbnail
@@ -109,7 +109,7 @@ class Tags:
     duration: float
     scores: pd.DataFrame
     segments: pd.DataFrame
-    thresholds: Mapping[str, float]
+    thresholds: Mapping[str, float] | None
     segment_config: SegmentConfig
     thumbnails: tuple[Thumbnail, ...] = ()
     fps: float | None = None

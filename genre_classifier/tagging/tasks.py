@@ -63,6 +63,7 @@ def _texts(made_with: dict[str, Any]) -> dict[str, Any]:
         require(isinstance(made_with.get(name, {}), dict), f"expected values by name as {name}")
     numbers = all(isinstance(value, int | float) for value in made_with.get("thresholds", {}).values())
     require(numbers, "expected numbers as thresholds")
+    require(isinstance(made_with.get("exclusive", False), bool), "expected true or false as exclusive")
     return made_with
 
 
@@ -85,6 +86,11 @@ class Stamp:
     bytes: int
     modified_ns: int
     made_with: Annotated[dict[str, Any], AfterValidator(_texts)]
+
+    @property
+    def exclusive(self) -> bool:
+        """Return whether the genres exclude each other: the segments were made without thresholds."""
+        return bool(self.made_with.get("exclusive", False))
 
 
 _Count = Annotated[int, Field(ge=0)]
@@ -111,7 +117,9 @@ class TagsRecord(Stamp):
     start: Annotated[float, Field(ge=0)] = 0.0  # without it, times count from the first picture
 
 
-def made_with(run: str, config: TagConfig, segments: SegmentConfig, thresholds: Mapping[str, float]) -> dict[str, Any]:
+def made_with(
+    run: str, config: TagConfig, segments: SegmentConfig, thresholds: Mapping[str, float], *, exclusive: bool = False
+) -> dict[str, Any]:
     """Return what a video's files depend on besides the video; prefix and engine only if they are not the usual ones.
 
     Parameters
@@ -122,6 +130,8 @@ def made_with(run: str, config: TagConfig, segments: SegmentConfig, thresholds: 
         As for `genre_classifier.tagging.folder.tag_videos`.
     thresholds : mapping of str to float
         Those that stand in for the run's, by genre.
+    exclusive : bool
+        Whether the genres exclude each other: each frame belongs to the one with the highest score.
     """
     extras: dict[str, Any] = {"overlay": config.overlay, "embed": config.embed, "label_studio": config.label_studio}
     if config.label_studio and config.label_studio_prefix != TagConfig.label_studio_prefix:
@@ -130,6 +140,8 @@ def made_with(run: str, config: TagConfig, segments: SegmentConfig, thresholds: 
         extras["encoder_engine"] = config.encoder_engine
     if thresholds:
         extras["thresholds"] = dict(thresholds)
+    if exclusive:
+        extras["exclusive"] = True
     return {"run": run, "precision": config.precision, "segments": segments.to_dict(), **extras}
 
 

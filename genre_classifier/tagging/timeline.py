@@ -31,13 +31,14 @@ _MOST_TICKS = 13
 
 
 def draw_genre_row(axes: Axes, tags: Tags, genre: str, *, look: Look, share: float) -> None:
-    """Draw one genre's scores as an area, its threshold as a line and its segments as black bars below."""
+    """Draw one genre's scores as an area, its threshold (if any) as a line and its segments as black bars below."""
     borders = frame_borders(tags.scores.index.to_numpy(), duration=tags.duration)
     values = tags.scores[genre].to_numpy()
     axes.stairs(values, borders, fill=True, facecolor=look.colour, alpha=0.85, linewidth=0)
     if look.pattern:
         axes.stairs(values, borders, fill=True, facecolor="none", edgecolor="white", hatch=_HATCHES[look.pattern], lw=0)
-    axes.axhline(tags.thresholds[genre], color=_INK, linewidth=0.6, linestyle=(0, (4, 3)), alpha=0.7)
+    if tags.thresholds is not None:
+        axes.axhline(tags.thresholds[genre], color=_INK, linewidth=0.6, linestyle=(0, (4, 3)), alpha=0.7)
     axes.axhline(0, color=_FAINT, linewidth=0.6)
     mine = tags.segments[tags.segments["genre"] == genre]
     spans = list(zip(mine["start"], mine["end"] - mine["start"], strict=True))
@@ -124,7 +125,8 @@ def timeline_figure(tags: Tags) -> Figure:
     # parse_math off: a file's name may hold dollar signs.
     figure.text(0.09, 1 - 0.29 / height, tags.name, fontsize=13, color=_INK, fontweight="bold", parse_math=False)
     figure.text(0.93, 1 - 0.29 / height, clock(tags.duration, decimals=1), fontsize=11, color=_INK, ha="right")
-    note = "area: score, 0 to 1    dashed: threshold    black: segment    percent: share of the time in segments"
+    dashed = "" if tags.thresholds is None else "dashed: threshold    "
+    note = f"area: score, 0 to 1    {dashed}black: segment    percent: share of the time in segments"
     if left_out := len(tags.genres) - len(genres):
         note += f"    {left_out} more genres, each {shares[tags.shown_genres()[_MOST_ROWS]]:.0%} or less"
     figure.text(0.09, 0.12 / height, note, fontsize=8, color=_INK, alpha=0.8)

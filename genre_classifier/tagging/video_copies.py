@@ -94,7 +94,7 @@ def _drawn(tags: Tags, pictures: Pictures) -> Iterator[np.ndarray]:
 def draw_scores(
     picture: np.ndarray,
     scores: Mapping[str, float],
-    thresholds: Mapping[str, float],
+    thresholds: Mapping[str, float] | None,
     colours: Mapping[str, tuple[int, ...]],
     running: list[str],
 ) -> np.ndarray:
@@ -106,7 +106,7 @@ def draw_scores(
         RGB; not changed.
     scores : mapping of str to float
         Per genre, a probability.
-    thresholds : mapping of str to float
+    thresholds : mapping of str to float, or None
         Per genre; a tick on each bar.
     colours : mapping of str to tuple of int
         Per genre, RGB.
@@ -133,8 +133,9 @@ def draw_scores(
         filled = bar_left + round(bar_width * float(score))
         cv2.rectangle(drawn, (bar_left, bar_top), (bar_left + bar_width, base), (60, 60, 60), cv2.FILLED)
         cv2.rectangle(drawn, (bar_left, bar_top), (filled, base), colours[genre], cv2.FILLED)
-        tick = bar_left + round(bar_width * thresholds[genre])
-        cv2.line(drawn, (tick, bar_top - thick), (tick, base + thick), _WHITE, thick)
+        if thresholds is not None:
+            tick = bar_left + round(bar_width * thresholds[genre])
+            cv2.line(drawn, (tick, bar_top - thick), (tick, base + thick), _WHITE, thick)
     if running:
         _text(drawn, " + ".join(running), (left, top - round(unit * 0.7)), unit * 1.6, _WHITE, thick * 2, edge=True)
     return drawn

@@ -15,6 +15,7 @@ from genre_classifier.tagging.segments import (
     activitynet,
     label_studio,
     to_segments,
+    used_thresholds,
     webvtt,
     write_segments,
 )
@@ -159,7 +160,8 @@ def segment_again(
     scores = read_scores(folder / SCORES)
     if list(scores.columns) != list(record.shares) or not len(scores) == record.frames > 0:
         raise InputError(f"{folder / SCORES}: expected the frames and genres that {STAMP} tells of, found others")
-    used = {**(thresholds or page.thresholds()), **stamp.made_with.get("thresholds", {})}
+    of_run = None if stamp.exclusive else thresholds or page.thresholds()
+    used = used_thresholds(of_run, stamp.made_with.get("thresholds", {}))
     tags = Tags(
         video=task.video,
         duration=record.duration,
@@ -192,7 +194,8 @@ def change_tags(
     folder : Path
         Of the video.
     thresholds : mapping of str to float
-        By genre; genres that the video's run does not know are passed over.
+        By genre; genres that the video's run does not know are passed over, and all where its genres exclude each
+        other.
     segments, extras : mapping
         Fields of SegmentConfig and of TagConfig.
     limits : VideoLimits
@@ -212,8 +215,8 @@ def change_tags(
     except InputError as error:
         raise InputError(f"{folder / STAMP}: {error}") from error
     merged = {**how.get("thresholds", {}), **thresholds}
-    chosen = {genre: merged[genre] for genre in record.shares if genre in merged}
+    chosen = {} if record.exclusive else {genre: merged[genre] for genre in record.shares if genre in merged}
     facts = {field.name: getattr(record, field.name) for field in dataclasses.fields(Stamp)}
-    facts["made_with"] = made_with(how.get("run", ""), config, rules, chosen)
+    facts["made_with"] = made_with(how.get("run", ""), config, rules, chosen, exclusive=record.exclusive)
     task = Task(Path(record.video), record.source, folder)
     segment_again(task, Stamp(**facts), config=config, segments=rules, limits=limits)

@@ -31,7 +31,7 @@ from preprocessing.base.files import abbreviated_repr, parse_json, read_text
 @dataclasses.dataclass(frozen=True)
 class _Lane:
     name: str
-    threshold: Annotated[float, Field(gt=0, le=1)]
+    threshold: Annotated[float, Field(gt=0, le=1)] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Page:
     source, embedded : str, bool
         From where it plays the video, and whether that is a copy inside the page.
     thumbnails, genres
-        Its pictures, and the thresholds of its genres.
+        Its pictures, and the thresholds of its genres, which those that exclude each other do not have.
     peaks : tuple of float
         See `Tags`.
     """
@@ -62,7 +62,7 @@ class Page:
 
     def thresholds(self) -> dict[str, float]:
         """Return them by genre."""
-        return {lane.name: lane.threshold for lane in self.genres}
+        return {lane.name: lane.threshold for lane in self.genres if lane.threshold is not None}
 
     def pictures(self, path: Path) -> tuple[Thumbnail, ...]:
         """Return the thumbnails, decoded; InputError, with the page's path, for one that is none."""
@@ -174,13 +174,15 @@ def viewer_data(tags: Tags, *, scored: bool = True) -> dict[str, Any]:
                 "name": genre,
                 "colour": looks[genre].colour,
                 "pattern": looks[genre].pattern,
-                "threshold": tags.thresholds[genre],
             }
+            | ({} if tags.thresholds is None else {"threshold": tags.thresholds[genre]})
             | ({"scores": _rounded(tags.scores[genre].to_numpy(), 4)} if scored else {})
             for genre in tags.shown_genres()
         ],
         "few": FEW_GENRES,
         "rules": tags.segment_config.to_dict(),
+        # The page cuts segments at thresholds itself; without thresholds there is nothing to move.
+        "segments": None if tags.thresholds is not None else _segments(tags),
         "aspect": aspect,
         "poster": round(shown_first.time, 3) if shown_first else 0,
         "thumbnails": [
@@ -188,6 +190,23 @@ def viewer_data(tags: Tags, *, scored: bool = True) -> dict[str, Any]:
             for thumbnail in tags.thumbnails
         ],
     }
+
+
+def _segments(tags: Tags) -> list[dict[str, Any]]:
+    """Return the segments as the page's script makes them: frames, seconds and mean score."""
+    borders = frame_borders(tags.scores.index.to_numpy(), duration=tags.duration)
+    edges = np.searchsorted(borders, tags.segments[["start", "end"]].to_numpy())
+    return [
+        {
+            "name": row["genre"],
+            "first": int(first),
+            "stop": int(stop),
+            "start": round(row["start"], 4),
+            "end": round(row["end"], 4),
+            "score": round(row["score"], 4),
+        }
+        for row, (first, stop) in zip(tags.segments.to_dict("records"), edges, strict=True)
+    ]
 
 
 def relative_url(video: Path, folder: Path) -> str:

@@ -127,11 +127,13 @@ const page = (() => {
   function segment() {
     const shift = Number($("shift").value);
     for (const genre of genres) {
-      genre.threshold = limit(genre.base + shift, 0.01, 1);
-      const found = hooks.segments?.(genre)
+      if (!data.segments) {
+        genre.threshold = limit(genre.base + shift, 0.01, 1);
+        genre.slider.value = genre.threshold;
+        genre.slider.title = `threshold of ${genre.name}: ${genre.threshold.toFixed(2)}`;
+      }
+      const found = hooks.segments?.(genre) ?? data.segments?.filter((one) => one.name === genre.name)
         ?? toSegments(genre.scores, genre.smoothed, borders, genre.threshold, reach, rules);
-      genre.slider.value = genre.threshold;
-      genre.slider.title = `threshold of ${genre.name}: ${genre.threshold.toFixed(2)}`;
       /* What is as before keeps its nodes: a page of thousands of segments stays quick. */
       const key = `${Boolean(hooks.pick)} ${genre.threshold} ${found.map((one) => `${one.start} ${one.end}`)}`;
       if (genre.key === key) continue;
@@ -163,6 +165,7 @@ const page = (() => {
   }
   /* What makes the files as the page shows them. */
   function keeping() {
+    if (data.segments) return;
     const moved = genres.filter((genre) => Math.abs(genre.threshold - genre.given) > 1e-9);
     const number = (genre) => Number(genre.threshold.toFixed(4)), alike = genres.every((genre) => number(genre) === number(genres[0]));
     const wanted = alike ? String(number(genres[0])) : moved.map((genre) => `${genre.name}=${number(genre)}`).join();
@@ -172,7 +175,7 @@ const page = (() => {
   const listed = () => genres.filter((genre) => genre.shown).flatMap((genre) => genre.segments).sort((a, b) => a.start - b.start);
   function list() {
     const rows = listed();
-    $("count").textContent = rows.length || (hooks.segments ? "none yet: draw in a lane, or hold a genre's key while it plays" : "none at these thresholds");
+    $("count").textContent = rows.length || (hooks.segments ? "none yet: draw in a lane, or hold a genre's key while it plays" : data.segments ? "none" : "none at these thresholds");
     $("segments").replaceChildren(...rows.map((one) => one.row ??= line(one)));
   }
   function line(one) {
@@ -217,6 +220,7 @@ const page = (() => {
     pen.fillStyle = pen.strokeStyle = style.backgroundColor;
     pen.globalAlpha = 0.8; pen.fill();
     pen.globalAlpha = 1;
+    if (data.segments) return;
     pen.strokeStyle = getComputedStyle(document.body).color;
     pen.setLineDash([5, 4]); pen.lineWidth = 1; pen.globalAlpha = 0.55;
     pen.beginPath(); pen.moveTo(0, y(genre.threshold)); pen.lineTo(width, y(genre.threshold)); pen.stroke();
@@ -288,10 +292,12 @@ const page = (() => {
     const gauge = element("div", "gauge", meter);
     genre.fill = element("div", "fill", gauge);
     genre.fill.dataset.pattern = genre.pattern;
-    genre.slider = element("input", "", gauge);
-    Object.assign(genre.slider, { type: "range", min: 0, max: 1, step: 0.01 });
-    genre.slider.setAttribute("aria-label", `Threshold of ${genre.name}`);
-    genre.slider.addEventListener("input", () => { genre.base = Number(genre.slider.value) - Number($("shift").value); segment(); });
+    if (!data.segments) {
+      genre.slider = element("input", "", gauge);
+      Object.assign(genre.slider, { type: "range", min: 0, max: 1, step: 0.01 });
+      genre.slider.setAttribute("aria-label", `Threshold of ${genre.name}`);
+      genre.slider.addEventListener("input", () => { genre.base = Number(genre.slider.value) - Number($("shift").value); segment(); });
+    }
     genre.share = element("div", "share", meter);
 
     const label = element("div", "label", timeline);
@@ -350,7 +356,7 @@ const page = (() => {
 
   const sound = () => { video.muted = !video.muted; $("sound").setAttribute("aria-pressed", String(!video.muted)); };
   const full = () => document.fullscreenElement ? document.exitFullscreen() : $("screen").requestFullscreen?.();
-  const shiftBy = (step) => { $("shift").value = Number($("shift").value) + step; segment(); };
+  const shiftBy = (step) => { if (data.segments) return; $("shift").value = Number($("shift").value) + step; segment(); };
   const frameStep = (step) => { player.pause(); seek(times[limit(frameAt(player.now()) + step, 0, times.length - 1)] + 1e-3); };
   $("play").addEventListener("click", playPause);
   $("screen").addEventListener("click", playPause);

@@ -26,7 +26,7 @@ from genre_classifier.dataset import splits
 from genre_classifier.dataset.copies import group_copies, note_near_copies
 from genre_classifier.dataset.trailers import Trailer, data_digest, load_trailers
 from genre_classifier.genres import listed
-from genre_classifier.metrics.calibration import no_calibration
+from genre_classifier.metrics.calibration import DEFAULT_THRESHOLD
 from genre_classifier.network.encoder import Encoder, build_encoder, read_encoder
 from genre_classifier.network.encoder_engine import choose_engine, engine_of_run, note_precision
 from genre_classifier.network.memory import choose_chunk, frame_multiplications, require_training_memory
@@ -366,9 +366,10 @@ def _note_gaps(
         return
     chosen = "the last epoch is kept" if config.keep == "last" else "the epoch is chosen by the training loss"
     scores = "only matched to the shares of genres" if config.match_prevalence else "not calibrated"
-    threshold = no_calibration(model_config.genres, exclusive=model_config.exclusive == "yes").thresholds
-    decides = next(iter(threshold.values()))
-    logger.warning(f"no validation trailers: {chosen}, the thresholds are {decides:.2g}, and the scores are {scores}")
+    decides = (
+        "the highest score decides" if model_config.exclusive == "yes" else f"the thresholds are {DEFAULT_THRESHOLD}"
+    )
+    logger.warning(f"no validation trailers: {chosen}, {decides}, and the scores are {scores}")
 
 
 def _clip_config(clips: Path, trailers: Sequence[Trailer]) -> ClipConfig:

@@ -55,8 +55,10 @@ def test_a_long_first_part_is_not_waited_out_twice():
     [
         (1.2, "about 1 second"),
         (7, "about 7 seconds"),
-        (44, "about 40 seconds"),
-        (100, "about 2 minutes"),
+        (14.8, "about 15 seconds"),
+        (44, "about 45 seconds"),
+        (104, "about 100 seconds"),
+        (200, "about 3 minutes"),
         (3599, "about 60 minutes"),
         (9000, "about 2.5 hours"),
         (60 * 3600, "about 2.5 days"),
@@ -81,9 +83,40 @@ def test_a_pipe_gets_a_line_each_minute(capsys):
         clock.now += 20
         bar.update(100)
     assert capsys.readouterr().err.splitlines() == [
-        "encoding: 200 of 1000 frames, about 3 minutes left: done about 12:03",
-        "encoding: 500 of 1000 frames, about 2 minutes left: done about 12:03",
+        "encoding: 200 of 1000 frames, about 160 seconds left: done about 12:03",
+        "encoding: 500 of 1000 frames, about 100 seconds left: done about 12:03",
         "encoding: 800 of 1000 frames, about 40 seconds left: done about 12:03",
+    ]
+
+
+def test_steps_that_compile_are_not_taken_for_the_pace():
+    clock = Clock()
+    pace = Pace(clock, in_steps=True)
+    for number, seconds in enumerate((30, 25, 1, 1, 20, 1, 1, 1), start=1):
+        clock.now += seconds
+        pace.mark(100 * number)
+        if number < 4:
+            assert pace.seconds_left(10_000) is None  # what is usual is not known
+    assert pace.seconds_for(10_000) == pytest.approx(100)
+    # Of a work that is not in steps, a pause may come again.
+    other = Pace(clock)
+    for number, seconds in enumerate((30, 25, 1, 1, 20, 1, 1, 1), start=1):
+        clock.now += seconds
+        other.mark(100 * number)
+    assert other.seconds_for(700) == pytest.approx(50)
+
+
+def test_other_work_has_a_pace_and_a_line_of_its_own(capsys):
+    clock = Clock()
+    bar = ProgressBar(0, "scoring", "frame", pace=Pace(clock))
+    for total, step in ((1000, 100), (200, 10)):
+        bar.reset(total=total)
+        for _ in range(4):
+            clock.now += 4
+            bar.update(step)
+    assert capsys.readouterr().err.splitlines() == [
+        "scoring: 300 of 1000 frames, about 30 seconds left: done about 12:00",
+        "scoring: 30 of 200 frames, about 70 seconds left: done about 12:01",
     ]
 
 
@@ -97,7 +130,7 @@ def test_a_slow_start_is_not_taken_for_the_pace():
 
 def trained(clock: Clock, *, seconds_per_step: float, epochs: int, config: ModelConfig, first: float = 0.0) -> None:
     """Go through a training of 10 steps an epoch, each of 100 frames, which stand for 4 seconds of video."""
-    progress = TrainingProgress(epochs, pace=Pace(clock))
+    progress = TrainingProgress(epochs, pace=Pace(clock, in_steps=True))
     with progress:
         for epoch in range(epochs):
             progress.begin(epoch, steps=10, frames=1000, seconds=40.0)
@@ -111,10 +144,10 @@ def trained(clock: Clock, *, seconds_per_step: float, epochs: int, config: Model
 def test_a_training_says_how_long_its_epochs_take(capsys):
     trained(Clock(), seconds_per_step=10, epochs=4, config=ModelConfig(rows=32, cols=32), first=15)
     assert capsys.readouterr().err.splitlines() == [
-        "epoch 1 of 4, about 2 minutes each: done about 12:06",
-        "epoch 1 of 4, about 2 minutes each: done about 12:08",
-        "epoch 2 of 4, about 2 minutes each: done about 12:08",
-        "epoch 3 of 4, about 2 minutes each: done about 12:08",
+        "epoch 1 of 4, about 100 seconds each: done about 12:06",
+        "epoch 1 of 4, about 120 seconds each: done about 12:08",
+        "epoch 2 of 4, about 120 seconds each: done about 12:08",
+        "epoch 3 of 4, about 120 seconds each: done about 12:08",
     ]
 
 

@@ -216,6 +216,37 @@ def test_two_videos_of_one_name_are_both_kept(run: Path, trailers: Path, tmp_pat
     assert len(pd.read_csv(out / "summary.csv")) == 2
 
 
+def test_genres_that_exclude_each_other_share_out_the_video(
+    trailers: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run, out = make_run(tmp_path / "run", frames=20, exclusive=True), tmp_path / "tags"
+    assert tag(run, trailers / "a.mkv", "--out", out, "--min-segment", 0, "--min-gap", 0, "--smooth", 0) == 0
+    scores, segments = read_scores(out / "a" / "scores.csv"), pd.read_csv(out / "a" / "segments.csv")
+    np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
+    assert segments["start"].tolist()[1:] == segments["end"].tolist()[:-1]
+    best = scores.idxmax(axis=1)
+    assert segments["genre"].tolist() == best[best != best.shift()].tolist()
+    assert json.loads((out / "a" / STAMP).read_text())["made_with"]["exclusive"] is True
+    shares = pd.read_csv(out / "summary.csv").filter(like="_share").loc[0]
+    assert shares.sum() == pytest.approx(1, abs=1e-4)
+    capfd.readouterr()
+    assert tag(run, trailers / "a.mkv", "--out", tmp_path / "other", "--threshold", 0.4) == 2
+    assert "--threshold: the genres of this run exclude each other" in capfd.readouterr().err
+    assert not (tmp_path / "other").exists()
+    before = (out / "a" / "segments.csv").read_bytes()
+    assert tag(run, trailers / "a.mkv", "--out", out) == 0  # from the stored scores
+    assert (out / "a" / "segments.csv").read_bytes() != before
+    assert (out / "a" / "scores.csv").stat().st_mtime_ns < (out / "a" / STAMP).stat().st_mtime_ns
+
+
+def test_an_empty_folder_that_was_there_stays(run: Path, tmp_path: Path) -> None:
+    bad, out = tmp_path / "bad.mp4", tmp_path / "tags"
+    bad.write_text("no video")
+    out.mkdir()
+    assert tag(run, bad, "--out", out) == 2
+    assert list(out.iterdir()) == []
+
+
 def test_exit_codes(run: Path, trailers: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     bad = tmp_path / "bad.mp4"
     bad.write_text("no video")
@@ -223,7 +254,7 @@ def test_exit_codes(run: Path, trailers: Path, tmp_path: Path, capfd: pytest.Cap
     assert tag(run, bad, "--out", out) == 2
     message = capfd.readouterr().err.strip().splitlines()[-1]
     assert message.startswith(f"genre-classifier: {bad}: expected a video")
-    assert not list(out.glob("*/"))  # nothing half-written
+    assert not out.exists()  # nothing was tagged
     assert tag(run, bad, trailers / "a.mkv", "--out", out) == 0
     assert tag(run, bad, trailers / "a.mkv", "--out", out, "--strict") == 1
     capfd.readouterr()

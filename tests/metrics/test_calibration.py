@@ -159,9 +159,10 @@ def test_genres_that_exclude_each_other_have_one_temperature_and_go_on_summing_t
     np.testing.assert_array_equal(calibration.apply_temperature(raw, np.ones(3), exclusive=True), raw)
     named = calibration.fit_calibration(y_true, raw, ["a", "b", "c"], exclusive=True)
     assert set(named.temperatures.values()) == set(map(float, found))
+    assert set(named.thresholds.values()) == {1 / 3}  # the highest score decides
 
 
-def test_without_frames_more_than_by_chance_decides():
+def test_without_frames_nothing_is_fitted():
     assert calibration.no_calibration("abcd").thresholds["a"] == 0.5
     assert calibration.no_calibration("abcd", exclusive=True).thresholds["a"] == 0.25
     none = np.zeros((0, 4))

@@ -29,23 +29,34 @@ def write_webm(path: Path, *, seconds: float = SECONDS, size: tuple[int, int] = 
     return path
 
 
-def example_tags(video: Path, *, seconds: float = SECONDS, frames: int = 120, genres: tuple[str, ...] = GENRES) -> Tags:
+def example_tags(
+    video: Path,
+    *,
+    seconds: float = SECONDS,
+    frames: int = 120,
+    genres: tuple[str, ...] = GENRES,
+    exclusive: bool = False,
+) -> Tags:
     """Make tags with one wave per genre; the thumbnails show the genre-neutral grey of `write_webm`."""
     times = np.arange(frames) * seconds / frames
     waves = [0.5 + 0.5 * np.sin(2 * np.pi * (times / seconds * (1 + k / 2) + k / 6)) for k in range(len(genres))]
-    scores = scores_table(times, np.stack(waves, axis=1), genres)
+    values = np.stack(waves, axis=1)
+    if exclusive:
+        values = np.exp(2 * values) / np.exp(2 * values).sum(axis=1, keepdims=True)
+    scores = scores_table(times, values, genres)
     thresholds = dict(zip(genres, itertools.cycle([0.5, 0.6, 0.4, 0.5, 0.7, 0.5]), strict=False))
     config = SegmentConfig(smooth_seconds=0.3, off_ratio=0.8, min_seconds=0.4, min_gap_seconds=0.2)
     thumbnails = tuple(
         Thumbnail(float(time), np.full((144, 256, 3), int(20 + 200 * time / seconds), np.uint8)) for time in times[::2]
     )
-    segments = to_segments(scores, thresholds, config, duration=seconds)
+    used = None if exclusive else thresholds
+    segments = to_segments(scores, used, config, duration=seconds)
     return Tags(
         video=video,
         duration=seconds,
         scores=scores,
         segments=segments,
-        thresholds=thresholds,
+        thresholds=used,
         segment_config=config,
         thumbnails=thumbnails,
     )

@@ -24,14 +24,14 @@ CONFIG = ModelConfig(
 
 
 @functools.cache
-def _network(genres: tuple[str, ...]) -> bytes:
+def _network(config: ModelConfig) -> bytes:
     """Return the network's file, made once: building and saving it takes seconds."""
     import keras
 
     from genre_classifier.network.model import build_model
 
     keras.utils.set_random_seed(5)
-    model = build_model(dataclasses.replace(CONFIG, genres=genres))
+    model = build_model(config)
     # Fresh weights score every frame near 0.5: larger ones spread the scores out.
     model.set_weights([weight * 3 if weight.ndim > 1 else weight for weight in model.get_weights()])
     with tempfile.TemporaryDirectory() as folder:
@@ -39,15 +39,14 @@ def _network(genres: tuple[str, ...]) -> bytes:
         return (Path(folder) / "model.keras").read_bytes()
 
 
-def make_run(path: Path, *, frames: int = 40, genres: tuple[str, ...] = GENRES) -> Path:
-    """Write the folder."""
+def make_run(path: Path, *, frames: int = 40, genres: tuple[str, ...] = GENRES, exclusive: bool = False) -> Path:
+    """Write the folder; with `exclusive` of a network whose genres exclude each other."""
     from genre_classifier.run_folder.run import write_config, write_thresholds
 
+    config = dataclasses.replace(CONFIG, genres=genres, exclusive="yes" if exclusive else "no")
     path.mkdir(parents=True)
-    (path / "model.keras").write_bytes(_network(genres))
-    write_config(
-        path, dataclasses.replace(CONFIG, genres=genres), TrainingConfig(), ClipConfig(frames=frames, size=SIZE)
-    )
-    temperatures = {genre: 0.5 + 0.25 * index for index, genre in enumerate(genres)}
+    (path / "model.keras").write_bytes(_network(config))
+    write_config(path, config, TrainingConfig(), ClipConfig(frames=frames, size=SIZE))
+    temperatures = {genre: 0.5 if exclusive else 0.5 + 0.25 * index for index, genre in enumerate(genres)}
     write_thresholds(path / "thresholds.json", dict.fromkeys(genres, 0.5), temperatures)
     return path

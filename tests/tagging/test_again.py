@@ -21,6 +21,7 @@ from genre_classifier.tagging.summary import write_tags_index
 from genre_classifier.tagging.tags import Tags
 from genre_classifier.tagging.tasks import STAMP, Task, is_done, made_with, make_stamp, read_record
 from genre_classifier.tagging.video_folder import write_tags
+from genre_classifier.tagging.viewer import read_page
 from preprocessing.base.errors import InputError
 from preprocessing.config import VideoLimits
 from tests.support.tag_examples import example_tags, write_webm
@@ -33,6 +34,17 @@ def changed(tags: Tags, thresholds: dict[str, float], rules: SegmentConfig) -> T
     used = {**tags.thresholds, **thresholds}
     segments = to_segments(tags.scores, used, rules, duration=tags.duration)
     return dataclasses.replace(tags, thresholds=used, segment_config=rules, segments=segments)
+
+
+def write_exclusive(out: Path, videos: Path, rules: SegmentConfig = RULES) -> None:
+    """Write what `tag` writes of a video whose genres exclude each other."""
+    task = Task(videos / "first.webm", "first.webm", out / "best")
+    tags = example_tags(task.video, seconds=2.0, frames=60, exclusive=True)
+    segments = to_segments(tags.scores, None, rules, duration=tags.duration)
+    tags = dataclasses.replace(tags, segment_config=rules, segments=segments)
+    stamp = make_stamp(task, made_with("run", TagConfig(), rules, {}, exclusive=True))
+    write_tags(task, tags, stamp, config=TagConfig(), limits=VideoLimits())
+    write_tags_index(out, [])
 
 
 def write(
@@ -108,6 +120,28 @@ def test_what_is_not_given_stays(videos: Path, tmp_path: Path) -> None:
     write(fresh, videos, TagConfig(label_studio=True), thresholds={"comedy": 0.9, "action": 0.3}, rules=rules)
     for name in ("first/segments.csv", "first/viewer.html", "first/tags.json", "label_studio.json"):
         assert (out / name).read_bytes() == (fresh / name).read_bytes(), name
+
+
+def test_genres_that_exclude_each_other_go_on_without_thresholds(videos: Path, tmp_path: Path, capsys) -> None:
+    out, fresh = tmp_path / "tags", tmp_path / "fresh"
+    write_exclusive(out, videos)
+    assert json.loads((out / "best" / STAMP).read_text())["made_with"]["exclusive"] is True
+    assert read_page(out / "best" / "viewer.html").thresholds() == {}
+    rules = dataclasses.replace(RULES, min_seconds=0.6)
+    write_exclusive(fresh, videos, rules)
+    assert again(out, "--min-segment", 0.6) == 0
+    for name in ("segments.csv", "viewer.html", STAMP):
+        assert (out / "best" / name).read_bytes() == (fresh / "best" / name).read_bytes(), name
+    # A threshold means nothing to them: alone it is refused, beside other videos it passes them over.
+    capsys.readouterr()
+    assert again(out, "--threshold", 0.4) == 2
+    message = capsys.readouterr().err
+    assert "--threshold: the genres of this run exclude each other" in message
+    write(out, videos, TagConfig())
+    before = (out / "best" / "segments.csv").read_bytes()
+    assert again(out, "--threshold", 0.4) == 0
+    assert (out / "best" / "segments.csv").read_bytes() == before
+    assert read_record(out / "first").made_with["thresholds"]["action"] == 0.4
 
 
 def test_without_tensorflow(videos: Path, tmp_path: Path) -> None:

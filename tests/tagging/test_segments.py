@@ -62,12 +62,6 @@ def test_median_removes_a_spike() -> None:
     np.testing.assert_allclose(median_filter(np.array([3.0, 1, 2, 9, 4]), 1), [3, 2, 2, 4, 4])
 
 
-def test_each_genre_can_have_its_own_rules() -> None:
-    scores = scores_table(np.arange(4.0), np.tile(np.array([[0.0], [1], [0], [0]]), (1, len(GENRES))))
-    rules = dict.fromkeys(GENRES, PLAIN) | {"terror": SegmentConfig(min_seconds=5)}
-    assert to_segments(scores, HALF, rules)["genre"].tolist() == [name for name in GENRES if name != "terror"]
-
-
 @pytest.mark.parametrize("threshold", [0, -1, 1.1, float("nan"), None])
 def test_impossible_thresholds_are_refused(threshold: float | None) -> None:
     with pytest.raises(InputError, match="terror"):
@@ -122,3 +116,80 @@ def test_properties_of_segments(
             binary.loc[inside, genre] = 1.0
     again = to_segments(binary, thresholds, config, duration=duration)
     pd.testing.assert_frame_equal(again.drop(columns="score"), segments.drop(columns="score"))
+
+
+def best_of(*rows: list[float]) -> pd.DataFrame:
+    """Give action, comedy and drama these scores, a second for each."""
+    return pd.DataFrame(
+        dict(zip(("action", "comedy", "drama"), rows, strict=True)), index=np.arange(float(len(rows[0])))
+    )
+
+
+def found(segments: pd.DataFrame) -> list[tuple[str, float, float]]:
+    return list(zip(segments["genre"], segments["start"], segments["end"], strict=True))
+
+
+def test_of_genres_that_exclude_each_other_each_frame_has_the_best() -> None:
+    scores = best_of([0.4, 0.4, 0.2, 0.2, 0.1], [0.3, 0.3, 0.3, 0.5, 0.1], [0.3, 0.3, 0.5, 0.3, 0.8])
+    segments = to_segments(scores, None, PLAIN)
+    assert found(segments) == [("action", 0, 1.5), ("drama", 1.5, 2.5), ("comedy", 2.5, 3.5), ("drama", 3.5, 4.5)]
+    np.testing.assert_allclose(segments["score"], [0.4, 0.5, 0.5, 0.8])
+    # Of equal ones, the first.
+    assert found(to_segments(best_of([0.3] * 3, [0.4] * 3, [0.4] * 3), None, PLAIN)) == [("comedy", 0, 2.5)]
+
+
+def test_what_is_too_short_goes_to_the_neighbour_whose_genre_it_shows_more() -> None:
+    rules = SegmentConfig(smooth_seconds=0, min_seconds=1.5, min_gap_seconds=0)
+    action, comedy = [0.8, 0.8, 0.2, 0.3, 0.1, 0.1], [0.1, 0.1, 0.3, 0.3, 0.6, 0.6]
+    drama = [0.1, 0.1, 0.5, 0.4, 0.3, 0.3]
+    assert found(to_segments(best_of(action, comedy, drama), None, rules)) == [
+        ("action", 0, 1.5),
+        ("drama", 1.5, 3.5),
+        ("comedy", 3.5, 5.5),
+    ]
+    drama[3] = 0.25  # now a second each of drama and action, or comedy: none long enough
+    comedy[3] = 0.32
+    assert found(to_segments(best_of(action, comedy, drama), None, rules)) == [("action", 0, 1.5), ("comedy", 1.5, 5.5)]
+
+
+def test_a_short_pause_of_a_genre_is_closed_and_a_short_video_has_its_best_genre() -> None:
+    rules = SegmentConfig(smooth_seconds=0, min_seconds=1, min_gap_seconds=2.5)
+    scores = best_of([0.9] * 3 + [0.1] * 2 + [0.9] * 3, [0.05] * 3 + [0.8] * 2 + [0.05] * 3, [0.05] * 8)
+    assert found(to_segments(scores, None, rules)) == [("action", 0, 7.5)]
+    assert len(to_segments(scores, None, SegmentConfig(smooth_seconds=0, min_gap_seconds=1))) == 3
+    short = to_segments(best_of([0.2, 0.2], [0.3, 0.3], [0.5, 0.5]), None, SegmentConfig(min_seconds=60))
+    assert found(short) == [("drama", 0, 1.5)]
+    assert to_segments(best_of([], [], []), None).empty
+
+
+@st.composite
+def rivals(draw: st.DrawFn) -> pd.DataFrame:
+    steps = draw(st.lists(st.one_of(st.just(0.5), st.floats(0.01, 3)), min_size=1, max_size=40))
+    row = st.lists(st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.5, 1.0])), min_size=3, max_size=3)
+    rows = draw(st.lists(row, min_size=len(steps), max_size=len(steps)))
+    return pd.DataFrame(np.array(rows), index=np.cumsum(steps) - steps[0], columns=["action", "comedy", "drama"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(rivals(), configs, st.one_of(st.none(), st.floats(0.01, 5)))
+def test_properties_of_segments_of_genres_that_exclude_each_other(
+    scores: pd.DataFrame, config: SegmentConfig, tail: float | None
+) -> None:
+    times = scores.index.to_numpy()
+    duration = None if tail is None else float(times[-1] + tail)
+    borders = frame_borders(times, duration=duration)
+    segments = to_segments(scores, None, config, duration=duration)
+    # They fill the whole video, one after the other.
+    assert segments["start"].iloc[0] == borders[0]
+    assert segments["end"].iloc[-1] == borders[-1]
+    assert segments["start"].tolist()[1:] == segments["end"].tolist()[:-1]
+    assert (segments["genre"].to_numpy()[1:] != segments["genre"].to_numpy()[:-1]).all()
+    if len(segments) > 1:
+        assert (segments["end"] - segments["start"] >= config.min_seconds - 1e-9).all()
+    binary = scores * 0
+    for row in segments.to_dict("records"):
+        first, stop = np.searchsorted(borders, [row["start"], row["end"]])
+        assert scores[row["genre"]].iloc[first:stop].mean() == pytest.approx(row["score"])
+        binary.iloc[first:stop, list(scores.columns).index(row["genre"])] = 1.0
+    again = to_segments(binary, None, config, duration=duration)
+    assert found(again) == found(segments)

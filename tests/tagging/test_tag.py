@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from genre_classifier.config import TagConfig
 from genre_classifier.genres import GENRES
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.run_folder.run import Run, load_run
+from genre_classifier.tagging import folder
 from genre_classifier.tagging import tag as tagging
 from genre_classifier.tagging.folder import tag_videos
 from genre_classifier.tagging.scores import read_scores
@@ -223,6 +225,20 @@ def test_a_video_that_is_replaced_meanwhile_is_not_taken_for_the_one_before(
     monkeypatch.undo()
     assert tag_videos(run, [task], config=TagConfig(overlay=True), jobs=1) == []
     assert len(read_scores(task.folder / "scores.csv")) == 12
+
+
+def test_the_memory_of_an_ear_does_not_depend_on_what_runs_the_eye(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run")
+    run = load_run(path)
+    needed = {}
+    for engine in ("keras", "openvino"):
+        model_config = dataclasses.replace(run.model_config, encoder_engine=engine)
+        one = dataclasses.replace(run, model_config=model_config)
+        (path / "sound_encoder.keras").unlink(missing_ok=True)
+        without = folder._needed_bytes(one, TagConfig())
+        (path / "sound_encoder.keras").write_bytes(bytes(1_000_000))
+        needed[engine] = folder._needed_bytes(one, TagConfig()) - without
+    assert needed["keras"] == needed["openvino"] > 100e6
 
 
 def test_prefetch_keeps_order_and_stays_a_little_ahead() -> None:

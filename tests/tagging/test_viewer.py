@@ -143,6 +143,32 @@ def test_the_threshold_sliders_redraw_the_segments(tab: Tab, tagged: tuple[Path,
     assert_same_segments(shown_segments(page), expected_segments(tags, dict(tags.thresholds)))
 
 
+def test_genres_that_exclude_each_other_have_the_segments_of_python_and_no_thresholds(
+    tab: Tab, tagged: tuple[Path, Tags], tmp_path: Path
+) -> None:
+    tags = example_tags(tagged[0].parents[1] / "film.webm", exclusive=True)
+    path = tmp_path / "viewer.html"
+    path.write_text(viewer_html(tags, tmp_path), encoding="utf-8")
+    page = opened(tab, path)
+    rows = [(row["genre"], row["start"], row["end"] - row["start"]) for row in tags.segments.to_dict("records")]
+    assert len(rows) > 5
+    assert_same_segments(shown_segments(page), sorted(rows, key=lambda row: (GENRES.index(row[0]), row[1])))
+    assert page.locator("#shift").is_hidden()
+    assert page.locator("#meters input").count() == 0
+    assert "exclude each other" in page.locator(".panel").inner_text()
+    assert "threshold" not in page.locator("footer").inner_text()
+    assert page.locator("#keep").is_hidden()
+    page.keyboard.press("ArrowUp")
+    assert page.locator("#segments tr").count() == len(rows)
+    # Exactly one genre at any moment.
+    for time in np.linspace(0.05, SECONDS - 0.1, 7):
+        page.evaluate("(time) => page.seek(time)", float(time))
+        now_on = [genre for genre, start, length in rows if start <= time < start + length]
+        wait(page, f"document.querySelector('#running').dataset.names === {now_on[0]!r}")
+    page.keyboard.press("e")
+    assert page.locator("#segments tr").count() == len(rows)
+
+
 def test_the_loudness_of_the_sound_stands_below_the_pictures_where_it_was_heard(
     tab: Tab, tagged: tuple[Path, Tags], tmp_path: Path
 ) -> None:

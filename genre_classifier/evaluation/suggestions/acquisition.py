@@ -204,12 +204,16 @@ class Limits(NamedTuple):
     distance: float
 
 
-def evidence(scores: pd.DataFrame, thresholds: Mapping[str, float]) -> Evidence:
-    """Gather what calibrated scores of a trailer, a column per genre, indexed by seconds, say for labelling it."""
+def evidence(scores: pd.DataFrame, thresholds: Mapping[str, float] | None) -> Evidence:
+    """Gather what calibrated scores of a trailer, a column per genre, indexed by seconds, say for labelling it.
+
+    Without thresholds the genres exclude each other, and no frame is without one.
+    """
     values = scores.to_numpy()
     genres = [str(genre) for genre in scores.columns]
     entropy = frame_entropy(values)
-    none = (values < np.array([thresholds[genre] for genre in genres])).all(axis=1)
+    limits = np.array([0.0 if thresholds is None else thresholds[genre] for genre in genres])
+    none = (values < limits).all(axis=1)
     leading = np.argsort(-values, axis=1, kind="stable")[:, :2]
     pairs = Counter(tuple(sorted(pair)) for pair in leading.tolist())
     return Evidence(

@@ -214,7 +214,7 @@ def _ranked(
     looks = [trailer_features(trailer) for trailer in (*labelled, *waiting)]
     features = standardise([np.stack(block) for block in zip(*looks, strict=True)])
     known, own = features[: len(labelled)], features[len(labelled) :]
-    found = [evidence(scores[trailer.source], run.thresholds) for trailer in waiting]
+    found = [evidence(scores[trailer.source], run.deciding_thresholds) for trailer in waiting]
     entropy, margin = (np.array([getattr(one, name) for one in found]) for name in ("entropy", "margin"))
     order = suggestion_order(entropy, margin, own, known, count=count)
     limits = limits_of(entropy, margin, nearest_distances(own, known)[0])
@@ -252,7 +252,7 @@ def _ranked(
 def _segments(run: Run, trailer: Trailer, scores: pd.DataFrame) -> tuple[tuple[str, float, float], ...]:
     """Return genre, start and end of the segments that the run finds, as `tag` cuts them by default."""
     end = video_end(trailer.times, trailer.duration or 0.0)
-    table = to_segments(scores, run.thresholds, SegmentConfig(), duration=end)
+    table = to_segments(scores, run.deciding_thresholds, SegmentConfig(), duration=end)
     return tuple(table[["genre", "start", "end"]].itertuples(index=False, name=None))
 
 
