@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import re
 import shlex
@@ -17,7 +18,8 @@ import pytest
 
 from genre_classifier import cli
 from genre_classifier.cli import COMMANDS, group
-from genre_classifier.config import PRESETS
+from genre_classifier.config import PRESETS, ModelConfig
+from genre_classifier.genres import GENRES
 from preprocessing.clips import read_clip_preset
 from tests.support import options_page
 from tests.support.architecture_page import NAMES, PAGE, architecture_page, arrows
@@ -293,10 +295,12 @@ def test_every_block_of_python_runs(tmp_path, monkeypatch):
     found = blocks("python")
     assert len(found) >= 2
     preset = PRESETS["small-data"]
+    small = {"trunk_filters": (2, 2), "branch_filters": 2, "dense_units": (4,)}
+    monkeypatch.setattr("genre_classifier.ModelConfig", functools.partial(ModelConfig, **small))
     smaller = dataclasses.replace(
         preset,
         clips=dataclasses.replace(preset.clips, fps=4.0, size=16),
-        model=dataclasses.replace(preset.model, rows=16, cols=16),
+        model=dataclasses.replace(preset.model, rows=16, cols=16, genres=GENRES[:2], **small),
         training=dataclasses.replace(preset.training, epochs=1, crop_frames=4),
     )
     monkeypatch.setitem(PRESETS, "small-data", smaller)

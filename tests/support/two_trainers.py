@@ -18,7 +18,16 @@ CASES = {
     "chunks": ({"chunk": 3}, {}),
     "through all chunks": ({"chunk": 3, "bptt": "full"}, {"inputs": "motion"}),
 }
-CONFIG = {"batch_size": 4, "epochs": 2, "learning_rate": 1e-2, "warmup_epochs": 0.5, "weak": "pool", "balance": True}
+# With this seed, the batches of both epochs are of two shapes, each of which is compiled.
+CONFIG = {
+    "seed": 2,
+    "batch_size": 4,
+    "epochs": 2,
+    "learning_rate": 1e-2,
+    "warmup_epochs": 0.5,
+    "weak": "pool",
+    "balance": True,
+}
 
 
 def train_all(

@@ -1,31 +1,19 @@
-"""Two processes that train together give what one process gives with the whole batch, and say when one is gone."""
+"""Two processes that train together give what one process gives with the whole batch; who they are."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from genre_classifier.network.peers import Peers
 from genre_classifier.training.cluster import find_workers
 from preprocessing.base.errors import InputError
-from tests.support.tiny_encoder import write_encoder
+from tests.support.peers import free_addresses, needs_jax, none_outlives_its_test, start  # noqa: F401
 from tests.support.trailers import TWO, write_clips
 from tests.support.two_trainers import CASES, train_all
-
-needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (extra: jax)")
 
 
 @pytest.fixture(scope="module")
@@ -34,36 +22,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clips")
     write_clips(folder, [8, 8, 5, 8, 8], weak=(3,), genres=TWO).to_csv(folder / "labels.csv", index=False)
     return folder
-
-
-def free_addresses() -> list[str]:
-    with socket.socket() as one, socket.socket() as two:
-        for each in (one, two):
-            each.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{each.getsockname()[1]}" for each in (one, two)]
-
-
-STARTED: list[subprocess.Popen[bytes]] = []
-
-
-def start(command: Sequence[object], log: Path, backend: str = "tensorflow") -> subprocess.Popen[bytes]:
-    environment = os.environ | {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "KERAS_BACKEND": backend}
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *map(str, command)], stdout=file, stderr=file, env=environment
-        )
-    STARTED.append(process)
-    return process
-
-
-@pytest.fixture(autouse=True)
-def _none_outlives_its_test() -> Iterator[None]:
-    """End what a test that failed has left: it would wait for its peer, or train, for hours."""
-    yield
-    while STARTED:
-        process = STARTED.pop()
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -96,66 +54,6 @@ def test_a_step_of_two_is_that_of_one_with_the_whole_batch(
                 np.testing.assert_allclose(found[name], expected[name], atol=1e-5, err_msg=f"{case} {rank} {name}")
         first, second = (np.load(tmp_path / f"{case}_{rank}.npz") for rank in (0, 1))
         assert all((first[name] == second[name]).all() for name in first.files)  # to the last bit
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize(("backend", "victim"), [("tensorflow", 1), pytest.param("jax", 1, marks=needs_jax)])
-def test_when_one_dies_the_other_says_so_and_both_resume(tmp_path: Path, backend: str, victim: int) -> None:
-    clips = tmp_path / "clips"
-    write_clips(clips, [8] * 4, size=16, genres=TWO).to_csv(tmp_path / "labels.csv", index=False)
-    encoder = write_encoder(tmp_path / "tiny.keras")
-    sizes = [
-        "--genres",
-        ",".join(TWO),
-        "--preset",
-        "pretrained",
-        "--encoder",
-        encoder,
-        "--no-linear-paths",
-        "--zoom",
-        0,
-        "--encoder-fps",
-        "none",
-        "--motion-size",
-        8,
-        "--encoder-cells",
-        2,
-        "--trunk-filters",
-        "2,2",
-        "--branch-filters",
-        2,
-        "--batch-size",
-        2,
-        "--crop-frames",
-        "none",
-        "--test-share",
-        0,
-    ]
-
-    def together(run: str, *options: object) -> list[subprocess.Popen[bytes]]:
-        workers = ",".join(free_addresses())
-        common = ["genre_classifier", "train", clips, tmp_path / "labels.csv", tmp_path / run, "--workers", workers]
-        return [start([*common, "--worker", rank, *options], tmp_path / f"log_{rank}", backend) for rank in (0, 1)]
-
-    processes = together("two", *sizes, "--epochs", 100_000)
-    while not (tmp_path / "two" / "history.csv").exists():
-        assert processes[0].poll() is None, (tmp_path / "log_0").read_text()[-3000:]
-        time.sleep(0.05)
-    processes[victim].kill()
-    processes[victim].wait()
-    assert processes[1 - victim].wait() == 1
-    log = (tmp_path / f"log_{1 - victim}").read_text()
-    said = [line for line in log.splitlines() if line.startswith("genre-classifier: ")]
-    assert len(said) == 1
-    assert f"worker {1 - victim} of 2: another one is gone" in said[0]
-    done = len(pd.read_csv(tmp_path / "two" / "history.csv"))
-    config = json.loads((tmp_path / "two" / "config.json").read_text())
-    config["training"] |= {"epochs": done + 2}
-    (tmp_path / "two" / "config.json").write_text(json.dumps(config))
-    for process in together("two", "--resume"):
-        assert process.wait() == 0, (tmp_path / "log_0").read_text()[-3000:]
-    assert pd.read_csv(tmp_path / "two" / "history.csv")["epoch"].tolist() == list(range(1, done + 3))
 
 
 def test_who_trains_together() -> None:
@@ -217,48 +115,6 @@ def test_slurm_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_names_no_processes_is_refused(workers, worker, environment, words):
     with pytest.raises(InputError, match=words):
         find_workers(workers, worker, environment)
-
-
-def listening(process: int) -> set[str]:
-    """Return the addresses, with ports, at which a process listens, as Linux writes them: in hexadecimal."""
-    files, found = set(), set()
-    for one in Path(f"/proc/{process}/fd").iterdir():
-        with contextlib.suppress(OSError):  # closed meanwhile
-            files.add(str(one.readlink()))
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/{process}/net/{table}").read_text().splitlines()[1:]:
-            parts = line.split()
-            if parts[3] == "0A" and f"socket:[{parts[9]}]" in files:
-                found.add(parts[1])
-    return found
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="needs Linux")
-@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=needs_jax)])
-def test_one_that_waits_listens_where_it_says_and_ends_with_a_line(tmp_path: Path, backend: str) -> None:
-    addresses = free_addresses()
-    write_clips(tmp_path / "clips", [8] * 5, size=16).to_csv(tmp_path / "labels.csv", index=False)
-    command = ["genre_classifier", "train", tmp_path / "clips", tmp_path / "labels.csv", tmp_path / "run"]
-    process = start([*command, "--workers", ",".join(addresses), "--worker", 0], tmp_path / "log", backend)
-    port = f":{int(addresses[0].rsplit(':', 1)[1]):04X}"
-    while not (own := {one for one in listening(process.pid) if one.endswith(port)}):
-        assert process.poll() is None, (tmp_path / "log").read_text()[-3000:]
-        time.sleep(0.05)
-    everywhere = {f"{'0' * digits}{port}" for digits in (8, 32)}
-    log = (tmp_path / "log").read_text()
-    if backend == "jax":
-        assert not own & everywhere
-        assert "listens on port" not in log
-    else:  # which cannot be told otherwise
-        assert own <= everywhere
-        assert f"TensorFlow listens on port {addresses[0].rsplit(':', 1)[1]} for every machine" in log
-    process.send_signal(signal.SIGINT)
-    assert process.wait() in (-signal.SIGINT, 130)
-    while "stopped" not in (log := (tmp_path / "log").read_text()):
-        time.sleep(0.05)
-    assert [line for line in log.splitlines() if "stopped" in line] == ["genre-classifier: stopped"]
-    assert "Traceback" not in log
 
 
 @needs_jax
