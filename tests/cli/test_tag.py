@@ -357,6 +357,9 @@ def test_overlay_bars_are_as_long_as_the_scores() -> None:
     assert (drawn[230:265] != 200).any()  # the name of the running genre stands above the bars
     unnamed = draw_scores(picture, named, dict.fromkeys(GENRES, 0.9), colours, [])
     assert (unnamed[:268] == 200).all()
+    full = {**named, "comedy": 1.0}
+    ticked, plain = (draw_scores(picture, full, limits, colours, []) for limits in (dict.fromkeys(GENRES, 0.5), None))
+    assert (plain == colours["comedy"]).all(axis=2).sum() > (ticked == colours["comedy"]).all(axis=2).sum()
 
 
 def test_errors_of_extras_name_the_video(tmp_path: Path) -> None:

@@ -32,6 +32,13 @@ def test_rows_show_scores_thresholds_and_segments() -> None:
         assert row.get_xlim() == (0, SECONDS)
 
 
+def test_genres_that_exclude_each_other_have_no_threshold_in_the_picture() -> None:
+    tags = example_tags(Path("film.webm"), exclusive=True)
+    figure = timeline_figure(tags)
+    assert [len(row.lines) for row in figure.axes[1:]] == [1] * len(GENRES)  # the line of score 0 alone
+    assert not any("threshold" in text.get_text() for text in figure.texts)
+
+
 def test_thumbnails_stand_over_their_times() -> None:
     axes = timeline_figure(example_tags(Path("film.webm"))).axes[0]
     assert len(axes.images) >= 4

@@ -190,6 +190,8 @@ def test_reasons_say_what_the_scores_say():
     assert reason(found, sure, distance=float("nan"), **near) == "Nothing stands out"
     alone = evidence(scores_table(np.arange(2.0), np.full((2, 1), 0.9), ["war"]), {"war": 0.5})
     assert alone.rivals == ("war",)
+    best_only = evidence(scores_table(np.arange(4) / 2, values / values.sum(axis=1, keepdims=True), GENRES), None)
+    assert best_only.none_share == 0  # each frame has the genre with the highest score
 
 
 def page_of(sources: list[str], tmp_path: Path) -> Path:
