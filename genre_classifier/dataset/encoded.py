@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from genre_classifier.dataset.looks import encoder_of_process, share_encoding
-from genre_classifier.network.encoder import CHUNK, Encoder
+from genre_classifier.network.encoder import Encoder
+from genre_classifier.network.frame_encoder import CHUNK
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import (
     atomic_path,

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from genre_classifier.config import SCORING_CHUNK, Precision
-from genre_classifier.network.encoder import Encoder
 from genre_classifier.network.forward import frames_of
+from genre_classifier.network.frame_encoder import FrameEncoder
 from genre_classifier.network.model import GenreModel
 from preprocessing.processes.machine import release_pages
 
@@ -22,11 +22,13 @@ class ScoreStream:
     model : GenreModel
     precision : {"float32", "bfloat16"}
         Of the convolutions.
-    encoder : Encoder, optional
+    encoder : FrameEncoder, optional
         What pixels go through before the network sees them; without it, frames are what the network takes.
     """
 
-    def __init__(self, model: GenreModel, *, precision: Precision = "float32", encoder: Encoder | None = None) -> None:
+    def __init__(
+        self, model: GenreModel, *, precision: Precision = "float32", encoder: FrameEncoder | None = None
+    ) -> None:
         self._model, self._encoder = model, encoder
         self._precision = precision
         self.reset()
@@ -64,7 +66,7 @@ def score_clip(
     *,
     chunk: int = SCORING_CHUNK,
     precision: Precision = "float32",
-    encoder: Encoder | None = None,
+    encoder: FrameEncoder | None = None,
 ) -> np.ndarray:
     """Score a whole clip at constant memory.
 

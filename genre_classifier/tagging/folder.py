@@ -19,6 +19,7 @@ from genre_classifier.network.encoder_engine import choose_engine
 from genre_classifier.network.memory import encoder_bytes, scoring_bytes
 from genre_classifier.run_folder.layout import ENCODER, SOUND_ENCODER
 from genre_classifier.run_folder.run import Run, run_digest, run_of_process
+from genre_classifier.tagging.reading import VideoReading
 from genre_classifier.tagging.segments import name_thresholds
 from genre_classifier.tagging.tasks import (
     STAMP,
@@ -129,8 +130,6 @@ def tag_videos(
                 on_progress(waiting[index][0], answer["now"], answer["end"], answer["frames"])
 
     def here(index: int) -> None:
-        with setting_up():  # a model that cannot be loaded is not the video's fault
-            run.load()
         begin(index)
         task, stamp = waiting[index]
         step = on_progress and functools.partial(on_progress, task)
@@ -301,8 +300,6 @@ def tag_video(
     WorkError
         If a file cannot be written.
     """
-    from genre_classifier.tagging.tag import tag_trailer  # TensorFlow, which is not needed if children do the work
-
     frames = 0
 
     def count(now: float, end: float) -> None:
@@ -311,14 +308,19 @@ def tag_video(
         if on_progress:
             on_progress(now, end, frames)
 
-    tags = tag_trailer(
-        run,
-        task.video,
-        chunk=config.chunk,
-        precision=config.precision,
-        limits=limits,
-        segment_config=segments,
-        thresholds=stamp.made_with.get("thresholds"),
-        on_progress=count,
-    )
+    with setting_up():  # a model that cannot be loaded is not the video's fault
+        _ = run.eye
+    with VideoReading(run, task.video, chunk=config.chunk, limits=limits) as reading:
+        from genre_classifier.tagging.tag import tag_reading  # TensorFlow; meanwhile the video is decoded
+
+        with setting_up():
+            run.load()
+        tags = tag_reading(
+            run,
+            reading,
+            precision=config.precision,
+            segment_config=segments,
+            thresholds=stamp.made_with.get("thresholds"),
+            on_progress=count,
+        )
     write_tags(task, tags, stamp, config=config, limits=limits)
