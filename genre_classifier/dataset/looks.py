@@ -12,15 +12,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genre_classifier.network.encoder import Encoder, read_encoder
 from genre_classifier.network.encoder_engine import Engine, require_engine
-from genre_classifier.network.frame_encoder import CHUNK, FrameEncoder
-from genre_classifier.network.senses import with_change
-from genre_classifier.network.sound_encoder import SoundEncoder
+from genre_classifier.network.frame_encoder import CHUNK, FrameEncoder, kept_encoder, with_change
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import atomic_path, file_digest, make_folder, read_json, write_atomically
 from preprocessing.clips import ClipWriter, load_times, open_array
@@ -30,6 +27,10 @@ from preprocessing.processes.prefetch import Prefetch
 from preprocessing.processes.serving import Answers
 from preprocessing.processes.sharing import setting_up, share_out
 from preprocessing.reader_client import SampledFrames
+
+if TYPE_CHECKING:
+    from genre_classifier.network.encoder import Encoder
+    from genre_classifier.network.sound_encoder import SoundEncoder
 
 ENCODER_FILE = "encoder.keras"
 LOOKS_PER_SECOND = 36.0  # that a process takes (docs/measurements.md): a guide to how many are worth starting
@@ -161,7 +162,7 @@ class ClipInputs:
 
 
 def read_looks(
-    video: Path | str, encoder: Encoder, looks_per_second: float, *, limits: VideoLimits | None = None
+    video: Path | str, encoder: FrameEncoder, looks_per_second: float, *, limits: VideoLimits | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Look at a whole video.
 
@@ -286,7 +287,8 @@ def share_encoding(
     Parameters
     ----------
     function, tasks, here, files, jobs, scheduler, seconds
-        As for `preprocessing.processes.sharing.share_out`; each task gets the file of the encoder as `encoder`.
+        As for `preprocessing.processes.sharing.share_out`; each task gets the file of the encoder as `encoder`, and its
+        digest.
     folder : Path
         Of what is made; it is there.
     encoder : Encoder or SoundEncoder
@@ -305,7 +307,7 @@ def share_encoding(
         encoder.save(file)
     with share_out(
         function,
-        [task | {"encoder": str(file.absolute())} for task in tasks],
+        [task | {"encoder": str(file.absolute()), "digest": encoder.digest} for task in tasks],
         here=here,
         files=files,
         name="encoder",
@@ -327,28 +329,32 @@ def look_task(task: dict[str, Any], answers: Answers) -> int:
         Path(task["video"]),
         task["sha256"],
         Path(task["target"]),
-        encoder_of_process(task["encoder"], task["engine"]),
+        encoder_of_process(task),
         task["looks_per_second"],
         limits=VideoLimits.from_dict(task["limits"]),
     )
 
 
-def encoder_of_process(path: str, engine: Sequence[Any]) -> Encoder:
-    """Return the encoder of a file, read once in each child process, on the engine that its parent has chosen."""
+def encoder_of_process(task: dict[str, Any]) -> FrameEncoder:
+    """Return the encoder of a task, read once in each child process, on the engine that its parent has chosen."""
     with setting_up():
-        return _encoder_of_process(path, Engine(*engine))
+        return _encoder_of_process(task["encoder"], task["digest"], Engine(*task["engine"]))
 
 
 @functools.lru_cache(maxsize=1)
-def _encoder_of_process(path: str, engine: Engine) -> Encoder:
-    encoder = read_encoder(Path(path), require_engine(engine))
+def _encoder_of_process(path: str, digest: str, engine: Engine) -> FrameEncoder:
+    if (kept := kept_encoder(digest, require_engine(engine))) is not None:
+        return kept
+    from genre_classifier.network.encoder import read_encoder
+
+    encoder = read_encoder(Path(path), engine)
     if encoder.engine != engine:
         raise InputError(f"{path}: expected an encoder that works on {engine}, as where it was written, found none")
     return encoder
 
 
 def look_at(
-    video: Path, sha256: str, target: Path, encoder: Encoder, looks_per_second: float, *, limits: VideoLimits
+    video: Path, sha256: str, target: Path, encoder: FrameEncoder, looks_per_second: float, *, limits: VideoLimits
 ) -> int:
     """Write the looks at one video, and then what they were made from; return how many there are."""
     if sha256 and file_digest(video, "a video") != sha256:  # first: of another one nothing is worth a minute

@@ -55,7 +55,9 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
     return either
 
 
-def program(function: Callable[..., Any], variables: Sequence[keras.Variable] = ()) -> Callable[..., Any]:
+def program(
+    function: Callable[..., Any], variables: Sequence[keras.Variable] = (), *, any_length: bool = False
+) -> Callable[..., Any]:
     """Compile a function of tensors, once per shape and type of its arguments, for any number of frames.
 
     Parameters
@@ -63,12 +65,14 @@ def program(function: Callable[..., Any], variables: Sequence[keras.Variable] = 
     function : callable
     variables : sequence of keras.Variable
         What the function reads besides its arguments: it sees their present values at every call.
+    any_length : bool
+        Compile once for all lengths of the first argument, `(batch, frames, ...)`, with TensorFlow.
     """
     if TENSORFLOW:
         import tensorflow as tf
 
-        graph: Callable[..., Any] = tf.function(function, autograph=False, reduce_retracing=True)
-        return graph
+        graph: Any = tf.function(function, autograph=False, reduce_retracing=True)
+        return _of_any_length(graph) if any_length else graph
     if keras.backend.backend() == "jax":
         import jax
 
@@ -80,6 +84,25 @@ def program(function: Callable[..., Any], variables: Sequence[keras.Variable] = 
         compiled = jax.jit(of_values)
         return lambda *arguments: compiled([variable.value for variable in variables], *arguments)
     return function
+
+
+def _of_any_length(graph: Any) -> Callable[..., Any]:
+    """Trace a graph with an open number of frames first: calls with any number find that trace, and need no other."""
+    import tensorflow as tf
+
+    batches: set[int] = set()
+
+    def run(inputs: Any, *arguments: Any) -> Any:
+        batch = keras.tree.flatten(inputs)[0].shape[0]
+        if batch not in batches:
+            frames = [tf.TensorSpec((batch, None, *one.shape[2:]), one.dtype) for one in keras.tree.flatten(inputs)]
+            others = keras.tree.map_structure(lambda one: tf.TensorSpec(one.shape, one.dtype), arguments)
+            open_ended = keras.tree.pack_sequence_as(inputs, frames)
+            graph.get_concrete_function(open_ended, *others)
+            batches.add(batch)
+        return graph(inputs, *arguments)
+
+    return run
 
 
 def scan(

@@ -1,4 +1,7 @@
-"""What frames go through before a network learns or scores: to maps, in batches of one size. It imports no Keras."""
+"""What frames go through before a network learns or scores, in batches of one size, and what paths take of the maps.
+
+It imports no Keras: an encoder that was converted before is there in a moment.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from preprocessing.base.errors import InputError
 from preprocessing.config import ClipConfig
 
 CHUNK = STREAMS * BATCH  # frames that are worth giving at once
+_LEAST_NORM = 1e-3
 _MOST_LOOKS = 1_000_000  # of a video: more than any has
 
 
@@ -109,6 +113,30 @@ def kept_encoder(digest: str, engine: Engine) -> KeptEncoder | None:
     """Return the encoder of a digest on an engine as it was converted before; None where it was not."""
     program = kept_program(digest, engine)
     return None if program is None else KeptEncoder(program, engine)
+
+
+def with_change(values: np.ndarray) -> np.ndarray:
+    """Return an encoder's values, and how they change, as the paths take them.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (looks, channels)
+        In the order of time.
+
+    Returns
+    -------
+    ndarray of float16, shape (looks, 2 * channels + 2)
+        The values of each look divided by their norm, which says more of exposure and loudness than of the genre; how
+        much they differ from those of the look before (of the first: of the second); 1, where the values are known;
+        and 1 where the change is, which it is but for a single look.
+    """
+    values = np.asarray(values, np.float32)
+    values = values / (np.linalg.norm(values, axis=1, keepdims=True) + _LEAST_NORM)
+    change = np.abs(np.diff(values, axis=0))
+    change = np.concatenate([change[:1], change]) if len(change) else np.zeros_like(values)
+    known = np.ones((len(values), 2), np.float32)
+    known[:, 1] = len(values) > 1
+    return np.hstack([values, change, known]).astype(np.float16)
 
 
 def _batches(frames: np.ndarray) -> Iterator[np.ndarray]:

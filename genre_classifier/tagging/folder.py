@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from genre_classifier.config import SegmentConfig, TagConfig
+from genre_classifier.config import SegmentConfig, TagConfig, scoring_chunk
 from genre_classifier.network.encoder_engine import choose_engine
 from genre_classifier.network.memory import encoder_bytes, scoring_bytes
 from genre_classifier.run_folder.layout import ENCODER, SOUND_ENCODER
@@ -177,7 +177,8 @@ def tag_videos(
 
 
 def _needed_bytes(run: Run, config: TagConfig) -> float:
-    needed = scoring_bytes(run.model_config, config.chunk, precision=config.precision)
+    chunk = config.chunk or scoring_chunk(run.model_config.rows, run.model_config.cols)
+    needed = scoring_bytes(run.model_config, chunk, precision=config.precision)
     for name in (ENCODER, SOUND_ENCODER):
         if (run.path / name).is_file():
             needed += encoder_bytes(run.model_config, (run.path / name).stat().st_size)

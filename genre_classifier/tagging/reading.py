@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from genre_classifier.config import scoring_chunk
 from genre_classifier.tagging.tags import THUMBNAILS
 from preprocessing.config import VideoLimits
 from preprocessing.processes.prefetch import Prefetch
@@ -25,7 +26,7 @@ class VideoReading:
     ----------
     run : Run
     video : Path or str
-    chunk : int
+    chunk : int, optional
         Frames at once.
     limits : VideoLimits, optional
         What the video may cost.
@@ -44,7 +45,10 @@ class VideoReading:
         How many chunks, at most.
     """
 
-    def __init__(self, run: Run, video: Path | str, *, chunk: int, limits: VideoLimits | None = None) -> None:
+    def __init__(
+        self, run: Run, video: Path | str, *, chunk: int | None = None, limits: VideoLimits | None = None
+    ) -> None:
+        chunk = chunk or scoring_chunk(run.model_config.rows, run.model_config.cols)
         looks = run.model_config.encoder_fps
         beside = None if looks is None or run.eye is None else run.eye.look_config(looks)
         options = {"limits": limits, "thumbnails": THUMBNAILS, "exact": False, "beside": beside}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from genre_classifier.config import SCORING_CHUNK, Precision, SegmentConfig
+from genre_classifier.config import Precision, SegmentConfig
 from genre_classifier.dataset.cuts import CutFinder
 from genre_classifier.dataset.heard import hear, heard_features
 from genre_classifier.dataset.looks import ClipInputs, HeldLooks, LooksUnderWay
@@ -41,7 +41,7 @@ class ScoredFrame(NamedTuple):
 
 
 def score_frames(
-    run: Run, frames: np.ndarray | ClipInputs, *, chunk: int = SCORING_CHUNK, precision: Precision = "float32"
+    run: Run, frames: np.ndarray | ClipInputs, *, chunk: int | None = None, precision: Precision = "float32"
 ) -> np.ndarray:
     """Score frames that are already in memory, or in a memory-mapped clip.
 
@@ -52,7 +52,7 @@ def score_frames(
     frames : ndarray of uint8, shape (frames, 3, rows, cols)
         RGB in the order of time, of the run's size. A run whose encoder looks at the video itself (`encoder_fps`), or
         that hears (`sound_encoder`), takes `genre_classifier.dataset.looks.ClipInputs` of them and of the features.
-    chunk : int
+    chunk : int, optional
         Frames scored at once; the scores do not depend on it.
     precision : {"float32", "bfloat16"}
         Of the convolutions.
@@ -70,7 +70,7 @@ def tag_trailer(
     run: Run,
     video: Path | str,
     *,
-    chunk: int = SCORING_CHUNK,
+    chunk: int | None = None,
     precision: Precision = "float32",
     limits: VideoLimits | None = None,
     segment_config: SegmentConfig | None = None,
@@ -82,7 +82,7 @@ def tag_trailer(
     Parameters
     ----------
     run : Run
-    chunk : int
+    chunk : int, optional
     precision : {"float32", "bfloat16"}
         See `score_frames`.
     video : Path or str

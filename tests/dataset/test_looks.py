@@ -13,15 +13,23 @@ from hypothesis import strategies as st
 
 from genre_classifier.config import Augmentation, EncoderConfig
 from genre_classifier.dataset.encoding import encode_trailers, look_at_videos, looks_folder
-from genre_classifier.dataset.looks import HeldLooks, LooksUnderWay, open_looks, read_looks, write_looks
+from genre_classifier.dataset.looks import (
+    HeldLooks,
+    LooksUnderWay,
+    encoder_of_process,
+    open_looks,
+    read_looks,
+    write_looks,
+)
 from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.network.encoder import build_encoder
-from genre_classifier.network.frame_encoder import FrameEncoder
-from genre_classifier.network.senses import with_change
+from genre_classifier.network.encoder_engine import Engine
+from genre_classifier.network.frame_encoder import FrameEncoder, with_change
 from preprocessing.base.errors import InputError
 from preprocessing.config import ClipConfig
 from preprocessing.pipeline import preprocess_directory
+from preprocessing.processes.sharing import SetupError
 from tests.support.media import flat_frames, write_media
 from tests.support.tiny_encoder import CHANNELS, SIZE, write_encoder
 from tests.support.trailers import write_clips
@@ -263,6 +271,18 @@ def test_two_processes_give_the_same_bytes(clips, encoder):
     places, done = look(clips, encoder, jobs=2)
     assert sorted(done) == [1, 3, 4]
     assert {place: place.read_bytes() for place in places.values()} == before
+
+
+@pytest.mark.slow
+def test_a_child_process_takes_what_its_parent_has_converted(encoder):
+    pytest.importorskip("openvino")
+    engine = Engine("openvino", "float32")
+    frames = np.random.default_rng(0).integers(0, 256, (3, 3, SIZE, SIZE), dtype=np.uint8)
+    expected = encoder.on(engine).encode(frames)
+    found = encoder_of_process({"encoder": "is not read", "digest": encoder.digest, "engine": list(engine)})
+    np.testing.assert_array_equal(found.encode(frames), expected)
+    with pytest.raises(SetupError, match="is not read"):
+        encoder_of_process({"encoder": "is not read", "digest": "of another", "engine": list(engine)})
 
 
 @pytest.mark.slow
