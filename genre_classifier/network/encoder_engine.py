@@ -239,7 +239,7 @@ def _kept_file(digest: str, engine: Engine) -> Path:
 def _keep(file: Path, parts: dict[str, bytes]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(file) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, **{name: np.frombuffer(part, np.uint8) for name, part in parts.items()})
+        np.savez(stream, xml=np.frombuffer(parts["xml"], np.uint8), bin=np.frombuffer(parts["bin"], np.uint8))
     for old in sorted(file.parent.glob("*.npz"), key=lambda one: one.stat().st_mtime)[:-_MOST_KEPT]:
         old.unlink()
 

@@ -51,8 +51,9 @@ class VideoReading:
         chunk = chunk or scoring_chunk(run.model_config.rows, run.model_config.cols)
         looks = run.model_config.encoder_fps
         beside = None if looks is None or run.eye is None else run.eye.look_config(looks)
-        options = {"limits": limits, "thumbnails": THUMBNAILS, "exact": False, "beside": beside}
-        self.frames = SampledFrames(video, run.clip_config, **options)
+        self.frames = SampledFrames(
+            video, run.clip_config, limits=limits, thumbnails=THUMBNAILS, exact=False, beside=beside
+        )
         self.ahead = max(2, math.floor(_AHEAD_BYTES / (chunk * self.frames.bytes_per_frame)))
         self.chunks = Prefetch(self.frames.chunks(chunk), ahead=self.ahead)
 
