@@ -25,6 +25,7 @@ from genre_classifier.tagging.reading import VideoReading
 from genre_classifier.tagging.scores import scores_table
 from genre_classifier.tagging.segments import to_segments, video_end
 from genre_classifier.tagging.tags import PEAK_SECONDS, Tags, Thumbnail
+from preprocessing.base.errors import InputError
 from preprocessing.clips import SOUND_RATE
 from preprocessing.config import VideoLimits
 from preprocessing.reader_client import Chunk, read_sound
@@ -174,7 +175,10 @@ def _scored(
 
     def rows() -> Iterator[ScoredFrame]:
         if looks is not None:
-            looks.look()
+            try:
+                looks.look()
+            except InputError as error:
+                raise InputError(f"{reading.frames.path}: {error}") from error
         for times, pixels, *_ in waiting:
             finder.feed(pixels)
             said = {} if looks is None else {PICTURES: looks.features(times)}
