@@ -35,7 +35,7 @@ import tensorflow as tf
 
 from benchmarks.peaks import peak_bytes, run_and_measure
 from benchmarks.plain_network import build_plain_model, copy_weights
-from genre_classifier.config import SCORING_CHUNK, ModelConfig
+from genre_classifier.config import ModelConfig, scoring_chunk
 from genre_classifier.network.backend import has_bfloat16
 from genre_classifier.network.memory import layer_maps, scoring_bytes, training_bytes
 from genre_classifier.network.model import build_model
@@ -240,7 +240,7 @@ def measure_one(task: str, side: str, frames: int, size: int) -> dict[str, Any]:
             path = Path(folder) / "clip.npy"
             write_clip(path, frames, size)
             score_clip(model, np.load(path, mmap_mode="r"), precision=side)
-            estimate = scoring_bytes(config, SCORING_CHUNK, precision=side)
+            estimate = scoring_bytes(config, scoring_chunk(config.rows, config.cols), precision=side)
     seconds = time.perf_counter() - wall
     return {
         "task": task,

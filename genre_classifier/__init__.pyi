@@ -11,6 +11,8 @@ from .tagging.tag import tag_trailer
 from .tagging.tags import Tags
 from .training.train import train
 
+PROGRAM: str  # in the environment: the command line runs
+
 __all__ = [
     "GENRES",
     "PRESETS",

@@ -1,4 +1,4 @@
-"""Decode a video once and deliver the frames of its clip: runs inside a reader process.
+"""Decode a video once and deliver the frames of its clips: runs inside a reader process.
 
 Which frames to keep depends on the times of all of them, which are known only at the end. Going through the packets
 first costs next to nothing and tells them for nearly every file, so that decoding, fitting and writing happen in one
@@ -11,7 +11,7 @@ import dataclasses
 import mmap
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,13 +37,13 @@ CHANGED = "gave other frames on the second reading than on the first; is it bein
 
 
 class Sink(Protocol):
-    """Where the frames of a clip go."""
+    """Where the frames of clips go."""
 
-    def begin(self, times: np.ndarray) -> None:
-        """Start, or start again, a clip of frames at these times (seconds)."""
+    def begin(self, times: Sequence[np.ndarray]) -> None:
+        """Start, or start again, each of the clips, of frames at these times (seconds)."""
 
-    def add(self, frame: np.ndarray, image: np.ndarray, pixel_aspect: float) -> None:
-        """Take the next frame, uint8 (3, size, size), and the picture behind it: uint8 (rows, cols, 3), BGR."""
+    def add(self, clip: int, frame: np.ndarray, image: np.ndarray, pixel_aspect: float) -> None:
+        """Take the next frame of a clip, uint8 (3, size, size), and its whole picture: uint8 (rows, cols, 3), BGR."""
 
 
 class CopySink(Protocol):
@@ -61,20 +61,21 @@ class Decoded:
     """What decoding found out."""
 
     declared: Declared
-    times: np.ndarray
+    times: tuple[np.ndarray, ...]  # of the frames of each clip
     timing: Timing
     decoded_frames: int
     skipped_packets: int
     duration: float
 
     def fields(self) -> dict[str, Any]:
-        """Return the manifest's fields."""
+        """Return the manifest's fields of the last clip."""
+        times = self.times[-1]
         return {
             **dataclasses.asdict(self.declared),
-            "frames": len(self.times),
+            "frames": len(times),
             "decoded_frames": self.decoded_frames,
             "skipped_packets": self.skipped_packets,
-            "start": float(self.times[0]),
+            "start": float(times[0]),
             "duration": self.duration,
             "timing": self.timing,
         }
@@ -84,17 +85,26 @@ class Decoded:
 class _Plan:
     times: np.ndarray  # of all frames, as far as known
     timing: Timing
-    picks: np.ndarray
+    picks: tuple[np.ndarray, ...]  # of each clip
 
     @classmethod
-    def of(cls, clock: tuple[np.ndarray, Timing], config: ClipConfig) -> _Plan:
-        return cls(*clock, pick_frames(clock[0], config))
+    def of(cls, clock: tuple[np.ndarray, Timing], configs: Sequence[ClipConfig]) -> _Plan:
+        return cls(*clock, tuple(pick_frames(clock[0], config) for config in configs))
+
+    def times_of_picks(self) -> tuple[np.ndarray, ...]:
+        return tuple(self.times[picks] for picks in self.picks)
 
 
 def decode(
-    path: Path, config: ClipConfig, limits: VideoLimits, sink: Sink, *, exact: bool, alive: Callable[[], None]
+    path: Path,
+    configs: Sequence[ClipConfig],
+    limits: VideoLimits,
+    sink: Sink,
+    *,
+    exact: bool,
+    alive: Callable[[], None],
 ) -> Decoded:
-    """Deliver the frames of a video's clip to `sink`.
+    """Deliver the frames of clips of a video to `sink`.
 
     Damaged packets are skipped. A video that shows damage is decoded again by one thread: several hide it behind
     what the others have ready by then, so that the same file would give other pixels in each run.
@@ -103,8 +113,8 @@ def decode(
     ----------
     path : Path
         A regular file.
-    config : ClipConfig
-        Which frames, and of what size.
+    configs : sequence of ClipConfig
+        Of each clip: which frames, and of what size. Of a picture that several have, the frames come in this order.
     limits : VideoLimits
         Of its pictures, frames and seconds.
     sink : Sink
@@ -119,12 +129,14 @@ def decode(
     InputError
         With the reason alone.
     """
-    exact = exact or config.trim_bars  # the bars must be sought in the same frames either way
+    exact = exact or any(
+        config.trim_bars for config in configs
+    )  # the bars must be sought in the same frames either way
     video = scan_video(path, limits, alive)
     try:
-        return _decode(video, config, sink, exact=exact, threads=DECODER_THREADS)
+        return _decode(video, configs, sink, exact=exact, threads=DECODER_THREADS)
     except DamageError:
-        return _decode(video, config, sink, exact=exact, threads=1)
+        return _decode(video, configs, sink, exact=exact, threads=1)
 
 
 def decode_copy(
@@ -157,22 +169,27 @@ def decode_copy(
         raise InputError(CHANGED)
 
 
-def _decode(video: ScannedVideo, config: ClipConfig, sink: Sink, *, exact: bool, threads: int) -> Decoded:
+def _decode(video: ScannedVideo, configs: Sequence[ClipConfig], sink: Sink, *, exact: bool, threads: int) -> Decoded:
     clock = _all_times(video, threads) if exact else video.clock(video.packet_times)
-    plan = _Plan.of(clock, config)
+    plan = _Plan.of(clock, configs)
     while True:
-        box = None
-        if config.trim_bars:
-            box = _find_bars(video, plan, threads)
-        sink.begin(plan.times[plan.picks])
+        boxes = [
+            _find_bars(video, picks, threads) if config.trim_bars else None
+            for config, picks in zip(configs, plan.picks, strict=True)
+        ]
+        sink.begin(plan.times_of_picks())
         reading = Reading(video, threads=threads, stop_at_damage=threads > 1 and not exact)
-        delivered = 0
-        with closing(_pictures(reading, plan.picks)) as pictures:
-            for image, pixel_aspect in pictures:
-                sink.add(fit_frame(image, config, pixel_aspect=pixel_aspect, box=box), image, pixel_aspect)
-                delivered += 1
-        found = _Plan.of(reading.clock(), config)
-        if np.array_equal(found.picks, plan.picks[:delivered]):
+        wanted = np.unique(np.concatenate(plan.picks))
+        delivered = [0] * len(configs)
+        with closing(_pictures(reading, wanted)) as pictures:
+            for (image, pixel_aspect), index in zip(pictures, wanted, strict=False):  # of damaged videos fewer
+                for clip, (config, picks, box) in enumerate(zip(configs, plan.picks, boxes, strict=True)):
+                    if delivered[clip] < len(picks) and picks[delivered[clip]] == index:
+                        frame = fit_frame(image, config, pixel_aspect=pixel_aspect, box=box)
+                        sink.add(clip, frame, image, pixel_aspect)
+                        delivered[clip] += 1
+        found = _Plan.of(reading.clock(), configs)
+        if all(np.array_equal(a, b[:n]) for a, b, n in zip(found.picks, plan.picks, delivered, strict=True)):
             break
         if exact or np.array_equal(found.times, plan.times):
             raise InputError(CHANGED)
@@ -180,7 +197,7 @@ def _decode(video: ScannedVideo, config: ClipConfig, sink: Sink, *, exact: bool,
         exact = True
     return Decoded(
         declared=video.declared,
-        times=found.times[found.picks],
+        times=found.times_of_picks(),
         timing=found.timing,
         decoded_frames=len(reading.times),
         skipped_packets=reading.skipped,
@@ -211,9 +228,9 @@ def _pictures(reading: Reading, picks: np.ndarray) -> Prefetch[tuple[np.ndarray,
     return Prefetch(decoded(), ahead=QUEUE_FRAMES)
 
 
-def _find_bars(video: ScannedVideo, plan: _Plan, threads: int) -> Box | None:
+def _find_bars(video: ScannedVideo, picks: np.ndarray, threads: int) -> Box | None:
     reading = Reading(video, threads=threads, stop_at_damage=False)
-    some = plan.picks[np.unique(np.linspace(0, len(plan.picks) - 1, BAR_FRAMES).astype(int))] if len(plan.picks) else []
+    some = picks[np.unique(np.linspace(0, len(picks) - 1, BAR_FRAMES).astype(int))] if len(picks) else []
     brightest: np.ndarray | None = None
     with closing(_pictures(reading, np.asarray(some, dtype=np.intp))) as pictures:
         for image, _ in pictures:

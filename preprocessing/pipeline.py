@@ -78,7 +78,7 @@ def preprocess_trailer(
         staged = staged_path(clips, f"trailer {trailer_id}")
         pool = Pool(READER)
         try:
-            answer = pool.run(job(video, config, limits, clip=staged), limits.timeout)
+            answer = pool.run(job(video, (config,), limits, clip=staged), limits.timeout)
             if "failed" in answer:
                 raise InputError(f"{video}: {answer['failed']}")
             take_staged(staged, clips, trailer_id)
@@ -219,7 +219,7 @@ class _Folder:
         known = row["sha256"] if row is not None and self._has_clip(row) else None
         # Readers may run elsewhere, with another working folder.
         clip = self.staged(source).absolute()
-        return job((trailers / video).absolute(), self.config, limits, clip=clip, known=known)
+        return job((trailers / video).absolute(), (self.config,), limits, clip=clip, known=known)
 
     def staged(self, source: str) -> Path:
         """Return where the clip of a source waits for its id: elsewhere for other options."""

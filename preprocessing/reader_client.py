@@ -6,11 +6,12 @@ gives its sound.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -32,7 +33,7 @@ READER = Program(
 
 def job(
     video: Path,
-    config: ClipConfig,
+    configs: Sequence[ClipConfig],
     limits: VideoLimits,
     *,
     clip: Path | None = None,
@@ -46,8 +47,8 @@ def job(
     ----------
     video : Path
         What to read.
-    config : ClipConfig
-        Which frames, and of what size.
+    configs : sequence of ClipConfig
+        Which frames, and of what size: of one clip, or of several that are streamed.
     limits : VideoLimits
         What it may cost. The time limit of a frame is checked by the parent process.
     clip : Path, optional
@@ -55,14 +56,14 @@ def job(
     known : str, optional
         SHA-256 of the video when its clip was made: if it still has it, nothing is done.
     thumbnails : int
-        Of a stream: how many of its frames come with a small picture.
+        Of a stream: how many of the frames of its last clip come with a small picture.
     exact : bool
         Of a stream: know the times for sure before the first frame, or else start again where they were wrong.
     """
     return {
         "video": str(video),
         "copy": None,
-        "config": config.to_dict(),
+        "configs": [config.to_dict() for config in configs],
         "limits": limits.to_dict(),
         "clip": clip and str(clip),
         "known": known,
@@ -86,6 +87,27 @@ def container_job(video: Path) -> dict[str, Any]:
     return {"video": str(video), "container": True}
 
 
+class Chunk(NamedTuple):
+    """Some of the sampled frames of a video.
+
+    Attributes
+    ----------
+    times : list of float
+        Seconds.
+    pixels : ndarray of uint8, shape (n, 3, size, size)
+    anew : bool
+        Whether all starts again from the first frame with this chunk: what came before is void.
+    beside : list of (float, ndarray)
+        Time and frame of the clip beside, as far as they were read by then: none is later than the last of `times`,
+        but for those after the end of the clip.
+    """
+
+    times: list[float]
+    pixels: np.ndarray
+    anew: bool
+    beside: list[tuple[float, np.ndarray]]
+
+
 class SampledFrames:
     """Exactly the frames and bytes that preprocessing puts in the clip of a video.
 
@@ -107,6 +129,8 @@ class SampledFrames:
         How many small pictures to gather on the way, in the video's own proportions.
     exact : bool
         False avoids decoding the video twice, for callers that can start again when time goes back.
+    beside : ClipConfig, optional
+        Of another clip, which the same decoding gives; see `chunks`.
 
     Raises
     ------
@@ -131,16 +155,18 @@ class SampledFrames:
         limits: VideoLimits | None = None,
         thumbnails: int = 0,
         exact: bool = True,
+        beside: ClipConfig | None = None,
     ) -> None:
         self.path, self.limits = Path(path), limits or VideoLimits()
-        self._shape = (3, config.size, config.size)
+        configs = (config,) if beside is None else (beside, config)
+        self._shapes = [(3, one.size, one.size) for one in configs]
         self.fields: dict[str, Any] = {}
         self._thumbnails: list[tuple[int, np.ndarray]] = []
         self._reader = Child(READER)
         try:
-            self._reader.ask(job(self.path, config, self.limits, thumbnails=thumbnails, exact=exact))
+            self._reader.ask(job(self.path, configs, self.limits, thumbnails=thumbnails, exact=exact))
             self._answers = self._reader.answers(self.limits.timeout)
-            self.times = np.array(self._next()["times"], dtype=np.float64)
+            self._set_times(self._next()["times"])
         except BaseException:
             self.close()
             raise
@@ -148,22 +174,54 @@ class SampledFrames:
     def __len__(self) -> int:
         return len(self.times)
 
+    def _set_times(self, times: list[list[float]]) -> None:
+        self._times = [np.array(one, dtype=np.float64) for one in times]
+        self.times = self._times[-1]
+
     def __iter__(self) -> Iterator[tuple[float, np.ndarray]]:
-        index = 0
+        for chunk in self.chunks(1):
+            yield from zip(chunk.times, chunk.pixels, strict=True)
+
+    def chunks(self, length: int) -> Iterator[Chunk]:
+        """Yield the frames, once, so many at a time or fewer; no chunk is empty but for what is beside."""
+        shape, found, last = self._shapes[-1], [0] * len(self._times), len(self._times) - 1
+        times: list[float] = []
+        pixels: list[np.ndarray] = []
+        beside: list[tuple[float, np.ndarray]] = []
+        anew = False
         while "done" not in (answer := self._next()):
             if "times" in answer:  # the first ones were wrong
-                self.times = np.array(answer["times"], dtype=np.float64)
+                self._set_times(answer["times"])
                 self._thumbnails.clear()
-                index = 0
+                found, anew = [0] * len(found), True
+                times, pixels, beside = [], [], []
             elif "thumbnail" in answer:
                 picture = np.frombuffer(answer["bytes"], np.uint8).reshape(answer["thumbnail"])
-                self._thumbnails.append((index, picture))
+                self._thumbnails.append((found[last], picture))
             else:
-                yield float(self.times[index]), np.frombuffer(answer["bytes"], np.uint8).reshape(self._shape)
-                index += 1
-        self.times = np.array(answer["final_times"], dtype=np.float64)
+                clip = answer["clip"]
+                time = float(self._times[clip][found[clip]])
+                frame = np.frombuffer(answer["bytes"], np.uint8).reshape(self._shapes[clip])
+                found[clip] += 1
+                if clip != last:
+                    beside.append((time, frame))
+                    continue
+                times.append(time)
+                pixels.append(frame)
+                if len(times) == length:
+                    yield Chunk(times, np.stack(pixels), anew, beside)
+                    times, pixels, beside, anew = [], [], [], False
+        if times or beside:
+            yield Chunk(times, np.stack(pixels) if pixels else np.zeros((0, *shape), np.uint8), anew, beside)
+        self._set_times(answer["final_times"])
         self.fields = answer["done"]
         self.close()
+
+    @property
+    def bytes_per_frame(self) -> float:
+        """Return how large a frame is, with its share of what is beside."""
+        sizes = (len(times) * math.prod(shape) for times, shape in zip(self._times, self._shapes, strict=True))
+        return sum(sizes) / max(1, len(self.times))
 
     @property
     def thumbnails(self) -> list[tuple[float, np.ndarray]]:
@@ -187,40 +245,6 @@ class SampledFrames:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def in_chunks(
-    frames: Iterable[tuple[float, np.ndarray]], length: int
-) -> Iterator[tuple[list[float], np.ndarray, bool]]:
-    """Yield sampled frames a few at a time.
-
-    Parameters
-    ----------
-    frames : iterable of (float, ndarray)
-        As `SampledFrames` gives them.
-    length : int
-        Most frames of a chunk.
-
-    Yields
-    ------
-    times : list of float
-    pixels : ndarray of uint8, shape (n, 3, rows, cols)
-    anew : bool
-        Whether the frames start again from the first with this chunk: what came before is void. No chunk spans that.
-    """
-    times: list[float] = []
-    pixels: list[np.ndarray] = []
-    anew, latest = False, -np.inf
-    for time, frame in frames:
-        again = time <= latest
-        if times and (again or len(times) == length):
-            yield times, np.stack(pixels), anew
-            times, pixels, anew = [], [], False
-        anew, latest = anew or again, time
-        times.append(time)
-        pixels.append(frame)
-    if times:
-        yield times, np.stack(pixels), anew
 
 
 @contextmanager

@@ -2,9 +2,9 @@
 
 Decoders crash, hang and eat memory, and they report through stderr. In a process of their own they cost one file.
 
-A job without a `clip` streams: after an answer with the times comes, for each frame, one line with its number of bytes
-and then those bytes. A job with a `copy` streams whole pictures in the same way, after an answer with their rate, and
-one with `sound` blocks of samples.
+A job without a `clip` streams: after an answer with the times comes, for each frame, one line with its clip and its
+number of bytes, and then those bytes. A job with a `copy` streams whole pictures in the same way, after an answer with
+their rate, and one with `sound` blocks of samples.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +66,13 @@ def _work(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
         check_file(path)
         decode_copy(path, CopyConfig.from_dict(job["copy"]), limits, _CopySink(answers), alive=answers.alive)
         return {"done": {}}
-    config = ClipConfig.from_dict(job["config"])
+    configs = [ClipConfig.from_dict(one) for one in job["configs"]]
     check_file(path)
     if job["clip"] is None:
         stream = _StreamSink(answers, job["thumbnails"])
-        decoded = decode(path, config, limits, stream, exact=job["exact"], alive=answers.alive)
-        return {"done": decoded.fields(), "final_times": decoded.times.tolist()}
+        decoded = decode(path, configs, limits, stream, exact=job["exact"], alive=answers.alive)
+        return {"done": decoded.fields(), "final_times": [times.tolist() for times in decoded.times]}
+    (config,) = configs
     before = file_facts(path)
     sha256 = _digest(path, answers.alive)
     if sha256 == job["known"]:
@@ -83,14 +84,14 @@ def _work(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
         return {"done": earlier}
     clip = _ClipSink(Path(job["clip"]), config.size)
     try:
-        decoded = decode(path, config, limits, clip, exact=False, alive=answers.alive)
+        decoded = decode(path, configs, limits, clip, exact=False, alive=answers.alive)
         # After the pictures: what decoders say of damage to these must be theirs.
         sound = clip.take_sound(decode_sound(path, limits, alive=answers.alive)) if config.sound else None
         if file_facts(path) != before:
             answers.say({"facts": {}})  # of bytes that no longer exist
             raise InputError("it changed while it was read; run again when it is complete")
         fields = {**facts, "rows": config.size, "cols": config.size, **decoded.fields(), "sound": sound}
-        clip.finish(decoded.times, staged, fields)
+        clip.finish(decoded.times[0], staged, fields)
     finally:
         clip.discard()
     return {"done": fields}
@@ -131,7 +132,7 @@ class _ClipSink:
         self._writer: ClipWriter | None = None
         self._sound: ClipWriter | None = None
 
-    def begin(self, times: np.ndarray) -> None:
+    def begin(self, times: Sequence[np.ndarray]) -> None:
         try:
             if self._writer is not None:
                 self._writer.close()
@@ -139,7 +140,7 @@ class _ClipSink:
         except OSError as error:
             raise not_written(self._clip.parent, error) from error
 
-    def add(self, frame: np.ndarray, image: np.ndarray, pixel_aspect: float) -> None:
+    def add(self, clip: int, frame: np.ndarray, image: np.ndarray, pixel_aspect: float) -> None:
         assert self._writer is not None
         try:
             self._writer.add(frame)
@@ -180,26 +181,27 @@ class _ClipSink:
 
 
 class _StreamSink:
-    """Sends the frames to the parent, and before some of them a thumbnail."""
+    """Sends the frames to the parent, and before some of those of the last clip a thumbnail."""
 
     def __init__(self, answers: Answers, thumbnails: int) -> None:
         self._answers = answers
         self._thumbnails = thumbnails
-        self._added = 0
+        self._last, self._added = 0, 0
         self._shown: set[int] = set()
 
-    def begin(self, times: np.ndarray) -> None:
-        self._added = 0
-        some = np.linspace(0, len(times) - 1, min(self._thumbnails, len(times)))
+    def begin(self, times: Sequence[np.ndarray]) -> None:
+        self._last, self._added = len(times) - 1, 0
+        some = np.linspace(0, len(times[-1]) - 1, min(self._thumbnails, len(times[-1])))
         self._shown = set(np.round(some).astype(int).tolist())
-        self._answers.say({"times": times.tolist()})
+        self._answers.say({"times": [one.tolist() for one in times]})
 
-    def add(self, frame: np.ndarray, image: np.ndarray, pixel_aspect: float) -> None:
-        if self._added in self._shown:
-            small = thumbnail(image, pixel_aspect=pixel_aspect)
-            self._answers.say({"frame": small.nbytes, "thumbnail": small.shape}, small.data)
-        self._added += 1
-        self._answers.say({"frame": frame.nbytes}, frame.data)
+    def add(self, clip: int, frame: np.ndarray, image: np.ndarray, pixel_aspect: float) -> None:
+        if clip == self._last:
+            if self._added in self._shown:
+                small = thumbnail(image, pixel_aspect=pixel_aspect)
+                self._answers.say({"frame": small.nbytes, "thumbnail": small.shape}, small.data)
+            self._added += 1
+        self._answers.say({"frame": frame.nbytes, "clip": clip}, frame.data)
 
 
 class _CopySink:

@@ -84,6 +84,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _LONG.index(item.path.stem) if item.path.stem in _LONG else len(_LONG))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Leave the user's cache alone."""
+    os.environ["GENRE_CLASSIFIER_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 def _folder(name: str) -> Path:
     folder = SHARED / name
     if not folder.is_dir():

@@ -16,7 +16,7 @@ from genre_classifier.dataset.trailers import open_inputs
 from genre_classifier.network.encoder_engine import KERAS, choose_engine
 from genre_classifier.run_folder.run import Run, load_run
 from genre_classifier.tagging.scores import read_scores
-from genre_classifier.tagging.tag import score_frames
+from genre_classifier.tagging.tag import score_frames, tag_trailer
 from preprocessing.base.errors import InputError
 from preprocessing.clips import load_clip, load_times
 from tests.support.media import flat_frames, write_media
@@ -84,6 +84,17 @@ def test_a_video_gets_the_scores_of_its_clip_and_looks(work, tmp_path, name):
     manifest = pd.read_csv(work / "clips" / "manifest.csv")
     number = int(manifest.loc[manifest["source"] == name, "trailer_id"].iloc[0])
     np.testing.assert_allclose(found, score_frames(load_run(work / "run"), inputs_of(work, number)), atol=1e-5)
+
+
+def test_maps_that_are_no_numbers_are_told_with_the_video(work, monkeypatch):
+    run_of = load_run(work / "run")
+
+    def encode(frames):
+        raise InputError("expected maps of finite numbers")
+
+    monkeypatch.setattr(run_of.eye, "encode", encode)
+    with pytest.raises(InputError, match=r"trailer_001\.mp4: expected maps of finite numbers"):
+        tag_trailer(run_of, work / "videos" / "trailer_001.mp4")
 
 
 def test_what_was_encoded_first_is_not_looked_at_again(work, tmp_path, capsys):

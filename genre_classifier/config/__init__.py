@@ -36,13 +36,13 @@ from genre_classifier.config.use import (
     LABEL_FORMATS,
     LABEL_STUDIO_RATES,
     MAX_LABEL_MB,
-    SCORING_CHUNK,
     EvaluationConfig,
     ExportConfig,
     MaxLabelMb,
     SegmentConfig,
     SyntheticConfig,
     TagConfig,
+    scoring_chunk,
 )
 
 __all__ = [
@@ -55,7 +55,6 @@ __all__ = [
     "LABEL_STUDIO_RATES",
     "MAX_LABEL_MB",
     "PRESETS",
-    "SCORING_CHUNK",
     "VALIDATION_SHARE",
     "Augmentation",
     "Bptt",
@@ -78,4 +77,5 @@ __all__ = [
     "TagConfig",
     "TrainingConfig",
     "Weak",
+    "scoring_chunk",
 ]

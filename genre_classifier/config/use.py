@@ -13,7 +13,6 @@ from genre_classifier.genres import GENRES, check_genres
 from preprocessing.base.files import MOST_BYTES
 from preprocessing.base.options import Count, NotNegative, Options, Positive, Seconds, Seed, option, require
 
-SCORING_CHUNK = 8  # frames scored at once
 MAX_LABEL_MB = MOST_BYTES / 1e6
 MaxLabelMb = Annotated[
     float,
@@ -109,6 +108,11 @@ class ExportConfig(Options):
     ] = 24.0
 
 
+def scoring_chunk(rows: int, cols: int) -> int:
+    """Return how many frames of a size are scored at once where nothing else is asked for."""
+    return min(64, max(8, 8 * 112 * 112 // (rows * cols)))
+
+
 class TagConfig(Options):
     """How videos are tagged, and what is written beside the files that every video gets."""
 
@@ -117,15 +121,15 @@ class TagConfig(Options):
     label_studio: Annotated[bool, _files("Also write label_studio.json, predictions to correct there.")] = False
     label_studio_prefix: Annotated[str, _files(_PREFIX)] = ExportConfig.label_studio_prefix
     chunk: Annotated[
-        int,
+        int | None,
         option(
-            "Frames scored at once. It changes the memory, not the scores.",
+            "Frames scored at once; none: 8, and up to 64 of small ones. It changes the memory, not the scores.",
             unit="frames",
             group="Computation",
             ge=1,
             le=1_000_000,
         ),
-    ] = SCORING_CHUNK
+    ] = None
     precision: PrecisionOption = "float32"
     encoder_engine: Annotated[
         EncoderEngine,

@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from genre_classifier.dataset.looks import encoder_of_process, share_encoding
-from genre_classifier.network.encoder import CHUNK, Encoder
+from genre_classifier.network.frame_encoder import CHUNK, FrameEncoder
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import (
     atomic_path,
@@ -31,6 +31,9 @@ from preprocessing.clips import ClipWriter, load_clip, open_array
 from preprocessing.processes.machine import release_pages
 from preprocessing.processes.pool import check_options
 from preprocessing.processes.serving import Answers
+
+if TYPE_CHECKING:
+    from genre_classifier.network.encoder import Encoder
 
 FOLDER = "encoded"
 FRAMES_PER_SECOND = 59.0  # that a process encodes (docs/measurements.md): a guide to how many are worth starting
@@ -115,10 +118,10 @@ def encode_clips(
 
 def encode_task(task: dict[str, Any], answers: Answers) -> int:
     """Encode one clip in a child process; return how many frames it has."""
-    return encode_clip(Path(task["clip"]), Path(task["target"]), encoder_of_process(task["encoder"], task["engine"]))
+    return encode_clip(Path(task["clip"]), Path(task["target"]), encoder_of_process(task))
 
 
-def encode_clip(clip: Path, target: Path, encoder: Encoder) -> int:
+def encode_clip(clip: Path, target: Path, encoder: FrameEncoder) -> int:
     """Encode one clip, a batch of frames at a time; return how many it has.
 
     The encoded clip is written whole or not at all, then what it was made from.
@@ -134,7 +137,7 @@ def encode_clip(clip: Path, target: Path, encoder: Encoder) -> int:
     pixels = load_clip(clip)
     stamp = target.with_suffix(".json")
     with atomic_path(target) as temporary:
-        writer = ClipWriter(temporary, (encoder.channels, encoder.cells, encoder.cells), dtype="<f2")
+        writer = ClipWriter(temporary, encoder.look_shape, dtype="<f2")
         try:
             for start in range(0, len(pixels), CHUNK):
                 try:

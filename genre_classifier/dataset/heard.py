@@ -18,7 +18,7 @@ from scipy.signal import resample_poly
 
 from genre_classifier.dataset.encoded import DIGITS, FOLDER, is_whole, write_stamp
 from genre_classifier.dataset.looks import HeldLooks, share_encoding
-from genre_classifier.network.frozen import BATCH
+from genre_classifier.network.memory import BATCH
 from genre_classifier.network.sound_encoder import SoundEncoder, read_sound_encoder
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import atomic_path, file_digest, file_facts, make_folder, require_unchanged

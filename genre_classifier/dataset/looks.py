@@ -12,27 +12,28 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genre_classifier.network.encoder import CHUNK, Encoder, read_encoder
 from genre_classifier.network.encoder_engine import Engine, require_engine
-from genre_classifier.network.senses import with_change
-from genre_classifier.network.sound_encoder import SoundEncoder
+from genre_classifier.network.frame_encoder import CHUNK, FrameEncoder, kept_encoder, with_change
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import atomic_path, file_digest, make_folder, read_json, write_atomically
 from preprocessing.clips import ClipWriter, load_times, open_array
-from preprocessing.config import ClipConfig, VideoLimits
+from preprocessing.config import VideoLimits
 from preprocessing.processes.pool import check_options
 from preprocessing.processes.prefetch import Prefetch
 from preprocessing.processes.serving import Answers
 from preprocessing.processes.sharing import setting_up, share_out
-from preprocessing.reader_client import SampledFrames, in_chunks
+from preprocessing.reader_client import SampledFrames
+
+if TYPE_CHECKING:
+    from genre_classifier.network.encoder import Encoder
+    from genre_classifier.network.sound_encoder import SoundEncoder
 
 ENCODER_FILE = "encoder.keras"
 LOOKS_PER_SECOND = 36.0  # that a process takes (docs/measurements.md): a guide to how many are worth starting
-MOST_LOOKS = 1_000_000  # of a video: more than any has
 _WHAT = "looks of an encoder (.npy)"
 
 
@@ -84,6 +85,58 @@ class HeldLooks:
         return with_change(looks.reshape(len(looks), -1))[held - start] * self._known[frames, None]
 
 
+class LooksUnderWay:
+    """Looks at a video that is still being read, of which only the last ones are kept.
+
+    Parameters
+    ----------
+    encoder : FrameEncoder
+
+    Attributes
+    ----------
+    waiting : int
+        How many frames were taken and not looked at yet.
+    """
+
+    def __init__(self, encoder: FrameEncoder) -> None:
+        self._encoder = encoder
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin again, with the first look."""
+        self._waiting: list[tuple[float, np.ndarray]] = []
+        self._times, self._looks = np.zeros(0), np.zeros((0, *self._encoder.look_shape), np.float16)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def can_tell(self) -> bool:
+        """Whether there are enough frames to tell how the first look changes, which the second says."""
+        return len(self._times) + len(self._waiting) > 1
+
+    def take(self, frames: Sequence[tuple[float, np.ndarray]]) -> None:
+        """Take the next frames to look at, each with its time."""
+        self._waiting += frames
+
+    def look(self) -> None:
+        """Look at the frames that wait; InputError if the encoder gives what are no numbers."""
+        if self._waiting:
+            times, pixels = zip(*self._waiting, strict=True)
+            self._waiting = []
+            self._times = np.append(self._times, times)
+            self._looks = np.concatenate([self._looks, self._encoder.encode(np.stack(pixels))])
+
+    def features(self, times: Sequence[float]) -> np.ndarray:
+        """Return the features of the next frames, which are no earlier than those of the last call: see `HeldLooks`."""
+        found = HeldLooks(self._looks, self._times, times)[:]
+        # Kept: the look that holds for the last one, and that before, from which it differs.
+        done = max(0, int(np.searchsorted(self._times, times[-1], side="right")) - 2)
+        self._times, self._looks = self._times[done:], self._looks[done:]
+        return found
+
+
 class ClipInputs:
     """What a network with encoders takes of a clip, read as it is sliced: `inputs[start:stop]` is a dict of arrays.
 
@@ -108,13 +161,8 @@ class ClipInputs:
         return {name: part[frames] for name, part in self.parts.items()}
 
 
-def look_config(encoder: Encoder, looks_per_second: float) -> ClipConfig:
-    """Return which frames of a video an encoder looks at, and their size."""
-    return ClipConfig(frames=MOST_LOOKS, size=encoder.rows, fps=looks_per_second)
-
-
 def read_looks(
-    video: Path | str, encoder: Encoder, looks_per_second: float, *, limits: VideoLimits | None = None
+    video: Path | str, encoder: FrameEncoder, looks_per_second: float, *, limits: VideoLimits | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Look at a whole video.
 
@@ -130,17 +178,17 @@ def read_looks(
         If the video cannot be read, or the encoder gives what are no numbers.
     """
     parts: list[np.ndarray] = []
-    config = look_config(encoder, looks_per_second)
+    config = encoder.look_config(looks_per_second)
     # Decoded while others are encoded; closing the chunks stops the reading at once.
     with (
         SampledFrames(video, config, limits=limits, exact=False) as frames,
-        closing(Prefetch(in_chunks(frames, CHUNK))) as chunks,
+        closing(Prefetch(frames.chunks(CHUNK))) as chunks,
     ):
-        for _, pixels, again in chunks:
-            if again:
+        for chunk in chunks:
+            if chunk.anew:
                 parts.clear()
             try:
-                parts.append(encoder.encode(pixels))
+                parts.append(encoder.encode(chunk.pixels))
             except InputError as error:
                 raise InputError(f"{video}: {error}") from error
         return np.concatenate(parts), frames.times
@@ -239,7 +287,8 @@ def share_encoding(
     Parameters
     ----------
     function, tasks, here, files, jobs, scheduler, seconds
-        As for `preprocessing.processes.sharing.share_out`; each task gets the file of the encoder as `encoder`.
+        As for `preprocessing.processes.sharing.share_out`; each task gets the file of the encoder as `encoder`, and its
+        digest.
     folder : Path
         Of what is made; it is there.
     encoder : Encoder or SoundEncoder
@@ -258,7 +307,7 @@ def share_encoding(
         encoder.save(file)
     with share_out(
         function,
-        [task | {"encoder": str(file.absolute())} for task in tasks],
+        [task | {"encoder": str(file.absolute()), "digest": encoder.digest} for task in tasks],
         here=here,
         files=files,
         name="encoder",
@@ -280,28 +329,32 @@ def look_task(task: dict[str, Any], answers: Answers) -> int:
         Path(task["video"]),
         task["sha256"],
         Path(task["target"]),
-        encoder_of_process(task["encoder"], task["engine"]),
+        encoder_of_process(task),
         task["looks_per_second"],
         limits=VideoLimits.from_dict(task["limits"]),
     )
 
 
-def encoder_of_process(path: str, engine: Sequence[Any]) -> Encoder:
-    """Return the encoder of a file, read once in each child process, on the engine that its parent has chosen."""
+def encoder_of_process(task: dict[str, Any]) -> FrameEncoder:
+    """Return the encoder of a task, read once in each child process, on the engine that its parent has chosen."""
     with setting_up():
-        return _encoder_of_process(path, Engine(*engine))
+        return _encoder_of_process(task["encoder"], task["digest"], Engine(*task["engine"]))
 
 
 @functools.lru_cache(maxsize=1)
-def _encoder_of_process(path: str, engine: Engine) -> Encoder:
-    encoder = read_encoder(Path(path), require_engine(engine))
+def _encoder_of_process(path: str, digest: str, engine: Engine) -> FrameEncoder:
+    if (kept := kept_encoder(digest, require_engine(engine))) is not None:
+        return kept
+    from genre_classifier.network.encoder import read_encoder
+
+    encoder = read_encoder(Path(path), engine)
     if encoder.engine != engine:
         raise InputError(f"{path}: expected an encoder that works on {engine}, as where it was written, found none")
     return encoder
 
 
 def look_at(
-    video: Path, sha256: str, target: Path, encoder: Encoder, looks_per_second: float, *, limits: VideoLimits
+    video: Path, sha256: str, target: Path, encoder: FrameEncoder, looks_per_second: float, *, limits: VideoLimits
 ) -> int:
     """Write the looks at one video, and then what they were made from; return how many there are."""
     if sha256 and file_digest(video, "a video") != sha256:  # first: of another one nothing is worth a minute

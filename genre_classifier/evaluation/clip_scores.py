@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from genre_classifier.config import SCORING_CHUNK
+from genre_classifier.config import scoring_chunk
 from genre_classifier.dataset.trailers import Trailer, open_inputs
 from genre_classifier.network.memory import frame_multiplications, scoring_bytes
 from genre_classifier.network.streaming import score_clip
@@ -58,7 +58,7 @@ def score_clips(
         here=here,
         files=[trailer.clip for trailer in trailers],
         name="scorer",
-        needed_bytes=scoring_bytes(run.model_config, SCORING_CHUNK),
+        needed_bytes=scoring_bytes(run.model_config, scoring_chunk(run.model_config.rows, run.model_config.cols)),
         jobs=jobs,
         scheduler=scheduler,
         seconds=sum(len(one.times) for one in trailers) * frame_multiplications(run.model_config) / MULTIPLICATIONS,

@@ -20,6 +20,8 @@ from preprocessing.processes.machine import processor_has_bfloat16
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 
+OpenAxes: TypeAlias = Sequence[Sequence[int]] | None  # see `program`
+
 # What `keras.ops` take and give: the backend's tensors and variables, NumPy arrays, Keras's symbolic tensors. They have
 # no class in common.
 Tensor: TypeAlias = Any
@@ -56,7 +58,10 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def program(
-    function: Callable[..., Any], variables: Sequence[keras.Variable] = (), *, any_batch: bool = False
+    function: Callable[..., Any],
+    variables: Sequence[keras.Variable] = (),
+    *,
+    open_axes: OpenAxes = None,
 ) -> Callable[..., Any]:
     """Compile a function of tensors, once per shape and type of its arguments, for any number of frames.
 
@@ -65,23 +70,15 @@ def program(
     function : callable
     variables : sequence of keras.Variable
         What the function reads besides its arguments: it sees their present values at every call.
-    any_batch : bool
-        Whether every argument is `(batch, frames, ...)`, and TensorFlow is to trace it once for all batches: the last
-        one of an epoch has fewer clips, and to trace it takes seconds. JAX compiles each shape anyway.
+    open_axes : sequence of sequences of int, optional
+        For each argument, the axes of its tensors whose length differs from call to call: TensorFlow traces one program
+        for all lengths, since each takes seconds. JAX compiles each shape anyway.
     """
     if TENSORFLOW:
         import tensorflow as tf
 
-        graph = tf.function(function, autograph=False, reduce_retracing=True)
-        if not any_batch:
-            return graph  # type: ignore[no-any-return]
-
-        def of_any_batch(*arguments: Any) -> Any:
-            if not graph.experimental_get_tracing_count():
-                graph.get_concrete_function(*keras.tree.map_structure(_of_any_batch, arguments))
-            return graph(*arguments)
-
-        return of_any_batch
+        graph: Any = tf.function(function, autograph=False, reduce_retracing=True)
+        return graph if open_axes is None else _traced_once(graph, open_axes)
     if keras.backend.backend() == "jax":
         import jax
 
@@ -95,12 +92,24 @@ def program(
     return function
 
 
-def _of_any_batch(array: Any) -> Any:
+def _traced_once(graph: Any, open_axes: Sequence[Sequence[int]]) -> Callable[..., Any]:
+    """Trace a graph with open axes first: calls with any lengths find that trace, and need no other."""
     import tensorflow as tf
 
-    if array is None:  # no sample weights
-        return None
-    return tf.TensorSpec((*(None for _ in array.shape[:2]), *array.shape[2:]), tf.as_dtype(array.dtype))
+    def spec(array: Any, axes: Sequence[int]) -> Any:
+        if array is None:  # no sample weights
+            return None
+        shape = [None if axis in axes else length for axis, length in enumerate(array.shape)]
+        return tf.TensorSpec(shape, tf.as_dtype(array.dtype))
+
+    def run(*arguments: Any) -> Any:
+        if not graph.experimental_get_tracing_count():
+            pairs = zip(arguments, open_axes, strict=True)
+            specs = [keras.tree.map_structure(functools.partial(spec, axes=axes), one) for one, axes in pairs]
+            graph.get_concrete_function(*specs)
+        return graph(*arguments)
+
+    return run
 
 
 def scan(

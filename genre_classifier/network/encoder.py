@@ -18,16 +18,22 @@ from keras import ops
 
 from genre_classifier.config import EncoderConfig
 from genre_classifier.network.backend import Tensor
-from genre_classifier.network.encoder_engine import KERAS, STREAMS, Engine, Program, choose_engine, openvino_program
-from genre_classifier.network.frozen import BATCH, LARGEST, FrozenNetwork
+from genre_classifier.network.encoder_engine import (
+    KERAS,
+    Engine,
+    Program,
+    choose_engine,
+    kept_program,
+    openvino_program,
+)
+from genre_classifier.network.frame_encoder import FrameEncoder
+from genre_classifier.network.frozen import LARGEST, FrozenNetwork
 from genre_classifier.network.image_networks import application_network, read_image_network, scaling_weights
 from genre_classifier.network.layers import PACKAGE, cell_weights
-from genre_classifier.network.memory import FLOAT, OPENVINO_BYTES, OWN_SIZE
+from genre_classifier.network.memory import BATCH, FLOAT, OPENVINO_BYTES, OWN_SIZE
 from genre_classifier.network.model import GenreModel  # noqa: F401  whoever imports Keras by this module can read runs
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr
-
-CHUNK = STREAMS * BATCH  # frames that are worth giving at once
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -93,8 +99,8 @@ class GreyCells(keras.layers.Layer):
         return {**super().get_config(), "cells": self.cells, "size": self.size}
 
 
-class Encoder(FrozenNetwork):
-    """A frozen network from frames to maps.
+class Encoder(FrameEncoder, FrozenNetwork):
+    """A frozen network of Keras from frames to maps.
 
     Parameters
     ----------
@@ -106,10 +112,6 @@ class Encoder(FrozenNetwork):
     Attributes
     ----------
     network : keras.Model
-    rows, cols : int
-        Of the frames that it takes.
-    cells, channels : int
-        Of the maps that it gives.
     """
 
     def __init__(self, network: keras.Model, engine: Engine = KERAS) -> None:
@@ -117,11 +119,6 @@ class Encoder(FrozenNetwork):
         self._wanted = engine
         self.rows, self.cols = network.input_shape[1:3]
         self.cells, self.channels = network.output_shape[2:]
-
-    @property
-    def look_shape(self) -> tuple[int, int, int]:
-        """Return the shape of the maps of a frame."""
-        return self.channels, self.cells, self.cells
 
     @property
     def maps_digest(self) -> str:
@@ -149,9 +146,16 @@ class Encoder(FrozenNetwork):
     def _converted(self) -> Program | None:
         if self._wanted == KERAS:
             return None
+        if (kept := kept_program(self.digest, self._wanted)) is not None:
+            return kept
         frames = check_frames((BATCH, 3, self.rows, self.cols))
         expected = next(self._by_keras([frames]))
-        return openvino_program(self.steps(plain=True), self.network.variables, frames, expected, self._wanted)
+        program = self.steps(plain=True), self.network.variables
+        return openvino_program(*program, frames, expected, self._wanted, digest=self.digest)
+
+    @property
+    def _maps(self) -> Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]:
+        return self._converted or self._by_keras
 
     def _by_keras(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         for batch in batches:
@@ -197,45 +201,6 @@ class Encoder(FrozenNetwork):
                 del resize.call
 
         return network
-
-    def encode(self, frames: np.ndarray) -> np.ndarray:
-        """Encode frames.
-
-        Parameters
-        ----------
-        frames : ndarray of uint8, shape (n, 3, rows, cols)
-
-        Returns
-        -------
-        ndarray of float16, shape (n, channels, cells, cells)
-
-        Raises
-        ------
-        InputError
-            If the frames have another size, or the encoder gives NaN or infinity.
-        """
-        expected, found = (3, self.rows, self.cols), tuple(frames.shape[1:])
-        if found != expected:
-            raise InputError(
-                f"expected frames of {'x'.join(map(str, expected))}, which this encoder was built for, found "
-                f"{'x'.join(map(str, found))}"
-            )
-        encoded = np.empty((len(frames), self.channels, self.cells, self.cells), np.float16)
-        for number, maps in enumerate((self._converted or self._by_keras)(_batches(frames))):
-            place = encoded[number * BATCH : (number + 1) * BATCH]
-            place[:] = maps[: len(place)]
-        if not np.isfinite(encoded).all():
-            raise InputError("expected maps of finite numbers from the encoder, found others; use another encoder")
-        return encoded
-
-
-def _batches(frames: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield frames `BATCH` at a time, the last batch filled up with black ones."""
-    for start in range(0, len(frames), BATCH):
-        batch = np.zeros((BATCH, *frames.shape[1:]), np.uint8)
-        real = frames[start : start + BATCH]
-        batch[: len(real)] = real
-        yield batch
 
 
 def check_frames(shape: tuple[int, ...]) -> np.ndarray:

@@ -1,17 +1,19 @@
 """What computes an encoder's maps: Keras, or OpenVINO, which is faster, most of all on processors with bfloat16.
 
-The network is converted each time it is read, in a second, and checked against Keras before it is used: no converted
-file is kept, so none has to be trusted. `choose_engine` imports neither Keras nor OpenVINO.
+The network is converted once on a machine, in two seconds, and checked against Keras before it is used. It is then kept
+in a folder of the user's own, and read from there without Keras. `choose_engine` imports neither Keras nor OpenVINO.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -21,19 +23,22 @@ import numpy as np
 from genre_classifier.config import ModelConfig
 from preprocessing.base.errors import InputError
 from preprocessing.base.extras import require_extra
+from preprocessing.base.files import atomic_path, cache_folder
 from preprocessing.processes.machine import processor_has_bfloat16
 from preprocessing.processes.sharing import has_gpu, own_threads
 
 logger = logging.getLogger(__name__)
 
 Maps: TypeAlias = np.ndarray
-Program: TypeAlias = Callable[[Iterable[np.ndarray]], Iterator[Maps]]  # batches of frames to their maps, in order
 
 SAME = 1e-3  # of the largest map: float16, in which maps are kept, has three digits
 # Of maps averaged over the frame, by their Euclidean norm: a cosine of 0.99. bfloat16 moves EfficientNet-Lite0 by 0.04
 # and others by 0.01; int8, which learns worse, by 0.36.
 CLOSE = 0.14
 STREAMS = 4  # batches at once, at most
+_FORMAT = 1  # of what is kept; another number where `Encoder.steps` computes other maps than before
+_PARTS = ("xml", "bin")  # of OpenVINO's own format
+_MOST_KEPT = 8  # encoders, of 14 MB for the one in docs/measurements.md; the oldest go
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -132,8 +137,43 @@ def _load_openvino() -> Any:
     return require_extra("openvino", "openvino", extra="openvino", needed_by="--encoder-engine openvino")
 
 
+class Program:
+    """A network that OpenVINO has compiled: from batches of frames to their maps, in order.
+
+    Attributes
+    ----------
+    takes, gives : tuple of int
+        The shapes of a batch of frames, and of its maps.
+    """
+
+    def __init__(self, compiled: Any, streams: int) -> None:
+        self.takes, self.gives = (tuple(port.shape) for port in (compiled.input(0), compiled.output(0)))
+        self._requests = [compiled.create_infer_request() for _ in range(streams)]
+
+    def __call__(self, batches: Iterable[np.ndarray]) -> Iterator[Maps]:
+        """Yield the maps of each batch, while those after it are computed."""
+        count, requests = 0, self._requests
+        for batch in batches:
+            request = requests[count % len(requests)]
+            if count >= len(requests):
+                request.wait()
+                yield request.get_output_tensor().data.copy()
+            request.start_async({0: batch})
+            count += 1
+        for number in range(max(0, count - len(requests)), count):
+            request = requests[number % len(requests)]
+            request.wait()
+            yield request.get_output_tensor().data.copy()
+
+
 def openvino_program(
-    maps: Callable[[Any], Any], variables: Sequence[Any], frames: np.ndarray, expected: Maps, engine: Engine
+    maps: Callable[[Any], Any],
+    variables: Sequence[Any],
+    frames: np.ndarray,
+    expected: Maps,
+    engine: Engine,
+    *,
+    digest: str | None = None,
 ) -> Program | None:
     """Convert the function from frames to maps; None, with a line that says why, where OpenVINO cannot compute them.
 
@@ -148,28 +188,60 @@ def openvino_program(
     expected : ndarray of float16, shape (batch, channels, cells, cells)
         Their maps by Keras, with which OpenVINO must agree: to `SAME` in float32, and then to `CLOSE` in bfloat16.
     engine : Engine
+    digest : str, optional
+        Of the encoder: what is found right is kept under it, for `kept_program`.
     """
     try:
-        compile_for = _read(_graph(maps, variables, frames.shape))
+        parts = _convert(_graph(maps, variables, frames.shape))
+        compile_for = _read(parts)
         right = expected.astype(np.float32)
-        exact = compile_for("float32")
-        furthest = np.abs(next(exact([frames])).astype(np.float32) - right).max()
+        program = compile_for("float32")
+        furthest = np.abs(next(program([frames])).astype(np.float32) - right).max()
         if not furthest <= SAME * np.abs(right).max():  # NaN too
             raise InputError(
                 f"expected the maps of Keras, of up to {np.abs(right).max():.2g}, found a difference of {furthest:.2g}"
             )
-        if engine.precision == "float32":
-            return exact
-        program = compile_for(engine.precision)
-        pooled, found = (one.astype(np.float32).mean(axis=(2, 3)) for one in (right, next(program([frames]))))
-        distance = np.linalg.norm(found - pooled, axis=1) / np.maximum(np.linalg.norm(pooled, axis=1), 1e-9)
-        if not distance.max() <= CLOSE:
-            raise InputError(f"expected maps that {engine.precision} hardly moves, found {distance.max():.0%}")
+        if engine.precision != "float32":
+            program = compile_for(engine.precision)
+            pooled, found = (one.astype(np.float32).mean(axis=(2, 3)) for one in (right, next(program([frames]))))
+            distance = np.linalg.norm(found - pooled, axis=1) / np.maximum(np.linalg.norm(pooled, axis=1), 1e-9)
+            if not distance.max() <= CLOSE:
+                raise InputError(f"expected maps that {engine.precision} hardly moves, found {distance.max():.0%}")
     except Exception as error:  # noqa: BLE001 - of two libraries, each with kinds of its own; Keras does what it did
         reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
         logger.warning(f"the encoder runs on {KERAS}: {engine} cannot be used for it: {reason}")
         return None
+    if digest is not None:
+        with suppress(Exception):  # without it, the next command takes as long again
+            _keep(_kept_file(digest, engine), parts)
     return program
+
+
+def kept_program(digest: str, engine: Engine) -> Program | None:
+    """Return the encoder of a digest as it was converted and checked on this machine before; None if there is none."""
+    if engine.name != "openvino":
+        return None
+    try:
+        with np.load(_kept_file(digest, engine)) as kept:  # which checks its sums
+            return _read({name: kept[name].tobytes() for name in _PARTS})(engine.precision)
+    except Exception:  # noqa: BLE001 - missing, damaged, or of another version: it is converted again
+        return None
+
+
+def _kept_file(digest: str, engine: Engine) -> Path:
+    """Return where a converted encoder is kept: another place for all that its maps may depend on."""
+    openvino = _load_openvino()
+    processor = openvino.Core().get_property("CPU", "FULL_DEVICE_NAME")
+    key = f"{digest} {engine} {openvino.__version__} {processor} {_FORMAT}"
+    return cache_folder() / "encoders" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
+
+
+def _keep(file: Path, parts: dict[str, bytes]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(file) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, xml=np.frombuffer(parts["xml"], np.uint8), bin=np.frombuffer(parts["bin"], np.uint8))
+    for old in sorted(file.parent.glob("*.npz"), key=lambda one: one.stat().st_mtime)[:-_MOST_KEPT]:
+        old.unlink()
 
 
 def _graph(maps: Callable[[Any], Any], variables: Sequence[Any], shape: tuple[int, ...]) -> bytes:
@@ -198,13 +270,23 @@ def _graph(maps: Callable[[Any], Any], variables: Sequence[Any], shape: tuple[in
     return bytes(definition.SerializeToString())
 
 
-def _read(graph: bytes) -> Callable[[str], Program]:
-    """Let OpenVINO read a graph; return what compiles it for a precision."""
-    core = _load_openvino().Core()
+def _convert(graph: bytes) -> dict[str, bytes]:
+    """Let OpenVINO read a TensorFlow graph; return it in OpenVINO's own two parts."""
+    openvino = _load_openvino()
     with tempfile.TemporaryDirectory() as folder:  # it reads no graph from memory
         file = Path(folder) / "encoder.pb"
         file.write_bytes(graph)
-        model = core.read_model(file)
+        parts = {name: Path(folder) / f"model.{name}" for name in _PARTS}
+        openvino.save_model(openvino.Core().read_model(file), parts["xml"], compress_to_fp16=False)
+        return {name: part.read_bytes() for name, part in parts.items()}
+
+
+def _read(parts: Mapping[str, bytes]) -> Callable[[str], Program]:
+    """Let OpenVINO read what `_convert` gave; return what compiles it for a precision."""
+    openvino = _load_openvino()
+    core = openvino.Core()
+    weights = openvino.Tensor(np.frombuffer(parts["bin"], np.uint8))
+    model = core.read_model(parts["xml"], weights)
     threads = own_threads()
     streams = min(threads, STREAMS)
 
@@ -215,24 +297,6 @@ def _read(graph: bytes) -> Callable[[str], Program]:
             "NUM_STREAMS": streams,
             "ENABLE_CPU_PINNING": False,  # or all processes would share the first cores
         }
-        compiled = core.compile_model(model, "CPU", options)
-        requests = [compiled.create_infer_request() for _ in range(streams)]
-        return lambda batches: _results(requests, batches)
+        return Program(core.compile_model(model, "CPU", options), streams)
 
     return compile_for
-
-
-def _results(requests: Sequence[Any], batches: Iterable[np.ndarray]) -> Iterator[Maps]:
-    """Yield the maps of each batch, while those after it are computed."""
-    count = 0
-    for batch in batches:
-        request = requests[count % len(requests)]
-        if count >= len(requests):
-            request.wait()
-            yield request.get_output_tensor().data.copy()
-        request.start_async({0: batch})
-        count += 1
-    for number in range(max(0, count - len(requests)), count):
-        request = requests[number % len(requests)]
-        request.wait()
-        yield request.get_output_tensor().data.copy()

@@ -14,12 +14,11 @@ import keras
 import numpy as np
 
 from genre_classifier.network.backend import Tensor, program
-from genre_classifier.network.memory import BASE_BYTES, FLOAT
+from genre_classifier.network.memory import BASE_BYTES, BATCH, FLOAT
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import atomic_path
 from preprocessing.processes.machine import available_bytes
 
-BATCH = 8  # frames, or seconds; always so many at once, so that what is said of one does not depend on the others
 LARGEST = 65000.0  # of what is said: what is further from zero does not fit into float16, or means padding
 _COPIES = 4.0  # of the largest maps that are alive at once
 

@@ -23,6 +23,8 @@ from preprocessing.processes.machine import available_bytes
 # x86-64, oneDNN on): `train` and scoring of the article's network peaked at this much more than the rest of the sum.
 BASE_BYTES = 1.1e9
 FLOAT = 4
+# Of frames, or seconds, that an encoder is given: always so many, so that what it says of one depends on no others.
+BATCH = 8
 # Of an unpacked `.keras` file: weights, the optimizer's two moments, and a margin; beside them biases and scales, the
 # description of the layers and the overhead of HDF5, for the largest networks that are of use.
 _FILE_COPIES, _FILE_OVERHEAD = 4, 64e6

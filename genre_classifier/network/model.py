@@ -312,7 +312,7 @@ class GenreModel(keras.Model):
                 scores, states, _ = forward.step_through(self.weights_for_run(precision), pixels, states)
                 return scores, states
 
-            self._programs[precision] = program(score, self.variables)
+            self._programs[precision] = program(score, self.variables, open_axes=((1,), ()))
         return self._programs[precision](keras.tree.map_structure(ops.convert_to_tensor, pixels), states)
 
     def require_size(self, inputs: forward.Inputs) -> None:

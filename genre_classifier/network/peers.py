@@ -18,7 +18,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from genre_classifier.network.backend import Tensor, program
+from genre_classifier.network.backend import OpenAxes, Tensor, program
 from genre_classifier.network.convlstm import ChannelSums
 from preprocessing.base.errors import InputError, WorkError
 
@@ -35,9 +35,9 @@ class Peers:
     def __init__(self, count: int = 1, rank: int = 0) -> None:
         self.count, self.rank = count, rank
 
-    def program(self, function: Callable[..., Any], *, any_batch: bool = False) -> Callable[..., Any]:
+    def program(self, function: Callable[..., Any], *, open_axes: OpenAxes = None) -> Callable[..., Any]:
         """Compile a function of tensors in which the processes may add up what they have (`summed`)."""
-        return program(function, any_batch=any_batch)
+        return program(function, open_axes=open_axes)
 
     def summed(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Return the sums over all processes, inside a `program`; differentiable."""

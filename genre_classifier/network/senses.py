@@ -25,31 +25,6 @@ MOVEMENT, PICTURES, SOUND = "movement", "pictures", "sound"
 # Of the branches' logits, beside paths. On moods, where the branches know little, more than this costs; on fights,
 # where they know most, little is gained by more.
 BRANCH_WEIGHT = 0.5
-_LEAST_NORM = 1e-3
-
-
-def with_change(values: np.ndarray) -> np.ndarray:
-    """Return an encoder's values, and how they change, as the paths take them.
-
-    Parameters
-    ----------
-    values : ndarray of float, shape (looks, channels)
-        In the order of time.
-
-    Returns
-    -------
-    ndarray of float16, shape (looks, 2 * channels + 2)
-        The values of each look divided by their norm, which says more of exposure and loudness than of the genre; how
-        much they differ from those of the look before (of the first: of the second); 1, where the values are known;
-        and 1 where the change is, which it is but for a single look.
-    """
-    values = np.asarray(values, np.float32)
-    values = values / (np.linalg.norm(values, axis=1, keepdims=True) + _LEAST_NORM)
-    change = np.abs(np.diff(values, axis=0))
-    change = np.concatenate([change[:1], change]) if len(change) else np.zeros_like(values)
-    known = np.ones((len(values), 2), np.float32)
-    known[:, 1] = len(values) > 1
-    return np.hstack([values, change, known]).astype(np.float16)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

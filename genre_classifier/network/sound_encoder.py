@@ -12,8 +12,9 @@ import numpy as np
 from keras import ops
 
 from genre_classifier.network.backend import Tensor
-from genre_classifier.network.frozen import BATCH, LARGEST, FrozenNetwork
+from genre_classifier.network.frozen import LARGEST, FrozenNetwork
 from genre_classifier.network.image_networks import read_sound_network
+from genre_classifier.network.memory import BATCH
 from preprocessing.base.errors import InputError
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from genre_classifier.config import SCORING_CHUNK, Precision
-from genre_classifier.network.encoder import Encoder
+from genre_classifier.config import Precision, scoring_chunk
 from genre_classifier.network.forward import frames_of
+from genre_classifier.network.frame_encoder import FrameEncoder
 from genre_classifier.network.model import GenreModel
 from preprocessing.processes.machine import release_pages
 
@@ -22,11 +22,13 @@ class ScoreStream:
     model : GenreModel
     precision : {"float32", "bfloat16"}
         Of the convolutions.
-    encoder : Encoder, optional
+    encoder : FrameEncoder, optional
         What pixels go through before the network sees them; without it, frames are what the network takes.
     """
 
-    def __init__(self, model: GenreModel, *, precision: Precision = "float32", encoder: Encoder | None = None) -> None:
+    def __init__(
+        self, model: GenreModel, *, precision: Precision = "float32", encoder: FrameEncoder | None = None
+    ) -> None:
         self._model, self._encoder = model, encoder
         self._precision = precision
         self.reset()
@@ -62,9 +64,9 @@ def score_clip(
     model: GenreModel,
     clip: Any,
     *,
-    chunk: int = SCORING_CHUNK,
+    chunk: int | None = None,
     precision: Precision = "float32",
-    encoder: Encoder | None = None,
+    encoder: FrameEncoder | None = None,
 ) -> np.ndarray:
     """Score a whole clip at constant memory.
 
@@ -74,7 +76,7 @@ def score_clip(
     clip : ndarray of uint8, shape (frames, 3, rows, cols)
         Or an encoded one, or one with an encoder's looks (`genre_classifier.dataset.looks.ClipInputs`). May be
         memory-mapped: a chunk at a time is read.
-    chunk : int
+    chunk : int, optional
         Frames at once; the scores do not depend on it.
     precision, encoder
         See `ScoreStream`.
@@ -85,6 +87,7 @@ def score_clip(
         Raw scores in [0, 1], in the order of the network's genres.
     """
     stream = ScoreStream(model, precision=precision, encoder=encoder)
+    chunk = chunk or scoring_chunk(model.config.rows, model.config.cols)
     parts = [np.zeros((0, len(model.output_names)), np.float32)]
     for start in range(0, len(clip), chunk):
         parts.append(stream.feed(clip[start : start + chunk]))

@@ -70,7 +70,9 @@ class TrainingStep:
         self._chunk, self._truncated = chunk, bptt == "truncated"
         self._peers = peers
         alone, together = (_eagerly, _eagerly) if model.run_eagerly else (program, peers.program)
-        self._whole = together(self._whole_gradients, any_batch=True)
+        self._whole = together(
+            self._whole_gradients, open_axes=((0, 1),) * 3
+        )  # the last batch of an epoch has fewer clips
         self._forward = together(self._forward_chunk)
         self._backward = together(self._backward_chunk)
         self._loss = together(self._loss_and_gradient)
@@ -210,7 +212,7 @@ class TrainingStep:
         move_statistics(self._norms, moments)
 
 
-def _eagerly(function: Callable[..., Any], *, any_batch: bool = True) -> Callable[..., Any]:
+def _eagerly(function: Callable[..., Any], *, open_axes: Any = None) -> Callable[..., Any]:
     return function
 
 

@@ -29,7 +29,8 @@ from genre_classifier.network.exported_step import (
     exported_encoder,
     exported_step,
 )
-from genre_classifier.network.senses import PICTURES, SOUND, with_change
+from genre_classifier.network.frame_encoder import with_change
+from genre_classifier.network.senses import PICTURES, SOUND
 from genre_classifier.network.sound_encoder import SoundEncoder
 from genre_classifier.network.streaming import ScoreStream
 from genre_classifier.run_folder.run import Run

@@ -18,6 +18,7 @@ from pydantic import Field
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.metrics.calibration import Calibration, apply_temperature, no_calibration
 from genre_classifier.network.encoder_engine import Engine, engine_of_run, note_precision, require_engine
+from genre_classifier.network.frame_encoder import FrameEncoder, kept_encoder
 from genre_classifier.run_folder import model_file
 from genre_classifier.run_folder.checkpoints import find_kept
 from genre_classifier.run_folder.layout import CONFIG, ENCODER, MODEL, RUN_SCHEMA, SOUND_ENCODER, THRESHOLDS
@@ -70,7 +71,7 @@ class Run:
         InputError
             See `model` and `encoder`.
         """
-        _ = self.model, encoder and self.encoder, encoder and self.sound_encoder
+        _ = self.model, encoder and self.eye, encoder and self.sound_encoder
 
     @property
     def genres(self) -> tuple[str, ...]:
@@ -125,6 +126,19 @@ class Run:
                 f"({self.model_config.encoder}), found another one"
             )
         return encoder
+
+    @functools.cached_property
+    def eye(self) -> FrameEncoder | None:
+        """Return what computes the maps of frames: the encoder, or what it was converted to before, without Keras.
+
+        Raises
+        ------
+        InputError
+            As for `encoder`.
+        """
+        if self.model_config.encoder is None:
+            return None
+        return kept_encoder(self.model_config.encoder_digest, self.encoder_engine) or self.encoder
 
     @functools.cached_property
     def sound_encoder(self) -> SoundEncoder | None:

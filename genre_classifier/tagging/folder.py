@@ -14,11 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from genre_classifier.config import SegmentConfig, TagConfig
+from genre_classifier.config import SegmentConfig, TagConfig, scoring_chunk
 from genre_classifier.network.encoder_engine import choose_engine
 from genre_classifier.network.memory import encoder_bytes, scoring_bytes, sound_encoder_bytes
 from genre_classifier.run_folder.layout import ENCODER, SOUND_ENCODER
 from genre_classifier.run_folder.run import Run, run_digest, run_of_process
+from genre_classifier.tagging.reading import VideoReading
 from genre_classifier.tagging.segments import name_thresholds, used_thresholds
 from genre_classifier.tagging.tasks import (
     STAMP,
@@ -131,8 +132,6 @@ def tag_videos(
                 on_progress(waiting[index][0], answer["now"], answer["end"], answer["frames"])
 
     def here(index: int) -> None:
-        with setting_up():  # a model that cannot be loaded is not the video's fault
-            run.load()
         begin(index)
         task, stamp = waiting[index]
         step = on_progress and functools.partial(on_progress, task)
@@ -180,7 +179,8 @@ def tag_videos(
 
 
 def _needed_bytes(run: Run, config: TagConfig) -> float:
-    needed = scoring_bytes(run.model_config, config.chunk, precision=config.precision)
+    chunk = config.chunk or scoring_chunk(run.model_config.rows, run.model_config.cols)
+    needed = scoring_bytes(run.model_config, chunk, precision=config.precision)
     if (file := run.path / ENCODER).is_file():
         needed += encoder_bytes(run.model_config, file.stat().st_size)
     if (file := run.path / SOUND_ENCODER).is_file():
@@ -309,8 +309,6 @@ def tag_video(
     WorkError
         If a file cannot be written.
     """
-    from genre_classifier.tagging.tag import tag_trailer  # TensorFlow, which is not needed if children do the work
-
     frames = 0
 
     def count(now: float, end: float) -> None:
@@ -319,14 +317,19 @@ def tag_video(
         if on_progress:
             on_progress(now, end, frames)
 
-    tags = tag_trailer(
-        run,
-        task.video,
-        chunk=config.chunk,
-        precision=config.precision,
-        limits=limits,
-        segment_config=segments,
-        thresholds=stamp.made_with.get("thresholds"),
-        on_progress=count,
-    )
+    with setting_up():  # a model that cannot be loaded is not the video's fault
+        _ = run.eye
+    with VideoReading(run, task.video, chunk=config.chunk, limits=limits) as reading:
+        from genre_classifier.tagging.tag import tag_reading  # TensorFlow; meanwhile the video is decoded
+
+        with setting_up():
+            run.load()
+        tags = tag_reading(
+            run,
+            reading,
+            precision=config.precision,
+            segment_config=segments,
+            thresholds=stamp.made_with.get("thresholds"),
+            on_progress=count,
+        )
     write_tags(task, tags, stamp, config=config, limits=limits)

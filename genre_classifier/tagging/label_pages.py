@@ -25,7 +25,7 @@ from genre_classifier.tagging.viewer import store_key, viewer_html
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import write_atomically
 from preprocessing.config import ClipConfig, VideoLimits
-from preprocessing.reader_client import SampledFrames, in_chunks
+from preprocessing.reader_client import SampledFrames
 
 logger = logging.getLogger(__name__)
 
@@ -143,14 +143,14 @@ def write_label_page(
     finder, count = CutFinder(), 0
     config = ClipConfig(frames=FRAMES, size=_SIZE)
     with SampledFrames(video, config, limits=limits, thumbnails=THUMBNAILS, exact=False) as frames:
-        for read, pixels, anew in in_chunks(frames, _CHUNK_FRAMES):
-            if anew:
+        for chunk in frames.chunks(_CHUNK_FRAMES):
+            if chunk.anew:
                 finder.reset()
                 count = 0
-            finder.feed(pixels)
-            count += len(read)
+            finder.feed(chunk.pixels)
+            count += len(chunk.times)
             if on_progress:
-                on_progress(read[-1], float(frames.times[-1]), count)
+                on_progress(chunk.times[-1], float(frames.times[-1]), count)
         times, fields = frames.times, frames.fields
         thumbnails = tuple(Thumbnail(*one) for one in frames.thumbnails)
     duration = video_end(times, float(fields["duration"]))

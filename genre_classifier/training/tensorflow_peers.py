@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from genre_classifier.network.backend import Tensor, program
+from genre_classifier.network.backend import OpenAxes, Tensor, program
 from genre_classifier.network.peers import Peers, interruptible
 from preprocessing.base.errors import WorkError
 
@@ -49,8 +49,8 @@ class TensorFlowPeers(Peers):
                 raise WorkError(f"training by several processes needs a fresh process ({error})") from error
         self._sum = self.program(self.summed)
 
-    def program(self, function: Callable[..., Any], *, any_batch: bool = False) -> Callable[..., Any]:
-        together = program(lambda *arguments: self._strategy.run(function, args=arguments), any_batch=any_batch)
+    def program(self, function: Callable[..., Any], *, open_axes: OpenAxes = None) -> Callable[..., Any]:
+        together = program(lambda *arguments: self._strategy.run(function, args=arguments), open_axes=open_axes)
 
         def run(*arguments: Any) -> Any:
             with self._others_named():

@@ -259,6 +259,18 @@ def file_digest(path: Path, expected: str) -> str:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
+def cache_folder() -> Path:
+    """Return the user's folder for what can be made again: `GENRE_CLASSIFIER_CACHE`, or one in `~/.cache`.
+
+    Raises
+    ------
+    RuntimeError
+        If the user has no home.
+    """
+    own = os.environ.get("GENRE_CLASSIFIER_CACHE")
+    return Path(own) if own else Path.home() / ".cache" / "genre-classifier"
+
+
 def make_folder(folder: Path, *, purpose: str = "") -> None:
     """Make a folder for output, and those around it; one that is there already will do.
 

@@ -15,7 +15,7 @@ from genre_classifier.dataset.encoding import encode_trailers
 from genre_classifier.dataset.heard import around_seconds, encode_sounds, hear, heard_features, open_heard
 from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.dataset.trailers import load_trailers
-from genre_classifier.network.senses import with_change
+from genre_classifier.network.frame_encoder import with_change
 from genre_classifier.network.sound_encoder import read_sound_encoder
 from preprocessing.base.errors import InputError
 from preprocessing.clips import SOUND_RATE, sound_path

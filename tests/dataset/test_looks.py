@@ -13,14 +13,23 @@ from hypothesis import strategies as st
 
 from genre_classifier.config import Augmentation, EncoderConfig
 from genre_classifier.dataset.encoding import encode_trailers, look_at_videos, looks_folder
-from genre_classifier.dataset.looks import HeldLooks, open_looks, read_looks, write_looks
+from genre_classifier.dataset.looks import (
+    HeldLooks,
+    LooksUnderWay,
+    encoder_of_process,
+    open_looks,
+    read_looks,
+    write_looks,
+)
 from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.network.encoder import build_encoder
-from genre_classifier.network.senses import with_change
+from genre_classifier.network.encoder_engine import Engine
+from genre_classifier.network.frame_encoder import FrameEncoder, with_change
 from preprocessing.base.errors import InputError
 from preprocessing.config import ClipConfig
 from preprocessing.pipeline import preprocess_directory
+from preprocessing.processes.sharing import SetupError
 from tests.support.media import flat_frames, write_media
 from tests.support.tiny_encoder import CHANNELS, SIZE, write_encoder
 from tests.support.trailers import write_clips
@@ -44,6 +53,58 @@ def test_each_look_holds_until_the_next_one(look_times, times, data):
     np.testing.assert_array_equal(held[start:stop:step], held[:][start:stop:step])
     chosen = np.array(data.draw(st.lists(st.integers(0, len(times) - 1), max_size=5)), dtype=int)
     np.testing.assert_array_equal(held[chosen], held[:][chosen])
+
+
+class Means(FrameEncoder):
+    """Frames to the means of their colours."""
+
+    rows = cols = 4
+    channels, cells = 3, 1
+    asked = 0
+
+    @property
+    def _maps(self):
+        def maps(batches):
+            for batch in batches:
+                self.asked += 1
+                yield batch.astype(np.float32).mean(axis=(2, 3), keepdims=True)
+
+        return maps
+
+
+@given(times_of, times_of, st.data())
+def test_looks_under_way_are_those_of_the_whole_video(look_times, times, data):
+    rng = np.random.default_rng(len(times))
+    pictures, encoder = rng.integers(0, 256, (len(look_times), 3, 4, 4), dtype=np.uint8), Means()
+    expected = HeldLooks(encoder.encode(pictures), np.array(look_times), times)[:]
+    under_way, found, taken = LooksUnderWay(encoder), [], 0
+    for start in range(0, len(times), step := data.draw(st.integers(1, 4))):
+        chunk = times[start : start + step]
+        ready = sum(time <= chunk[-1] + 1e-6 for time in look_times)
+        if start + step >= len(times):
+            ready = len(look_times)
+        ready = max(ready, taken, min(2, len(look_times)))  # the first look's change is that of the second
+        under_way.take(list(zip(look_times[taken:ready], pictures[taken:ready], strict=True)))
+        assert under_way.waiting == ready - taken
+        assert under_way.can_tell == (len(look_times) > 1)
+        under_way.look()
+        taken = ready
+        found.append(under_way.features(chunk))
+    np.testing.assert_array_equal(np.concatenate(found), expected)
+
+
+def test_looks_under_way_keep_only_the_last_ones():
+    encoder = Means()
+    under_way = LooksUnderWay(encoder)
+    for second in range(100):
+        under_way.take([(float(second), np.full((3, 4, 4), second, np.uint8))])
+        under_way.look()
+        under_way.features([second, second + 0.5])
+        assert len(under_way._looks) <= 3
+    assert encoder.asked == 100  # each was looked at once
+    under_way.reset()
+    under_way.take([(0.0, np.zeros((3, 4, 4), np.uint8))])
+    assert not under_way.can_tell
 
 
 def test_batches_hold_looks_beside_frames_and_pad_both(tmp_path):
@@ -200,6 +261,18 @@ def test_clips_that_do_not_say_where_their_videos_are_are_refused(clips, encoder
     (clips / "preprocessing.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match="expected a folder that says where its videos are, found none; run `preproc"):
         look(clips, encoder)
+
+
+@pytest.mark.slow
+def test_a_child_process_takes_what_its_parent_has_converted(encoder):
+    pytest.importorskip("openvino")
+    engine = Engine("openvino", "float32")
+    frames = np.random.default_rng(0).integers(0, 256, (3, 3, SIZE, SIZE), dtype=np.uint8)
+    expected = encoder.on(engine).encode(frames)
+    found = encoder_of_process({"encoder": "is not read", "digest": encoder.digest, "engine": list(engine)})
+    np.testing.assert_array_equal(found.encode(frames), expected)
+    with pytest.raises(SetupError, match="is not read"):
+        encoder_of_process({"encoder": "is not read", "digest": "of another", "engine": list(engine)})
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -23,6 +24,7 @@ from genre_classifier.network.encoder_engine import (
     openvino_program,
     require_engine,
 )
+from genre_classifier.network.frame_encoder import kept_encoder
 from preprocessing.base.errors import InputError
 from preprocessing.processes.machine import processor_has_bfloat16
 from tests.support.tiny_encoder import SIZE, write_encoder
@@ -159,6 +161,96 @@ def test_bfloat16_is_close_and_goes_into_a_folder_of_its_own(encoder):
     assert 0 < np.linalg.norm(found - right) <= CLOSE * np.linalg.norm(right)
     assert encoder.maps_digest == encoder.digest == other.digest
     assert len({one.maps_digest for one in (encoder, other, encoder.on(FLOAT))}) == 3
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """Return the folder in which converted encoders are kept, of which there are none yet."""
+    monkeypatch.setenv("GENRE_CLASSIFIER_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "encoders"
+
+
+def refuse(*_, **__):
+    raise AssertionError
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", [FLOAT, pytest.param(BFLOAT, marks=with_bfloat16)])
+def test_what_was_converted_once_is_kept_and_gives_the_same_maps(encoder, cache, monkeypatch, engine):
+    pytest.importorskip("openvino")
+    frames = check_frames((BATCH + 3, 3, 30, 26))
+    assert kept_encoder(encoder.digest, engine) is None
+    expected = encoder.on(engine).encode(frames)
+    (file,) = cache.iterdir()
+    monkeypatch.setattr(encoder_engine, "_graph", refuse)
+    again = encoder.on(engine)
+    assert again.engine == engine
+    np.testing.assert_array_equal(again.encode(frames), expected)
+    kept = kept_encoder(encoder.digest, engine)
+    assert (kept.engine, kept.rows, kept.cols, kept.look_shape) == (engine, 30, 26, encoder.look_shape)
+    np.testing.assert_array_equal(kept.encode(frames), expected)
+    with pytest.raises(InputError, match="expected frames of 3x30x26"):
+        kept.encode(frames[:, :, :9])
+    # Of another encoder, engine or version nothing is kept.
+    assert kept_encoder("0" * 64, engine) is None
+    assert kept_encoder(encoder.digest, KERAS) is None
+    assert kept_encoder(encoder.digest, FLOAT if engine == BFLOAT else BFLOAT) is None
+    monkeypatch.setattr(encoder_engine, "_FORMAT", 0)
+    assert kept_encoder(encoder.digest, engine) is None
+    assert [file] == list(cache.iterdir())
+
+
+@pytest.mark.slow
+def test_a_kept_encoder_is_read_without_keras(encoder, cache):
+    pytest.importorskip("openvino")
+    assert encoder.on(FLOAT).engine == FLOAT
+    program = f"""
+import sys
+import numpy as np
+from genre_classifier.network.encoder_engine import Engine
+from genre_classifier.network.frame_encoder import kept_encoder
+maps = kept_encoder({encoder.digest!r}, Engine("openvino", "float32")).encode(np.zeros((1, 3, 30, 26), np.uint8))
+print(maps.shape, "keras" in sys.modules, "tensorflow" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"{(1, *encoder.look_shape)} False False"
+
+
+@pytest.mark.slow
+def test_what_is_kept_and_damaged_is_made_again(encoder, cache):
+    pytest.importorskip("openvino")
+    frames = check_frames((BATCH, 3, 30, 26))
+    expected = encoder.on(FLOAT).encode(frames)
+    (file,) = cache.iterdir()
+    whole = file.read_bytes()
+    middle = len(whole) // 2
+    for harm in (b"", whole[:middle], whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :]):
+        file.write_bytes(harm)
+        assert kept_encoder(encoder.digest, FLOAT) is None
+        np.testing.assert_array_equal(encoder.on(FLOAT).encode(frames), expected)
+        assert kept_encoder(encoder.digest, FLOAT) is not None
+
+
+@pytest.mark.slow
+def test_a_cache_that_cannot_be_written_to_changes_nothing(encoder, cache, caplog):
+    pytest.importorskip("openvino")
+    cache.parent.mkdir()
+    cache.write_text("a file where a folder should be")
+    assert encoder.on(FLOAT).engine == FLOAT
+    assert not caplog.messages
+
+
+@pytest.mark.slow
+def test_the_oldest_of_many_kept_encoders_go(encoder, cache, monkeypatch):
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(encoder_engine, "_MOST_KEPT", 2)
+    cache.mkdir(parents=True)
+    for age in range(3):
+        (cache / f"{age}.npz").touch()
+        os.utime(cache / f"{age}.npz", (10 - age, 10 - age))
+    assert encoder.on(FLOAT).engine == FLOAT
+    assert {file.name for file in cache.iterdir()} > {"0.npz"}
+    assert len(list(cache.iterdir())) == 2
 
 
 @pytest.mark.slow

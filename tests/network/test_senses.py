@@ -13,8 +13,9 @@ from hypothesis.extra.numpy import arrays
 
 from genre_classifier.config import ModelConfig
 from genre_classifier.dataset.looks import ClipInputs
+from genre_classifier.network.frame_encoder import with_change
 from genre_classifier.network.model import build_model
-from genre_classifier.network.senses import BRANCH_WEIGHT, SensePath, with_change
+from genre_classifier.network.senses import BRANCH_WEIGHT, SensePath
 from genre_classifier.network.streaming import ScoreStream, score_clip
 from genre_classifier.run_folder.model_file import read_model
 from preprocessing.base.errors import InputError

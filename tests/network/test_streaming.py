@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 
-from genre_classifier.config import ModelConfig
+from genre_classifier.config import ModelConfig, scoring_chunk
+from genre_classifier.network.backend import TENSORFLOW, program
 from genre_classifier.network.model import build_model
 from genre_classifier.network.streaming import ScoreStream, score_clip
 from tests.network.test_model import SMALL, TWO, clip_of, whole, with_random_statistics
@@ -29,6 +31,28 @@ def test_any_chunk_gives_the_same_scores(model):
     expected = whole(model, clip)
     for chunk in (1, 7, 64, 70, 1000):
         np.testing.assert_allclose(score_clip(model, clip, chunk=chunk), expected, atol=1e-5)
+
+
+@pytest.mark.skipif(not TENSORFLOW, reason="only TensorFlow traces a graph")
+def test_one_trace_does_for_all_lengths():
+    traces = []
+
+    def function(inputs, state):
+        traces.append(inputs["frames"].shape)
+        total = keras.ops.sum(inputs["frames"], axis=1) + state
+        return total, total
+
+    compiled, state = program(function, open_axes=((1,), ())), keras.ops.zeros((1, 3))
+    for length in (8, 8, 5, 1, 64):
+        frames = keras.ops.ones((1, length, 3))
+        total, state = compiled({"frames": frames}, state)
+    np.testing.assert_array_equal(total, np.full((1, 3), 86.0))
+    assert [tuple(shape) for shape in traces] == [(1, None, 3)]
+    assert compiled({"frames": keras.ops.ones((2, 4, 3))}, keras.ops.zeros((2, 3)))[0].shape == (2, 3)
+
+
+def test_small_frames_are_scored_many_at_once():
+    assert [scoring_chunk(size, size) for size in (16, 32, 64, 112, 400)] == [64, 64, 24, 8, 8]
 
 
 def test_a_clip_of_one_frame(model):

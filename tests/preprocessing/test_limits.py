@@ -52,7 +52,7 @@ def test_too_much_is_refused_before_anything_is_decoded(video: Path, asked: str,
         if reader == "copy":
             decode_copy(video, CopyConfig(), limits, Nobody(), alive=nothing)
         else:
-            decode(video, ClipConfig(size=8), limits, Nobody(), exact=reader == "exact clip", alive=nothing)
+            decode(video, [ClipConfig(size=8)], limits, Nobody(), exact=reader == "exact clip", alive=nothing)
 
     with pytest.raises(InputError, match=reason):
         attempt()

@@ -16,7 +16,7 @@ from preprocessing.clips import clip_path, load_times, times_path
 from preprocessing.config import ClipConfig
 from preprocessing.reader_client import SampledFrames
 from preprocessing.video import write_video
-from tests.support.media import decode_media, flat_frames, read, reader_processes, write_media
+from tests.support.media import damage, decode_media, flat_frames, read, reader_processes, write_media
 
 
 def gradient(rows: int, cols: int) -> np.ndarray:
@@ -225,6 +225,42 @@ def test_memory_stays_small_however_long_the_video(tmp_path: Path) -> None:
         most = max(reader.memory_info().rss for _ in zip(range(999), frames, strict=False))
     assert len(frames) == 1000
     assert most < 365e6  # 300 MB over an interpreter with OpenCV and NumPy, which takes 65 MB
+
+
+# --- two clips of one decoding ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["plain", "damaged", "barred", "uneven"])
+def test_two_clips_of_one_decoding_are_those_of_two(tmp_path: Path, kind: str) -> None:
+    source = np.random.default_rng(1).integers(0, 256, (50, 48, 64, 3), dtype=np.uint8)
+    times = None
+    if kind == "barred":
+        source[:, :8] = source[:, -8:] = 0
+    if kind == "uneven":
+        times = np.cumsum(np.random.default_rng(2).choice([0.04, 0.3], 50)).tolist()
+    lossy = {"codec": "mpeg4", "pix_fmt": "yuv420p"} if kind == "damaged" else {}
+    path = write_media(tmp_path / ("v.avi" if lossy else "v.mkv"), source, times, **lossy)
+    if lossy:
+        damage(path, [20, 33])
+    one = ClipConfig(frames=1000, size=16, fps=10, trim_bars=kind == "barred")
+    other = ClipConfig(frames=1000, size=24, fps=3)
+    alone = [read(path, config) for config in (one, other)]
+    with SampledFrames(path, one, exact=False, beside=other, thumbnails=5) as frames:
+        chunks = list(frames.chunks(4))
+    at = max([0, *(number for number, chunk in enumerate(chunks) if chunk.anew)])  # all before is void
+    chunks = chunks[at:]
+    assert {len(chunk.times) for chunk in chunks[:-1]} == {4}
+    np.testing.assert_array_equal(np.concatenate([chunk.pixels for chunk in chunks]), alone[0][1])
+    np.testing.assert_array_equal([time for chunk in chunks for time in chunk.times], alone[0][0])
+    beside = [pair for chunk in chunks for pair in chunk.beside]
+    np.testing.assert_array_equal(np.stack([frame for _, frame in beside]), alone[1][1])
+    np.testing.assert_array_equal([time for time, _ in beside], alone[1][0])
+    assert frames.fields == alone[0][2]
+    assert len(frames.thumbnails) == 5
+    for number, chunk in enumerate(chunks):  # all that holds for these frames is there by then, and little more
+        latest = [time for before in chunks[: number + 1] for time, _ in before.beside]
+        expected = alone[1][0][alone[1][0] <= chunk.times[-1]]
+        assert latest == expected.tolist() or number == len(chunks) - 1
 
 
 # --- writing ------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -17,7 +18,6 @@ from genre_classifier.genres import GENRES
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.run_folder.run import Run, load_run
 from genre_classifier.tagging import folder
-from genre_classifier.tagging import tag as tagging
 from genre_classifier.tagging.folder import tag_videos
 from genre_classifier.tagging.scores import read_scores
 from genre_classifier.tagging.tag import score_frames, tag_trailer
@@ -27,6 +27,7 @@ from preprocessing.base.errors import InputError
 from preprocessing.clips import clip_path, load_times, times_path
 from preprocessing.config import ClipConfig
 from preprocessing.processes.prefetch import Prefetch
+from preprocessing.reader_client import SampledFrames
 from tests.support.media import flat_frames, write_media
 from tests.support.tag_examples import write_webm
 from tests.support.tiny_run import make_run
@@ -272,27 +273,19 @@ def test_prefetch_closes_what_it_reads() -> None:
 def test_times_that_packets_tell_wrongly(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the reader starts again, what was scored before is forgotten."""
     video = write_media(tmp_path / "film.mkv", flat_frames(50, seed=4))
+    answer, answers = SampledFrames._next, list[dict[str, Any]]()
+
+    def kept(frames: SampledFrames) -> dict[str, Any]:
+        answers.append(answer(frames))
+        return answers[-1]
+
+    monkeypatch.setattr(SampledFrames, "_next", kept)
     expected = tag_trailer(run, video)
-    begun = tagging.SampledFrames(video, run.clip_config)
-    frames = list(begun)
-
-    class Again:
-        """Frames that start over after the eleventh."""
-
-        times, fields, thumbnails = begun.times, begun.fields, ()
-
-        def __enter__(self) -> Again:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            """Nothing to close."""
-
-        def __iter__(self) -> Iterator[tuple[float, np.ndarray]]:
-            yield from frames[30:41]
-            yield from frames[:1]
-            yield from frames
-
-    monkeypatch.setattr(tagging, "SampledFrames", lambda *_, **__: Again())
+    pictures = [one for one in answers if "clip" in one]
+    wrong = {"times": [np.linspace(0, 9, run.clip_config.frames).tolist()]}
+    again = iter([wrong, *pictures[30:41], wrong, *pictures[:1], *answers])
+    monkeypatch.setattr(SampledFrames, "_next", lambda _: next(again))
     found = tag_trailer(run, video, chunk=4)
     np.testing.assert_allclose(found.scores.to_numpy(), expected.scores.to_numpy(), atol=1e-6)
     assert found.scores.index.tolist() == expected.scores.index.tolist()
+    assert len(found.thumbnails) == len(expected.thumbnails) == 40

@@ -15,8 +15,8 @@ from genre_classifier.dataset.looks import write_looks
 from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.metrics.regression import STRENGTH, fit_regression, prior_logits
 from genre_classifier.network import movement
+from genre_classifier.network.frame_encoder import with_change
 from genre_classifier.network.model import build_model
-from genre_classifier.network.senses import with_change
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.training.regression import start_from_regression
 from tests.network.test_model import SMALL
