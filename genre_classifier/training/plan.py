@@ -420,9 +420,9 @@ def _refuse_other_data(run: Path, digest: str) -> None:
         )
 
 
-# A multiplication in a network of small maps takes about so many times as long as in one of the article's maps: what
-# 100 trailers take on two cores, by docs/measurements.md, beside what they multiply.
-_SMALL_MAPS = 3.5
+# A multiplication in a network of small maps takes about so many times as long as in one of the article's maps: by the
+# training steps in docs/measurements.md, 1246 frames per second of `small-data` and 9.0 of the article's network.
+_SMALL_MAPS = 1.8
 
 
 def fastest_preset(config: ModelConfig, epoch_seconds: float, seconds_per_frame: float) -> tuple[str, float]:
