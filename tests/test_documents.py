@@ -234,7 +234,7 @@ def workshop(commands, tmp_path_factory):
         patch.chdir(folder)
         for line in (
             "synthesize trailers --seed 1",  # and its trainings, as in the tutorial
-            "preprocess trailers clips",
+            "preprocess trailers clips --preset small-data",
             "train clips trailers/labels.csv runs/mine",
             "tag runs/mine trailers --out tags",
             "evaluate runs/mine clips trailers/labels.csv --out report",
