@@ -129,9 +129,8 @@ def decode(
     InputError
         With the reason alone.
     """
-    exact = exact or any(
-        config.trim_bars for config in configs
-    )  # the bars must be sought in the same frames either way
+    # The bars must be sought in the same frames either way.
+    exact = exact or any(config.trim_bars for config in configs)
     video = scan_video(path, limits, alive)
     try:
         return _decode(video, configs, sink, exact=exact, threads=DECODER_THREADS)
