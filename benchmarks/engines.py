@@ -22,7 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 
 from genre_classifier.config import EncoderConfig
-from genre_classifier.dataset.looks import read_looks
+from genre_classifier.dataset.looks import look_config, read_looks
 from genre_classifier.network.encoder import build_encoder
 from genre_classifier.network.encoder_engine import KERAS, Engine
 from preprocessing.processes.machine import processor_has_bfloat16
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     by_keras = build_encoder(EncoderConfig(encoder=options.encoder, encoder_engine="keras"))
-    config = by_keras.look_config(PER_SECOND)
+    config = look_config(by_keras, PER_SECOND)
     pixels = [np.stack([frame for _, frame in SampledFrames(video, config, exact=False)]) for video in options.videos]
     frames = np.concatenate(pixels)
     spread = frames[np.linspace(0, len(frames) - 1, FRAMES).astype(int)]

@@ -21,7 +21,7 @@ from genre_classifier.network.frame_encoder import CHUNK, FrameEncoder, kept_enc
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import atomic_path, file_digest, make_folder, read_json, write_atomically
 from preprocessing.clips import ClipWriter, load_times, open_array
-from preprocessing.config import VideoLimits
+from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.processes.pool import check_options
 from preprocessing.processes.prefetch import Prefetch
 from preprocessing.processes.serving import Answers
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 ENCODER_FILE = "encoder.keras"
 LOOKS_PER_SECOND = 36.0  # that a process takes (docs/measurements.md): a guide to how many are worth starting
+_MOST_LOOKS = 1_000_000  # of a video: more than any has
 _WHAT = "looks of an encoder (.npy)"
 
 
@@ -161,6 +162,11 @@ class ClipInputs:
         return {name: part[frames] for name, part in self.parts.items()}
 
 
+def look_config(encoder: FrameEncoder, looks_per_second: float) -> ClipConfig:
+    """Return which frames of a video an encoder looks at, and their size."""
+    return ClipConfig(frames=_MOST_LOOKS, size=encoder.rows, fps=looks_per_second)
+
+
 def read_looks(
     video: Path | str, encoder: FrameEncoder, looks_per_second: float, *, limits: VideoLimits | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -178,7 +184,7 @@ def read_looks(
         If the video cannot be read, or the encoder gives what are no numbers.
     """
     parts: list[np.ndarray] = []
-    config = encoder.look_config(looks_per_second)
+    config = look_config(encoder, looks_per_second)
     # Decoded while others are encoded; closing the chunks stops the reading at once.
     with (
         SampledFrames(video, config, limits=limits, exact=False) as frames,

@@ -12,11 +12,9 @@ import numpy as np
 from genre_classifier.network.encoder_engine import STREAMS, Engine, Program, kept_program
 from genre_classifier.network.memory import BATCH
 from preprocessing.base.errors import InputError
-from preprocessing.config import ClipConfig
 
 CHUNK = STREAMS * BATCH  # frames that are worth giving at once
 _LEAST_NORM = 1e-3
-_MOST_LOOKS = 1_000_000  # of a video: more than any has
 
 
 class FrameEncoder:
@@ -49,10 +47,6 @@ class FrameEncoder:
     def _maps(self) -> Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]:
         """Return what computes the maps of batches, in order."""
         raise NotImplementedError
-
-    def look_config(self, looks_per_second: float) -> ClipConfig:
-        """Return which frames of a video it looks at, and their size."""
-        return ClipConfig(frames=_MOST_LOOKS, size=self.rows, fps=looks_per_second)
 
     def encode(self, frames: np.ndarray) -> np.ndarray:
         """Encode frames.

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from genre_classifier.config import scoring_chunk
+from genre_classifier.dataset.looks import look_config
 from genre_classifier.tagging.tags import THUMBNAILS
 from preprocessing.config import VideoLimits
 from preprocessing.processes.prefetch import Prefetch
@@ -50,7 +51,7 @@ class VideoReading:
     ) -> None:
         chunk = chunk or scoring_chunk(run.model_config.rows, run.model_config.cols)
         looks = run.model_config.encoder_fps
-        beside = None if looks is None or run.eye is None else run.eye.look_config(looks)
+        beside = None if looks is None or run.eye is None else look_config(run.eye, looks)
         self.frames = SampledFrames(
             video, run.clip_config, limits=limits, thumbnails=THUMBNAILS, exact=False, beside=beside
         )
