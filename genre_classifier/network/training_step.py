@@ -70,12 +70,12 @@ class TrainingStep:
         self._chunk, self._truncated = chunk, bptt == "truncated"
         self._peers = peers
         alone, together = (_eagerly, _eagerly) if model.run_eagerly else (program, peers.program)
-        self._whole = together(
-            self._whole_gradients, open_axes=((0, 1),) * 3
-        )  # the last batch of an epoch has fewer clips
-        self._forward = together(self._forward_chunk)
-        self._backward = together(self._backward_chunk)
-        self._loss = together(self._loss_and_gradient)
+        # The last batch of an epoch has fewer clips, and the last chunk of a clip fewer frames.
+        inputs, states = (0, 1), (0,)
+        self._whole = together(self._whole_gradients, open_axes=(inputs,) * 3)
+        self._forward = together(self._forward_chunk, open_axes=(inputs, states))
+        self._backward = together(self._backward_chunk, open_axes=(inputs, states, inputs, states, ()))
+        self._loss = together(self._loss_and_gradient, open_axes=(inputs,) * 3)
         self._total = together(self._summed)
         self._apply = alone(self._apply_gradients)
         self._ready = False
