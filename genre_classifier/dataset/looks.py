@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,15 @@ import numpy as np
 from genre_classifier.network.encoder_engine import Engine, require_engine
 from genre_classifier.network.frame_encoder import CHUNK, FrameEncoder, kept_encoder, with_change
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import atomic_path, file_digest, make_folder, read_json, write_atomically
+from preprocessing.base.files import (
+    atomic_path,
+    file_digest,
+    file_facts,
+    make_folder,
+    read_json,
+    require_unchanged,
+    write_atomically,
+)
 from preprocessing.clips import ClipWriter, load_times, open_array
 from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.processes.pool import check_options
@@ -363,11 +371,15 @@ def look_at(
     video: Path, sha256: str, target: Path, encoder: FrameEncoder, looks_per_second: float, *, limits: VideoLimits
 ) -> int:
     """Write the looks at one video, and then what they were made from; return how many there are."""
+    facts: dict[str, int] = {}
+    with suppress(OSError):  # it is gone: what follows says so
+        facts = file_facts(video)
     if sha256 and file_digest(video, "a video") != sha256:  # first: of another one nothing is worth a minute
         raise InputError(
             f"{video}: expected the video that its clip was made from, found another one; run `preprocess` again"
         )
     looks, times = read_looks(video, encoder, looks_per_second, limits=limits)
+    require_unchanged(video, facts, doing="looked at")
     write_looks(target, looks, times, sha256=sha256)
     return len(looks)
 

@@ -225,6 +225,24 @@ def test_another_video_than_that_of_the_clip_is_refused(clips, encoder):
 
 
 @pytest.mark.slow
+def test_a_video_that_is_replaced_while_it_is_looked_at_is_not_taken_for_the_old_one(clips, encoder, monkeypatch):
+    video = clips.parent / "videos" / "0.mkv"
+    before = video.read_bytes()
+
+    def meanwhile(path, *arguments, **options):
+        if path.name == video.name:
+            write_media(video, flat_frames(30, seed=9))
+        return read_looks(path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("genre_classifier.dataset.looks.read_looks", meanwhile)
+        with pytest.raises(InputError, match=r"0\.mkv: it changed while it was looked at"):
+            look(clips, encoder)
+    video.write_bytes(before)
+    assert 3 in look(clips, encoder)[1]
+
+
+@pytest.mark.slow
 def test_videos_that_are_gone_are_named_and_those_that_moved_along_are_found(clips, encoder, tmp_path):
     video = clips.parent / "videos" / "2.mkv"
     video.rename(tmp_path / "away.mkv")

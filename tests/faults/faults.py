@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import psutil
 import pytest
 
@@ -274,11 +275,12 @@ def _harm(bench: Bench, name: str, rng: np.random.Generator, how: str) -> Path:
 
 
 def _forget_unseen(bench: Bench, name: str, path: Path) -> None:
-    """Begin anew where a video was gone when its folder was listed: it comes as a new one then, with the next id."""
+    """Begin anew where a video was gone when it was to be read, and has no id yet: it comes with the next one then."""
     output = bench.work / COMMANDS[name].output
-    manifest = output / "manifest.csv"
-    if manifest.is_file() and path.name not in manifest.read_text():
-        shutil.rmtree(output)
+    if (manifest := output / "manifest.csv").is_file():
+        rows = pd.read_csv(manifest, dtype=str)
+        if rows.loc[rows["source"] == path.name, "trailer_id"].isna().all():
+            shutil.rmtree(output)
 
 
 def _while_running(how: str) -> Fault:
