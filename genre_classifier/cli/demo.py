@@ -20,7 +20,7 @@ NETWORK = (
     "--trunk-filters 8,8 --trunk-pools 2,2 --branch-filters 4 --dense-units 16 --head pooled --inputs rgb+difference "
     "--norm-momentum 0.9"
 )
-TRAINING = "--epochs 16 --learning-rate 3e-3 --schedule cosine --validation-share 0.15 --test-share 0.25"
+TRAINING = "--epochs 32 --learning-rate 8e-3 --schedule cosine --validation-share 0.15 --test-share 0.25"
 
 
 def demo_commands(out: Path, *, seed: int, genres: str | None = None) -> list[list[str]]:
