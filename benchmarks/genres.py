@@ -165,7 +165,7 @@ def _mean_logits(run: Any, clips: Path, numbers: Sequence[int]) -> np.ndarray:
             logs = logs - np.log(np.clip(1 - scores, 1e-7, 1)) - np.asarray(run.model.senses.total.prior)
         means.append(logs.mean(axis=0))
     means = np.stack(means)
-    if run.model_config.exclusive == "yes":
+    if run.model_config.one_genre_per_frame:
         means -= np.log(np.exp(means - means.max(axis=1, keepdims=True)).sum(axis=1, keepdims=True)) + means.max(
             axis=1, keepdims=True
         )

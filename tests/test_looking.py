@@ -68,7 +68,7 @@ def inputs_of(work, number):
 
 def test_scores_do_not_depend_on_how_a_clip_is_cut_and_sum_to_one(work):
     run_of = load_run(work / "run")
-    assert run_of.model_config.exclusive == "yes"
+    assert run_of.model_config.one_genre_per_frame
     expected = score_frames(run_of, inputs_of(work, 0))
     np.testing.assert_allclose(expected.sum(axis=1), 1, atol=1e-5)
     for chunk in (1, 7):

@@ -182,6 +182,11 @@ class ModelConfig(EncoderConfig):
     ] = "no"
 
     @property
+    def one_genre_per_frame(self) -> bool:
+        """Return whether genres exclude each other: the scores of a frame sum to 1, and the highest decides."""
+        return self.exclusive == "yes"
+
+    @property
     def frame_shape(self) -> tuple[int, int, int]:
         """Return channels, rows and columns of what the network takes: a frame's pixels, or an encoder's maps of it."""
         if not self.maps_in_trunk:

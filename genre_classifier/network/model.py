@@ -114,7 +114,7 @@ class GenreModel(keras.Model):
 
     def __init__(self, config: ModelConfig, *, name: str = "genres", trainable: bool = True) -> None:
         # Then scores are made of the logits of several senses, or of all genres.
-        apart = config.linear_paths or config.exclusive == "yes"
+        apart = config.linear_paths or config.one_genre_per_frame
         last = "zeros" if config.linear_paths else "glorot_uniform"
         # === Layers ===
         # In this order: Keras draws the seed of a layer's first weights when it makes the layer.

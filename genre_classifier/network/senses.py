@@ -194,7 +194,7 @@ class Senses:
         for name, features in config.features.items():
             width = (features - 2) // 2
             paths[name] = SensePath(genres, (width, width), config.components[name], name=f"{name}_path")
-        exclusive = config.exclusive == "yes"
+        exclusive = config.one_genre_per_frame
         total = SenseSum(genres, paths=bool(paths), exclusive=exclusive, name="senses")
         return cls(paths, total)
 

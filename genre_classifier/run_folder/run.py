@@ -164,7 +164,7 @@ class Run:
     @property
     def exclusive(self) -> bool:
         """Return whether its genres exclude each other: the scores of a frame sum to 1."""
-        return self.model_config.exclusive == "yes"
+        return self.model_config.one_genre_per_frame
 
     @property
     def deciding_thresholds(self) -> dict[str, float] | None:
@@ -257,7 +257,7 @@ def _calibration(path: Path, sha256: str, config: ModelConfig) -> Calibration:
     """
     found = path / THRESHOLDS
     missing = not os.path.lexists(found)
-    without = no_calibration(config.genres, exclusive=config.exclusive == "yes")
+    without = no_calibration(config.genres, exclusive=config.one_genre_per_frame)
     calibration, of = (without, None) if missing else read_thresholds(found, config.genres)
     if of == sha256 or (of is None and not missing):  # None: by hand
         return calibration

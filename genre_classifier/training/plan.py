@@ -242,7 +242,7 @@ def _decide_exclusive(config: ModelConfig, trailers: Sequence[Trailer]) -> Model
     if config.exclusive == "no":
         return config
     other = next((one for one in trailers if (one.targets[one.labelled].sum(axis=1) != 1).any()), None)
-    if other is not None and config.exclusive == "yes":
+    if other is not None and config.one_genre_per_frame:
         shown = [genre for genre, there in zip(config.genres, other.genres, strict=True) if there]
         raise InputError(
             f"exclusive = yes needs trailers that show exactly one genre at any time, found {listed(shown) or 'none'} "
@@ -367,7 +367,7 @@ def _note_gaps(
     chosen = "the last epoch is kept" if config.keep == "last" else "the epoch is chosen by the training loss"
     scores = "only matched to the shares of genres" if config.match_prevalence else "not calibrated"
     decides = (
-        "the highest score decides" if model_config.exclusive == "yes" else f"the thresholds are {DEFAULT_THRESHOLD}"
+        "the highest score decides" if model_config.one_genre_per_frame else f"the thresholds are {DEFAULT_THRESHOLD}"
     )
     logger.warning(f"no validation trailers: {chosen}, {decides}, and the scores are {scores}")
 

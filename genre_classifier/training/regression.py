@@ -35,7 +35,7 @@ def start_from_regression(model: GenreModel, trailers: Sequence[Trailer]) -> Non
         To learn from, with what its encoders see.
     """
     assert model.senses is not None
-    exclusive = model.config.exclusive == "yes"
+    exclusive = model.config.one_genre_per_frame
     sets = [np.unique(trailer.targets[trailer.labelled] > 0, axis=0) for trailer in trailers]
     y_true = np.concatenate(sets)
     prior = prior_logits(y_true, exclusive=exclusive)

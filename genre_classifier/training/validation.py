@@ -48,7 +48,7 @@ def calibrate(scored: Sequence[Scored], config: ModelConfig) -> Calibration:
 
     The threshold of a genre that fewer than `FEWEST_OF_A_THRESHOLD` trailers show stays where it is without any.
     """
-    genres, exclusive = config.genres, config.exclusive == "yes"
+    genres, exclusive = config.genres, config.one_genre_per_frame
     unfitted = no_calibration(genres, exclusive=exclusive)
     if not scored:
         return unfitted
@@ -65,7 +65,7 @@ def logit_offsets(scored: Sequence[Scored], config: ModelConfig) -> dict[str, fl
     """
     counts = [int(trailer.labelled.sum()) for trailer, _ in scored]
     weights = np.concatenate([np.full(count, 1 / max(count, 1)) for count in counts])
-    offsets = prevalence_offsets(*_pooled(scored), weights, exclusive=config.exclusive == "yes")
+    offsets = prevalence_offsets(*_pooled(scored), weights, exclusive=config.one_genre_per_frame)
     return dict(zip(config.genres, map(float, offsets), strict=True))
 
 
@@ -83,7 +83,7 @@ def validate(scored: Sequence[Scored], config: TrainingConfig, model_config: Mod
         weak = np.full(len(scores), trailer.weak and config.weak != "broadcast", dtype=np.float32)
         y_true = [np.stack([target, weak], axis=-1)[None] for target in trailer.targets.T]  # (1, frames, 2) each
         y_pred = [scores[None, :, column : column + 1] for column in range(len(genres))]
-        if model_config.exclusive == "yes":
+        if model_config.one_genre_per_frame:
             total += float(exclusive_crossentropy(y_true, y_pred, label_smoothing=config.label_smoothing))
         else:
             total += sum(float(loss(truth, found)) for truth, found in zip(y_true, y_pred, strict=True))

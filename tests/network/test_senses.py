@@ -87,7 +87,7 @@ def test_any_chunk_gives_the_scores_of_the_functional_model(model):
         np.testing.assert_allclose(score_clip(model, clip, chunk=chunk), expected, atol=1e-5)
     found = np.concatenate(model.predict(batch_of(clip), verbose=0), axis=-1)[0]
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    if model.config.exclusive == "yes":
+    if model.config.one_genre_per_frame:
         np.testing.assert_allclose(expected.sum(axis=-1), 1, atol=1e-5)
 
 
@@ -183,7 +183,7 @@ def test_the_number_taken_off_a_logit_is_taken_off_every_score(model):
     model.lower_logits({"drama": 0.7})
     after = score_clip(model, clip)
     model.lower_logits({"drama": -0.7})
-    if model.config.exclusive == "yes":
+    if model.config.one_genre_per_frame:
         expected = before * np.exp([-0.7, 0, 0])
         expected /= expected.sum(axis=-1, keepdims=True)
     else:
