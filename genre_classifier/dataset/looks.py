@@ -316,12 +316,10 @@ def share_encoding(
     WorkError
         If the disk is full.
     """
-    file = folder / ENCODER_FILE
-    if not file.is_file():
-        encoder.save(file)
+    file = str(keep_encoder(folder, encoder).absolute())
     with share_out(
         function,
-        [task | {"encoder": str(file.absolute()), "digest": encoder.digest} for task in tasks],
+        [task | {"encoder": file, "digest": encoder.digest} for task in tasks],
         here=here,
         files=files,
         name="encoder",
@@ -335,6 +333,14 @@ def share_encoding(
                 raise result
             if on_done:
                 on_done(result)
+
+
+def keep_encoder(folder: Path, encoder: Encoder | SoundEncoder) -> Path:
+    """Write an encoder beside what it makes, unless it is there; return its file."""
+    file = folder / ENCODER_FILE
+    if not file.is_file():
+        encoder.save(file)
+    return file
 
 
 def look_task(task: dict[str, Any], answers: Answers) -> int:
