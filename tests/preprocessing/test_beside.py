@@ -14,31 +14,9 @@ from preprocessing.base.errors import InputError, WorkError
 from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.processes.serving import Answers
 from preprocessing.reader_client import job
+from tests.support.beside import Recorded
 from tests.support.folders import CONFIG, contents, make_trailers
 from tests.support.media import damage, flat_frames, read, write_media
-
-
-class Recorded:
-    """Keeps what comes."""
-
-    config = ClipConfig(frames=1000, size=24, fps=3)
-
-    def __init__(self) -> None:
-        self.frames: dict[str, list[np.ndarray]] = {}
-        self.times: dict[str, np.ndarray] = {}
-        self.rows: list[dict[str, Any]] = []
-
-    def begin(self, source: str) -> None:
-        self.frames[source] = []
-
-    def add(self, source: str, frame: np.ndarray) -> None:
-        self.frames[source].append(frame)
-
-    def end(self, source: str, times: np.ndarray) -> None:
-        self.times[source] = times
-
-    def settle(self, row: dict[str, Any]) -> None:
-        self.rows.append(row)
 
 
 @pytest.mark.slow
