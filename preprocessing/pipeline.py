@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 
 from preprocessing.base.errors import InputError, WorkError
@@ -49,6 +51,33 @@ MANIFEST_SECONDS = 1.0
 MANIFEST_SHARE = 0.05
 
 Row = dict[str, Any]
+
+
+class Beside(Protocol):
+    """What is made of other frames of videos, while these are decoded for their clips.
+
+    Several videos come at once, each in a thread. An InputError that this raises would be taken for a fault of the
+    video.
+
+    Attributes
+    ----------
+    config : ClipConfig
+        Which frames, and of what size.
+    """
+
+    config: ClipConfig
+
+    def begin(self, source: str) -> None:
+        """Begin a video, or begin it again: what came of it before is void."""
+
+    def add(self, source: str, frame: np.ndarray) -> None:
+        """Take the next frame of a video, uint8 (3, size, size)."""
+
+    def end(self, source: str, times: np.ndarray) -> None:
+        """Take the seconds of all frames of a video. This does not come for every one that was begun."""
+
+    def settle(self, row: Row) -> None:
+        """Take a row of the manifest as it becomes known, whether its video was read or not; in the order of these."""
 
 
 def preprocess_trailer(
@@ -97,6 +126,7 @@ def preprocess_directory(
     scheduler: str | None = None,
     limits: VideoLimits | None = None,
     preset: str | None = None,
+    beside: Beside | None = None,
     on_progress: Callable[[Row, bool], None] | None = None,
 ) -> pd.DataFrame:
     """Turn a folder of videos into a folder of clips with a manifest.
@@ -119,6 +149,8 @@ def preprocess_directory(
         What a video may cost.
     preset : str, optional
         Name of the preset that the options are from, which is kept beside them; by default what is there already.
+    beside : Beside, optional
+        Gets other frames of the videos that are decoded, not from a Dask cluster.
     on_progress : callable, optional
         Gets each source's row as it becomes known, in the order of the manifest, and whether its clip is a new one.
 
@@ -142,13 +174,24 @@ def preprocess_directory(
         config = folder.config
         staged = {folder.staged(source_name(video)) for video in videos}
         remove_staged(clips, keep=staged)
-        tasks = [folder.task(trailers, video, limits) for video in videos]
+        # From a cluster, so many pictures would take longer than another decoding.
+        extra = () if beside is None or scheduler is not None else (beside.config,)
+        tasks = [folder.task(trailers, video, limits, extra) for video in videos]
         require_disk(clips, [Path(task["video"]) for task in tasks if task["known"] is None], config, limits)
         write_clip_config(clips, config, trailers=trailers, preset=preset or read_clip_preset(clips))
         try:
-            with answers(READER, tasks, jobs=jobs, scheduler=scheduler, timeout=limits.timeout) as results:
+            with answers(
+                READER,
+                tasks,
+                jobs=jobs,
+                scheduler=scheduler,
+                timeout=limits.timeout,
+                on_answer=partial(_pass_on, beside, videos) if beside is not None else None,
+            ) as results:
                 for video, answer in zip(videos, results, strict=True):
                     row = folder.settle(source_name(video), answer)
+                    if beside is not None:
+                        beside.settle(row)
                     if on_progress is not None:
                         on_progress(row, "done" in answer)
         except WorkError:
@@ -162,6 +205,17 @@ def preprocess_directory(
             raise
         remove_staged(clips, keep=set())
         return folder.save()
+
+
+def _pass_on(beside: Beside, videos: Sequence[Path], index: int, answer: dict[str, Any]) -> None:
+    source = source_name(videos[index])
+    if "times" in answer:
+        beside.begin(source)
+    elif "frame" in answer:
+        size = beside.config.size
+        beside.add(source, np.frombuffer(answer["bytes"], np.uint8).reshape(3, size, size))
+    elif answer.get("final_times"):
+        beside.end(source, np.array(answer["final_times"][0], dtype=np.float64))
 
 
 def _locked(clips: Path) -> AbstractContextManager[None]:
@@ -212,14 +266,16 @@ class _Folder:
             raise InputError(f"{clips}: its clips were made with {changed}; use the same options or another folder")
         return {row["source"]: {str(name): value for name, value in row.items()} for row in rows}
 
-    def task(self, trailers: Path, video: Path, limits: VideoLimits) -> dict[str, Any]:
-        """Return the reader's job for one video."""
+    def task(
+        self, trailers: Path, video: Path, limits: VideoLimits, beside: tuple[ClipConfig, ...] = ()
+    ) -> dict[str, Any]:
+        """Return the reader's job for one video, of which other frames may be streamed."""
         source = source_name(video)
         row = self._rows.get(source)
         known = row["sha256"] if row is not None and self._has_clip(row) else None
         # Readers may run elsewhere, with another working folder.
         clip = self.staged(source).absolute()
-        return job((trailers / video).absolute(), (self.config,), limits, clip=clip, known=known)
+        return job((trailers / video).absolute(), (*beside, self.config), limits, clip=clip, known=known)
 
     def staged(self, source: str) -> Path:
         """Return where the clip of a source waits for its id: elsewhere for other options."""

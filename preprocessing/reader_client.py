@@ -48,11 +48,11 @@ def job(
     video : Path
         What to read.
     configs : sequence of ClipConfig
-        Which frames, and of what size: of one clip, or of several that are streamed.
+        Which frames, and of what size: of one clip, or of several, of which all are streamed, or all but the last.
     limits : VideoLimits
         What it may cost. The time limit of a frame is checked by the parent process.
     clip : Path, optional
-        Where the clip goes; without one the frames are streamed back.
+        Where the (last) clip goes; without one its frames are streamed back, too.
     known : str, optional
         SHA-256 of the video when its clip was made: if it still has it, nothing is done.
     thumbnails : int

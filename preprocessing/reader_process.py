@@ -3,8 +3,9 @@
 Decoders crash, hang and eat memory, and they report through stderr. In a process of their own they cost one file.
 
 A job without a `clip` streams: after an answer with the times comes, for each frame, one line with its clip and its
-number of bytes, and then those bytes. A job with a `copy` streams whole pictures in the same way, after an answer with
-their rate, and one with `sound` blocks of samples.
+number of bytes, and then those bytes. A job with a `clip` writes the frames of its last config there, and streams those
+of the others. A job with a `copy` streams whole pictures in the same way, after an answer with their rate, and one with
+`sound` blocks of samples.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def _work(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
         stream = _StreamSink(answers, job["thumbnails"])
         decoded = decode(path, configs, limits, stream, exact=job["exact"], alive=answers.alive)
         return {"done": decoded.fields(), "final_times": [times.tolist() for times in decoded.times]}
-    (config,) = configs
+    config = configs[-1]
     before = file_facts(path)
     sha256 = _digest(path, answers.alive)
     if sha256 == job["known"]:
@@ -82,19 +83,25 @@ def _work(job: dict[str, Any], answers: Answers) -> dict[str, Any]:
     staged = Path(job["clip"]).with_suffix(".json")
     if (earlier := _finished_earlier(staged, sha256)) is not None:
         return {"done": earlier}
-    clip = _ClipSink(Path(job["clip"]), config.size)
+    clip = _ClipSink(Path(job["clip"]), config.size, answers)
     try:
-        decoded = decode(path, configs, limits, clip, exact=False, alive=answers.alive)
+        try:
+            decoded = decode(path, configs, limits, clip, exact=False, alive=answers.alive)
+        except InputError:
+            if len(configs) == 1:
+                raise
+            # It may be a picture that the clip does without.
+            decoded = decode(path, [config], limits, clip, exact=False, alive=answers.alive)
         # After the pictures: what decoders say of damage to these must be theirs.
         sound = clip.take_sound(decode_sound(path, limits, alive=answers.alive)) if config.sound else None
         if file_facts(path) != before:
             answers.say({"facts": {}})  # of bytes that no longer exist
             raise InputError("it changed while it was read; run again when it is complete")
         fields = {**facts, "rows": config.size, "cols": config.size, **decoded.fields(), "sound": sound}
-        clip.finish(decoded.times[0], staged, fields)
+        clip.finish(decoded.times[-1], staged, fields)
     finally:
         clip.discard()
-    return {"done": fields}
+    return {"done": fields, "final_times": [times.tolist() for times in decoded.times[:-1]]}
 
 
 def _digest(path: Path, alive: Callable[[], None]) -> str:
@@ -122,11 +129,16 @@ def _finished_earlier(staged: Path, sha256: str) -> dict[str, Any] | None:
 
 
 class _ClipSink:
-    """Writes clip and sound under temporary names; `finish` moves them, the times and the fields into place."""
+    """Writes clip and sound under temporary names; `finish` moves them, the times and the fields into place.
 
-    def __init__(self, clip: Path, size: int) -> None:
+    The clip is the last one; the frames of others go to the parent.
+    """
+
+    def __init__(self, clip: Path, size: int, answers: Answers) -> None:
         self._clip = clip
         self._size = size
+        self._answers = answers
+        self._last = 0
         self._part = clip.with_suffix(f".{os.getpid()}.part")
         self._sound_part = clip.with_suffix(f".{os.getpid()}.sound")
         self._writer: ClipWriter | None = None
@@ -139,8 +151,14 @@ class _ClipSink:
             self._writer = ClipWriter(self._part, (3, self._size, self._size))
         except OSError as error:
             raise not_written(self._clip.parent, error) from error
+        self._last = len(times) - 1
+        if self._last:
+            self._answers.say({"times": [one.tolist() for one in times[:-1]]})
 
     def add(self, clip: int, frame: np.ndarray, image: np.ndarray, pixel_aspect: float) -> None:
+        if clip < self._last:
+            self._answers.say({"frame": frame.nbytes, "clip": clip}, frame.data)
+            return
         assert self._writer is not None
         try:
             self._writer.add(frame)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -11,7 +12,10 @@ import pandas as pd
 import pytest
 
 from genre_classifier import cli
-from genre_classifier.run_folder.run import load_run
+from genre_classifier.config import EncoderConfig
+from genre_classifier.network.encoder import build_encoder, check_frames
+from genre_classifier.network.encoder_engine import Engine
+from genre_classifier.run_folder.run import Run, load_run
 from genre_classifier.tagging.scores import read_scores
 from genre_classifier.tagging.tag import score_frames
 from preprocessing.base.errors import InputError
@@ -150,6 +154,28 @@ def test_another_encoder_in_the_run_is_refused(work, tmp_path, capsys):
     with pytest.raises(InputError, match="expected the encoder that config"):
         _ = load_run(tmp_path / "run").encoder
     shutil.rmtree(folder)
+
+
+def test_another_encoder_in_the_run_is_refused_where_its_own_was_converted_before(work, tmp_path, monkeypatch):
+    pytest.importorskip("openvino")
+    shutil.copytree(work / "run", tmp_path / "run")
+
+    def run():
+        return dataclasses.replace(load_run(tmp_path / "run"), wanted_engine=Engine("openvino", "float32"))
+
+    frames = check_frames((1, 3, 20, 20))
+    expected = run().eye.encode(frames)
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "encoder", property(lambda self: pytest.fail("read by Keras")))
+        np.testing.assert_array_equal(run().eye.encode(frames), expected)
+    own = tmp_path / "run" / "encoder.keras"
+    other = EncoderConfig(encoder=str(write_encoder(tmp_path / "other.keras", seed=9)), encoder_engine="keras")
+    build_encoder(other, 20, 20).save(own)
+    with pytest.raises(InputError, match=r"encoder\.keras: expected the encoder that config\.json beside it names"):
+        _ = run().eye
+    own.unlink()
+    with pytest.raises(InputError, match=r"encoder\.keras: expected .* found"):
+        _ = run().eye
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from genre_classifier.cli.config_options import GroupedCommand, config_options, 
 from genre_classifier.cli.output import say
 from genre_classifier.cli.progress import progress_bar
 from genre_classifier.config import DEFAULT_ENCODER, EncoderConfig
+
+if TYPE_CHECKING:
+    from genre_classifier.dataset.encoding import Encoders
 
 
 @click.command(cls=GroupedCommand)
@@ -32,13 +35,26 @@ def command(clips: Path, jobs: int | None, scheduler: str | None, **options: Any
     """
     import dataclasses
 
+    encode(clips, dataclasses.replace(DEFAULT_ENCODER, **given(options, EncoderConfig)), jobs=jobs, scheduler=scheduler)
+
+
+def encode(
+    clips: Path, config: EncoderConfig, *, encoders: Encoders | None = None, jobs: int | None, scheduler: str | None
+) -> None:
+    """Encode what is missing of a clips folder, show how far it is, and say where it lies.
+
+    Parameters
+    ----------
+    clips, config, encoders, jobs, scheduler
+        As for `genre_classifier.dataset.encoding.encode_folder`.
+    """
     from genre_classifier.dataset.encoding import encode_folder
 
-    config = dataclasses.replace(DEFAULT_ENCODER, **given(options, EncoderConfig))
     with progress_bar(0, "encoding", "frame") as bar:
         folders, count = encode_folder(
             clips,
             config,
+            encoders=encoders,
             jobs=jobs,
             scheduler=scheduler,
             on_start=lambda frames: bar.reset(total=frames),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import click
 from genre_classifier.cli.config_options import GroupedCommand, config_options, given, sharing_options
 from genre_classifier.cli.output import note, say
 from genre_classifier.cli.progress import progress_bar
-from genre_classifier.config import PRESETS
+from genre_classifier.config import DEFAULT_ENCODER, PRESETS, EncoderConfig
 from preprocessing.config import ClipConfig, VideoLimits
+
+_NO_ENCODER = dataclasses.replace(DEFAULT_ENCODER, encoder=None)
 
 
 @click.command(cls=GroupedCommand)
@@ -26,6 +29,7 @@ from preprocessing.config import ClipConfig, VideoLimits
 @config_options(ClipConfig())
 @sharing_options
 @config_options(VideoLimits())
+@config_options(_NO_ENCODER)
 @click.option("--strict", is_flag=True, help="Exit with 1 when any video could not be read.")
 def command(
     trailers: Path,
@@ -39,14 +43,15 @@ def command(
     """Turn the videos of the folder TRAILERS into clips in the folder CLIPS.
 
     Videos that are done are skipped, so a run that was interrupted goes on where it stopped, and new videos are added.
+    With --encoder or --sound-encoder, what `encode` makes is made too, while each video is decoded.
 
     \b
     Example:
       genre-classifier preprocess trailers/ clips/ --preset small-data
       genre-classifier preprocess trailers/ clips/ --frames 1000 --size 400
+      genre-classifier preprocess trailers/ clips/ --preset pretrained --encoder EfficientNetV2B0
     """
-    import dataclasses
-
+    from genre_classifier.cli.encode import encode
     from preprocessing.clips import read_clip_preset
     from preprocessing.pipeline import preprocess_directory
     from preprocessing.sources import find_videos
@@ -55,6 +60,14 @@ def command(
     base = PRESETS[preset].clips if preset in PRESETS else ClipConfig()
     config, limits = dataclasses.replace(base, **given(options, ClipConfig)), VideoLimits(**given(options, VideoLimits))
     total = len(find_videos(trailers))
+    pretrained = given(options, EncoderConfig)
+    encoding, encoders, beside = dataclasses.replace(_NO_ENCODER, **pretrained), None, None
+    if pretrained:
+        from genre_classifier.dataset.encoding import LooksBeside, build_encoders
+
+        encoders = build_encoders(encoding, config.size, config.size)
+        if encoders.eye is not None and encoders.looks_per_second is not None:
+            beside = LooksBeside(clips, encoders.eye, encoders.looks_per_second)
     failed = kept = lossy = decoded = 0
     with progress_bar(total, "preprocess", "video") as bar:
 
@@ -79,6 +92,7 @@ def command(
             scheduler=scheduler,
             limits=limits,
             preset=preset,
+            beside=beside,
             on_progress=show,
         )
     say(f"{clips}: {total - failed} of {total} videos ready, {failed} failed")
@@ -86,4 +100,6 @@ def command(
         note(f"{kept} of them could not be read again; their clips are kept")
     if lossy:
         note(f"{lossy} of them lost frames to damaged packets (skipped_packets in the manifest)")
+    if encoders is not None and failed < total:
+        encode(clips, encoding, encoders=encoders, jobs=jobs, scheduler=scheduler)
     return int(failed + kept > 0 and strict)

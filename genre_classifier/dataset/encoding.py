@@ -3,29 +3,62 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from genre_classifier.config import EncoderConfig
 from genre_classifier.dataset.encoded import DIGITS, FOLDER, encode_clips
 from genre_classifier.dataset.heard import encode_sounds
-from genre_classifier.dataset.looks import encode_videos, is_looked_at
+from genre_classifier.dataset.looks import encode_videos, is_looked_at, keep_encoder, look_config, write_looks
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.network.encoder import Encoder, build_encoder
+from genre_classifier.network.frame_encoder import CHUNK
 from genre_classifier.network.sound_encoder import SoundEncoder, read_sound_encoder
 from preprocessing.base.errors import InputError
+from preprocessing.base.files import make_folder
 from preprocessing.clips import clip_path, load_clip
 from preprocessing.manifest import ok_rows, read_manifest
 from preprocessing.sources import find_sources
+
+
+class Encoders(NamedTuple):
+    """Networks that look and listen.
+
+    Attributes
+    ----------
+    eye : Encoder or None
+    looks_per_second : float or None
+        How often the eye looks at the videos themselves; None: it sees every frame of the clips instead.
+    ear : SoundEncoder or None
+    """
+
+    eye: Encoder | None
+    looks_per_second: float | None
+    ear: SoundEncoder | None
+
+
+def build_encoders(config: EncoderConfig, rows: int, cols: int) -> Encoders:
+    """Build the encoders for clips of a size; InputError if one cannot be built, or there is none."""
+    if config.encoder is None and config.sound_encoder is None:
+        raise InputError("nothing to encode with: expected --encoder or --sound-encoder")
+    eye = ear = None
+    if config.encoder is not None:
+        eye = build_encoder(config, rows, cols) if config.encoder_fps is None else build_encoder(config)
+    if config.sound_encoder is not None:
+        ear = read_sound_encoder(Path(config.sound_encoder), config.sound_rate)
+    return Encoders(eye, config.encoder_fps, ear)
 
 
 def encode_folder(
     clips: Path,
     config: EncoderConfig,
     *,
+    encoders: Encoders | None = None,
     jobs: int | None = None,
     scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
@@ -37,6 +70,8 @@ def encode_folder(
     ----------
     clips : Path
     config : EncoderConfig
+    encoders : Encoders, optional
+        Built from it before.
     jobs, scheduler, on_start, on_frames
         As for `genre_classifier.dataset.encoded.encode_clips`.
 
@@ -54,22 +89,78 @@ def encode_folder(
     numbers = [int(number) for number in table["trailer_id"]]
     if not numbers:
         raise InputError(f"{clips}: expected clips to encode, found none")
+    paths = [clip_path(clips, number) for number in numbers]
+    eye, looks_per_second, ear = encoders or build_encoders(config, *load_clip(paths[0]).shape[2:])
     shared: dict[str, Any] = {"jobs": jobs, "scheduler": scheduler, "on_start": on_start}
     folders = []
-    if config.encoder is not None and config.encoder_fps is not None:
-        encoder = build_encoder(config)
-        look_at_videos(list(table["source"]), clips, encoder, config.encoder_fps, on_looks=on_frames, **shared)
-        folders.append(looks_folder(clips, encoder, config.encoder_fps))
-    elif config.encoder is not None:
-        paths = [clip_path(clips, number) for number in numbers]
-        encoder = build_encoder(config, *load_clip(paths[0]).shape[2:])
-        folders.append(encode_clips(paths, clips, encoder, on_frames=on_frames, **shared))
-    if config.sound_encoder is not None:
-        ear = read_sound_encoder(Path(config.sound_encoder), config.sound_rate)
+    if eye is not None and looks_per_second is not None:
+        look_at_videos(list(table["source"]), clips, eye, looks_per_second, on_looks=on_frames, **shared)
+        folders.append(looks_folder(clips, eye, looks_per_second))
+    elif eye is not None:
+        folders.append(encode_clips(paths, clips, eye, on_frames=on_frames, **shared))
+    if ear is not None:
         folders.append(encode_sounds(numbers, clips, ear, on_seconds=on_frames, **shared))
-    if not folders:
-        raise InputError("nothing to encode with: expected --encoder or --sound-encoder")
     return folders, len(numbers)
+
+
+class LooksBeside:
+    """Looks of an encoder at videos that `preprocess_directory` decodes for their clips: its `Beside`.
+
+    Those of a video wait in memory until its trailer has a number. What fails here is left to `look_at_videos`, which
+    says why.
+
+    Parameters
+    ----------
+    clips : Path
+        Where the clips go.
+    encoder : Encoder
+    looks_per_second : float
+
+    Attributes
+    ----------
+    config : ClipConfig
+    """
+
+    def __init__(self, clips: Path, encoder: Encoder, looks_per_second: float) -> None:
+        self.config = look_config(encoder, looks_per_second)
+        self._clips, self._encoder = clips, encoder
+        self._folder = looks_folder(clips, encoder, looks_per_second)
+        self._waiting: dict[str, list[np.ndarray]] = {}  # frames that are not looked at yet, of each source
+        self._looks: dict[str, list[np.ndarray]] = {}
+        self._done: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._alone = threading.Lock()
+
+    def begin(self, source: str) -> None:
+        """Begin a video, or begin it again."""
+        self._waiting[source], self._looks[source] = [], []
+
+    def add(self, source: str, frame: np.ndarray) -> None:
+        """Take the next frame of a video."""
+        self._waiting[source].append(frame)
+        if len(self._waiting[source]) == CHUNK:
+            self._look(source)
+
+    def end(self, source: str, times: np.ndarray) -> None:
+        """Take the seconds of all frames of a video."""
+        self._look(source)
+        if sum(map(len, self._looks[source])) == len(times):
+            self._done[source] = np.concatenate(self._looks[source]), times
+
+    def _look(self, source: str) -> None:
+        frames, self._waiting[source] = self._waiting[source], []
+        if frames:
+            with self._alone, suppress(Exception):  # whatever the engine raises: it costs no clip
+                self._looks[source].append(self._encoder.encode(np.stack(frames)))
+
+    def settle(self, row: dict[str, Any]) -> None:
+        """Write the looks at a video that has a clip now; WorkError if the disk is full."""
+        for under_way in (self._waiting, self._looks):
+            under_way.pop(row["source"], None)
+        if (found := self._done.pop(row["source"], None)) is not None:
+            make_folder(self._folder, purpose="looks of an encoder")
+            keep_encoder(self._folder, self._encoder)
+            target = self._folder / clip_path(self._clips, row["trailer_id"]).name
+            write_looks(target, *found, sha256=row["sha256"])
 
 
 def encode_trailers(

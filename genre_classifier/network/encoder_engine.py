@@ -228,6 +228,24 @@ def kept_program(digest: str, engine: Engine) -> Program | None:
         return None
 
 
+def is_checked(sha256: str, digest: str) -> bool:
+    """Whether a file of these bytes was once read by Keras, and found to hold the encoder of a digest."""
+    with suppress(Exception):
+        return _mark(sha256, digest).is_file()
+    return False
+
+
+def note_checked(sha256: str, digest: str) -> None:
+    """Remember that a file of these bytes holds the encoder of a digest."""
+    with suppress(Exception):  # without it, the next command reads the file again
+        _mark(sha256, digest).parent.mkdir(parents=True, exist_ok=True)
+        _mark(sha256, digest).touch()
+
+
+def _mark(sha256: str, digest: str) -> Path:
+    return cache_folder() / "encoders" / f"{hashlib.sha256(f'{sha256} {digest}'.encode()).hexdigest()[:32]}.checked"
+
+
 def _kept_file(digest: str, engine: Engine) -> Path:
     """Return where a converted encoder is kept: another place for all that its maps may depend on."""
     openvino = _load_openvino()

@@ -15,7 +15,7 @@ import numpy as np
 
 from genre_classifier.network.keras_file import load_network
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import abbreviated_repr
+from preprocessing.base.files import abbreviated_repr, os_reason
 
 
 def read_image_network(path: Path) -> keras.Model:
@@ -53,8 +53,11 @@ def read_sound_network(path: Path) -> keras.Model:
 
 
 def _read_network(path: Path, expected: str) -> keras.Model:
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
+    try:
+        found = "" if path.is_file() else "a folder" if path.is_dir() else "no such file"
+    except OSError as error:  # a name that is too long
+        found = os_reason(error)
+    if found:
         raise InputError(f"{path}: {expected}, found {found}")
     if not zipfile.is_zipfile(path):  # of which Keras would say that it is not there
         raise InputError(f"{path}: {expected}, found something else, or half of one")

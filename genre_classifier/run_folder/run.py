@@ -17,14 +17,22 @@ from pydantic import Field
 
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.metrics.calibration import Calibration, apply_temperature, no_calibration
-from genre_classifier.network.encoder_engine import Engine, engine_of_run, note_precision, require_engine
+from genre_classifier.network.encoder_engine import (
+    KERAS,
+    Engine,
+    engine_of_run,
+    is_checked,
+    note_checked,
+    note_precision,
+    require_engine,
+)
 from genre_classifier.network.frame_encoder import FrameEncoder, kept_encoder
 from genre_classifier.run_folder import model_file
 from genre_classifier.run_folder.checkpoints import find_kept
 from genre_classifier.run_folder.layout import CONFIG, ENCODER, MODEL, RUN_SCHEMA, SOUND_ENCODER, THRESHOLDS
 from preprocessing.base.documents import read_as
 from preprocessing.base.errors import InputError
-from preprocessing.base.files import write_atomically
+from preprocessing.base.files import file_digest, write_atomically
 from preprocessing.config import ClipConfig
 from preprocessing.processes.sharing import setting_up
 
@@ -131,14 +139,22 @@ class Run:
     def eye(self) -> FrameEncoder | None:
         """Return what computes the maps of frames: the encoder, or what it was converted to before, without Keras.
 
+        That is taken only if Keras once read these bytes of the encoder's file, and they were the encoder of this run.
+
         Raises
         ------
         InputError
             As for `encoder`.
         """
-        if self.model_config.encoder is None:
-            return None
-        return kept_encoder(self.model_config.encoder_digest, self.encoder_engine) or self.encoder
+        if self.model_config.encoder is None or self.encoder_engine == KERAS:
+            return self.encoder
+        digest = self.model_config.encoder_digest
+        sha256 = file_digest(self.path / ENCODER, "the encoder of the run")
+        if is_checked(sha256, digest) and (kept := kept_encoder(digest, self.encoder_engine)) is not None:
+            return kept
+        encoder = self.encoder
+        note_checked(sha256, digest)
+        return encoder
 
     @functools.cached_property
     def sound_encoder(self) -> SoundEncoder | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import atexit
-import functools
 import math
 import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import joblib
@@ -66,8 +66,9 @@ class Pool:
         timeout: float = math.inf,
         *,
         on_alive: Callable[[dict[str, Any]], None] | None = None,
+        on_answer: Callable[[dict[str, Any]], None] | None = None,
     ) -> dict[str, Any]:
-        """Do one job whose result is a file.
+        """Do one job whose result is a file; what its child answers on the way, and at the end, goes to `on_answer`.
 
         Returns
         -------
@@ -87,6 +88,8 @@ class Pool:
                 try:
                     for answer in child.answers(timeout, on_alive=on_alive):
                         facts = answer.get("facts", facts)
+                        if on_answer is not None:
+                            on_answer(answer)
                     return answer
                 except InputError as error:
                     failed = {"failed": str(error), "facts": facts}
@@ -150,6 +153,7 @@ def answers(
     scheduler: str | None,
     timeout: float = math.inf,
     on_alive: Callable[[int, dict[str, Any]], None] | None = None,
+    on_answer: Callable[[int, dict[str, Any]], None] | None = None,
 ) -> Iterator[Iterator[dict[str, Any]]]:
     """Give an iterator over the jobs' answers, in the order of the jobs; what still runs at the end is ended.
 
@@ -166,6 +170,8 @@ def answers(
     on_alive : callable, optional
         Gets the number of a task and what its child says of its progress, in any thread. A cluster's children are not
         heard before they are done.
+    on_answer : callable, optional
+        Likewise gets all else that its child answers, in the order in which it comes; it must not raise an InputError.
 
     Raises
     ------
@@ -182,7 +188,12 @@ def answers(
     pool = Pool(program)
 
     def run(index: int) -> dict[str, Any]:
-        return pool.run(tasks[index], timeout, on_alive=on_alive and functools.partial(on_alive, index))
+        return pool.run(
+            tasks[index],
+            timeout,
+            on_alive=on_alive and partial(on_alive, index),
+            on_answer=on_answer and partial(on_answer, index),
+        )
 
     # Threads, because each only waits for a child process of its own.
     parallel = joblib.Parallel(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,29 @@ def test_sound_may_be_left_out_and_a_folder_without_it_stays_so(
     assert read_clip_config(tmp_path / "clips") == ClipConfig(frames=5, size=16, sound=False)
     assert run(tmp_path / "trailers", tmp_path / "heard", *options, "--no-sound") == 2
     assert "its clips were made with sound True (now False)" in capfd.readouterr().err
+
+
+def test_without_an_encoder_keras_is_not_imported(trailers: Path, tmp_path: Path) -> None:
+    code = "import sys; from genre_classifier.cli import run; code = run(sys.argv[1:]); sys.stdout.flush(); "
+    code += "print(code, sorted({'tensorflow', 'keras', 'openvino'} & set(sys.modules)))"
+    command = [sys.executable, "-c", code, "preprocess", trailers, tmp_path / "clips", "--preset", "pretrained"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert printed.splitlines()[-1] == "0 []"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--encoder", "none.keras"], "none.keras: expected an image network (.keras), found no such file"),
+        (["--encoder-fps", "4"], "nothing to encode with: expected --encoder or --sound-encoder"),
+    ],
+)
+def test_an_encoder_that_cannot_be_used_is_said_before_anything_is_made(
+    trailers: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], options: list[str], words: str
+) -> None:
+    assert run(trailers, tmp_path / "clips", *options) == 2
+    assert words in capfd.readouterr().err
+    assert not (tmp_path / "clips").exists()
 
 
 def test_lost_frames_are_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genre_classifier.config import Augmentation, EncoderConfig
-from genre_classifier.dataset.encoding import encode_trailers, look_at_videos, looks_folder
+from genre_classifier.dataset.encoding import LooksBeside, encode_trailers, look_at_videos, looks_folder
 from genre_classifier.dataset.looks import (
     HeldLooks,
     LooksUnderWay,
@@ -30,6 +30,7 @@ from preprocessing.base.errors import InputError
 from preprocessing.config import ClipConfig
 from preprocessing.pipeline import preprocess_directory
 from preprocessing.processes.sharing import SetupError
+from tests.support.folders import contents
 from tests.support.media import flat_frames, write_media
 from tests.support.tiny_encoder import CHANNELS, SIZE, write_encoder
 from tests.support.trailers import write_clips
@@ -187,6 +188,48 @@ def test_videos_are_looked_at_once_at_the_encoders_own_size(clips, encoder):
     shutil.rmtree(clips.parent / "videos")  # nobody asks for them any more
     assert look(clips, encoder)[1] == []
     assert {place: place.read_bytes() for place in places.values()} == before
+
+
+@pytest.fixture
+def beside(clips, encoder, monkeypatch):
+    """Return the same videos' clips in another folder, and what looks at the videos meanwhile, two frames at a time."""
+    monkeypatch.setattr("genre_classifier.dataset.encoding.CHUNK", 2)
+    other = clips.parent / "other"
+    looks = LooksBeside(other, encoder, 2)
+
+    def preprocess():
+        config = ClipConfig(frames=1000, size=16, fps=10)
+        preprocess_directory(clips.parent / "videos", other, config=config, jobs=2, beside=looks)
+        return other
+
+    return preprocess
+
+
+@pytest.mark.slow
+def test_looks_at_videos_while_they_are_decoded_for_their_clips_are_the_same(clips, encoder, beside):
+    look(clips, encoder)
+    other = beside()
+    assert look(other, encoder)[1] == []  # nothing was left to do
+    found, expected = contents(other), contents(clips)
+    name = (looks_folder(clips, encoder, 2) / "encoder.keras").relative_to(clips).as_posix()
+    assert found.pop(name)
+    assert expected.pop(name)  # it names the moment at which it was written
+    assert found == expected
+
+
+@pytest.mark.slow
+def test_a_video_whose_looks_fail_keeps_its_clip_and_is_looked_at_later(encoder, beside, monkeypatch):
+    usual = encoder.encode
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder, "encode", lambda frames: usual(frames) if len(frames) > 1 else fail())
+        other = beside()
+    assert len(list(other.glob("trailer_*.npy"))) == 3
+    assert sorted(path.name for path in looks_folder(other, encoder, 2).glob("trailer_*.npy")) == ["trailer_2.npy"]
+    assert sorted(look(other, encoder)[1]) == [1, 3]
+
+
+def fail():
+    raise InputError("expected maps of finite numbers from the encoder, found others; use another encoder")
 
 
 @pytest.mark.slow

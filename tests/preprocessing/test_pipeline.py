@@ -14,6 +14,7 @@ from preprocessing.base.errors import InputError, WorkError
 from preprocessing.clips import clip_path, load_times, read_clip_config, sound_path, times_path
 from preprocessing.config import ClipConfig, VideoLimits
 from preprocessing.manifest import ok_rows, read_manifest
+from tests.support.beside import Recorded
 from tests.support.folders import CONFIG, contents, make_trailers
 from tests.support.media import flat_frames, write_media
 
@@ -266,7 +267,9 @@ def test_a_dask_cluster_gives_the_same_bytes(trailers: Path, tmp_path: Path) -> 
     ) as cluster:
         address = cluster.scheduler_address
         assert address.startswith("tcp://127.0.0.1:")
-        manifest = preprocess_directory(trailers, tmp_path / "there", config=CONFIG, scheduler=address)
+        beside = Recorded()
+        manifest = preprocess_directory(trailers, tmp_path / "there", config=CONFIG, scheduler=address, beside=beside)
+    assert not beside.frames
     assert (manifest["status"] == "ok").sum() == 3
     assert contents(tmp_path / "here") == contents(tmp_path / "there")
 
