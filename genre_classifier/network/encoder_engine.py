@@ -228,14 +228,14 @@ def kept_program(digest: str, engine: Engine) -> Program | None:
         return None
 
 
-def is_checked(sha256: str, digest: str) -> bool:
+def is_known_encoder(sha256: str, digest: str) -> bool:
     """Whether a file of these bytes was once read by Keras, and found to hold the encoder of a digest."""
     with suppress(Exception):
         return _mark(sha256, digest).is_file()
     return False
 
 
-def note_checked(sha256: str, digest: str) -> None:
+def remember_encoder(sha256: str, digest: str) -> None:
     """Remember that a file of these bytes holds the encoder of a digest."""
     with suppress(Exception):  # without it, the next command reads the file again
         _mark(sha256, digest).parent.mkdir(parents=True, exist_ok=True)
@@ -243,7 +243,7 @@ def note_checked(sha256: str, digest: str) -> None:
 
 
 def _mark(sha256: str, digest: str) -> Path:
-    return cache_folder() / "encoders" / f"{hashlib.sha256(f'{sha256} {digest}'.encode()).hexdigest()[:32]}.checked"
+    return cache_folder() / "encoders" / f"{hashlib.sha256(f'{sha256} {digest}'.encode()).hexdigest()[:32]}.known"
 
 
 def _kept_file(digest: str, engine: Engine) -> Path:

@@ -21,8 +21,8 @@ from genre_classifier.network.encoder_engine import (
     KERAS,
     Engine,
     engine_of_run,
-    is_checked,
-    note_checked,
+    is_known_encoder,
+    remember_encoder,
     note_precision,
     require_engine,
 )
@@ -150,10 +150,10 @@ class Run:
             return self.encoder
         digest = self.model_config.encoder_digest
         sha256 = file_digest(self.path / ENCODER, "the encoder of the run")
-        if is_checked(sha256, digest) and (kept := kept_encoder(digest, self.encoder_engine)) is not None:
+        if is_known_encoder(sha256, digest) and (kept := kept_encoder(digest, self.encoder_engine)) is not None:
             return kept
         encoder = self.encoder
-        note_checked(sha256, digest)
+        remember_encoder(sha256, digest)
         return encoder
 
     @functools.cached_property

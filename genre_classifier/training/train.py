@@ -18,6 +18,7 @@ from genre_classifier.dataset.encoding import encode_trailers
 from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.dataset.splits import write_splits
 from genre_classifier.dataset.trailers import Trailer
+from genre_classifier.network.encoder_engine import remember_encoder
 from genre_classifier.network.losses import trailer_loss
 from genre_classifier.network.model import build_model
 from genre_classifier.network.peers import Peers
@@ -39,6 +40,7 @@ from genre_classifier.training.reduction import start_from_components
 from genre_classifier.training.regression import start_from_regression
 from genre_classifier.training.validation import score_trailers, validate
 from preprocessing.base.errors import InputError
+from preprocessing.base.files import file_digest
 
 logger = logging.getLogger(__name__)
 
@@ -244,6 +246,7 @@ def _begin(run: Path, plan: Plan, rows: checkpoints.Rows, command: str) -> None:
             logger.warning(f"{run}: left as they are, because they are not files of a run: {', '.join(stays)}")
         if plan.encoder is not None:
             plan.encoder.save(run / layout.ENCODER)
+            remember_encoder(file_digest(run / layout.ENCODER, "the encoder"), plan.encoder.digest)
         if plan.sound_encoder is not None:
             plan.sound_encoder.save(run / layout.SOUND_ENCODER)
         write_config(run, plan.model_config, plan.training_config, plan.clip_config)
