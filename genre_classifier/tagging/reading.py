@@ -1,27 +1,55 @@
-"""A video that is read for a run, ahead of its scoring. It imports no Keras, and can begin before Keras is there."""
+"""A video that is read and looked at for a run, ahead of its scoring.
+
+It imports no Keras, and can begin before Keras is there.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import numpy as np
 
 from genre_classifier.config import scoring_chunk
-from genre_classifier.dataset.looks import look_config
+from genre_classifier.dataset.looks import LooksUnderWay, look_config
+from genre_classifier.network.frame_encoder import CHUNK, FrameEncoder
 from genre_classifier.tagging.tags import THUMBNAILS
+from preprocessing.base.errors import InputError
 from preprocessing.config import VideoLimits
 from preprocessing.processes.prefetch import Prefetch
-from preprocessing.reader_client import SampledFrames
+from preprocessing.reader_client import Chunk, SampledFrames
 
 if TYPE_CHECKING:
     from genre_classifier.run_folder.run import Run
 
-_AHEAD_BYTES = 64_000_000  # of pictures that are read before they are used; at least two chunks
+_AHEAD_BYTES = 32_000_000  # of frames that wait for their looks, and again of those that wait to be scored
+
+
+class ReadFrames(NamedTuple):
+    """Some frames of a video, and what its run's encoder says of them.
+
+    Attributes
+    ----------
+    times : list of float
+        Seconds.
+    pixels : ndarray of uint8, shape (n, 3, size, size)
+    anew : bool
+        Whether all starts again from the first frame with these: what came before is void.
+    pictures : ndarray of float16, shape (n, features), or None
+        What the paths take of its looks; None where it does not look at the video itself.
+    """
+
+    times: list[float]
+    pixels: np.ndarray
+    anew: bool
+    pictures: np.ndarray | None
 
 
 class VideoReading:
-    """One decoding of a video: the frames that a run scores, and beside them those that its encoder looks at.
+    """One decoding of a video: the frames that a run scores, with what its encoder sees in those beside them.
 
     Parameters
     ----------
@@ -35,28 +63,31 @@ class VideoReading:
     Raises
     ------
     InputError
-        If the video cannot be read; also while iterating over the chunks.
+        If the video cannot be read, or the encoder gives what are no numbers; also while iterating over the chunks.
 
     Attributes
     ----------
     frames : SampledFrames
-    chunks : iterator of Chunk
-        They are read ahead, in a thread.
-    ahead : int
-        How many chunks, at most.
+    chunks : iterator of ReadFrames
+        They are read and looked at ahead, in a thread.
     """
 
     def __init__(
         self, run: Run, video: Path | str, *, chunk: int | None = None, limits: VideoLimits | None = None
     ) -> None:
         chunk = chunk or scoring_chunk(run.model_config.rows, run.model_config.cols)
-        looks = run.model_config.encoder_fps
-        beside = None if looks is None or run.eye is None else look_config(run.eye, looks)
+        looks_per_second = run.model_config.encoder_fps
+        encoder = None if looks_per_second is None else run.eye
+        beside = None if looks_per_second is None or encoder is None else look_config(encoder, looks_per_second)
         self.frames = SampledFrames(
             video, run.clip_config, limits=limits, thumbnails=THUMBNAILS, exact=False, beside=beside
         )
-        self.ahead = max(2, math.floor(_AHEAD_BYTES / (chunk * self.frames.bytes_per_frame)))
-        self.chunks = Prefetch(self.frames.chunks(chunk), ahead=self.ahead)
+        chunks = self.frames.chunks(chunk)
+        most = max(2, math.floor(_AHEAD_BYTES / (chunk * self.frames.bytes_per_frame)))
+        read = (ReadFrames(one.times, one.pixels, one.anew, None) for one in chunks)
+        found = read if encoder is None else _looked(chunks, encoder, most, self.frames.path)
+        ahead = max(2, math.floor(_AHEAD_BYTES / (chunk * 3 * run.clip_config.size**2)))
+        self.chunks = Prefetch(found, ahead=ahead)
 
     def __enter__(self) -> Self:
         return self
@@ -66,3 +97,29 @@ class VideoReading:
     ) -> None:
         self.chunks.close()
         self.frames.close()
+
+
+def _looked(chunks: Iterator[Chunk], encoder: FrameEncoder, most: int, video: Path) -> Iterator[ReadFrames]:
+    """Look at what is beside many chunks at a time, which pays; `most` chunks wait for it."""
+    looks = LooksUnderWay(encoder)
+    waiting: list[Chunk] = []
+
+    def looked() -> Iterator[ReadFrames]:
+        try:
+            looks.look()
+        except InputError as error:
+            raise InputError(f"{video}: {error}") from error
+        for chunk in waiting:
+            if chunk.times:
+                yield ReadFrames(chunk.times, chunk.pixels, chunk.anew, looks.features(chunk.times))
+        waiting.clear()
+
+    for chunk in chunks:
+        if chunk.anew:
+            waiting.clear()
+            looks.reset()
+        looks.take(chunk.beside)
+        waiting.append(chunk)
+        if looks.waiting >= CHUNK or (looks.can_tell and len(waiting) >= most):
+            yield from looked()
+    yield from looked()

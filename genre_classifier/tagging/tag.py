@@ -17,18 +17,16 @@ import numpy as np
 from genre_classifier.config import Precision, SegmentConfig
 from genre_classifier.dataset.cuts import CutFinder
 from genre_classifier.dataset.heard import hear, heard_features
-from genre_classifier.dataset.looks import ClipInputs, HeldLooks, LooksUnderWay
-from genre_classifier.network.frame_encoder import CHUNK
+from genre_classifier.dataset.looks import ClipInputs, HeldLooks
 from genre_classifier.network.senses import PICTURES, SOUND
 from genre_classifier.network.streaming import ScoreStream, score_clip
 from genre_classifier.tagging.reading import VideoReading
 from genre_classifier.tagging.scores import scores_table
 from genre_classifier.tagging.segments import to_segments, used_thresholds, video_end
 from genre_classifier.tagging.tags import PEAK_SECONDS, Tags, Thumbnail
-from preprocessing.base.errors import InputError
 from preprocessing.clips import SOUND_RATE
 from preprocessing.config import VideoLimits
-from preprocessing.reader_client import Chunk, read_sound
+from preprocessing.reader_client import read_sound
 
 if TYPE_CHECKING:
     from genre_classifier.run_folder.run import Run
@@ -165,44 +163,23 @@ def tag_reading(
 def _scored(
     run: Run, reading: VideoReading, precision: Precision, finder: CutFinder, peaks: list[float]
 ) -> Iterator[ScoredFrame]:
-    looks = None if run.model_config.encoder_fps is None or run.eye is None else LooksUnderWay(run.eye)
-    stream = ScoreStream(run.model, precision=precision, encoder=run.eye if looks is None else None)
+    encoder = run.eye if run.model_config.encoder_fps is None else None  # else its looks come with the frames
+    stream = ScoreStream(run.model, precision=precision, encoder=encoder)
     sounds: Callable[[list[float]], HeldLooks] | None = None
     if run.sound_encoder is not None:  # few numbers: all is heard before the first frame is scored
         frames = reading.frames
         heard = hear(_metered(read_sound(frames.path, limits=frames.limits), peaks), run.sound_encoder)
         sounds = functools.partial(heard_features, heard)
-    waiting: list[Chunk] = []  # for their looks, which are worth taking many at a time
-
-    def rows() -> Iterator[ScoredFrame]:
-        if looks is not None:
-            try:
-                looks.look()
-            except InputError as error:
-                raise InputError(f"{reading.frames.path}: {error}") from error
-        for times, pixels, *_ in waiting:
-            finder.feed(pixels)
-            said = {} if looks is None else {PICTURES: looks.features(times)}
-            if sounds is not None:
-                said[SOUND] = sounds(times)[:]
-            scores = run.calibrate(stream.feed({"frames": pixels, **said} if said else pixels))
-            yield from map(ScoredFrame, times, scores)
-        waiting.clear()
-
-    for chunk in reading.chunks:
-        if chunk.anew:
+    for times, pixels, anew, pictures in reading.chunks:
+        if anew:
             stream.reset()
             finder.reset()
-            waiting.clear()
-            if looks is not None:
-                looks.reset()
-        if looks is not None:
-            looks.take(chunk.beside)
-        if chunk.times:
-            waiting.append(chunk)
-        if looks is None or looks.waiting >= CHUNK or (looks.can_tell and len(waiting) >= reading.ahead):
-            yield from rows()
-    yield from rows()
+        finder.feed(pixels)
+        said = {} if pictures is None else {PICTURES: pictures}
+        if sounds is not None:
+            said[SOUND] = sounds(times)[:]
+        scores = run.calibrate(stream.feed({"frames": pixels, **said} if said else pixels))
+        yield from map(ScoredFrame, times, scores)
 
 
 def _metered(sound: Iterator[np.ndarray], peaks: list[float]) -> Iterator[np.ndarray]:
