@@ -22,8 +22,8 @@ from genre_classifier.network.encoder_engine import (
     Engine,
     engine_of_run,
     is_known_encoder,
-    remember_encoder,
     note_precision,
+    remember_encoder,
     require_engine,
 )
 from genre_classifier.network.frame_encoder import FrameEncoder, kept_encoder
