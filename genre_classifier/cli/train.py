@@ -250,6 +250,7 @@ def command(
             callbacks=[progress.callback()],
             on_encoding=progress.start_encoding,
             on_encoded=progress.encoded,
+            on_chunk=progress.chunk,
             command=click.get_current_context().meta[_LINE],
             workers=addresses,
             worker=rank,
