@@ -149,7 +149,7 @@ class TrainingStep:
                 part, states, measured = self._forward(_cut(x, start, chunk), states)
                 scores.append(part)
                 moments = measured if moments is None else tuple(map(operator.add, moments, measured))
-                self._tell("scored", len(scores), len(starts), rows * frames)
+                self._tell("scored", len(scores), len(starts), rows * min(start + chunk, frames))
         logs, d_scores = self._loss(y, tf.concat(scores, axis=1), weights)
         none = keras.tree.map_structure(tf.zeros_like, states)
         d_states, sums = none, [tf.zeros(variable.shape) for variable in self._model.trainable_variables]
@@ -163,14 +163,15 @@ class TrainingStep:
                 )
                 if self._truncated:
                     d_states = none
-                self._tell("learned from", len(starts) - start // chunk, len(starts), rows * frames)
+                number = len(starts) - start // chunk
+                self._tell("learned from", number, len(starts), rows * (frames + _LEARNING * (frames - start)))
         self._apply(*self._total(sums, moments))
         return logs
 
-    def _tell(self, done: str, number: int, chunks: int, frames: int) -> None:
+    def _tell(self, done: str, number: int, chunks: int, scorings: int) -> None:
+        """Say how far the step is; learning from a frame counts as several scorings."""
         if self._on_chunk is not None:
-            work = number if done == "scored" else chunks + _LEARNING * number
-            self._on_chunk(done, number, chunks, self._peers.count * frames * work / (chunks * (1 + _LEARNING)))
+            self._on_chunk(done, number, chunks, self._peers.count * scorings / (1 + _LEARNING))
 
     def _borders(self, x: Tensor, group: Sequence[int], chunk: int, states: forward.States) -> list[forward.States]:
         """Return the state before each chunk of a group."""
