@@ -105,7 +105,7 @@ _BRIEF = (
     cls=GroupedOption,
     group="Labels",
     type=click.Path(path_type=Path),
-    help="A table name,genre that adds to the known names.",
+    help="A table of columns name,genre: more names, and the genre that each stands for.",
 )
 @click.option(
     "--unmapped-as-other",
