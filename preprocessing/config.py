@@ -47,7 +47,7 @@ class ClipConfig(Options):
     fps: Annotated[
         float | None,
         option(
-            "Take the frame shown at each 1/fps seconds, at most --frames of them; none spreads them over the video.",
+            "Take so many frames of each second, at most --frames in all; none spreads those over the video.",
             unit="frames per second",
             gt=0,
             le=10_000,  # a high-speed camera

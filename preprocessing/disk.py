@@ -47,21 +47,21 @@ def clip_bytes(
 def require_disk(clips: Path, videos: Sequence[Path], config: ClipConfig, limits: VideoLimits) -> None:
     """Say how much disk the clips of videos will take, and refuse where there is not that much.
 
-    Only where even the largest clips that there could be would not fit, files are asked how long they are.
+    Files are asked how long they are only where the largest clips that there could be would be worth a word.
 
     Raises
     ------
     WorkError
         With what would fit.
     """
-    needed, free = float(len(videos) * clip_bytes(config)), shutil.disk_usage(clips).free
+    most, free = float(len(videos) * clip_bytes(config)), shutil.disk_usage(clips).free
     if config.sound:  # 256 kbit/s, which hardly a video file does without
-        needed += sum(map(_file_bytes, videos))
-    most = "up to"
-    if needed > free:
-        needed, most = _from_durations(videos, config, limits), "about"
+        most += sum(map(_file_bytes, videos))
+    if most <= min(SAID_FROM, free):
+        return
+    needed, known = expected_bytes(videos, config, limits)
     count = "1 clip takes" if len(videos) == 1 else f"{len(videos)} clips take"
-    said = f"{count} {most} {_gigabytes(needed)} of disk, and {_gigabytes(free)} are free"
+    said = f"{count} {'about' if known else 'up to'} {_size(needed)} of disk, and {_size(free)} are free"
     if needed > free:
         raise WorkError(
             f"{clips}: {said}; make smaller ones (--preset small-data, a smaller --size, --fps or --frames, or "
@@ -71,22 +71,31 @@ def require_disk(clips: Path, videos: Sequence[Path], config: ClipConfig, limits
         logger.info(said)
 
 
-def _from_durations(videos: Sequence[Path], config: ClipConfig, limits: VideoLimits) -> float:
-    """Return about how many bytes clips take, by the durations of some videos; one that says none counts in full."""
+def expected_bytes(videos: Sequence[Path], config: ClipConfig, limits: VideoLimits) -> tuple[float, bool]:
+    """Return about how many bytes the clips of videos take, by what some of the files say of their length.
+
+    Returns
+    -------
+    float
+        One that does not say how long it lasts counts as the longest clip that there could be.
+    bool
+        Whether all of those that were asked said it.
+    """
     places = np.unique(np.linspace(0, len(videos) - 1, min(len(videos), _SAMPLE)).astype(int))
     pool = Pool(READER)
-    sizes = []
+    sizes, known = [], True
     try:
         for place in places:
             answer = pool.run(container_job(videos[place]), limits.timeout)
             if "failed" in answer:  # it will fail again, and make no clip
                 sizes.append(0)
             else:
-                known = {name: answer["done"][name] for name in ("seconds", "rate", "sound")}
-                sizes.append(clip_bytes(config, **known))
+                said = {name: answer["done"][name] for name in ("seconds", "rate", "sound")}
+                sizes.append(clip_bytes(config, **said))
+                known = known and said["seconds"] is not None
     finally:
         pool.close()
-    return float(np.mean(sizes)) * len(videos)
+    return float(np.mean(sizes)) * len(videos), known
 
 
 def _file_bytes(path: Path) -> int:
@@ -95,5 +104,5 @@ def _file_bytes(path: Path) -> int:
     return 0
 
 
-def _gigabytes(count: float) -> str:
-    return f"{count / 1e9:.1f} GB"
+def _size(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 0.9995e9 else f"{count / 1e6:.3g} MB"

@@ -142,10 +142,12 @@ class ValueOption(GroupedOption):
         super().__init__(*args, help=value.meaning, **attributes)
 
     def get_help_extra(self, ctx: click.Context) -> Any:
-        """Return what the help says in brackets: the default."""
-        extra = super().get_help_extra(ctx)
+        """Return what the help says in brackets: the default, and a unit of several words."""
+        extra, unit = super().get_help_extra(ctx), self.value.unit
         if self.default is not None or self.value.may_be_none:
             extra["default"] = as_typed(self.default)
+            if " " in unit:
+                extra["default"] += f"; a number is in {unit}" if self.default is None else f" {unit}"
         return extra
 
 

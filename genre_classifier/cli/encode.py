@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 def command(clips: Path, jobs: int | None, scheduler: str | None, **options: Any) -> None:
     """Send every clip of the folder CLIPS through pretrained networks, and keep the result in CLIPS/encoded.
 
-    One looks at the pictures (--encoder), one listens to the sound (--sound-encoder). `train` does this for the clips
-    that it needs. This command does it for all, with several processes. What is encoded is skipped, so it goes on where
-    it was interrupted.
+    That of --encoder looks at the pictures, that of --sound-encoder listens to the sound. `train` does this for the
+    clips that it needs. This command does it for all, with several processes. What is encoded is skipped, so it goes
+    on where it was interrupted.
 
     \b
     Example:

@@ -30,10 +30,14 @@ from genre_classifier.config import LABEL_FORMATS, MAX_LABEL_MB, ExportConfig, M
 @click.option(
     "--genres",
     metavar="NAMES",
-    help="What IN's names stand for, with commas between, or auto: its own names as they are.  "
+    help="Genres that IN's names are turned into, with commas between; auto: the names stay as they are.  "
     "[default: the article's six]",
 )
-@click.option("--genre-map", type=click.Path(path_type=Path), help="A table name,genre that adds to the known names.")
+@click.option(
+    "--genre-map",
+    type=click.Path(path_type=Path),
+    help="A table of columns name,genre: more names, and the genre that each stands for.",
+)
 @click.option("--unmapped-as-other", is_flag=True, help="Known names that stand for none of the genres become other.")
 @value_option("--max-label-mb", MaxLabelMb, default=MAX_LABEL_MB, group="")
 def command(

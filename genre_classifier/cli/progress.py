@@ -139,25 +139,29 @@ class TrainingProgress:
     """A bar over all steps of all epochs: the loss, and the macro-AP of the last validation; `callback` feeds it.
 
     In a pipe, a line as soon as it is known how long an epoch takes, and then one after an epoch, or after ten minutes.
+    Before it is known, where a step takes long, a line each minute on how many of its chunks are done (`chunk`).
     """
 
     def __init__(self, epochs: int, *, pace: Pace | None = None) -> None:
         self.epochs, self.pace = epochs, pace or Pace(in_steps=True)
-        self.bar = progress_bar(None, "training", "step", lines=False)
+        # Drawn again when time has passed, not only after steps: one may take minutes.
+        self.bar = progress_bar(None, "training", "step", lines=False, miniters=0)
         self._shown: dict[str, str] = {}
         self._encoding: Any = None
-        self._epoch, self._named = 0, False
+        self._epoch, self._step, self._done = 0, 0, 0.0  # of the epoch: steps, and frames
+        self._chunk = ""
+        self._known = False
 
     def callback(self) -> Any:
         """Return the Keras callback of the training."""
         import keras  # seconds, and of no use to the other bars
 
         def begin(epoch: int, logs: dict[str, Any] | None) -> None:
-            self.begin(epoch, **callback.params)
+            self.begin(epoch, callback.model.config, **callback.params)
 
         def step(batch: int, logs: dict[str, Any] | None) -> None:
             self._show(logs, "loss")
-            self.step((logs or {}).get("frames", 0.0), callback.model.config)
+            self.step((logs or {}).get("frames", 0.0))
 
         def end(epoch: int, logs: dict[str, Any] | None) -> None:
             self._show(logs, "loss", "val_loss", "val_macro_ap")
@@ -166,24 +170,43 @@ class TrainingProgress:
         callback = keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_epoch_end=end, on_train_batch_end=step)
         return callback
 
-    def begin(self, epoch: int, *, steps: int, frames: float, seconds: float, **_: Any) -> None:
+    def begin(self, epoch: int, config: ModelConfig, *, steps: int, frames: float, seconds: float, **_: Any) -> None:
         """Begin an epoch, counted from 0, of so many steps, frames, and seconds of video."""
         if self.bar.total is None:
             self.bar.total = steps * self.epochs
             self.bar.update(epoch * steps)
             self.pace.begin(epoch * frames)
-        self._epoch, self._frames, self._seconds = epoch, frames, seconds
+        self._epoch, self._step, self._done, self._config = epoch, 0, 0.0, config
+        self._steps, self._frames, self._seconds = steps, frames, seconds
         self.bar.set_description(f"epoch {epoch + 1}/{self.epochs}")
 
-    def step(self, frames: float, config: ModelConfig) -> None:
+    def chunk(self, done: str, number: int, chunks: int, frames: float) -> None:
+        """Take what was done with how many of the chunks of a step, and how far it is, in frames.
+
+        As `genre_classifier.network.model.GenreModel.configure` has it.
+        """
+        self._shown["chunk"] = f"{number}/{chunks} {done}"
+        self._chunk = f" (step {self._step + 1} of {self._steps}: {number} of {chunks} chunks {done})"
+        self._mark(self._done + frames)
+        if not self._known and self.bar.disable and self.pace.is_time():
+            note(f"epoch {self._epoch + 1} of {self.epochs}{self._chunk}")
+        self._show(None)
+        self.bar.update(0)
+
+    def step(self, frames: float) -> None:
         """Take how many frames of the epoch are done."""
+        self._step, self._done, self._chunk = self._step + 1, frames, ""
         self.bar.update()
+        self._mark(frames)
+
+    def _mark(self, frames: float) -> None:
+        """Take how many frames of the epoch are done; name a faster preset once it is known how long all takes."""
         self.pace.mark(self._epoch * self._frames + min(frames, self._frames))
-        known = self._tell(after=600.0)
-        if known and not self._named:
-            self._named = True
+        first = not self._known
+        if self._tell(after=600.0) and first:
             each = self.pace.seconds_for(self._frames) or 0.0
-            if each * self.epochs >= LONG_SECONDS and (line := faster(config, each, self._seconds / self._frames)):
+            seconds = self._seconds / self._frames
+            if each * self.epochs >= LONG_SECONDS and (line := faster(self._config, each, seconds)):
                 with self.bar.external_write_mode():
                     note(line)
 
@@ -199,12 +222,13 @@ class TrainingProgress:
         if left is None or each is None:
             return False
         self._shown["done about"] = self.pace.done_at(left)
-        if self.bar.disable and self.pace.is_time(after=after):
+        if self.bar.disable and self.pace.is_time(after=after if self._known else 0.0):
             loss = f", loss {self._shown['loss']}" if "loss" in self._shown else ""
             note(
-                f"epoch {self._epoch + 1} of {self.epochs}, {about(each)} each{loss}: done about "
+                f"epoch {self._epoch + 1} of {self.epochs}{self._chunk}, {about(each)} each{loss}: done about "
                 f"{self._shown['done about']}"
             )
+        self._known = True
         return True
 
     def _show(self, logs: dict[str, Any] | None, *names: str) -> None:

@@ -105,7 +105,7 @@ _BRIEF = (
     cls=GroupedOption,
     group="Labels",
     type=click.Path(path_type=Path),
-    help="A table name,genre that adds to the known names.",
+    help="A table of columns name,genre: more names, and the genre that each stands for.",
 )
 @click.option(
     "--unmapped-as-other",
@@ -250,6 +250,7 @@ def command(
             callbacks=[progress.callback()],
             on_encoding=progress.start_encoding,
             on_encoded=progress.encoded,
+            on_chunk=progress.chunk,
             command=click.get_current_context().meta[_LINE],
             workers=addresses,
             worker=rank,

@@ -31,7 +31,7 @@ class EncoderConfig(Options):
         str | None,
         _encoder(
             "A pretrained image network that every frame goes through once, frozen: a name of keras.applications, such "
-            "as EfficientNetV2B0, or a .keras file (rows, cols, 3) to (rows, cols, channels)."
+            "as EfficientNetV2B0, or a .keras file that turns (rows, cols, 3) into (rows, cols, channels)."
         ),
     ] = None
     encoder_layer: Annotated[
@@ -76,8 +76,8 @@ class EncoderConfig(Options):
     sound_encoder: Annotated[
         str | None,
         _sound(
-            "A pretrained network that listens to every second of the sound, frozen: a .keras file (samples,) to "
-            "(features,), samples from -1 to 1."
+            "A pretrained network that listens to every second of the sound, frozen: a .keras file that turns "
+            "(samples,), from -1 to 1, into (features,)."
         ),
     ] = None
     sound_rate: Annotated[

@@ -93,13 +93,16 @@ class ExportConfig(Options):
     """What files for other programs say beside labels and segments."""
 
     subset: Annotated[
-        str, option("ActivityNet's subset of the trailers in a file of labels; its evaluator takes this unless told.")
+        str,
+        option(
+            "Name of the subset in ActivityNet JSON; validation is what its evaluator looks at unless told otherwise."
+        ),
     ] = "validation"
     label_studio_prefix: Annotated[str, option(_PREFIX)] = "/data/local-files/?d="
     label_studio_fps: Annotated[
         float,
         option(
-            "Of Label Studio's tasks that do not say theirs (data.fps), and of videos whose own rate is not known: 24 "
+            "Rate of Label Studio's tasks that do not say theirs (data.fps), and of videos whose own is not known: 24 "
             "is what Label Studio assumes of a Video tag without a frameRate.",
             unit="frames per second",
             ge=LABEL_STUDIO_RATES[0],

@@ -35,7 +35,7 @@ def opening(evaluation: Evaluation, about: About) -> str:
         on += " labelled in time" * bool(data.weak.any())
         return (
             f"{on} the scores of “{about.run}” reach an average precision over frames of {number(score.value)}{width}, "
-            f"{averaged}; 1 is perfect."
+            f"{averaged}; 1 is perfect.{_no_choice(evaluation)}"
         )
     auc = with_interval(evaluation.figure(level, "macro", "roc_auc"))
     if data.exclusive and "top_1_accuracy" in evaluation.levels[level]["all"]:
@@ -46,9 +46,24 @@ def opening(evaluation: Evaluation, about: About) -> str:
         by = "by the highest score" if data.exclusive else "at the stored thresholds"
         decided = f"Accuracy of the yes or no {by}: {accuracy}."
     return (
-        f"{on}, labelled as wholes, the mean scores of “{about.run}” reach an average precision over trailers of "
-        f"{number(score.value)}{width}, {averaged}; 1 is perfect. ROC-AUC: {auc}. {decided}"
+        f"{on}, each labelled as a whole, the mean scores of “{about.run}” reach an average precision over trailers of "
+        f"{number(score.value)}{width}, {averaged}; 1 is perfect.{_no_choice(evaluation)} ROC-AUC: {auc}. "
+        f"{decided}"
     )
+
+
+def _no_choice(evaluation: Evaluation) -> str:
+    """Say that the first figure is 1 for any scores, where it is."""
+    data = evaluation.data
+    items = "trailers" if data.timed_by_weak_labels else "frames"
+    everything = len(data.trailers) if data.timed_by_weak_labels else int(data.timed_frames.sum())
+    shown = [details[items] for details in evaluation.genres.values() if details[items]]
+    if shown and min(shown) == everything:
+        return (
+            f" All of these {items} show all of those genres, so that any scores reach 1: judge the network on more "
+            f"trailers."
+        )
+    return ""
 
 
 def caveats(evaluation: Evaluation, about: About) -> list[str]:

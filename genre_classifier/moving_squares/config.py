@@ -41,15 +41,18 @@ class SquaresConfig(Options):
     max_half_width: Annotated[int, _movies("Largest half of a square's side.", unit="pixels", ge=1, le=1_000)] = 3
     speed: Annotated[int, _movies("Largest movement along each axis.", unit="pixels per frame", ge=0, le=1_000)] = 1
     noise: Annotated[
-        Probability, _movies("Added to, or taken from, a square and one pixel around it; grey values are 0 to 1.")
+        Probability, _movies("Grey that is added to, or taken from, a square and one pixel around it; 1 is white.")
     ] = 0.1
-    noise_chance: Annotated[Probability, _movies("Probability of that, per square and frame.")] = 0.5
+    noise_chance: Annotated[Probability, _movies("Probability of that noise, per square and frame.")] = 0.5
     layers: Annotated[int, _network("ConvLSTM layers.", ge=1, le=100)] = 4
     filters: Annotated[int, _network("Filters of each of them.", ge=1, le=10_000)] = 40
     kernel: Annotated[
         int,
         _network(
-            "Rows and columns of every convolution; frames too of the last one. Odd.", unit="pixels", ge=1, le=4_000
+            "Rows and columns of every kernel, and frames of the last one's; an odd number.",
+            unit="pixels",
+            ge=1,
+            le=4_000,
         ),
     ] = 3
     norm_momentum: Annotated[
@@ -57,7 +60,7 @@ class SquaresConfig(Options):
         _network("Moving statistics of BatchNormalization: the share of the old value that a step keeps."),
     ] = 0.99
     causal: Annotated[bool, _network("The last convolution reads the past only.")] = True
-    optimizer: Annotated[Optimizer, _training("What trains.")] = "adadelta"
+    optimizer: Annotated[Optimizer, _training("Optimizer of the training.")] = "adadelta"
     learning_rate: Annotated[float, _training("Learning rate of the optimizer.", gt=0, le=1_000_000)] = 1.0
     batch_size: Annotated[Million, _training("Movies per step.")] = 10
     epochs: Annotated[Million, _training("Passes over the training movies.")] = 300
@@ -65,14 +68,14 @@ class SquaresConfig(Options):
         0.05
     )
     seed: Annotated[Seed, _training("Seed of the movies, of the first weights and of the order of the movies.")] = 0
-    given: Annotated[int, _rollouts("Shown before a rollout.", unit="frames", ge=2, le=10_000)] = 7
+    given: Annotated[int, _rollouts("Frames shown before a rollout.", unit="frames", ge=2, le=10_000)] = 7
     predicted: Annotated[int, _rollouts("Length of a rollout, measured and drawn.", unit="frames", ge=1, le=10_000)] = (
         16
     )
     movie: Annotated[
         int,
         _rollouts(
-            "Unseen movie that is drawn; the original's, movie 1004, is number 4 of its unseen ones.",
+            "Number of the unseen movie that is drawn; 4 is the one that the original draws, its movie 1004.",
             ge=0,
             le=1_000_000,
         ),

@@ -36,7 +36,9 @@ OWN_SIZE = 224  # rows and columns of what an encoder looks at, where it takes f
 GROUP = 12  # chunks between stored states: see genre_classifier.network.training_step
 # Whole maps of the first layer that are alive beside those that are kept: of the gates, and of gradients.
 SCORING_COPIES, TRAINING_COPIES = 3.0, 10.0
-SPARE = 0.1  # share of the free memory that is left to others where the chunk is chosen by itself
+# Shares of the free memory that a chunk takes which is chosen by itself: usually, and where that saves computing frames
+# again. Others work on the machine too, and a longer chunk saves no time by itself.
+USUAL_SHARE, LARGE_SHARE = 0.75, 0.9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,7 +228,8 @@ def choose_chunk(
 ) -> int | None:
     """Return the chunk that `--chunk auto` stands for: None, the whole trailer, where a step on it fits into memory.
 
-    Else the largest that leaves `SPARE` of it free, or that fits at all.
+    Else the largest that takes `USUAL_SHARE` of it; or `LARGE_SHARE`, where only that makes at most `GROUP` chunks, of
+    which none is scored again for the states at its borders; or any that fits.
 
     Parameters
     ----------
@@ -239,9 +242,14 @@ def choose_chunk(
         If no chunk fits, as `require_training_memory`.
     """
     free = available_bytes() if free is None else free
-    for most in ((1 - SPARE) * free, free):
-        if found := largest_chunk(config, frames, free=most, batch=batch, precision=precision):
-            return None if found == frames else found
+
+    def largest(share: float) -> int:
+        return largest_chunk(config, frames, free=share * free, batch=batch, precision=precision) or 0
+
+    usual, large = largest(USUAL_SHARE), largest(LARGE_SHARE)
+    saves = large == frames or GROUP * usual < frames <= GROUP * large
+    if found := (large if saves else usual) or large or largest(1.0):
+        return None if found == frames else found
     require_training_memory(config, frames, batch=batch, precision=precision, free=free)
     return None
 

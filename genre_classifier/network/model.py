@@ -34,7 +34,7 @@ from genre_classifier.network.losses import TrailerLoss, exclusive_crossentropy
 from genre_classifier.network.map_frames import JoinMaps, MapFrames
 from genre_classifier.network.peers import Peers
 from genre_classifier.network.senses import Column, Senses
-from genre_classifier.network.training_step import TrainingStep, measure_loss, move_statistics, split_scores
+from genre_classifier.network.training_step import OnChunk, TrainingStep, measure_loss, move_statistics, split_scores
 from preprocessing.base.errors import InputError
 
 # Importing this module is enough for `keras.saving.load_model` to read a run's `model.keras`, its loss included.
@@ -209,6 +209,7 @@ class GenreModel(keras.Model):
         precision: Precision = "float32",
         seed: int = 0,
         peers: Peers | None = None,
+        on_chunk: OnChunk | None = None,
     ) -> None:
         """Say how `fit`, `evaluate` and `predict` run from now on. Not saved with the model.
 
@@ -229,6 +230,10 @@ class GenreModel(keras.Model):
             Of what training steps draw.
         peers : Peers, optional
             Processes that train together, each with its rows of every batch.
+        on_chunk : callable, optional
+            Told after each chunk of a step what was done with it, "scored" or "learned from", with how many of how many
+            chunks this was done, and how far the step is, in frames of the batch. An exception ends the step before
+            any weight moves. On JAX a step is one program, and nothing is told.
 
         Raises
         ------
@@ -244,7 +249,7 @@ class GenreModel(keras.Model):
                 f"training in chunks, and bptt full, need the tensorflow or the jax backend of Keras; this is {backend}"
             )
         self.chunk, self.bptt, self.precision, self.seed = chunk, bptt, precision, seed
-        self._peers = peers or Peers()
+        self._peers, self._on_chunk = peers or Peers(), on_chunk
         # Keras makes them again when it next needs them.
         self.train_function: Callable[..., Any] | None = None
         self.test_function: Callable[..., Any] | None = None
@@ -384,6 +389,7 @@ class GenreModel(keras.Model):
                 chunk=self.chunk,
                 bptt=self.bptt,
                 peers=self._peers,
+                on_chunk=self._on_chunk,
             )
 
             def train_on_next(iterator: Any) -> Any:

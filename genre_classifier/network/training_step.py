@@ -31,6 +31,10 @@ if TENSORFLOW:
     import tensorflow as tf
 
 Logs = dict[str, Tensor]
+OnChunk = Callable[[str, int, int, float], None]
+
+# Learning from a chunk computes it again, with its gradient: so many times the work of scoring it.
+_LEARNING = 3
 
 
 class TrainingStep:
@@ -52,6 +56,8 @@ class TrainingStep:
         Whether the gradient stops at the borders of chunks.
     peers : Peers
         Who takes this step together, each with its rows of the batch.
+    on_chunk : callable, optional
+        See `GenreModel.configure`.
     """
 
     def __init__(
@@ -64,11 +70,12 @@ class TrainingStep:
         chunk: int | None,
         bptt: Bptt,
         peers: Peers,
+        on_chunk: OnChunk | None = None,
     ) -> None:
         self._model, self._norms = model, norms
         self._weights_for_run, self._initial_states = weights_for_run, initial_states
         self._chunk, self._truncated = chunk, bptt == "truncated"
-        self._peers = peers
+        self._peers, self._on_chunk = peers, on_chunk
         alone, together = (_eagerly, _eagerly) if model.run_eagerly else (program, peers.program)
         # The last batch of an epoch has fewer clips, and the last chunk of a clip fewer frames.
         inputs, states = (0, 1), (0,)
@@ -129,9 +136,10 @@ class TrainingStep:
         return self._peers.summed(gradients), moments
 
     def _train_in_chunks(self, x: Tensor, y: Any, weights: Any, chunk: int) -> Logs:
-        starts = range(0, frames_of(x).shape[1], chunk)
+        rows, frames = frames_of(x).shape[:2]
+        starts = range(0, frames, chunk)
         groups = [starts[number : number + GROUP] for number in range(0, len(starts), GROUP)]
-        states = self._initial_states(frames_of(x).shape[0])
+        states = self._initial_states(rows)
         before_groups, scores, moments = [], [], None
         for group in groups:
             before_groups.append(states)
@@ -141,6 +149,7 @@ class TrainingStep:
                 part, states, measured = self._forward(_cut(x, start, chunk), states)
                 scores.append(part)
                 moments = measured if moments is None else tuple(map(operator.add, moments, measured))
+                self._tell("scored", len(scores), len(starts), rows * min(start + chunk, frames))
         logs, d_scores = self._loss(y, tf.concat(scores, axis=1), weights)
         none = keras.tree.map_structure(tf.zeros_like, states)
         d_states, sums = none, [tf.zeros(variable.shape) for variable in self._model.trainable_variables]
@@ -154,8 +163,15 @@ class TrainingStep:
                 )
                 if self._truncated:
                     d_states = none
+                number = len(starts) - start // chunk
+                self._tell("learned from", number, len(starts), rows * (frames + _LEARNING * (frames - start)))
         self._apply(*self._total(sums, moments))
         return logs
+
+    def _tell(self, done: str, number: int, chunks: int, scorings: int) -> None:
+        """Say how far the step is; learning from a frame counts as several scorings."""
+        if self._on_chunk is not None:
+            self._on_chunk(done, number, chunks, self._peers.count * scorings / (1 + _LEARNING))
 
     def _borders(self, x: Tensor, group: Sequence[int], chunk: int, states: forward.States) -> list[forward.States]:
         """Return the state before each chunk of a group."""

@@ -112,7 +112,7 @@
     for (const one of proposals) one.node.hidden = !offered.includes(one);
     $("accept").hidden = !proposals.length;
     $("accept").disabled = !offered.length;
-    if (offered.length && !work.spans.length) $("count").textContent = `none yet; ${offered.length} proposed by the run: click one to accept it, or press a at the cursor`;
+    if (offered.length && !work.spans.length && WIDE.matches) $("count").textContent = `none yet; ${offered.length} proposed by the run: click one to accept it, or press a at the cursor`;
   }
   function segmentsOf(genre) {
     return work.spans.filter((one) => one.genre === genre.name).map((span) => {

@@ -175,7 +175,7 @@ const page = (() => {
   const listed = () => genres.filter((genre) => genre.shown).flatMap((genre) => genre.segments).sort((a, b) => a.start - b.start);
   function list() {
     const rows = listed();
-    $("count").textContent = rows.length || (hooks.segments ? "none yet: draw in a lane, or hold a genre's key while it plays" : data.segments ? "none" : "none at these thresholds");
+    $("count").textContent = rows.length || (hooks.segments ? `none yet${hooks.moved ? ": draw in a lane, or hold a genre's key while it plays" : ""}` : data.segments ? "none" : "none at these thresholds");
     $("segments").replaceChildren(...rows.map((one) => one.row ??= line(one)));
   }
   function line(one) {

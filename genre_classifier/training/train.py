@@ -60,6 +60,7 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     on_encoding: Callable[[int], None] | None = None,
     on_encoded: Callable[[int], None] | None = None,
+    on_chunk: Callable[[str, int, int, float], None] | None = None,
     command: str = "train(...)",
     workers: Sequence[str] = (),
     worker: int = 0,
@@ -93,6 +94,8 @@ def train(
         Added to the project's own.
     on_encoding, on_encoded : callable, optional
         Told the number of frames that an encoder has to go through first; frames done.
+    on_chunk : callable, optional
+        Told how far a step in chunks is: see `genre_classifier.network.model.GenreModel.configure`.
     command : str
         Recorded in `card.json`.
     workers : sequence of str
@@ -156,7 +159,14 @@ def train(
             elif plan.encoder is not None and first:
                 start_from_components(model, parts["train"])
         assert config.chunk != "auto"  # the plan has settled it
-        model.configure(chunk=config.chunk, bptt=config.bptt, precision=config.precision, seed=config.seed, peers=peers)
+        model.configure(
+            chunk=config.chunk,
+            bptt=config.bptt,
+            precision=config.precision,
+            seed=config.seed,
+            peers=peers,
+            on_chunk=on_chunk,
+        )
         own_callbacks: list[keras.callbacks.Callback] = [WarmUp(config)] * (config.warmup_epochs > 0)
         keeper = None
         if first:

@@ -69,6 +69,15 @@ def test_none_can_be_said_wherever_a_setting_can_be_switched_off():
     assert optional == {"patience", "crop_frames", "crops_per_epoch", "clip_norm", "chunk"}
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_each_option_says_the_unit(name):
+    context = click.Context(command_of(name))
+    for one in command_of(name).params:
+        if isinstance(one, ValueOption) and one.value.unit:
+            flag, said = one.get_help_record(context)
+            assert one.value.unit.lower() in f"{flag} {said}".lower(), flag
+
+
 @pytest.mark.parametrize(
     ("name", "bases"),
     [("train", (PRESETS["article"].model, PRESETS["article"].training)), ("squares", (SQUARES["quick"],))],

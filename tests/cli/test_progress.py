@@ -133,10 +133,10 @@ def trained(clock: Clock, *, seconds_per_step: float, epochs: int, config: Model
     progress = TrainingProgress(epochs, pace=Pace(clock, in_steps=True))
     with progress:
         for epoch in range(epochs):
-            progress.begin(epoch, steps=10, frames=1000, seconds=40.0)
+            progress.begin(epoch, config, steps=10, frames=1000, seconds=40.0)
             for step in range(10):
                 clock.now += seconds_per_step + (first if epoch == step == 0 else 0)
-                progress.step(100.0 * (step + 1), config)
+                progress.step(100.0 * (step + 1))
             clock.now += 2 * seconds_per_step  # validation
             progress.end()
 
@@ -148,6 +148,32 @@ def test_a_training_says_how_long_its_epochs_take(capsys):
         "epoch 1 of 4, about 120 seconds each: done about 12:08",
         "epoch 2 of 4, about 120 seconds each: done about 12:08",
         "epoch 3 of 4, about 120 seconds each: done about 12:08",
+    ]
+
+
+def test_a_step_that_takes_minutes_says_how_far_it_is(capsys):
+    """One of 1000 frames in five chunks, of which each takes 20 seconds to score and a minute to learn from."""
+    clock = Clock()
+    with TrainingProgress(4, pace=Pace(clock, in_steps=True)) as progress:
+        for epoch in range(2):
+            progress.begin(epoch, ModelConfig(rows=32, cols=32), steps=2, frames=2000, seconds=80.0)
+            for step in range(2):
+                frames = 0.0
+                for done, seconds in (("scored", 20), ("learned from", 60)):
+                    for number in range(1, 6):
+                        # What is done once, compiling, comes with the first of both.
+                        clock.now += seconds + 30 * (epoch == step == 0 and number == 1)
+                        frames += 50.0 if done == "scored" else 150.0
+                        progress.chunk(done, number, 5, frames)
+                progress.step(1000.0 * (step + 1))
+            progress.end()
+    assert capsys.readouterr().err.splitlines() == [
+        "epoch 1 of 4 (step 1 of 2: 1 of 5 chunks scored)",
+        "epoch 1 of 4 (step 1 of 2: 4 of 5 chunks scored), about 13 minutes each: done about 12:53",
+        "epoch 1 of 4 (step 2 of 2: 3 of 5 chunks learned from), about 14 minutes each: done about 12:56",
+        "epoch 1 of 4, about 14 minutes each: done about 12:55",
+        "epoch 2 of 4 (step 2 of 2: 2 of 5 chunks learned from), about 14 minutes each: done about 12:54",
+        "epoch 2 of 4, about 14 minutes each: done about 12:54",
     ]
 
 

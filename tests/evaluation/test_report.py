@@ -273,6 +273,7 @@ def test_the_first_paragraph_says_what_to_mind():
     assert "No trailer has labels in time" in text
     assert "averaged over the 1 of 6 genres that the labels show" in text
     assert "With only 1 trailer there are no intervals." in text
+    assert "All of these trailers show all of those genres, so that any scores reach 1" in text
 
 
 def test_trailers_labelled_as_wholes_lead_the_report(tmp_path):
@@ -286,8 +287,9 @@ def test_trailers_labelled_as_wholes_lead_the_report(tmp_path):
     )
     write_report(tmp_path, found, ABOUT)
     text = " ".join(summary.lead_sentences(found, ABOUT))
-    assert "labelled as wholes" in text
+    assert "each labelled as a whole" in text
     assert "average precision over trailers of 1.000" in text
+    assert "any scores reach 1" not in text
     assert "ROC-AUC: 1.000" in text
     assert "Accuracy of the yes or no at the stored thresholds: 0.500" in text
     assert "It beats the best simple baseline, “Prevalence” (0.500): its lead is 0.500" in text

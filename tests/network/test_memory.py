@@ -12,6 +12,7 @@ import pytest
 from genre_classifier.config import ModelConfig
 from genre_classifier.network import memory
 from genre_classifier.network.memory import (
+    GROUP,
     choose_chunk,
     frame_multiplications,
     largest_chunk,
@@ -78,11 +79,19 @@ def test_where_no_chunk_fits_size_and_frames_are_advised():
         assert (largest_chunk(config, count, free=free) is not None) == fits
 
 
-def test_the_chunk_that_is_chosen_is_the_whole_trailer_or_the_largest_with_a_tenth_to_spare():
+def test_the_chunk_that_is_chosen_leaves_a_quarter_free_where_that_costs_no_time():
     assert choose_chunk(ARTICLE, 1000, free=200e9) is None
     chunk = choose_chunk(ARTICLE, 1000, free=24e9)
-    assert chunk == largest_chunk(ARTICLE, 1000, free=0.9 * 24e9)
-    assert training_bytes(ARTICLE, 1000, chunk=chunk) <= 0.9 * 24e9 < training_bytes(ARTICLE, 1000, chunk=chunk + 1)
+    assert chunk == largest_chunk(ARTICLE, 1000, free=0.75 * 24e9)
+    assert training_bytes(ARTICLE, 1000, chunk=chunk) <= 0.75 * 24e9 < training_bytes(ARTICLE, 1000, chunk=chunk + 1)
+    # Scored once, all chunks of a group keep the states at their borders; of more chunks, some are scored again.
+    again = largest_chunk(ARTICLE, 1000, free=0.75 * 15e9)
+    assert again * GROUP < 1000 <= GROUP * choose_chunk(ARTICLE, 1000, free=15e9)
+    assert choose_chunk(ARTICLE, 1000, free=15e9) == largest_chunk(ARTICLE, 1000, free=0.9 * 15e9)
+    # A whole trailer is scored once only.
+    whole = training_bytes(ARTICLE, 60)
+    assert choose_chunk(ARTICLE, 60, free=whole / 0.85) is None
+    assert choose_chunk(ARTICLE, 60, free=whole / 0.95) == largest_chunk(ARTICLE, 60, free=0.75 * whole / 0.95)
     least = min(training_bytes(ARTICLE, 1000, chunk=length) for length in range(1, 30))
     assert training_bytes(ARTICLE, 1000, chunk=choose_chunk(ARTICLE, 1000, free=least)) == least
     with pytest.raises(WorkError, match="no chunk fits"):

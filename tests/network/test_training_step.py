@@ -127,6 +127,45 @@ def test_full_gradients_do_not_depend_on_the_chunk(source, clip, chunk, monkeypa
         np.testing.assert_allclose(statistics[path], value, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("bptt", ["truncated", "full"])
+def test_each_chunk_of_a_step_is_told_and_the_weights_are_the_same(source, clip, bptt):
+    y, told = targets(2), []
+    clips = np.concatenate([clip, clip])
+    _, expected, statistics = train_once(source, clips, y, chunk=3, bptt=bptt)
+    model = build_model(CONFIG)
+    model.compile(keras.optimizers.SGD(STEP), [mean_loss() for _ in GENRES])
+    model.set_weights(source.get_weights())
+    model.configure(chunk=3, bptt=bptt, on_chunk=lambda *part: told.append(part))
+    before = [variable.numpy() for variable in model.trainable_variables]
+    model.train_on_batch(clips, y)
+    for variable, old in zip(model.trainable_variables, before, strict=True):
+        np.testing.assert_array_equal((old - variable.numpy()) / STEP, expected[variable.path])
+    for variable in model.non_trainable_variables:
+        if "moving" in variable.path:
+            np.testing.assert_array_equal(variable.numpy(), statistics[variable.path])
+    assert [part[:3] for part in told] == [
+        *(("scored", number, 3) for number in (1, 2, 3)),
+        *(("learned from", number, 3) for number in (1, 2, 3)),
+    ]
+    # Of two clips of 7 frames, in chunks of 3, 3 and 1; learning takes about three times as long as scoring.
+    assert [part[3] for part in told] == [1.5, 3.0, 3.5, 5.0, 9.5, 14.0]
+
+
+def test_a_step_that_is_interrupted_between_chunks_changes_no_weight(source, clip):
+    def interrupt(done, *_):
+        if done == "learned from":
+            raise KeyboardInterrupt
+
+    model = build_model(CONFIG)
+    model.compile(keras.optimizers.SGD(STEP), [mean_loss() for _ in GENRES])
+    model.set_weights(source.get_weights())
+    model.configure(chunk=3, on_chunk=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model.train_on_batch(clip, targets(1))
+    for kept, old in zip(model.get_weights(), source.get_weights(), strict=True):
+        np.testing.assert_array_equal(kept, old)
+
+
 def test_truncated_gradients_are_those_of_a_stateful_layer(source, clip, monkeypatch):
     monkeypatch.setattr(training_step, "GROUP", 2)
     y, chunk = targets(1), 3

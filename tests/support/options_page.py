@@ -44,6 +44,8 @@ def row(option: click.Option, context: click.Context) -> str:
         takes = option.make_metavar(context).strip("[]").replace("|", ", ").lower().replace("path", "a path")
         takes = f"one of {takes}" if isinstance(option.type, click.Choice) else takes
     default = "required" if option.required else extra.get("default", "")
+    if isinstance(option, ValueOption) and "default" in extra:
+        default = as_typed(option.default)  # its unit stands in the column before
     return f"| `{option.opts[0]}` | {cell(takes)} | {cell(default)} | {cell(option.help or '')} |"
 
 

@@ -256,6 +256,11 @@ def test_a_page_without_scores_is_for_labels_alone(tab: Tab, tmp_path: Path) -> 
     page.keyboard.press("e")  # there is nothing else
     assert page.is_visible("#tools")
     assert page.inner_text("#count") == "none yet: draw in a lane, or hold a genre's key while it plays"
+    wide = page.viewport_size
+    page.set_viewport_size({"width": 390, "height": 800})  # where none of that is possible, as the page says
+    wait(page, "document.querySelector('#count').textContent === 'none yet'")
+    page.set_viewport_size(wide)
+    wait(page, "document.querySelector('#count').textContent.startsWith('none yet: draw')")
     assert "held, it paints" in page.inner_text("footer")
     assert "thresholds" not in page.inner_text("footer")
     page.keyboard.press("1")

@@ -59,6 +59,9 @@ def test_colours_are_explained_where_the_table_is_wider_than_the_screen(tmp_path
                 ".filter(box => box.width > 0 && box.right < innerWidth).length"
             )
             assert shown == len(GENRES)
+            # Where the filters have a line of their own, they begin where the heading does.
+            left, heading = (page.locator(one).bounding_box()["x"] for one in (".filters", "h1"))
+            assert (left == heading) == (width == 390)
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert (
                 page.evaluate("[...document.body.children].map(one => one.tagName).join()")
