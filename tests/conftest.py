@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -77,6 +78,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--faults-long", type=int, default=0, metavar="SEEDS", help="Every command with every fault, so often each."
     )
     parser.addoption("--fuzz", type=int, default=0, metavar="N", help="So many damaged files of each kind.")
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage among what tests make alone: what was imported and collected stays."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
