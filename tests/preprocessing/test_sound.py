@@ -431,6 +431,7 @@ def test_killed_and_run_again_gives_the_same_bytes(tmp_path: Path) -> None:
                 run.kill()
                 seen += 1
                 break
+            time.sleep(0.001)
         run.wait()
     assert seen >= 2
     subprocess.run([*command, *options], check=True, capture_output=True)
