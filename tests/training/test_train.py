@@ -270,8 +270,8 @@ def test_mean_scores_of_training_trailers_are_the_shares_of_genres(tmp_path):
     genres = GENRES[:3]
     labels = write_clips(tmp_path / "clips", [24, 6, 24, 6, 6, 6, 6, 6], weak=tuple(range(8)), genres=genres)
     data = (tmp_path / "clips", labels.drop(columns=["start", "end"]).assign(start=np.nan, end=np.nan))
+    sizes = dataclasses.replace(TINY, genres=genres)
     with pytest.raises(KeyboardInterrupt):
-        sizes = dataclasses.replace(TINY, genres=genres)
         train(*data, tmp_path / "run", model_config=sizes, training_config=MATCHED, callbacks=[Stop()])
     assert "moved_biases" not in json.loads((tmp_path / "run" / "card.json").read_text())
     with logged() as notes:
