@@ -102,6 +102,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["GENRE_CLASSIFIER_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture
+def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no plots of a report, which take most of its time; `tests/evaluation/test_report.py` looks at them."""
+    empty = '<svg role="img" aria-label="{title}"></svg>'
+    monkeypatch.setattr("genre_classifier.evaluation.plots.svg", lambda _, *, title, **__: empty.format(title=title))
+
+
 def _folder(name: str) -> Path:
     folder = SHARED / name
     if not folder.is_dir():

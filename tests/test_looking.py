@@ -22,7 +22,7 @@ from preprocessing.clips import load_clip, load_times
 from tests.support.media import flat_frames, write_media
 from tests.support.tiny_encoder import write_encoder
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_plots")]
 
 SMALL = [
     "--trunk-filters",

@@ -24,6 +24,8 @@ from tests.support import activitynet, tiny_run
 from tests.support.evaluation_cases import made_up
 from tests.support.folders import contents
 
+pytestmark = pytest.mark.usefixtures("without_plots")
+
 THREE = GENRES[:3]  # of a run: a report takes its time for each
 
 

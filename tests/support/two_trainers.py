@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 # name -> options of `GenreModel.configure`, the network's own, and how many of five clips are a batch. Of batches of
-# four, the last has a single one: with this seed, those of both epochs are of two shapes. Each is traced: one case has it.
+# four, the last has a single one: with this seed, those of both epochs are of two shapes. Each is traced, so it is one
+# case that has two.
 CASES = {
     "whole": ({}, {}, 4),
     "chunks": ({"chunk": 3}, {}, 5),
