@@ -206,9 +206,13 @@ class Options:
         return cls(**fields)
 
 
-@functools.cache  # a description takes milliseconds to make
 def values_of(config_class: Any) -> Mapping[str, Value]:
     """Return the description of each field of a configuration class, by name."""
+    return _values_of(config_class)
+
+
+@functools.cache  # a description takes milliseconds to make
+def _values_of(config_class: Any) -> Mapping[str, Value]:
     hints = get_type_hints(config_class, include_extras=True)
     return MappingProxyType({field.name: Value(hints[field.name]) for field in dataclasses.fields(config_class)})
 
