@@ -7,6 +7,7 @@ genre_classifier` is enough for `keras.saving.load_model` to read a run's `model
 
 from __future__ import annotations
 
+import gc
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -51,6 +52,20 @@ def _left_out(names: Sequence[str]) -> Iterator[None]:
             del sys.modules[name]
 
 
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Look for no garbage meanwhile, which takes more than a third of the seconds that an import of Keras needs."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if PROGRAM in os.environ:
+            gc.freeze()  # nor later among what was imported: it stays
+        if enabled:
+            gc.enable()
+
+
 class _KerasFinder(importlib.abc.MetaPathFinder):
     """Finds Keras as the others do, and registers the network once Keras has been imported."""
 
@@ -65,7 +80,7 @@ class _KerasFinder(importlib.abc.MetaPathFinder):
             execute = spec.loader.exec_module
 
             def exec_module(module: ModuleType) -> None:
-                with _left_out(_UNUSED_BY_KERAS if PROGRAM in os.environ else ()):
+                with _no_garbage_collection(), _left_out(_UNUSED_BY_KERAS if PROGRAM in os.environ else ()):
                     execute(module)
                 _register_network()
 

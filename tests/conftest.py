@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -41,33 +42,38 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # Files that take minutes: begun first, so that at the end no core waits for one of them (`--dist loadfile`).
 _LONG = (
     "test_documents",
-    "test_looking",
-    "test_lost_peers",
-    "test_sharing",
     "test_train",
     "test_backends",
     "test_peers",
+    "test_sharing",
+    "test_looking",
     "test_hearing",
-    "test_faults",
     "test_evaluate",
+    "test_lost_peers",
     "test_export_model",
-    "test_correcting",
-    "test_sound",
-    "test_training_step",
     "test_own_genres",
-    "test_judged_labels",
-    "test_pretrained",
-    "test_again",
-    "test_streams",
-    "test_hub",
-    "test_encoded",
+    "test_faults",
+    "test_sound",
     "test_interruptions",
-    "test_senses",
-    "test_model",
-    "test_viewer",
+    "test_again",
+    "test_training_step",
     "test_editor",
-    "test_axe",
+    "test_video",
+    "test_senses",
+    "test_pretrained",
+    "test_viewer",
+    "test_map_frames",
+    "test_encoded",
+    "test_correcting",
+    "test_judged_labels",
     "test_notebook",
+    "test_predictor",
+    "test_model",
+    "test_hub",
+    "test_streams",
+    "test_tag",
+    "test_axe",
+    "test_container",
 )
 
 
@@ -79,6 +85,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz", type=int, default=0, metavar="N", help="So many damaged files of each kind.")
 
 
+def pytest_collection_finish() -> None:
+    """Look for garbage among what tests make alone: what was imported and collected stays."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of long files first; the order of the others, and within a file, stays."""
     items.sort(key=lambda item: _LONG.index(item.path.stem) if item.path.stem in _LONG else len(_LONG))
@@ -88,6 +100,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Leave the user's cache alone."""
     os.environ["GENRE_CLASSIFIER_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no plots of a report, which take most of its time; `tests/evaluation/test_report.py` looks at them."""
+    empty = '<svg role="img" aria-label="{title}"></svg>'
+    monkeypatch.setattr("genre_classifier.evaluation.plots.svg", lambda _, *, title, **__: empty.format(title=title))
 
 
 def _folder(name: str) -> Path:

@@ -96,6 +96,7 @@ def model_file(tmp_path_factory):
         # A command imports Keras without what it never uses through it.
         "import os, sys, genre_classifier; os.environ[genre_classifier.PROGRAM] = '1'; import keras\n"
         "assert not {'sklearn', 'matplotlib', 'pandas'} & set(sys.modules)\n"
+        "import gc; assert gc.isenabled() and gc.get_freeze_count() > 100_000\n"
         "import matplotlib.pyplot, pandas, sklearn.linear_model",
         # Where a module of the network is what imports Keras, the network's classes come with `network.model`.
         "import genre_classifier.network.layers, genre_classifier.network.model, keras",

@@ -23,7 +23,7 @@ from tests.support.folders import contents
 from tests.support.media import Track, flat_frames, tone, write_media, write_sounding
 from tests.support.tiny_encoder import write_encoder, write_sound_encoder
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_plots")]
 
 SMALL = ["--trunk-filters", "2,2", "--branch-filters", "2", "--dense-units", "4", "--batch-size", "2"]
 PRESET = ["--preset", "pretrained", "--test-share", "0", *SMALL, "--crop-frames", "12", "--genres", "drama,western"]

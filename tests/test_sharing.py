@@ -97,7 +97,8 @@ def test_a_process_that_dies_costs_nothing(
 
 
 def test_breaking_off_leaves_no_process_behind(run: Run, videos: Path, tmp_path: Path) -> None:
-    tasks = plan_tasks([(videos / name, name) for name in NAMES], tmp_path)
+    # The first one is soon done, while another process works.
+    tasks = plan_tasks([(videos / name, name) for name in ("bad.mkv", "a.mkv", "b.mkv")], tmp_path)
 
     def stop(task: Task, error: InputError | None) -> None:
         raise KeyboardInterrupt

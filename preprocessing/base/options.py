@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Self, dataclass_transform, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -205,10 +206,15 @@ class Options:
         return cls(**fields)
 
 
-def values_of(config_class: Any) -> dict[str, Value]:
+def values_of(config_class: Any) -> Mapping[str, Value]:
     """Return the description of each field of a configuration class, by name."""
+    return _values_of(config_class)
+
+
+@functools.cache  # a description takes milliseconds to make
+def _values_of(config_class: Any) -> Mapping[str, Value]:
     hints = get_type_hints(config_class, include_extras=True)
-    return {field.name: Value(hints[field.name]) for field in dataclasses.fields(config_class)}
+    return MappingProxyType({field.name: Value(hints[field.name]) for field in dataclasses.fields(config_class)})
 
 
 def _refusal(config_class: type[Options], error: ValidationError) -> str:

@@ -99,8 +99,11 @@ def share_out(
     if jobs == 1 and scheduler is None:
         yield (_result(here, index) for index in range(len(tasks)))
         return
-    # Else the first one takes all of a GPU's memory.
-    environment = (*((one, str(threads)) for one in _THREADS), ("TF_FORCE_GPU_ALLOW_GROWTH", "true"))
+    environment = (
+        *((one, str(threads)) for one in _THREADS),
+        ("TF_FORCE_GPU_ALLOW_GROWTH", "true"),  # else the first one takes all of a GPU's memory
+        ("GENRE_CLASSIFIER_PROGRAM", "1"),  # `genre_classifier.PROGRAM`: Keras imports only what such a process needs
+    )
     program = Program("preprocessing.processes.stage_worker", name, tries=TRIES, environment=environment)
     questions = [{"function": function, "task": task} for task in tasks]
     with answers(program, questions, jobs=jobs, scheduler=scheduler, on_alive=on_alive) as results:

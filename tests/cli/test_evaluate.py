@@ -20,11 +20,13 @@ from genre_classifier.genres import GENRES
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.tagging.scores import write_scores
 from preprocessing.base.errors import InputError
-from tests.support import activitynet
+from tests.support import activitynet, tiny_run
 from tests.support.evaluation_cases import made_up
 from tests.support.folders import contents
 
-SIZE = 12
+pytestmark = pytest.mark.usefixtures("without_plots")
+
+THREE = GENRES[:3]  # of a run: a report takes its time for each
 
 
 def run_command(capsys, *arguments):
@@ -272,23 +274,7 @@ def test_what_a_later_version_adds_to_an_index_is_passed_over(stored):
 
 def make_run(folder: Path, splits: list[tuple[int, str]]) -> None:
     """Write a run folder with an untrained network."""
-    from genre_classifier.config import ModelConfig, TrainingConfig
-    from genre_classifier.network.model import build_model
-    from genre_classifier.run_folder.run import write_config
-    from preprocessing.config import ClipConfig
-
-    config = ModelConfig(
-        rows=SIZE,
-        cols=SIZE,
-        trunk_filters=(2, 2),
-        trunk_pools=(2, 2),
-        branch_filters=2,
-        branch_pool=2,
-        dense_units=(4,),
-    )
-    folder.mkdir()
-    build_model(config).save(folder / "model.keras")
-    write_config(folder, config, TrainingConfig(epochs=1), ClipConfig(frames=30, size=SIZE))
+    tiny_run.make_run(folder, frames=30, genres=THREE)
     pd.DataFrame(splits, columns=["trailer_id", "split"]).to_csv(folder / "splits.csv", index=False)
 
 
@@ -299,9 +285,10 @@ def make_clips(folder: Path) -> Path:
     clips.mkdir()
     rows = []
     for number in range(5):
-        np.save(clips / f"trailer_{number}.npy", rng.integers(0, 256, (30, 3, SIZE, SIZE), dtype=np.uint8))
+        clip = rng.integers(0, 256, (30, 3, tiny_run.SIZE, tiny_run.SIZE), dtype=np.uint8)
+        np.save(clips / f"trailer_{number}.npy", clip)
         np.save(clips / f"times_{number}.npy", np.arange(30) / 3)
-        rows += [(number, 0.0, 5.0, "comedy"), (number, 5.0, 8.0, GENRES[number])]
+        rows += [(number, 0.0, 5.0, "comedy"), (number, 5.0, 8.0, THREE[number % 3])]
     pd.DataFrame(rows, columns=["trailer", "start", "end", "genre"]).to_csv(folder / "labels.csv", index=False)
     return clips
 
@@ -440,7 +427,7 @@ def test_a_run_is_scored_once_and_evaluated(tmp_path, capsys):
     # A second time nothing is scored; new thresholds are taken all the same.
     scored = out / "scores" / "scores_2.csv"
     before = (scored.stat().st_mtime_ns, scored.read_bytes())
-    genres = {genre: {"threshold": 0.25, "temperature": 2.0} for genre in GENRES}
+    genres = {genre: {"threshold": 0.25, "temperature": 2.0} for genre in THREE}
     (tmp_path / "run" / "thresholds.json").write_text(json.dumps({"schema": 1, "genres": genres}))
     figures = (out / "per_genre.csv").read_bytes()
     assert run_command(capsys, *arguments)[0] == 0

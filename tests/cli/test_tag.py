@@ -149,6 +149,7 @@ def test_a_folder_gets_an_index_and_is_resumed(run: Path, trailers: Path, tmp_pa
     assert written()[str(out / "b" / "tags.json")] != after[str(out / "b" / "tags.json")]
 
 
+@pytest.mark.slow
 def test_other_thresholds_need_no_new_scores(
     run: Path, trailers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -331,6 +331,7 @@ def test_label_ranking_agrees_with_scikit_learn(trailers, seed):
     assert found.mean() == pytest.approx(sk.label_ranking_average_precision_score(y_true, y_score))
 
 
+@pytest.mark.slow
 def test_evaluating_stored_scores_never_imports_keras():
     heavy = "{'keras', 'tensorflow', 'jax'}"
     code = f"import sys, genre_classifier.evaluation.run_evaluation; sys.exit(bool({heavy} & set(sys.modules)))"

@@ -26,6 +26,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
+import psutil
 
 from preprocessing.config import ClipConfig
 from preprocessing.pipeline import preprocess_directory
@@ -166,15 +167,23 @@ class Running:
             stdout, stderr = self.process.communicate(timeout=PATIENCE)
             late = time.monotonic() + 60
             while time.monotonic() < late:
-                try:
-                    os.killpg(group, 0)
-                except ProcessLookupError:
+                if not _members(group):
                     return Done(self.process.returncode, stdout, stderr)
                 time.sleep(0.01)
             raise AssertionError("processes that it started outlive it")
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
+
+
+def _members(group: int) -> list[int]:
+    """Return the processes of a group that still run: what has ended may wait for seconds until its parent asks."""
+    found = []
+    for process in psutil.process_iter(["status"]):
+        with suppress(ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+    return found
 
 
 class Bench:

@@ -32,7 +32,7 @@ def _at_a_moment(bench: Bench, name: str, rng: np.random.Generator, running: lis
     early = rng.random() < 0.3
     files, late = int(rng.integers(0, len(result) + 1)), rng.uniform(0, 0.05)
     while running[0].process.poll() is None and not all(map(_has_begun, running)):
-        time.sleep(0.001)  # until then it is all Python's own
+        time.sleep(0.01)  # until then it is all Python's own; a look takes milliseconds of a core that it needs
     until = time.monotonic() + rng.uniform(0, 0.5) * seconds
     while running[0].process.poll() is None:
         if early and time.monotonic() >= until:

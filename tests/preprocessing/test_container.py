@@ -21,6 +21,7 @@ from preprocessing.video import open_video
 from tests.support.media import decode_media, flat_frames, read, write_late_pictures, write_media
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".mp4", ".mkv", ".webm", ".ts", ".mov"])
 @pytest.mark.parametrize("begin", [0.0, 10.0])
 def test_times_count_from_the_start_of_the_container(tmp_path: Path, ending: str, begin: float) -> None:

@@ -32,6 +32,7 @@ def blocks() -> np.ndarray:
     return moving_blocks()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "codec", "pix_fmt"),
     [
@@ -75,6 +76,7 @@ def test_a_video_of_broken_packets_alone_fails_and_one_cut_short_ends(blocks: np
         read(path, CONFIG)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("side", "seed"), [(128, 2), (128, 4), (192, 0)])
 def test_a_damaged_video_is_decoded_by_one_thread(tmp_path: Path, side: int, seed: int) -> None:
     # Large enough that two threads meet in the pictures that the damage reaches.

@@ -17,6 +17,7 @@ from preprocessing.config import ClipConfig
 from tests.support.media import decode_media, flat_frames, read, write_media
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ending", "codec", "pix_fmt", "tolerance"),
     [

@@ -197,13 +197,14 @@ def test_killed_again_and_again_over_real_files_and_rerun_gives_the_same_bytes(
     trailers = tmp_path / "trailers"
     trailers.mkdir()
     for path in [*real_trailers.glob("*.*[4m]"), *oddities.glob("*_*.*")]:
-        (trailers / path.name).symlink_to(path)
+        if path.stat().st_size < 2_000_000:  # longer ones only take longer: each run reads them to their end
+            (trailers / path.name).symlink_to(path)
     command = [sys.executable, "-m", "genre_classifier", "preprocess", str(trailers)]
     options = ["--frames", "60", "--size", "24", "--jobs", "2"]
     subprocess.run([*command, str(tmp_path / "undisturbed"), *options], check=True, capture_output=True)
     rng = np.random.default_rng(3)
     killed = 0
-    for number in (0, 2, 4, 6, 8):  # a moment after the next clip is there
+    for number in (0, 3, 6, 9):  # a moment after the next clip is there
         run = subprocess.Popen([*command, str(tmp_path / "clips"), *options], stderr=subprocess.DEVNULL)
         while run.poll() is None:
             if len(list((tmp_path / "clips").glob("trailer_*.npy"))) > number:

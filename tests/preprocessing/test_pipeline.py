@@ -87,6 +87,7 @@ def test_a_video_that_turned_bad_loses_its_clip_and_nobody_gets_its_id(trailers:
     assert len(load_clip(clip_path(clips, 2))) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["away", "a folder now", "too slow", "the reader dies", "no permission"])
 def test_a_video_that_cannot_be_read_again_keeps_its_clip_and_its_id(
     trailers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str

@@ -9,6 +9,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -67,6 +68,7 @@ def loudness(sound: np.ndarray) -> np.ndarray:
 # --- what is heard, and when -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "codec", "rate", "layout", "tolerance"),
     [
@@ -114,6 +116,7 @@ def test_channels_are_mixed_to_their_mean(tmp_path: Path) -> None:
     assert np.abs(sound).max() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["v.mkv", "v.mov", "v.ts"])
 @pytest.mark.parametrize(("pictures", "begin"), [(0.0, 0.48), (0.48, 0.0), (10.0, 10.48), (10.48, 10.0)])
 def test_what_begins_later_is_heard_or_seen_later(tmp_path: Path, name: str, pictures: float, begin: float) -> None:
@@ -232,6 +235,7 @@ def test_sound_that_the_file_does_not_tell_of_ends_a_little_behind_it(tmp_path: 
 # --- damage ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "codec"), [("v.mkv", "flac"), ("v.mp4", "aac"), ("v.mkv", "mp3")])
 def test_damaged_packets_cost_what_they_held(tmp_path: Path, name: str, codec: str) -> None:
     samples = tone(2.0, rate=44_100) - tone(2.0, rate=44_100, onset=0.8) + tone(2.0, rate=44_100, onset=1.6)
@@ -431,6 +435,7 @@ def test_killed_and_run_again_gives_the_same_bytes(tmp_path: Path) -> None:
                 run.kill()
                 seen += 1
                 break
+            time.sleep(0.001)
         run.wait()
     assert seen >= 2
     subprocess.run([*command, *options], check=True, capture_output=True)

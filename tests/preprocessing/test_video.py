@@ -230,6 +230,7 @@ def test_memory_stays_small_however_long_the_video(tmp_path: Path) -> None:
 # --- two clips of one decoding ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "damaged", "barred", "uneven"])
 def test_two_clips_of_one_decoding_are_those_of_two(tmp_path: Path, kind: str) -> None:
     source = np.random.default_rng(1).integers(0, 256, (50, 48, 64, 3), dtype=np.uint8)

@@ -18,6 +18,7 @@ from preprocessing.video import write_video
 from tests.support.hub_server import TOKEN, Hub, serving
 from tests.support.media import flat_frames
 from tests.support.tiny_run import make_run
+from tests.support.trailers import TWO
 
 constants = pytest.importorskip("huggingface_hub.constants")
 NAME = "an-archive/trailers"
@@ -78,7 +79,7 @@ class Desk:
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hub")
-    make_run(folder / "mine")
+    make_run(folder / "mine", genres=TWO)
     (folder / "mine" / layout.CHECKPOINTS).mkdir()
     (folder / "mine" / layout.CHECKPOINTS / "epoch_1.keras").write_bytes(b"large")
     (folder / "mine" / layout.MODEL_CARD).write_text("# mine\n")

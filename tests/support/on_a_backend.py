@@ -88,7 +88,7 @@ def whole_path(folder: Path, name: str) -> None:
         ["train", clips, labels, run, *SIZES, "--epochs", "1", "--chunk", "4", "--bptt", "full", "--test-share", "0.4"],
         ["train", clips, labels, run, "--resume", "--epochs", "2"],
         ["tag", run, f"{folder}/video.mkv", "--out", f"{folder}/tags_{name}"],
-        ["evaluate", run, clips, labels, "--out", f"{folder}/report_{name}", "--draws", "5", "--jobs", "2"],
+        ["evaluate", run, clips, labels, "--out", f"{folder}/report_{name}", "--draws", "5", "--jobs", "1"],
     ):
         assert cli.run(command) == 0, command
 

@@ -144,6 +144,7 @@ def test_genres_that_exclude_each_other_go_on_without_thresholds(videos: Path, t
     assert read_record(out / "first").made_with["thresholds"]["action"] == 0.4
 
 
+@pytest.mark.slow
 def test_without_tensorflow(videos: Path, tmp_path: Path) -> None:
     write(tmp_path / "tags", videos, TagConfig())
     program = "import sys; from genre_classifier.cli import run; code = run(sys.argv[1:]); sys.stdout.flush(); "
@@ -174,6 +175,7 @@ def test_one_that_was_killed_is_not_done_and_can_be_done(
     assert (out / "first" / "viewer.html").read_bytes() == (fresh / "first" / "viewer.html").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_copy_or_an_overlay_needs_the_video(videos: Path, tmp_path: Path, capsys) -> None:
     out, fresh = tmp_path / "tags", tmp_path / "fresh"
     write(out, videos, TagConfig())
@@ -194,6 +196,7 @@ def test_a_copy_or_an_overlay_needs_the_video(videos: Path, tmp_path: Path, caps
     assert again(out, "--overlay", "--strict") == 1
 
 
+@pytest.mark.slow
 def test_a_damaged_folder_leaves_the_others(videos: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "tags"
     write(out, videos, TagConfig())

@@ -14,7 +14,7 @@ from genre_classifier import cli
 from genre_classifier.genres import GENRES
 from genre_classifier.tagging.summary import index_html, video_row
 from genre_classifier.tagging.viewer import viewer_html
-from tests.support.browser import Tab, chromium, wait, wait_until
+from tests.support.browser import Tab, wait, wait_until
 from tests.support.tag_examples import example_tags, write_webm
 
 SEGMENTS = pd.DataFrame({"start": [0.0, 5.0], "end": [2.5, 10.0], "genre": ["comedy", "other"], "score": [0.9, 0.8]})
@@ -48,26 +48,24 @@ def test_everything_is_listed_and_escaped() -> None:
 
 
 @pytest.mark.slow
-def test_colours_are_explained_where_the_table_is_wider_than_the_screen(tmp_path: Path) -> None:
+def test_colours_are_explained_where_the_table_is_wider_than_the_screen(browser: Any, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text(page_text(), encoding="utf-8")
-    with chromium() as browser:
-        for width in (390, 1280):
-            tab = Tab(browser.new_page(viewport={"width": width, "height": 800}))
-            page = tab.open(tmp_path / "index.html")
-            shown = page.evaluate(
-                "[...document.querySelectorAll('th .swatch, .legend .swatch')].map(one => one.getBoundingClientRect())"
-                ".filter(box => box.width > 0 && box.right < innerWidth).length"
-            )
-            assert shown == len(GENRES)
-            # Where the filters have a line of their own, they begin where the heading does.
-            left, heading = (page.locator(one).bounding_box()["x"] for one in (".filters", "h1"))
-            assert (left == heading) == (width == 390)
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            assert (
-                page.evaluate("[...document.body.children].map(one => one.tagName).join()")
-                == "HEADER,MAIN,SCRIPT,SCRIPT"
-            )
-            tab.check()
+    for width in (390, 1280):
+        tab = Tab(browser.new_page(viewport={"width": width, "height": 800}))
+        page = tab.open(tmp_path / "index.html")
+        shown = page.evaluate(
+            "[...document.querySelectorAll('th .swatch, .legend .swatch')].map(one => one.getBoundingClientRect())"
+            ".filter(box => box.width > 0 && box.right < innerWidth).length"
+        )
+        assert shown == len(GENRES)
+        # Where the filters have a line of their own, they begin where the heading does.
+        left, heading = (page.locator(one).bounding_box()["x"] for one in (".filters", "h1"))
+        assert (left == heading) == (width == 390)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert (
+            page.evaluate("[...document.body.children].map(one => one.tagName).join()") == "HEADER,MAIN,SCRIPT,SCRIPT"
+        )
+        tab.check()
 
 
 def names(page: Any) -> list[str]:
@@ -75,66 +73,64 @@ def names(page: Any) -> list[str]:
 
 
 @pytest.mark.slow
-def test_sorting_and_filtering(tmp_path: Path) -> None:
+def test_sorting_and_filtering(browser: Any, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text(page_text(), encoding="utf-8")
-    with chromium() as browser:
-        tab = Tab(browser.new_page())
-        page = tab.open(tmp_path / "index.html")
-        assert page.locator("tbody rect").count() == 5
-        assert page.locator("tbody tr").last.locator(".share").first.inner_text() == "13%"
-        assert page.locator("tbody a").nth(1).get_attribute("href") == "./of%20a%231/viewer.html"
-        nine = 'a9 <b>"&.mp4'
-        page.click("th:first-child button")
-        assert names(page) == ["b.mp4", "a10.mp4", nine]
-        page.click("th:first-child button")
-        assert names(page) == [nine, "a10.mp4", "b.mp4"]  # numbers as numbers
-        page.click("th:has-text('length') button")
-        assert names(page) == ["a10.mp4", "b.mp4", nine]
-        page.click("th:has-text('comedy') button")
-        page.click("th:has-text('comedy') button")
-        assert names(page) == [nine, "a10.mp4", "b.mp4"]
+    tab = Tab(browser.new_page())
+    page = tab.open(tmp_path / "index.html")
+    assert page.locator("tbody rect").count() == 5
+    assert page.locator("tbody tr").last.locator(".share").first.inner_text() == "13%"
+    assert page.locator("tbody a").nth(1).get_attribute("href") == "./of%20a%231/viewer.html"
+    nine = 'a9 <b>"&.mp4'
+    page.click("th:first-child button")
+    assert names(page) == ["b.mp4", "a10.mp4", nine]
+    page.click("th:first-child button")
+    assert names(page) == [nine, "a10.mp4", "b.mp4"]  # numbers as numbers
+    page.click("th:has-text('length') button")
+    assert names(page) == ["a10.mp4", "b.mp4", nine]
+    page.click("th:has-text('comedy') button")
+    page.click("th:has-text('comedy') button")
+    assert names(page) == [nine, "a10.mp4", "b.mp4"]
 
-        def kept() -> bool:  # as when somebody comes back from a trailer's page
-            page.select_option("#genre", "comedy")
-            assert names(page) == ["a10.mp4", "b.mp4"]
-            page.wait_for_timeout(100)  # the browser hands what a tab keeps to another process, and does not say when
-            page.reload()
-            return names(page) == ["a10.mp4", "b.mp4"]
+    def kept() -> bool:  # as when somebody comes back from a trailer's page
+        page.select_option("#genre", "comedy")
+        assert names(page) == ["a10.mp4", "b.mp4"]
+        page.wait_for_timeout(100)  # the browser hands what a tab keeps to another process, and does not say when
+        page.reload()
+        return names(page) == ["a10.mp4", "b.mp4"]
 
-        wait_until(page, kept)
-        page.select_option("#genre", "")
-        page.fill("#filter", "A1")
-        assert names(page) == ["a10.mp4"]
-        assert not page.is_visible("#pages")
+    wait_until(page, kept)
+    page.select_option("#genre", "")
+    page.fill("#filter", "A1")
+    assert names(page) == ["a10.mp4"]
+    assert not page.is_visible("#pages")
     tab.check()
 
 
 @pytest.mark.slow
-def test_many_are_shown_a_page_at_a_time(tmp_path: Path) -> None:
+def test_many_are_shown_a_page_at_a_time(browser: Any, tmp_path: Path) -> None:
     many = [rows()[0] | {"source": f"{number}.mp4", "link": f"./{number}/viewer.html"} for number in range(250)]
     (tmp_path / "index.html").write_text(index_html(many, GENRES, []), encoding="utf-8")
-    with chromium() as browser:
-        tab = Tab(browser.new_page(viewport={"width": 390, "height": 800}))
-        page = tab.open(tmp_path / "index.html")
-        assert names(page) == [f"{number}.mp4" for number in range(100)]
-        assert page.inner_text("#shown") == "1\N{EN DASH}100 of 250"
-        assert page.is_disabled("#previous")
-        page.click("#next")
-        page.click("#next")
-        assert names(page) == [f"{number}.mp4" for number in range(200, 250)]
-        assert page.inner_text("#shown") == "201\N{EN DASH}250 of 250"
-        assert page.is_disabled("#next")
-        page.click("#previous")
-        assert names(page)[0] == "100.mp4"
-        page.click("th:first-child button")
-        assert names(page)[0] == "249.mp4"
-        page.fill("#filter", "24")
-        assert names(page) == [f"{number}.mp4" for number in (*range(249, 239, -1), 224, 124, 24)]
+    tab = Tab(browser.new_page(viewport={"width": 390, "height": 800}))
+    page = tab.open(tmp_path / "index.html")
+    assert names(page) == [f"{number}.mp4" for number in range(100)]
+    assert page.inner_text("#shown") == "1\N{EN DASH}100 of 250"
+    assert page.is_disabled("#previous")
+    page.click("#next")
+    page.click("#next")
+    assert names(page) == [f"{number}.mp4" for number in range(200, 250)]
+    assert page.inner_text("#shown") == "201\N{EN DASH}250 of 250"
+    assert page.is_disabled("#next")
+    page.click("#previous")
+    assert names(page)[0] == "100.mp4"
+    page.click("th:first-child button")
+    assert names(page)[0] == "249.mp4"
+    page.fill("#filter", "24")
+    assert names(page) == [f"{number}.mp4" for number in (*range(249, 239, -1), 224, 124, 24)]
     tab.check()
 
 
 @pytest.mark.slow
-def test_a_page_leads_to_its_neighbours_and_up(tmp_path: Path) -> None:
+def test_a_page_leads_to_its_neighbours_and_up(browser: Any, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text(page_text(), encoding="utf-8")
     links = [row["link"] for row in rows()][::-1]  # by name
     for link in links:
@@ -142,74 +138,72 @@ def test_a_page_leads_to_its_neighbours_and_up(tmp_path: Path) -> None:
         page_path.parent.mkdir()
         tags = example_tags(page_path.with_name("gone.webm"))
         page_path.write_text(viewer_html(tags, page_path.parent, index="../index.html", link=link), encoding="utf-8")
-    with chromium() as browser:
-        page = Tab(browser.new_page()).open(tmp_path / unquote(links[0]))
+    page = Tab(browser.new_page()).open(tmp_path / unquote(links[0]))
 
-        def at(link: str) -> None:
-            page.wait_for_url(lambda url: url.endswith(link.removeprefix(".")), wait_until="load")
+    def at(link: str) -> None:
+        page.wait_for_url(lambda url: url.endswith(link.removeprefix(".")), wait_until="load")
 
-        page.click("text=next")
-        at(links[1])
-        page.click("text=next")
-        at(links[2])
-        page.click("text=next")  # there is none: the table
-        at("./index.html")
-        wait(page, "document.querySelector('tr.came') !== null")
-        assert page.inner_text("tr.came .name") == "b.mp4"
-        page.select_option("#genre", "comedy")
-        page.click("th:has-text('comedy') button")
-        assert names(page) == ["b.mp4", "a10.mp4"]
-        page.click("tbody a >> nth=1")
-        at(links[1])
-        page.click("text=previous")  # in the order of the table
-        at(links[2])
-        page.click("text=all videos")
-        at("./index.html")
-        assert names(page) == ["b.mp4", "a10.mp4"]
+    page.click("text=next")
+    at(links[1])
+    page.click("text=next")
+    at(links[2])
+    page.click("text=next")  # there is none: the table
+    at("./index.html")
+    wait(page, "document.querySelector('tr.came') !== null")
+    assert page.inner_text("tr.came .name") == "b.mp4"
+    page.select_option("#genre", "comedy")
+    page.click("th:has-text('comedy') button")
+    assert names(page) == ["b.mp4", "a10.mp4"]
+    page.click("tbody a >> nth=1")
+    at(links[1])
+    page.click("text=previous")  # in the order of the table
+    at(links[2])
+    page.click("text=all videos")
+    at("./index.html")
+    assert names(page) == ["b.mp4", "a10.mp4"]
 
 
 @pytest.mark.slow
-def test_label_pages_get_an_index_that_says_what_is_done(tmp_path: Path) -> None:
+def test_label_pages_get_an_index_that_says_what_is_done(browser: Any, tmp_path: Path) -> None:
     pages = tmp_path / "pages"
     videos = [write_webm(tmp_path / name, seconds=2) for name in ("a b.webm", "index.webm", "c.webm")]
     assert cli.run(["label", *map(str, videos[:2]), "--out", str(pages)]) == 0
     assert cli.run(["label", str(videos[2]), "--out", str(pages), "--genres", "drama,comedy"]) == 0
     assert sorted(path.name for path in pages.iterdir()) == ["_index.html", "a b.html", "c.html", "index.html"]
-    with chromium() as browser:
-        page = Tab(browser.new_page()).open(pages / "index.html")
-        assert names(page) == ["c.webm", "a b.webm", "index.webm"]
-        assert page.inner_text("#done") == "0 saved, 0 begun."
-        wait(page, "[...document.querySelectorAll('tbody img')].every(image => image.naturalWidth === 160)")
-        page.click("text=a b.webm")
-        page.wait_for_url("**/a%20b.html", wait_until="load")
-        wait(page, "document.querySelector('#video').readyState >= 2")
-        page.keyboard.press("2")
-        page.keyboard.press("ArrowRight")
-        wait(page, "!document.querySelector('#video').seeking")
-        page.keyboard.press("2")
-        page.click("text=all videos")
-        page.wait_for_url("**/index.html", wait_until="load")
-        wait(page, "document.querySelector('#done')?.textContent === '0 saved, 1 begun.'")
-        assert page.locator("tbody rect").count() == 1
-        page.click("text=a b.webm")
-        page.wait_for_url("**/a%20b.html", wait_until="load")
-        wait(page, "document.querySelector('#video').readyState >= 2")
-        page.keyboard.press("c")
-        with page.expect_download() as download:
-            page.keyboard.press("Control+s")
-        download.value.save_as(pages / download.value.suggested_filename)
-        page.click("text=next")
-        page.wait_for_url("**/_index.html", wait_until="load")
-        page.click("text=all videos")
-        page.wait_for_url("**/index.html", wait_until="load")
-        wait(page, "document.querySelector('#done')?.textContent === '1 saved, 0 begun.'")
-        assert "saved, checked" in page.locator("tbody tr", has_text="a b.webm").inner_text()
-        other = Tab(browser.new_context().new_page())  # a browser that knows nothing
-        assert cli.run(["label", str(videos[2]), "--out", str(pages)]) == 0
-        page = other.open(pages / "index.html")
-        assert page.inner_text("#done") == "1 saved, 0 begun."
-        page.select_option("#genre", "action")
-        assert names(page) == ["a b.webm"]
+    page = Tab(browser.new_page()).open(pages / "index.html")
+    assert names(page) == ["c.webm", "a b.webm", "index.webm"]
+    assert page.inner_text("#done") == "0 saved, 0 begun."
+    wait(page, "[...document.querySelectorAll('tbody img')].every(image => image.naturalWidth === 160)")
+    page.click("text=a b.webm")
+    page.wait_for_url("**/a%20b.html", wait_until="load")
+    wait(page, "document.querySelector('#video').readyState >= 2")
+    page.keyboard.press("2")
+    page.keyboard.press("ArrowRight")
+    wait(page, "!document.querySelector('#video').seeking")
+    page.keyboard.press("2")
+    page.click("text=all videos")
+    page.wait_for_url("**/index.html", wait_until="load")
+    wait(page, "document.querySelector('#done')?.textContent === '0 saved, 1 begun.'")
+    assert page.locator("tbody rect").count() == 1
+    page.click("text=a b.webm")
+    page.wait_for_url("**/a%20b.html", wait_until="load")
+    wait(page, "document.querySelector('#video').readyState >= 2")
+    page.keyboard.press("c")
+    with page.expect_download() as download:
+        page.keyboard.press("Control+s")
+    download.value.save_as(pages / download.value.suggested_filename)
+    page.click("text=next")
+    page.wait_for_url("**/_index.html", wait_until="load")
+    page.click("text=all videos")
+    page.wait_for_url("**/index.html", wait_until="load")
+    wait(page, "document.querySelector('#done')?.textContent === '1 saved, 0 begun.'")
+    assert "saved, checked" in page.locator("tbody tr", has_text="a b.webm").inner_text()
+    other = Tab(browser.new_context().new_page())  # a browser that knows nothing
+    assert cli.run(["label", str(videos[2]), "--out", str(pages)]) == 0
+    page = other.open(pages / "index.html")
+    assert page.inner_text("#done") == "1 saved, 0 begun."
+    page.select_option("#genre", "action")
+    assert names(page) == ["a b.webm"]
 
 
 def test_a_damaged_index_of_label_pages_begins_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

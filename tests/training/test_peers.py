@@ -18,7 +18,7 @@ from tests.support.two_trainers import CASES, train_all
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return five clips of two lengths, one of them labelled as a whole: the last batch of four has a single one."""
+    """Return five clips of two lengths, one of them labelled as a whole."""
     folder = tmp_path_factory.mktemp("clips")
     write_clips(folder, [8, 8, 5, 8, 8], weak=(3,), genres=TWO).to_csv(folder / "labels.csv", index=False)
     return folder

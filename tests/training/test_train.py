@@ -267,22 +267,24 @@ class Stop(keras.callbacks.Callback):
 @pytest.mark.slow
 def test_mean_scores_of_training_trailers_are_the_shares_of_genres(tmp_path):
     """Long trailers give most crops and are of two genres: without matching, the network learns these shares."""
-    labels = write_clips(tmp_path / "clips", [24, 6, 24, 6, 6, 6, 6, 6], weak=tuple(range(8)))
+    genres = GENRES[:3]
+    labels = write_clips(tmp_path / "clips", [24, 6, 24, 6, 6, 6, 6, 6], weak=tuple(range(8)), genres=genres)
     data = (tmp_path / "clips", labels.drop(columns=["start", "end"]).assign(start=np.nan, end=np.nan))
+    sizes = dataclasses.replace(TINY, genres=genres)
     with pytest.raises(KeyboardInterrupt):
-        train(*data, tmp_path / "run", model_config=TINY, training_config=MATCHED, callbacks=[Stop()])
+        train(*data, tmp_path / "run", model_config=sizes, training_config=MATCHED, callbacks=[Stop()])
     assert "moved_biases" not in json.loads((tmp_path / "run" / "card.json").read_text())
     with logged() as notes:
         run = train(*data, tmp_path / "run", resume=True)
     train_ids = read_splits(run.path / "splits.csv").query("split == 'train'")["trailer_id"].tolist()
-    trailers = [trailer for trailer in load_trailers(*data) if trailer.trailer_id in train_ids]
+    trailers = [trailer for trailer in load_trailers(*data, genres=genres) if trailer.trailer_id in train_ids]
     means = np.mean([scores.mean(axis=0) for _, scores in score_trailers(run.model, trailers, MATCHED)], axis=0)
     shares = np.mean([trailer.genres for trailer in trailers], axis=0)
     shown = shares > 0
     assert shown.sum() > 2
     np.testing.assert_allclose(means[shown], shares[shown], atol=1e-5)
     moved = json.loads((run.path / "card.json").read_text())["moved_biases"]
-    assert set(moved) == {genre for genre, one in zip(GENRES, shown, strict=True) if one}
+    assert set(moved) == {genre for genre, one in zip(genres, shown, strict=True) if one}
     assert f"{next(iter(moved))} {next(iter(moved.values())):+.2f}" in notes[-1]
 
 

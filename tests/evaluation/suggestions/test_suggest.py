@@ -136,6 +136,7 @@ def test_a_tags_folder_gives_links_to_the_least_certain_moment(folder, tmp_path)
         suggest(folder / "run", folder / "clips", tmp_path / "out", tags=tmp_path, jobs=1)
 
 
+@pytest.mark.slow
 def test_label_pages_propose_what_the_run_finds(folder, tmp_path, capsys, caplog):
     videos = tmp_path / "videos"
     videos.mkdir()
