@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 FIRST_SECONDS = 5.0  # of work, from which the first estimate is made
-START_SECONDS = 120.0  # a first step of this length is one itself, though it holds what is done once
+COUNTED_FIRST_SECONDS = 120.0  # a first step of this length is one itself, though it holds what is done once
 FIRST_STEPS = 50  # of a work in steps, among which are those that hold what is done once, such as compiling
 _FEW_STEPS, _LONG_STEP = 3, 5.0  # that show what is usual; so many times as long as usual
 LINE_SECONDS = 60.0  # between two lines in a pipe
@@ -54,7 +54,7 @@ class Pace:
             return None
         known = not self._in_steps or len(self._steps) >= _FEW_STEPS
         once = self._once() if self._in_steps and known else 0.0
-        for start, enough, left_out in ((self._first, FIRST_SECONDS, once), (self._start, START_SECONDS, 0.0)):
+        for start, enough, left_out in ((self._first, FIRST_SECONDS, once), (self._start, COUNTED_FIRST_SECONDS, 0.0)):
             seconds, done = self._now[0] - start[0] - left_out, self._now[1] - start[1]
             if done > 0 and seconds >= enough and (known or start is self._start):
                 return work * seconds / done

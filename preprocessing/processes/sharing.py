@@ -23,7 +23,7 @@ from preprocessing.processes.pool import answers
 logger = logging.getLogger(__name__)
 
 # About what a process takes until it has begun: it imports TensorFlow, and reads a network (docs/measurements.md).
-START_SECONDS = 8.0
+START_SECONDS = 5.0
 # A child that dies was more likely killed than at fault: what it was doing is done once more, by another one.
 TRIES = 2
 _GPU = Path("/dev/nvidia0")  # told without loading TensorFlow
