@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import resource
 import shutil
@@ -274,9 +275,18 @@ def _harm(bench: Bench, name: str, rng: np.random.Generator, how: str) -> Path:
     return path
 
 
-def _forget_unseen(bench: Bench, name: str, path: Path) -> None:
-    """Begin anew where a video was gone when it was to be read, and has no id yet: it comes with the next one then."""
+def _forget_other(bench: Bench, name: str, path: Path) -> None:
+    """Begin anew where the command has taken from its start what was there for a while.
+
+    A video that was gone when it was to be read has no id yet, and comes with the next one. A training of replaced
+    clips or labels is one of other data: it cannot be resumed on these.
+    """
     output = bench.work / COMMANDS[name].output
+    if (card := output / "card.json").is_file():
+        expected = bench.undisturbed(name)[0]["card.json"]["data_digest"]
+        if json.loads(card.read_text(encoding="utf-8"))["data_digest"] != expected:
+            shutil.rmtree(output)
+            return
     if (manifest := output / "manifest.csv").is_file():
         rows = pd.read_csv(manifest, dtype=str)
         if rows.loc[rows["source"] == path.name, "trailer_id"].isna().all():
@@ -292,7 +302,7 @@ def _while_running(how: str) -> Fault:
         finally:
             ends = _ends(running)
         bench.restore_inputs()
-        _forget_unseen(bench, name, harmed)
+        _forget_other(bench, name, harmed)
         return ends
 
     return fault
@@ -322,7 +332,7 @@ def _moved_away_for_a_while(bench: Bench, name: str, rng: np.random.Generator) -
     time.sleep(rng.uniform(0, 1))
     away.rename(path)
     ends = _ends(running)
-    _forget_unseen(bench, name, path)
+    _forget_other(bench, name, path)
     return ends
 
 
