@@ -58,6 +58,7 @@ def same(left: pd.DataFrame, right: pd.DataFrame, **options) -> None:
     pd.testing.assert_frame_equal(left[right.columns], right, check_dtype=False, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file_format", ["labels", "activitynet", "dcase"])
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)

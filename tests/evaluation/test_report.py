@@ -221,6 +221,7 @@ def test_numbers_and_intervals_for_people():
     assert with_interval(Estimate(0.5)) == "0.500"
 
 
+@pytest.mark.slow
 def test_pictures_are_the_same_bytes_each_time(evaluation):
     from genre_classifier.evaluation.plots import report_plots
 

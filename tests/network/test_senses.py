@@ -74,7 +74,12 @@ def functional(model, clip):
     return np.concatenate([np.asarray(one) for one in model(batch_of(clip), training=False)], axis=-1)[0]
 
 
-@pytest.fixture(scope="module", params=list(CONFIGS))
+FAST = ("movement", "pictures, one genre")
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in CONFIGS]
+)
 def model(request):
     return random_weights(build_model(CONFIGS[request.param]))
 

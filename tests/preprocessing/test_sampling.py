@@ -50,6 +50,7 @@ def test_even_picks_of_a_constant_rate_are_the_nearest_frames(count: int, most: 
     assert np.abs(picks - ideal).max() <= 0.5 + 1e-6
 
 
+@pytest.mark.slow
 @given(times=increasing, fps=st.floats(0.05, 100.0), most=st.integers(1, 100))
 def test_picks_at_a_rate_are_the_frames_shown_then(times: np.ndarray, fps: float, most: int) -> None:
     picks = pick_frames(times, ClipConfig(frames=most, fps=fps))

@@ -187,7 +187,12 @@ def test_bars_are_trimmed_only_where_they_stay(tmp_path: Path) -> None:
     assert read(dark, ClipConfig(size=32, trim_bars=True))[1].max() == 0
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (7, 300), (500, 30), (480, 854), (1080, 1920)])
+LARGE = ((480, 854), (1080, 1920))
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (3, 5), (7, 300), (500, 30), *(pytest.param(one, marks=pytest.mark.slow) for one in LARGE)]
+)
 @pytest.mark.parametrize("size", [16, 100])
 def test_shrinking_averages_areas(tmp_path: Path, shape: tuple[int, int], size: int) -> None:
     # Smooth, as film is, with noise on top, as film has.

@@ -214,7 +214,13 @@ def flipped(path: Path, share: float) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("share", np.linspace(0.01, 0.99, 12).round(2))
+@pytest.mark.parametrize(
+    "share",
+    [
+        pytest.param(share, marks=pytest.mark.slow if number % 5 else ())
+        for number, share in enumerate(np.linspace(0.01, 0.99, 12).round(2))
+    ],
+)
 def test_a_flipped_bit_in_a_network_is_a_line(run, share):
     """Or nothing, where it says nothing: dates, padding."""
     whole, message = load_run(run).model.get_weights(), ""

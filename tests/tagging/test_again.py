@@ -85,6 +85,7 @@ def again(tags: Path, *options: object) -> int:
     return cli.run(["tag", str(tags), "--again", *map(str, options)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [TagConfig(), TagConfig(embed=True, label_studio=True, label_studio_prefix="x/")])
 def test_the_files_are_those_of_a_fresh_tagging(videos: Path, tmp_path: Path, config: TagConfig, capsys) -> None:
     out, fresh = tmp_path / "tags", tmp_path / "fresh"
@@ -122,6 +123,7 @@ def test_what_is_not_given_stays(videos: Path, tmp_path: Path) -> None:
         assert (out / name).read_bytes() == (fresh / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_genres_that_exclude_each_other_go_on_without_thresholds(videos: Path, tmp_path: Path, capsys) -> None:
     out, fresh = tmp_path / "tags", tmp_path / "fresh"
     write_exclusive(out, videos)
@@ -248,6 +250,7 @@ def test_a_folder_that_tag_did_not_write(tmp_path: Path, capsys) -> None:
     assert "expected a folder that `tag` wrote" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_exports_of_before_are_named_or_written_again(videos: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "tags"
     write(out, videos, TagConfig())

@@ -170,6 +170,7 @@ def rivals(draw: st.DrawFn) -> pd.DataFrame:
     return pd.DataFrame(np.array(rows), index=np.cumsum(steps) - steps[0], columns=["action", "comedy", "drama"])
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(rivals(), configs, st.one_of(st.none(), st.floats(0.01, 5)))
 def test_properties_of_segments_of_genres_that_exclude_each_other(
