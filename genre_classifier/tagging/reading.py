@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -25,27 +25,8 @@ from preprocessing.reader_client import Chunk, SampledFrames
 if TYPE_CHECKING:
     from genre_classifier.run_folder.run import Run
 
+_Seen = tuple[Chunk, np.ndarray | None]
 _AHEAD_BYTES = 32_000_000  # of frames that wait for their looks, and again of those that wait to be scored
-
-
-class ReadFrames(NamedTuple):
-    """Some frames of a video, and what its run's encoder says of them.
-
-    Attributes
-    ----------
-    times : list of float
-        Seconds.
-    pixels : ndarray of uint8, shape (n, 3, size, size)
-    anew : bool
-        Whether all starts again from the first frame with these: what came before is void.
-    pictures : ndarray of float16, shape (n, features), or None
-        What the paths take of its looks; None where it does not look at the video itself.
-    """
-
-    times: list[float]
-    pixels: np.ndarray
-    anew: bool
-    pictures: np.ndarray | None
 
 
 class VideoReading:
@@ -68,8 +49,9 @@ class VideoReading:
     Attributes
     ----------
     frames : SampledFrames
-    chunks : iterator of ReadFrames
-        They are read and looked at ahead, in a thread.
+    chunks : iterator of (Chunk, ndarray or None)
+        Frames, and what the paths take of the looks at them, float16 (n, features); None where the encoder does not
+        look at the video itself. They are read and looked at ahead, in a thread.
     """
 
     def __init__(
@@ -84,7 +66,7 @@ class VideoReading:
         )
         chunks = self.frames.chunks(chunk)
         most = max(2, math.floor(_AHEAD_BYTES / (chunk * self.frames.bytes_per_frame)))
-        read = (ReadFrames(one.times, one.pixels, one.anew, None) for one in chunks)
+        read: Iterator[_Seen] = ((one, None) for one in chunks)
         found = read if encoder is None else _looked(chunks, encoder, most, self.frames.path)
         ahead = max(2, math.floor(_AHEAD_BYTES / (chunk * 3 * run.clip_config.size**2)))
         self.chunks = Prefetch(found, ahead=ahead)
@@ -99,19 +81,19 @@ class VideoReading:
         self.frames.close()
 
 
-def _looked(chunks: Iterator[Chunk], encoder: FrameEncoder, most: int, video: Path) -> Iterator[ReadFrames]:
+def _looked(chunks: Iterator[Chunk], encoder: FrameEncoder, most: int, video: Path) -> Iterator[_Seen]:
     """Look at what is beside many chunks at a time, which pays; `most` chunks wait for it."""
     looks = LooksUnderWay(encoder)
     waiting: list[Chunk] = []
 
-    def looked() -> Iterator[ReadFrames]:
+    def looked() -> Iterator[_Seen]:
         try:
             looks.look()
         except InputError as error:
             raise InputError(f"{video}: {error}") from error
         for chunk in waiting:
             if chunk.times:
-                yield ReadFrames(chunk.times, chunk.pixels, chunk.anew, looks.features(chunk.times))
+                yield chunk._replace(beside=[]), looks.features(chunk.times)
         waiting.clear()
 
     for chunk in chunks:

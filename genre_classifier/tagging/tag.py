@@ -170,7 +170,7 @@ def _scored(
         frames = reading.frames
         heard = hear(_metered(read_sound(frames.path, limits=frames.limits), peaks), run.sound_encoder)
         sounds = functools.partial(heard_features, heard)
-    for times, pixels, anew, pictures in reading.chunks:
+    for (times, pixels, anew, _), pictures in reading.chunks:
         if anew:
             stream.reset()
             finder.reset()
