@@ -29,11 +29,12 @@
     video.segments = video.spans.length;
     video.shares = genres.map((_, genre) => video.spans.reduce((sum, one) => sum + (one[0] === genre ? one[2] / 10 : 0), 0));
   }
-  if (pages) {
+  function mark() {
     videos.forEach(marked);
     const count = states => videos.filter(video => states.includes(video.done)).length;
     element("done").textContent = `${count([2, 3])} saved, ${count([1])} begun.`;
   }
+  if (pages) mark();
 
   const make = (parent, name, classes, text) => {
     const made = parent.appendChild(document.createElement(name));
@@ -146,6 +147,8 @@
     document.querySelector("tr.came")?.scrollIntoView({ block: "center" });
   }
   addEventListener("pageshow", event => { if (event.persisted) location.reload(); }); // what is done has changed
+  // Another page kept something: in another tab, or in this one a moment ago, in a process that is not waited for.
+  if (pages) addEventListener("storage", () => { mark(); draw(); });
   recall();
   go();
 })();
