@@ -14,7 +14,8 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import ModuleType
 
 import lazy_loader
@@ -38,6 +39,19 @@ def _register_network() -> None:
     # Where a module of the network is what imports Keras, that module has to be complete first.
     if not any(getattr(module.__spec__, "_initializing", False) for module in begun):
         importlib.import_module(f"{room}model")
+
+
+def _unused_by_keras() -> Sequence[str]:
+    """Return the modules that a command imports without Keras, or never."""
+    if PROGRAM not in os.environ:
+        return ()
+    backend = os.environ.get("KERAS_BACKEND")
+    if not backend:
+        settings = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
+        with suppress(OSError):
+            backend = "jax" if "jax" in settings.read_text(encoding="utf-8", errors="replace") else "tensorflow"
+    # TensorFlow imports JAX where it is installed, for conversions that are not used here.
+    return _UNUSED_BY_KERAS if backend == "jax" else (*_UNUSED_BY_KERAS, "jax")
 
 
 @contextmanager
@@ -80,7 +94,7 @@ class _KerasFinder(importlib.abc.MetaPathFinder):
             execute = spec.loader.exec_module
 
             def exec_module(module: ModuleType) -> None:
-                with _no_garbage_collection(), _left_out(_UNUSED_BY_KERAS if PROGRAM in os.environ else ()):
+                with _no_garbage_collection(), _left_out(_unused_by_keras()):
                     execute(module)
                 _register_network()
 

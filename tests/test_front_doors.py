@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -95,6 +96,7 @@ def model_file(tmp_path_factory):
     [
         # A command imports Keras without what it never uses through it.
         "import os, sys, genre_classifier; os.environ[genre_classifier.PROGRAM] = '1'; import keras\n"
+        "assert keras.backend.backend() == 'jax' or 'jax' not in sys.modules\n"
         "assert not {'sklearn', 'matplotlib', 'pandas'} & set(sys.modules)\n"
         "import gc; assert gc.isenabled() and gc.get_freeze_count() > 100_000\n"
         "import matplotlib.pyplot, pandas, sklearn.linear_model",
@@ -119,4 +121,33 @@ def test_importing_the_packages_loads_neither_keras_nor_tensorflow():
         "assert not found, found"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_tagging_imports_nothing_that_it_does_not_use():
+    code = (
+        "import os, sys, genre_classifier; os.environ[genre_classifier.PROGRAM] = '1'\n"
+        "import genre_classifier.tagging.folder, genre_classifier.tagging.tag, genre_classifier.tagging.video_folder\n"
+        "found = {'sklearn', 'scipy.optimize', 'scipy.signal'} & set(sys.modules)\n"
+        "assert not found, found"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("says", ["variable", "file"])
+def test_a_command_computes_on_jax_where_it_is_asked_for(tmp_path, says):
+    pytest.importorskip("jax")
+    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
+    given = {"KERAS_BACKEND": "jax"} if says == "variable" else {"KERAS_HOME": str(tmp_path)}
+    environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    code = (
+        "import os, genre_classifier; os.environ[genre_classifier.PROGRAM] = '1'; import keras, numpy\n"
+        "assert type(keras.ops.ones(2)).__module__.startswith('jax'), type(keras.ops.ones(2))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**environment, **given}
+    )
     assert done.returncode == 0, done.stderr

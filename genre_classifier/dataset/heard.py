@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.signal import resample_poly
+import scipy
 
 from genre_classifier.dataset.encoded import DIGITS, FOLDER, is_whole, write_stamp
 from genre_classifier.dataset.looks import HeldLooks, share_encoding
@@ -60,7 +60,7 @@ def hear(sound: Iterable[np.ndarray], encoder: SoundEncoder) -> np.ndarray:
     )
     while batch := list(itertools.islice(patches, BATCH)):
         if up != down:
-            batch = [resample_poly(patch, up, down)[: encoder.samples] for patch in batch]
+            batch = [scipy.signal.resample_poly(patch, up, down)[: encoder.samples] for patch in batch]
         parts.append(encoder.listen(np.stack(batch)))
     return np.concatenate(parts)
 

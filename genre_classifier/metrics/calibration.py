@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize, special
+import scipy
+from scipy import special
 
 from genre_classifier.metrics import counts
 from genre_classifier.metrics import frames as frame_metrics
@@ -114,7 +115,7 @@ def fit_temperatures(y_true: np.ndarray, raw_scores: np.ndarray, *, exclusive: b
         if labels[:, genre].all() or not labels[:, genre].any():
             continue
         signed = np.where(labels[:, genre], -logits[:, genre], logits[:, genre])
-        found = optimize.minimize_scalar(
+        found = scipy.optimize.minimize_scalar(
             lambda log_temperature, signed=signed: np.logaddexp(0, signed * np.exp(-log_temperature)).mean(),
             bounds=np.log(TEMPERATURE_RANGE),
             method="bounded",
@@ -131,7 +132,7 @@ def _fit_one_temperature(labels: np.ndarray, logs: np.ndarray) -> np.ndarray:
         scaled = logs * np.exp(-log_temperature)
         return float((special.logsumexp(scaled, axis=1) - (scaled * labels).sum(axis=1)).mean())
 
-    found = optimize.minimize_scalar(loss, bounds=np.log(TEMPERATURE_RANGE), method="bounded")
+    found = scipy.optimize.minimize_scalar(loss, bounds=np.log(TEMPERATURE_RANGE), method="bounded")
     return np.full(labels.shape[1], np.exp(found.x))
 
 
@@ -169,7 +170,7 @@ def prevalence_offsets(
     for genre in np.flatnonzero((shares > 0) & (shares < 1)):
         own, share = logits[:, genre], shares[genre]
         # With the smallest logit at the share every score is at or above it, with the largest at or below.
-        offsets[genre] = optimize.brentq(
+        offsets[genre] = scipy.optimize.brentq(
             lambda offset, own=own, share=share: np.average(special.expit(own - offset), weights=weights) - share,
             own.min() - special.logit(share) - 1,
             own.max() - special.logit(share) + 1,
@@ -188,7 +189,7 @@ def _exclusive_offsets(shares: np.ndarray, logs: np.ndarray, weights: np.ndarray
         total = np.average(special.logsumexp(moved, axis=1), weights=weights) + given @ wanted
         return total, wanted - np.average(special.softmax(moved, axis=1), axis=0, weights=weights)
 
-    found = optimize.minimize(loss, np.zeros(len(shown)), jac=True, method="BFGS", options={"gtol": 1e-9}).x
+    found = scipy.optimize.minimize(loss, np.zeros(len(shown)), jac=True, method="BFGS", options={"gtol": 1e-9}).x
     offsets[shown] = found - found.mean()  # all moved alike change nothing
     return offsets
 

@@ -15,9 +15,11 @@ Goadrich, "The relationship between precision-recall and ROC curves", ICML 2006)
 from __future__ import annotations
 
 import numpy as np
-from sklearn import metrics as sklearn_metrics
 
 from genre_classifier.metrics import counts
+
+# scikit-learn is imported where it computes: `tag` reads a run by this module's constants, and a start of it is a
+# second shorter without.
 
 # Steps of float32 between two scores that a threshold may part: the same network on another machine, or a calibration
 # in float64, moves scores by one or two.
@@ -70,8 +72,10 @@ def trapezoidal_area(y_true: np.ndarray, y_score: np.ndarray) -> float:
     validate(y_true, y_score)
     if not y_true.any():
         return float("nan")
-    precisions, recalls, _ = sklearn_metrics.precision_recall_curve(y_true, y_score)
-    return float(sklearn_metrics.auc(recalls, precisions))
+    from sklearn.metrics import auc, precision_recall_curve
+
+    precisions, recalls, _ = precision_recall_curve(y_true, y_score)
+    return float(auc(recalls, precisions))
 
 
 def roc_auc(y_true: np.ndarray, y_score: np.ndarray) -> float:
@@ -82,7 +86,9 @@ def roc_auc(y_true: np.ndarray, y_score: np.ndarray) -> float:
     validate(y_true, y_score)
     if y_true.all() or not y_true.any():
         return float("nan")
-    return float(sklearn_metrics.roc_auc_score(y_true, y_score))
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(y_true, y_score))
 
 
 def best_f1(y_true: np.ndarray, y_score: np.ndarray) -> tuple[float, float]:
@@ -96,7 +102,9 @@ def best_f1(y_true: np.ndarray, y_score: np.ndarray) -> tuple[float, float]:
     validate(y_true, y_score)
     if not y_true.any():
         return float("nan"), float("nan")
-    precisions, recalls, thresholds = sklearn_metrics.precision_recall_curve(
+    from sklearn.metrics import precision_recall_curve
+
+    precisions, recalls, thresholds = precision_recall_curve(
         y_true, y_score.astype(np.float64), drop_intermediate=False
     )
     values = np.nan_to_num(counts.ratio(2 * precisions * recalls, precisions + recalls))[:-1]
