@@ -285,6 +285,16 @@ def _graph(maps: Callable[[Any], Any], variables: Sequence[Any], shape: tuple[in
         node.attr.clear()
         node.attr["dtype"].type = placeholder.dtype.as_datatype_enum
         node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value.numpy()))
+    # Some layers compute what nobody reads (attention: how many tokens there are). OpenVINO takes it for an output.
+    read, waiting = set(), [graph.outputs[0].op]
+    while waiting:
+        operation = waiting.pop()
+        if operation.name not in read:
+            read.add(operation.name)
+            waiting += [*(tensor.op for tensor in operation.inputs), *operation.control_inputs]
+    for index in reversed(range(len(definition.node))):
+        if definition.node[index].name not in read:
+            del definition.node[index]
     return bytes(definition.SerializeToString())
 
 

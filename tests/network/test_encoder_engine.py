@@ -269,6 +269,17 @@ def test_tensors_that_a_layer_holds_are_converted(tmp_path):
     assert build_encoder(config, SIZE, SIZE).on(FLOAT).engine == FLOAT
 
 
+@pytest.mark.slow
+def test_what_a_layer_computes_for_nobody_is_left_out():
+    pytest.importorskip("openvino")
+    layers = keras.layers
+    pixels = keras.Input((4, 4, 3))
+    tokens = layers.Reshape((16, 3))(layers.Rescaling(1 / 255)(pixels))
+    attended = layers.MultiHeadAttention(1, 3)(tokens, tokens)  # which takes the length of its tokens, and no use of it
+    encoder = Encoder(keras.Model(pixels, layers.Reshape((4, 4, 3))(attended)), FLOAT)
+    assert encoder.engine == FLOAT
+
+
 @keras.saving.register_keras_serializable("tests")
 class Strange(keras.layers.Layer):
     """Singular values of the pixels, which OpenVINO does not compute."""
