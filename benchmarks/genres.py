@@ -84,18 +84,18 @@ def read_material(media: Path) -> Material:
 def plant(media: Path, clips: Path, changes: dict[str, Any]) -> dict[str, Path]:
     """Make clips out of the grey pictures, and what encoders said out of the rest; return where the looks are."""
     from genre_classifier.dataset.encoded import write_stamp
-    from genre_classifier.dataset.encoding import looks_folder
+    from genre_classifier.dataset.encoding import build_encoders, looks_folder
     from genre_classifier.dataset.heard import heard_folder
     from genre_classifier.dataset.looks import write_looks
-    from genre_classifier.network.encoder import build_encoder
-    from genre_classifier.network.sound_encoder import read_sound_encoder
 
     config = dataclasses.replace(PRESETS[NETWORK].model, **changes)
+    encoders = build_encoders(config, config.rows, config.cols)
     ear = None
-    if config.sound_encoder is not None:
-        ear = heard_folder(clips, read_sound_encoder(Path(config.sound_encoder), config.sound_rate))
+    if encoders.ear is not None:
+        ear = heard_folder(clips, encoders.ear)
         ear.mkdir(parents=True, exist_ok=True)
-    folder = looks_folder(clips, build_encoder(config), float(config.encoder_fps or 0))
+    assert encoders.eye is not None
+    folder = looks_folder(clips, encoders.eye, float(encoders.looks_per_second or 0))
     folder.mkdir(parents=True, exist_ok=True)
     places = {}
     for trailer_id in pd.read_csv(media / "clips.csv")["trailer_id"]:

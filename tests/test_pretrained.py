@@ -89,7 +89,7 @@ def test_a_run_holds_its_encoder_and_can_be_moved(work, tmp_path):
     run = load_run(tmp_path / "moved")
     assert run.model_config.encoder == f"{work}/tiny.keras"
     assert run.encoder.digest == run.model_config.encoder_digest
-    assert (work / "clips" / "encoded" / run.encoder.maps_digest[:16] / "trailer_0.npy").is_file()
+    assert (work / "clips" / "encoded" / run.encoder.output_digest[:16] / "trailer_0.npy").is_file()
     clip = load_clip(work / "clips" / "trailer_0.npy")
     scores = score_frames(run, clip)
     assert scores.shape == (len(clip), 2)

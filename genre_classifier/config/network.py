@@ -213,6 +213,11 @@ class ModelConfig(EncoderConfig):
         return self.encoder is not None and self.encoder_fps is None
 
     @property
+    def has_encoders(self) -> bool:
+        """Return whether pretrained networks look or listen."""
+        return self.encoder is not None or self.sound_encoder is not None
+
+    @property
     def features(self) -> dict[str, int]:
         """Return how many numbers of each encoder come beside a frame, by the name of the sense."""
         found = {}

@@ -43,7 +43,7 @@ DIGITS = 16  # of the digest of the encoder's maps, in a folder's name
 
 def encoded_folder(clips: Path, encoder: Encoder) -> Path:
     """Return where the clips of a folder lie, encoded by this encoder."""
-    return Path(clips) / FOLDER / encoder.maps_digest[:DIGITS]
+    return Path(clips) / FOLDER / encoder.output_digest[:DIGITS]
 
 
 def encode_clips(

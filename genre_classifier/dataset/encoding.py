@@ -17,6 +17,7 @@ from genre_classifier.dataset.heard import encode_sounds
 from genre_classifier.dataset.looks import encode_videos, is_looked_at, keep_encoder, look_config, write_looks
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.network.encoder import Encoder, build_encoder
+from genre_classifier.network.encoder_engine import choose_engine
 from genre_classifier.network.frame_encoder import CHUNK
 from genre_classifier.network.sound_encoder import SoundEncoder, read_sound_encoder
 from preprocessing.base.errors import InputError
@@ -50,7 +51,8 @@ def build_encoders(config: EncoderConfig, rows: int, cols: int) -> Encoders:
     if config.encoder is not None:
         eye = build_encoder(config, rows, cols) if config.encoder_fps is None else build_encoder(config)
     if config.sound_encoder is not None:
-        ear = read_sound_encoder(Path(config.sound_encoder), config.sound_rate)
+        engine = choose_engine(config.encoder_engine) if eye is None else eye.engine
+        ear = read_sound_encoder(Path(config.sound_encoder), config.sound_rate, engine)
     return Encoders(eye, config.encoder_fps, ear)
 
 
@@ -213,7 +215,7 @@ def encode_trailers(
 
 def looks_folder(clips: Path, encoder: Encoder, looks_per_second: float) -> Path:
     """Return where the looks at the videos of a folder's clips lie."""
-    return Path(clips) / FOLDER / f"{encoder.maps_digest[:DIGITS]}_{looks_per_second:g}"
+    return Path(clips) / FOLDER / f"{encoder.output_digest[:DIGITS]}_{looks_per_second:g}"
 
 
 def look_at_videos(

@@ -18,7 +18,8 @@ import scipy
 
 from genre_classifier.dataset.encoded import DIGITS, FOLDER, is_whole, write_stamp
 from genre_classifier.dataset.looks import HeldLooks, share_encoding
-from genre_classifier.network.memory import BATCH
+from genre_classifier.network.encoder_engine import Engine, require_engine
+from genre_classifier.network.frame_encoder import CHUNK
 from genre_classifier.network.sound_encoder import SoundEncoder, read_sound_encoder
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import atomic_path, file_digest, file_facts, make_folder, require_unchanged
@@ -58,7 +59,7 @@ def hear(sound: Iterable[np.ndarray], encoder: SoundEncoder) -> np.ndarray:
         [np.zeros((0, encoder.features), np.float16)],
         around_seconds(sound, -(-encoder.samples * down // up)),
     )
-    while batch := list(itertools.islice(patches, BATCH)):
+    while batch := list(itertools.islice(patches, CHUNK)):
         if up != down:
             batch = [scipy.signal.resample_poly(patch, up, down)[: encoder.samples] for patch in batch]
         parts.append(encoder.listen(np.stack(batch)))
@@ -112,7 +113,7 @@ def open_heard(path: Path, times: np.ndarray) -> HeldLooks:
 
 def heard_folder(clips: Path, encoder: SoundEncoder) -> Path:
     """Return where what this encoder heard of a folder's clips lies."""
-    return Path(clips) / FOLDER / encoder.digest[:DIGITS]
+    return Path(clips) / FOLDER / encoder.output_digest[:DIGITS]
 
 
 def encode_sounds(
@@ -168,7 +169,12 @@ def encode_sounds(
         share_encoding(
             f"{__name__}:sound_task",
             [
-                {"sound": str(sound.absolute()), "target": str(target.absolute()), "rate": encoder.rate}
+                {
+                    "sound": str(sound.absolute()),
+                    "target": str(target.absolute()),
+                    "rate": encoder.rate,
+                    "engine": encoder.engine,
+                }
                 for sound, target in missing.items()
             ],
             folder,
@@ -186,13 +192,13 @@ def encode_sounds(
 def sound_task(task: dict[str, Any], answers: Answers) -> int:
     """Listen to one sound in a child process."""
     with setting_up():
-        encoder = _encoder_of_process(task["encoder"], task["rate"])
+        encoder = _encoder_of_process(task["encoder"], task["rate"], Engine(*task["engine"]))
     return encode_sound(Path(task["sound"]), Path(task["target"]), encoder)
 
 
 @functools.lru_cache(maxsize=1)
-def _encoder_of_process(path: str, rate: int) -> SoundEncoder:
-    return read_sound_encoder(Path(path), rate)
+def _encoder_of_process(path: str, rate: int, engine: Engine) -> SoundEncoder:
+    return read_sound_encoder(Path(path), rate, require_engine(engine)).require_working_on(engine, path)
 
 
 def encode_sound(sound: Path, target: Path, encoder: SoundEncoder) -> int:

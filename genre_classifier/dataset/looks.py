@@ -368,10 +368,7 @@ def _encoder_of_process(path: str, digest: str, engine: Engine) -> FrameEncoder:
         return kept
     from genre_classifier.network.encoder import read_encoder
 
-    encoder = read_encoder(Path(path), engine)
-    if encoder.engine != engine:
-        raise InputError(f"{path}: expected an encoder that works on {engine}, as where it was written, found none")
-    return encoder
+    return read_encoder(Path(path), engine).require_working_on(engine, path)
 
 
 def look_at(

@@ -6,9 +6,7 @@ cells out. Resizing and scaling are layers of it, so that its file in a run fold
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +16,12 @@ from keras import ops
 
 from genre_classifier.config import EncoderConfig
 from genre_classifier.network.backend import Tensor
-from genre_classifier.network.encoder_engine import (
-    KERAS,
-    Engine,
-    Program,
-    choose_engine,
-    kept_program,
-    openvino_program,
-)
+from genre_classifier.network.encoder_engine import KERAS, Engine, choose_engine
 from genre_classifier.network.frame_encoder import FrameEncoder
 from genre_classifier.network.frozen import LARGEST, FrozenNetwork
 from genre_classifier.network.image_networks import application_network, read_image_network, scaling_weights
 from genre_classifier.network.layers import PACKAGE, cell_weights
-from genre_classifier.network.memory import BATCH, FLOAT, OPENVINO_BYTES, OWN_SIZE
+from genre_classifier.network.memory import BATCH, OWN_SIZE
 from genre_classifier.network.model import GenreModel  # noqa: F401  whoever imports Keras by this module can read runs
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr
@@ -99,7 +90,7 @@ class GreyCells(keras.layers.Layer):
         return {**super().get_config(), "cells": self.cells, "size": self.size}
 
 
-class Encoder(FrameEncoder, FrozenNetwork):
+class Encoder(FrozenNetwork, FrameEncoder):
     """A frozen network of Keras from frames to maps.
 
     Parameters
@@ -114,52 +105,16 @@ class Encoder(FrameEncoder, FrozenNetwork):
     network : keras.Model
     """
 
+    kind = "encoder"
+
     def __init__(self, network: keras.Model, engine: Engine = KERAS) -> None:
-        super().__init__(network)
-        self._wanted = engine
+        super().__init__(network, engine)
         self.rows, self.cols = network.input_shape[1:3]
         self.cells, self.channels = network.output_shape[2:]
 
-    @property
-    def maps_digest(self) -> str:
-        """Return a SHA-256 that is equal for encoders that give the same maps: of the network, and what computes it."""
-        if self.engine == KERAS:
-            return self.digest
-        return hashlib.sha256(f"{self.digest} {self.engine}".encode()).hexdigest()
-
-    @property
-    def engine(self) -> Engine:
-        """Return what computes the maps: what was asked for, or Keras where OpenVINO turns out not to give the same."""
-        return KERAS if self._converted is None else self._wanted
-
-    def on(self, engine: Engine) -> Encoder:
-        """Return the same network with its maps computed by another engine."""
-        return self if engine == self._wanted else Encoder(self.network, engine)
-
-    @property
-    def bytes_needed(self) -> float:
-        """Return about how much memory a process takes that encodes with it."""
-        weights = FLOAT * 2 * self.network.count_params()
-        return super().bytes_needed + (OPENVINO_BYTES + 2 * weights if self._wanted.name == "openvino" else 0)
-
-    @cached_property
-    def _converted(self) -> Program | None:
-        if self._wanted == KERAS:
-            return None
-        if (kept := kept_program(self.digest, self._wanted)) is not None:
-            return kept
-        frames = check_frames((BATCH, 3, self.rows, self.cols))
-        expected = next(self._by_keras([frames]))
-        program = self.steps(plain=True), self.network.variables
-        return openvino_program(*program, frames, expected, self._wanted, digest=self.digest)
-
-    @property
-    def _maps(self) -> Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]:
-        return self._converted or self._by_keras
-
-    def _by_keras(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        for batch in batches:
-            yield np.asarray(self._program(ops.convert_to_tensor(batch)))
+    def check_batch(self) -> np.ndarray:
+        """Return frames, as `check_frames` makes them."""
+        return check_frames((BATCH, 3, self.rows, self.cols))
 
     def steps(self, *, plain: bool = False) -> Callable[[Tensor], Tensor]:
         """Return the function that encodes a batch of frames inside a program; see `encode`.

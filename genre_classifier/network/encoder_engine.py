@@ -1,4 +1,4 @@
-"""What computes an encoder's maps: Keras, or OpenVINO, which is faster, most of all on processors with bfloat16.
+"""What computes an encoder: Keras, or OpenVINO, which is faster, most of all on processors with bfloat16.
 
 The network is converted once on a machine, in two seconds, and checked against Keras before it is used. It is then kept
 in a folder of the user's own, and read from there without Keras. `choose_engine` imports neither Keras nor OpenVINO.
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -28,8 +28,6 @@ from preprocessing.processes.machine import processor_has_bfloat16
 from preprocessing.processes.sharing import has_gpu, own_threads
 
 logger = logging.getLogger(__name__)
-
-Maps: TypeAlias = np.ndarray
 
 SAME = 1e-3  # of the largest map: float16, in which maps are kept, has three digits
 # Of maps averaged over the frame, by their Euclidean norm: a cosine of 0.99. bfloat16 moves EfficientNet-Lite0 by 0.04
@@ -138,20 +136,20 @@ def _load_openvino() -> Any:
 
 
 class Program:
-    """A network that OpenVINO has compiled: from batches of frames to their maps, in order.
+    """An encoder that OpenVINO has compiled: from batches of frames, or of sound, to their maps or features, in order.
 
     Attributes
     ----------
     takes, gives : tuple of int
-        The shapes of a batch of frames, and of its maps.
+        The shapes of a batch, and of what it becomes.
     """
 
     def __init__(self, compiled: Any, streams: int) -> None:
         self.takes, self.gives = (tuple(port.shape) for port in (compiled.input(0), compiled.output(0)))
         self._requests = [compiled.create_infer_request() for _ in range(streams)]
 
-    def __call__(self, batches: Iterable[np.ndarray]) -> Iterator[Maps]:
-        """Yield the maps of each batch, while those after it are computed."""
+    def __call__(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield what each batch becomes, while those after it are computed."""
         count, requests = 0, self._requests
         for batch in batches:
             request = requests[count % len(requests)]
@@ -167,49 +165,53 @@ class Program:
 
 
 def openvino_program(
-    maps: Callable[[Any], Any],
+    steps: Callable[[Any], Any],
     variables: Sequence[Any],
-    frames: np.ndarray,
-    expected: Maps,
+    batch: np.ndarray,
+    expected: np.ndarray,
     engine: Engine,
     *,
     digest: str | None = None,
+    kind: str = "encoder",
 ) -> Program | None:
-    """Convert the function from frames to maps; None, with a line that says why, where OpenVINO cannot compute them.
+    """Convert what an encoder does; None, with a line that says why, where OpenVINO cannot do the same.
 
     Parameters
     ----------
-    maps : callable
-        Of plain operations, as `genre_classifier.network.encoder.Encoder.steps` gives it.
+    steps : callable
+        From a batch to its maps, or features, of plain operations: `genre_classifier.network.frozen`.
     variables : sequence of keras.Variable
-        What it reads besides frames.
-    frames : ndarray of uint8, shape (batch, 3, rows, cols)
-        As many as there always will be at once.
-    expected : ndarray of float16, shape (batch, channels, cells, cells)
-        Their maps by Keras, with which OpenVINO must agree: to `SAME` in float32, and then to `CLOSE` in bfloat16.
+        What it reads besides the batch.
+    batch : ndarray
+        Frames, or stretches of sound; as many as there always will be at once.
+    expected : ndarray of float16, shape (batch, channels, cells, cells) or (batch, features)
+        What Keras makes of it. OpenVINO must agree: to `SAME` in float32, and then to `CLOSE` in bfloat16.
     engine : Engine
     digest : str, optional
         Of the encoder: what is found right is kept under it, for `kept_program`.
+    kind : str
+        Of encoder, for the line.
     """
     try:
-        parts = _convert(_graph(maps, variables, frames.shape))
+        parts = _convert(_graph(steps, variables, batch))
         compile_for = _read(parts)
         right = expected.astype(np.float32)
         program = compile_for("float32")
-        furthest = np.abs(next(program([frames])).astype(np.float32) - right).max()
+        furthest = np.abs(next(program([batch])).astype(np.float32) - right).max()
         if not furthest <= SAME * np.abs(right).max():  # NaN too
             raise InputError(
-                f"expected the maps of Keras, of up to {np.abs(right).max():.2g}, found a difference of {furthest:.2g}"
+                f"expected what Keras gives, of up to {np.abs(right).max():.2g}, found a difference of {furthest:.2g}"
             )
         if engine.precision != "float32":
             program = compile_for(engine.precision)
-            pooled, found = (one.astype(np.float32).mean(axis=(2, 3)) for one in (right, next(program([frames]))))
+            cells = tuple(range(2, right.ndim))
+            pooled, found = (one.astype(np.float32).mean(axis=cells) for one in (right, next(program([batch]))))
             distance = np.linalg.norm(found - pooled, axis=1) / np.maximum(np.linalg.norm(pooled, axis=1), 1e-9)
             if not distance.max() <= CLOSE:
-                raise InputError(f"expected maps that {engine.precision} hardly moves, found {distance.max():.0%}")
+                raise InputError(f"expected numbers that {engine.precision} hardly moves, found {distance.max():.0%}")
     except Exception as error:  # noqa: BLE001 - of two libraries, each with kinds of its own; Keras does what it did
         reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-        logger.warning(f"the encoder runs on {KERAS}: {engine} cannot be used for it: {reason}")
+        logger.warning(f"the {kind} runs on {KERAS}: {engine} cannot be used for it: {reason}")
         return None
     if digest is not None:
         with suppress(Exception):  # without it, the next command takes as long again
@@ -262,7 +264,7 @@ def _keep(file: Path, parts: dict[str, bytes]) -> None:
         old.unlink()
 
 
-def _graph(maps: Callable[[Any], Any], variables: Sequence[Any], shape: tuple[int, ...]) -> bytes:
+def _graph(steps: Callable[[Any], Any], variables: Sequence[Any], batch: np.ndarray) -> bytes:
     """Trace the function to a TensorFlow graph in which all weights are constants."""
     import keras
     import tensorflow as tf
@@ -271,11 +273,11 @@ def _graph(maps: Callable[[Any], Any], variables: Sequence[Any], shape: tuple[in
 
     values = [(variable, variable.value.numpy()) for variable in variables]
 
-    def constant(frames: Any) -> Any:
+    def constant(given: Any) -> Any:
         with keras.StatelessScope(state_mapping=values), plain_operations():
-            return maps(frames)
+            return steps(given)
 
-    signature = [tf.TensorSpec(shape, tf.uint8)]
+    signature = [tf.TensorSpec(batch.shape, batch.dtype)]
     graph = tf.function(constant, input_signature=signature, autograph=False).get_concrete_function().graph
     definition = graph.as_graph_def()
     nodes = {node.name: node for node in definition.node}

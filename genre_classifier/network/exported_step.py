@@ -135,11 +135,10 @@ def exported_encoder(encoder: Encoder | SoundEncoder) -> ExportedEncoder:
     if isinstance(encoder, SoundEncoder):
         name, dtype, output = SAMPLES, tf.float32, HEARD
         shape: tuple[int, ...] = (1, encoder.samples)
-        said = encoder.steps()
     else:
         name, dtype, output = FRAME, tf.uint8, MAPS
         shape = (1, 3, encoder.rows, encoder.cols)
-        said = encoder.steps(plain=True)
+    said = encoder.steps(plain=True)
 
     def encode(found: Tensor) -> dict[str, Tensor]:
         with plain_operations():

@@ -44,7 +44,7 @@ class FrameEncoder:
         raise NotImplementedError
 
     @property
-    def _maps(self) -> Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]:
+    def _outputs(self) -> Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]:
         """Return what computes the maps of batches, in order."""
         raise NotImplementedError
 
@@ -71,7 +71,7 @@ class FrameEncoder:
                 f"{'x'.join(map(str, found))}"
             )
         encoded = np.empty((len(frames), *self.look_shape), np.float16)
-        for number, maps in enumerate(self._maps(_batches(frames))):
+        for number, maps in enumerate(self._outputs(batches(np.asarray(frames, np.uint8)))):
             place = encoded[number * BATCH : (number + 1) * BATCH]
             place[:] = maps[: len(place)]
         if not np.isfinite(encoded).all():
@@ -99,7 +99,7 @@ class KeptEncoder(FrameEncoder):
         return self._engine
 
     @property
-    def _maps(self) -> Program:
+    def _outputs(self) -> Program:
         return self._program
 
 
@@ -133,10 +133,13 @@ def with_change(values: np.ndarray) -> np.ndarray:
     return np.hstack([values, change, known]).astype(np.float16)
 
 
-def _batches(frames: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield frames `BATCH` at a time, the last batch filled up with black ones."""
-    for start in range(0, len(frames), BATCH):
-        batch = np.zeros((BATCH, *frames.shape[1:]), np.uint8)
-        real = frames[start : start + BATCH]
+def batches(rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield frames, or stretches of sound, `BATCH` at a time, the last batch filled up with zeros.
+
+    It is always so many: what becomes of one does not depend on how many there are.
+    """
+    for start in range(0, len(rows), BATCH):
+        batch = np.zeros((BATCH, *rows.shape[1:]), rows.dtype)
+        real = rows[start : start + BATCH]
         batch[: len(real)] = real
         yield batch

@@ -12,6 +12,8 @@ import numpy as np
 from keras import ops
 
 from genre_classifier.network.backend import Tensor
+from genre_classifier.network.encoder_engine import KERAS, Engine
+from genre_classifier.network.frame_encoder import batches
 from genre_classifier.network.frozen import LARGEST, FrozenNetwork
 from genre_classifier.network.image_networks import read_sound_network
 from genre_classifier.network.memory import BATCH
@@ -27,6 +29,8 @@ class SoundEncoder(FrozenNetwork):
         `(batch, samples)`, float32 from -1 to 1, to `(batch, features)`.
     rate : int
         Samples per second that it takes.
+    engine : Engine
+        What is to compute the features; see `engine`.
 
     Attributes
     ----------
@@ -34,8 +38,10 @@ class SoundEncoder(FrozenNetwork):
     rate, samples, features : int
     """
 
-    def __init__(self, network: keras.Model, rate: int) -> None:
-        super().__init__(network)
+    kind = "sound encoder"
+
+    def __init__(self, network: keras.Model, rate: int, engine: Engine = KERAS) -> None:
+        super().__init__(network, engine)
         self.rate = rate
         self.samples, self.features = network.input_shape[1], network.output_shape[1]
 
@@ -44,7 +50,7 @@ class SoundEncoder(FrozenNetwork):
         """Return a SHA-256 over layers, weights and rate: equal for encoders that give the same features."""
         return hashlib.sha256(f"{super().digest} {self.rate}".encode()).hexdigest()
 
-    def steps(self) -> Callable[[Tensor], Tensor]:
+    def steps(self, *, plain: bool = False) -> Callable[[Tensor], Tensor]:
         """Return the function that encodes a batch of samples inside a program; see `listen`."""
 
         def features(samples: Tensor) -> Tensor:
@@ -52,6 +58,13 @@ class SoundEncoder(FrozenNetwork):
             return ops.cast(ops.clip(found, -LARGEST, LARGEST), "float16")
 
         return features
+
+    def check_batch(self) -> np.ndarray:
+        """Return tones in noise, which grow louder, float32 (batch, samples)."""
+        rng, seconds = np.random.default_rng(0), np.arange(self.samples) / self.rate
+        tones = np.sin(2 * np.pi * np.geomspace(50, self.rate / 4, BATCH)[:, None] * seconds)
+        loud = np.geomspace(0.01, 0.5, BATCH)[:, None]
+        return (loud * (tones + rng.uniform(-1, 1, tones.shape))).astype(np.float32)
 
     def listen(self, patches: np.ndarray) -> np.ndarray:
         """Return the features, float16 (n, features), of stretches of sound, float32 (n, samples).
@@ -62,16 +75,14 @@ class SoundEncoder(FrozenNetwork):
             If the network gives NaN or infinity.
         """
         encoded = np.empty((len(patches), self.features), np.float16)
-        for start in range(0, len(patches), BATCH):  # always so many: features do not depend on the number
-            part = np.zeros((BATCH, self.samples), np.float32)
-            real = patches[start : start + BATCH]
-            part[: len(real)] = real
-            encoded[start : start + BATCH] = np.asarray(self._program(ops.convert_to_tensor(part)))[: len(real)]
+        for number, features in enumerate(self._outputs(batches(np.asarray(patches, np.float32)))):
+            place = encoded[number * BATCH : (number + 1) * BATCH]
+            place[:] = features[: len(place)]
         if not np.isfinite(encoded).all():
             raise InputError("expected finite numbers from the sound encoder, found others; use another one")
         return encoded
 
 
-def read_sound_encoder(path: Path, rate: int) -> SoundEncoder:
+def read_sound_encoder(path: Path, rate: int, engine: Engine = KERAS) -> SoundEncoder:
     """Read a sound encoder from its `.keras` file; InputError as for `read_sound_network`, or without room for it."""
-    return SoundEncoder(read_sound_network(path), rate).require_room(str(path))
+    return SoundEncoder(read_sound_network(path), rate, engine).require_room(str(path))

@@ -109,7 +109,7 @@ class Run:
 
     @functools.cached_property
     def encoder_engine(self) -> Engine:
-        """Return what is to compute the maps of its encoder; say if its precision is not that of the training."""
+        """Return what is to compute its encoders; say if its precision is not that of the training."""
         engine = self.wanted_engine or engine_of_run(self.model_config)
         note_precision(engine, self.model_config)
         return engine
@@ -169,7 +169,7 @@ class Run:
             return None
         from genre_classifier.network.sound_encoder import read_sound_encoder
 
-        encoder = read_sound_encoder(self.path / SOUND_ENCODER, self.model_config.sound_rate)
+        encoder = read_sound_encoder(self.path / SOUND_ENCODER, self.model_config.sound_rate, self.encoder_engine)
         if encoder.digest != self.model_config.sound_digest:
             raise InputError(
                 f"{self.path / SOUND_ENCODER}: expected the sound encoder that {CONFIG} beside it names "

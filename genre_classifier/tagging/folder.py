@@ -97,7 +97,7 @@ def tag_videos(
     """
     check_options(jobs=jobs, scheduler=scheduler)
     config, segments, limits = config or TagConfig(), segments or SegmentConfig(), limits or VideoLimits()
-    if config.encoder_engine != "auto" and run.model_config.encoder is not None:
+    if config.encoder_engine != "auto" and run.model_config.has_encoders:
         run = dataclasses.replace(run, wanted_engine=choose_engine(config.encoder_engine))
     named = name_thresholds(thresholds or {}, run.genres)
     used_thresholds(run.deciding_thresholds, named)  # refuses what no video can have
@@ -141,7 +141,7 @@ def tag_videos(
     shared = {
         "run": str(run.path.absolute()),
         "run_digest": how["run"],
-        "engine": run.encoder_engine if waiting and run.model_config.encoder is not None else None,
+        "engine": run.encoder_engine if waiting and run.model_config.has_encoders else None,
         "config": config.to_dict(),
         "segments": segments.to_dict(),
         "limits": limits.to_dict(),

@@ -28,7 +28,7 @@ from genre_classifier.dataset.trailers import Trailer, data_digest, load_trailer
 from genre_classifier.genres import listed
 from genre_classifier.metrics.calibration import DEFAULT_THRESHOLD
 from genre_classifier.network.encoder import Encoder, build_encoder, read_encoder
-from genre_classifier.network.encoder_engine import choose_engine, engine_of_run, note_precision
+from genre_classifier.network.encoder_engine import Engine, choose_engine, engine_of_run, note_precision
 from genre_classifier.network.memory import choose_chunk, frame_multiplications, require_training_memory
 from genre_classifier.network.peers import Peers
 from genre_classifier.network.sound_encoder import SoundEncoder, read_sound_encoder
@@ -164,14 +164,17 @@ def plan_training(
             model_config,
             encoder_channels=encoder.channels,
             encoder_digest=encoder.digest,
-            encoder_engine=encoder.engine.name,
-            encoder_precision=encoder.engine.precision,
         )
-    sound_encoder = _sound_encoder(model_config, run if stored else start)
+    engine = encoder.engine if encoder else _engine(model_config, before[0] if before else None)
+    sound_encoder = _sound_encoder(model_config, run if stored else start, engine)
     if sound_encoder is not None:
         _require_sound(clips, trailers)
         model_config = dataclasses.replace(
             model_config, sound_features=sound_encoder.features, sound_digest=sound_encoder.digest
+        )
+    if frozen := encoder or sound_encoder:
+        model_config = dataclasses.replace(
+            model_config, encoder_engine=frozen.engine.name, encoder_precision=frozen.engine.precision
         )
     clip_config = _clip_config(clips, trailers)
     stamps = [_stamp(trailer.clip) for trailer in trailers]  # before the digest: what changes in between is noticed
@@ -256,19 +259,25 @@ def _encoder(config: ModelConfig, run: Path | None, before: ModelConfig | None) 
     if config.encoder is None:
         return None
     if run is not None and before is not None:
-        same = config.encoder_engine == before.encoder_engine
-        engine = engine_of_run(before) if same else choose_engine(config.encoder_engine)
+        engine = _engine(config, before)
         note_precision(engine, before)
         return read_encoder(run / layout.ENCODER, engine)
     return build_encoder(config, config.rows, config.cols) if config.maps_in_trunk else build_encoder(config)
 
 
-def _sound_encoder(config: ModelConfig, run: Path | None) -> SoundEncoder | None:
+def _engine(config: ModelConfig, before: ModelConfig | None) -> Engine:
+    """Return what is to compute encoders: what did in the run that is gone on from, unless another one is asked for."""
+    if before is not None and config.encoder_engine == before.encoder_engine:
+        return engine_of_run(before)
+    return choose_engine(config.encoder_engine)
+
+
+def _sound_encoder(config: ModelConfig, run: Path | None, engine: Engine) -> SoundEncoder | None:
     """Return the sound encoder, of the run that is gone on from if there is one."""
     if config.sound_encoder is None:
         return None
     return read_sound_encoder(
-        Path(config.sound_encoder) if run is None else run / layout.SOUND_ENCODER, config.sound_rate
+        Path(config.sound_encoder) if run is None else run / layout.SOUND_ENCODER, config.sound_rate, engine
     )
 
 

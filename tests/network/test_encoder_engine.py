@@ -159,8 +159,8 @@ def test_bfloat16_is_close_and_goes_into_a_folder_of_its_own(encoder):
     assert other.engine == BFLOAT
     right, found = (one.encode(frames).astype(np.float32).mean(axis=(2, 3)) for one in (encoder, other))
     assert 0 < np.linalg.norm(found - right) <= CLOSE * np.linalg.norm(right)
-    assert encoder.maps_digest == encoder.digest == other.digest
-    assert len({one.maps_digest for one in (encoder, other, encoder.on(FLOAT))}) == 3
+    assert encoder.output_digest == encoder.digest == other.digest
+    assert len({one.output_digest for one in (encoder, other, encoder.on(FLOAT))}) == 3
 
 
 @pytest.fixture
@@ -295,7 +295,7 @@ def test_what_cannot_be_converted_falls_back_to_keras_with_a_line(caplog):
     encoder = Encoder(keras.Model(pixels, Strange()(pixels)), FLOAT)
     frames = check_frames((2, 3, 6, 6))
     np.testing.assert_array_equal(encoder.encode(frames), encoder.on(KERAS).encode(frames))
-    assert (encoder.engine, encoder.maps_digest) == (KERAS, encoder.digest)
+    assert (encoder.engine, encoder.output_digest) == (KERAS, encoder.digest)
     (line,) = [one for one in caplog.messages if "openvino" in one]
     assert line.startswith("the encoder runs on keras float32: openvino float32 cannot be used for it: ")
     assert "\n" not in line
@@ -315,7 +315,7 @@ def test_what_is_converted_wrongly_falls_back_to_keras_with_a_line(encoder, capl
     assert convert(1.0) is not None
     assert not caplog.messages
     assert convert(1.01) is None
-    assert "expected the maps of Keras, of up to" in caplog.text
+    assert "expected what Keras gives, of up to" in caplog.text
     caplog.clear()
     assert convert(np.nan) is None
     assert "found a difference of nan" in caplog.text
@@ -338,7 +338,7 @@ def test_maps_that_bfloat16_moves_too_far_fall_back_to_keras(caplog):
     kernel[:, :, 32:] = -kernel[:, :, :32] * (1 + 1e-3)
     rest.set_weights([kernel])
     assert encoder.engine == KERAS
-    assert "expected maps that bfloat16 hardly moves, found" in caplog.text
+    assert "expected numbers that bfloat16 hardly moves, found" in caplog.text
 
 
 @pytest.mark.slow

@@ -9,11 +9,14 @@ import keras
 import numpy as np
 import pytest
 
+from genre_classifier.network.encoder_engine import CLOSE, KERAS, SAME, Engine
 from genre_classifier.network.sound_encoder import SoundEncoder, read_sound_encoder
 from preprocessing.base.errors import InputError
+from preprocessing.processes.machine import processor_has_bfloat16
 from tests.support.tiny_encoder import SOUND_FEATURES, write_encoder, write_sound_encoder
 
 SAMPLES, RATE = 4000, 16_000
+FLOAT, BFLOAT = Engine("openvino", "float32"), Engine("openvino", "bfloat16")
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +34,41 @@ def test_features_do_not_depend_on_how_many_patches_are_given(encoder):
     np.testing.assert_array_equal(np.concatenate([encoder.listen(noise(11)[:3]), encoder.listen(noise(11)[3:])]), whole)
     np.testing.assert_allclose(whole, np.asarray(encoder.network(noise(11))), rtol=2e-3)
     assert encoder.listen(noise(0)).shape == (0, SOUND_FEATURES)
+
+
+@pytest.mark.parametrize("engine", [FLOAT, BFLOAT])
+def test_openvino_hears_what_keras_hears_however_much_is_given(encoder, monkeypatch, tmp_path, engine):
+    pytest.importorskip("openvino")
+    if engine == BFLOAT and not processor_has_bfloat16():
+        pytest.skip("the processor has no bfloat16 arithmetic")
+    monkeypatch.setenv("GENRE_CLASSIFIER_CACHE", str(tmp_path))
+    faster, expected = encoder.on(engine), encoder.listen(noise(19)).astype(np.float32)
+    heard = faster.listen(noise(19))
+    assert (faster.engine, encoder.engine, heard.dtype) == (engine, KERAS, np.float16)
+    allowed = SAME if engine == FLOAT else CLOSE
+    assert np.abs(heard - expected).max() <= allowed * np.abs(expected).max()
+    np.testing.assert_array_equal(np.concatenate([faster.listen(noise(19)[:5]), faster.listen(noise(19)[5:])]), heard)
+    assert len({encoder.output_digest, faster.output_digest, encoder.digest}) == 2
+    again = SoundEncoder(encoder.network, RATE, engine)  # out of what was kept
+    monkeypatch.setattr(again, "steps", lambda **_: pytest.fail("converted again"))
+    np.testing.assert_array_equal(again.listen(noise(19)), heard)
+
+
+def test_what_openvino_cannot_compute_is_heard_by_keras_with_a_line(encoder, monkeypatch, tmp_path, caplog):
+    pytest.importorskip("openvino")
+    monkeypatch.setenv("GENRE_CLASSIFIER_CACHE", str(tmp_path))
+    wrong = encoder.on(FLOAT)
+    monkeypatch.setattr(
+        wrong, "steps", lambda **_: lambda samples: keras.ops.cast(samples[:, :SOUND_FEATURES], "float16")
+    )
+    wrong._program = encoder._program
+    np.testing.assert_array_equal(wrong.listen(noise(3)), encoder.listen(noise(3)))
+    assert (wrong.engine, wrong.output_digest) == (KERAS, encoder.digest)
+    assert (
+        "the sound encoder runs on keras float32: openvino float32 cannot be used for it: expected what" in caplog.text
+    )
+    with pytest.raises(InputError, match=r"ear: expected an encoder that works on openvino float32, as where it was"):
+        wrong.require_working_on(FLOAT, "ear")
 
 
 def test_its_digest_follows_weights_and_rate_and_its_file_gives_it_again(encoder, tmp_path):
