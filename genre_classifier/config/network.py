@@ -58,7 +58,7 @@ class EncoderConfig(Options):
     encoder_engine: Annotated[
         EncoderEngine,
         _encoder(
-            "What computes the encoder's maps. auto: OpenVINO where it is installed (the extra openvino), in bfloat16 "
+            "What computes the encoders, of pictures and of sound. auto: OpenVINO where it is installed (the extra openvino), in bfloat16 "
             "if the processor multiplies that; Keras elsewhere, and on a GPU."
         ),
     ] = "auto"
@@ -141,7 +141,7 @@ class ModelConfig(EncoderConfig):
     encoder_channels: Annotated[int, option("Of an encoded frame; 0 without an encoder.", ge=0, le=262_144)] = 0
     encoder_digest: Annotated[str, option("Of the encoder's layers and weights; empty without an encoder.")] = ""
     encoder_precision: Annotated[
-        Literal["float32", "bfloat16"], option("Of the arithmetic in which the encoder's maps were computed.")
+        Literal["float32", "bfloat16"], option("Of the arithmetic in which the encoders were computed.")
     ] = "float32"
     sound_features: Annotated[int, option("Of a second of sound; 0 without a sound encoder.", ge=0, le=262_144)] = 0
     sound_digest: Annotated[str, option("Of the sound encoder, likewise.")] = ""

@@ -137,7 +137,7 @@ class TagConfig(Options):
     encoder_engine: Annotated[
         EncoderEngine,
         option(
-            "What computes the maps of the run's encoder. auto: what did when it was trained, or what comes nearest "
+            "What computes the run's encoders. auto: what did when it was trained, or what comes nearest "
             "where this machine does not have that.",
             group="Computation",
         ),
