@@ -58,8 +58,8 @@ class EncoderConfig(Options):
     encoder_engine: Annotated[
         EncoderEngine,
         _encoder(
-            "What computes the encoders, of pictures and of sound. auto: OpenVINO where it is installed (the extra openvino), in bfloat16 "
-            "if the processor multiplies that; Keras elsewhere, and on a GPU."
+            "What computes the encoders, of pictures and of sound. auto: OpenVINO where it is installed (the extra "
+            "openvino), in bfloat16 if the processor multiplies that; Keras elsewhere, and on a GPU."
         ),
     ] = "auto"
     motion_size: Annotated[
