@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
 from matplotlib.ticker import FuncFormatter
 
 from genre_classifier.genres import Look, genre_looks
@@ -34,9 +35,13 @@ def draw_genre_row(axes: Axes, tags: Tags, genre: str, *, look: Look, share: flo
     """Draw one genre's scores as an area, its threshold (if any) as a line and its segments as black bars below."""
     borders = frame_borders(tags.scores.index.to_numpy(), duration=tags.duration)
     values = tags.scores[genre].to_numpy()
-    axes.stairs(values, borders, fill=True, facecolor=look.colour, alpha=0.85, linewidth=0)
+    # As `axes.stairs` draws them, which also looks for the limits of the axes: half the time of the picture.
+    axes.add_artist(StepPatch(values, borders, fill=True, facecolor=look.colour, alpha=0.85, linewidth=0))
     if look.pattern:
-        axes.stairs(values, borders, fill=True, facecolor="none", edgecolor="white", hatch=_HATCHES[look.pattern], lw=0)
+        hatch = _HATCHES[look.pattern]
+        axes.add_artist(
+            StepPatch(values, borders, fill=True, facecolor="none", edgecolor="white", hatch=hatch, linewidth=0)
+        )
     if tags.thresholds is not None:
         axes.axhline(tags.thresholds[genre], color=_INK, linewidth=0.6, linestyle=(0, (4, 3)), alpha=0.7)
     axes.axhline(0, color=_FAINT, linewidth=0.6)
