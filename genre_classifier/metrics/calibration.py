@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy
-from scipy import special
 
 from genre_classifier.metrics import counts
 from genre_classifier.metrics import frames as frame_metrics
@@ -81,9 +80,9 @@ def apply_temperature(scores: np.ndarray, temperatures: np.ndarray, *, exclusive
     if (temperatures == 1).all():
         return scores.astype(np.float32)
     if exclusive:
-        return special.softmax(_logs(scores) / temperatures, axis=-1).astype(np.float32)
-    logits = special.logit(np.clip(scores.astype(np.float64), _EPSILON, 1 - _EPSILON))
-    return special.expit(logits / temperatures).astype(np.float32)
+        return scipy.special.softmax(_logs(scores) / temperatures, axis=-1).astype(np.float32)
+    logits = scipy.special.logit(np.clip(scores.astype(np.float64), _EPSILON, 1 - _EPSILON))
+    return scipy.special.expit(logits / temperatures).astype(np.float32)
 
 
 def _logs(scores: np.ndarray) -> np.ndarray:
@@ -109,7 +108,7 @@ def fit_temperatures(y_true: np.ndarray, raw_scores: np.ndarray, *, exclusive: b
     labels = np.asarray(y_true) > 0.5
     if exclusive:
         return _fit_one_temperature(labels, _logs(raw_scores))
-    logits = special.logit(np.clip(np.asarray(raw_scores, dtype=np.float64), _EPSILON, 1 - _EPSILON))
+    logits = scipy.special.logit(np.clip(np.asarray(raw_scores, dtype=np.float64), _EPSILON, 1 - _EPSILON))
     temperatures = np.ones(labels.shape[1])
     for genre in range(labels.shape[1]):
         if labels[:, genre].all() or not labels[:, genre].any():
@@ -130,7 +129,7 @@ def _fit_one_temperature(labels: np.ndarray, logs: np.ndarray) -> np.ndarray:
 
     def loss(log_temperature: float) -> float:
         scaled = logs * np.exp(-log_temperature)
-        return float((special.logsumexp(scaled, axis=1) - (scaled * labels).sum(axis=1)).mean())
+        return float((scipy.special.logsumexp(scaled, axis=1) - (scaled * labels).sum(axis=1)).mean())
 
     found = scipy.optimize.minimize_scalar(loss, bounds=np.log(TEMPERATURE_RANGE), method="bounded")
     return np.full(labels.shape[1], np.exp(found.x))
@@ -162,7 +161,7 @@ def prevalence_offsets(
         finite number would do.
     """
     labels = np.asarray(y_true) > 0.5
-    logits = special.logit(np.clip(np.asarray(raw_scores, dtype=np.float64), _EPSILON, 1 - _EPSILON))
+    logits = scipy.special.logit(np.clip(np.asarray(raw_scores, dtype=np.float64), _EPSILON, 1 - _EPSILON))
     shares = np.average(labels, axis=0, weights=weights)
     if exclusive:
         return _exclusive_offsets(shares, _logs(raw_scores), weights)
@@ -171,9 +170,9 @@ def prevalence_offsets(
         own, share = logits[:, genre], shares[genre]
         # With the smallest logit at the share every score is at or above it, with the largest at or below.
         offsets[genre] = scipy.optimize.brentq(
-            lambda offset, own=own, share=share: np.average(special.expit(own - offset), weights=weights) - share,
-            own.min() - special.logit(share) - 1,
-            own.max() - special.logit(share) + 1,
+            lambda offset, own=own, share=share: np.average(scipy.special.expit(own - offset), weights=weights) - share,
+            own.min() - scipy.special.logit(share) - 1,
+            own.max() - scipy.special.logit(share) + 1,
         )
     return offsets
 
@@ -186,8 +185,8 @@ def _exclusive_offsets(shares: np.ndarray, logs: np.ndarray, weights: np.ndarray
 
     def loss(given: np.ndarray) -> tuple[float, np.ndarray]:
         moved = logs - given
-        total = np.average(special.logsumexp(moved, axis=1), weights=weights) + given @ wanted
-        return total, wanted - np.average(special.softmax(moved, axis=1), axis=0, weights=weights)
+        total = np.average(scipy.special.logsumexp(moved, axis=1), weights=weights) + given @ wanted
+        return total, wanted - np.average(scipy.special.softmax(moved, axis=1), axis=0, weights=weights)
 
     found = scipy.optimize.minimize(loss, np.zeros(len(shown)), jac=True, method="BFGS", options={"gtol": 1e-9}).x
     offsets[shown] = found - found.mean()  # all moved alike change nothing

@@ -31,7 +31,6 @@ from genre_classifier.tagging.tasks import (
     make_stamp,
     read_record,
 )
-from genre_classifier.tagging.video_folder import change_tags, segment_again, write_tags
 from preprocessing.base.errors import InputError
 from preprocessing.config import VideoLimits
 from preprocessing.processes.pool import check_options
@@ -194,6 +193,8 @@ def _is_made_again(
     """Make the segments of a video that is scored already, where no more than that is wanted; return whether it was."""
     if config.overlay or config.embed or not has_scores(task.folder, stamp):
         return False
+    from genre_classifier.tagging.video_folder import segment_again  # draws
+
     try:
         segment_again(task, stamp, run.thresholds, config=config, segments=segments, limits=limits)
     except InputError:  # what is stored is damaged
@@ -237,6 +238,8 @@ def tag_again(
     WorkError
         If a file cannot be written.
     """
+    from genre_classifier.tagging.video_folder import change_tags  # draws
+
     folders = sorted(path.parent for path in tags.glob(f"*/{STAMP}"))
     if not folders:
         raise InputError(f"{tags}: expected a folder that `tag` wrote, found no {STAMP} below it")
@@ -320,7 +323,9 @@ def tag_video(
     with setting_up():  # a model that cannot be loaded is not the video's fault
         _ = run.eye
     with VideoReading(run, task.video, chunk=config.chunk, limits=limits) as reading:
-        from genre_classifier.tagging.tag import tag_reading  # TensorFlow; meanwhile the video is decoded
+        # TensorFlow, and what draws; meanwhile the video is decoded.
+        from genre_classifier.tagging.tag import tag_reading
+        from genre_classifier.tagging.video_folder import write_tags
 
         with setting_up():
             run.load()
