@@ -60,8 +60,8 @@ def _no_choice(evaluation: Evaluation) -> str:
     shown = [details[items] for details in evaluation.genres.values() if details[items]]
     if shown and min(shown) == everything:
         return (
-            f" All of these {items} show all of those genres, so that any scores reach 1: judge the network on more "
-            f"trailers."
+            f" All of these {items} show all of those genres, so that any scores reach 1, also those of every "
+            f"baseline: judge the network on more trailers."
         )
     return ""
 
@@ -97,7 +97,9 @@ def best_baseline(evaluation: Evaluation) -> str:
 
 
 def against_baselines(evaluation: Evaluation) -> list[str]:
-    """Say whether the network beats the best baseline, and which of the others."""
+    """Say whether the network beats the best baseline, and which of the others; nothing where any scores reach 1."""
+    if _no_choice(evaluation):
+        return []
     best, verdicts = best_baseline(evaluation), baseline_verdicts(evaluation)
 
     def told(*names: str) -> str:
