@@ -64,7 +64,7 @@ class Means(FrameEncoder):
     asked = 0
 
     @property
-    def _maps(self):
+    def _outputs(self):
         def maps(batches):
             for batch in batches:
                 self.asked += 1
