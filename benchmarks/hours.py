@@ -3,9 +3,10 @@
     python -m benchmarks.hours --video two_minutes.mp4 --encoder efficientnet_lite0.keras --out /tmp/hours
 
 The commands as a user types them, each in a process of its own: `preprocess`, with `--encoder` for the preset
-`pretrained`, for `FEW` copies of a video and for `MANY`; and `train` on the many, for one epoch and for `EPOCHS`. What
-the difference takes is the price of a trailer, or of an epoch; the rest is that of a start. From both follow the
-minutes for many trailers. The copies differ in a few bytes after the film, so that none is taken for another.
+`pretrained`, for `FEW` copies of a video and for `MANY`; and `train` on the many, for one epoch and for all of the
+preset. What the difference takes is the price of a trailer, or of an epoch; the rest is that of a start. From both
+follow the minutes for many trailers. The copies differ in a few bytes after the film, so that none is taken for
+another.
 
 Prints the seconds of each command, and minutes for 100 and 1,000 trailers. Run it alone on the machine.
 """
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from genre_classifier.config import PRESETS
 
-FEW, MANY, EPOCHS = 2, 8, 3
+FEW, MANY = 2, 8
 GENRES = ("comedy", "action")
 
 
@@ -67,13 +68,13 @@ def main() -> None:
             prepare.append(
                 seconds_of("preprocess", options.out / f"videos_{count}", clips, "--preset", preset, *encoder)
             )
+        epochs = PRESETS[preset].training.epochs
         train = [
-            seconds_of("train", clips, labels, options.out / f"{preset}_run_{epochs}", *encoder, "--epochs", epochs)
-            for epochs in (1, EPOCHS)
+            seconds_of("train", clips, labels, options.out / f"{preset}_run_{count}", *encoder, "--epochs", count)
+            for count in (1, epochs)
         ]
         trailer = (prepare[1] - prepare[0]) / (MANY - FEW)
-        epoch = (train[1] - train[0]) / (EPOCHS - 1) / MANY
-        epochs = PRESETS[preset].training.epochs
+        epoch = (train[1] - train[0]) / (epochs - 1) / MANY
         print(f"{preset}: a trailer takes {trailer:.2f} s to prepare, and {epoch:.2f} s to learn from in each epoch")
         for count in (100, 1000):
             starts = [prepare[0] - FEW * trailer, train[0] - MANY * epoch]
