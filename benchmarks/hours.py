@@ -2,11 +2,10 @@
 
     python -m benchmarks.hours --video two_minutes.mp4 --encoder efficientnet_lite0.keras --out /tmp/hours
 
-The commands as a user types them, each in a process of its own: `preprocess`, with `--encoder` for the preset
-`pretrained`, for `FEW` copies of a video and for `MANY`; and `train` on the many, for one epoch and for all of the
-preset. What the difference takes is the price of a trailer, or of an epoch; the rest is that of a start. From both
-follow the minutes for many trailers. The copies differ in a few bytes after the film, so that none is taken for
-another.
+The commands as a user types them, each in a process of its own, on `FEW` copies of a video and on `MANY`: `preprocess`,
+with `--encoder` for the preset `pretrained`, and `train`. What the difference takes is the price of a trailer; the rest
+is that of a start. From both follow the minutes for many trailers. The copies differ in a few bytes after the film, so
+that none is taken for another.
 
 Prints the seconds of each command, and minutes for 100 and 1,000 trailers. Run it alone on the machine.
 """
@@ -21,9 +20,7 @@ import sys
 import time
 from pathlib import Path
 
-from genre_classifier.config import PRESETS
-
-FEW, MANY = 2, 8
+FEW, MANY = 4, 12
 GENRES = ("comedy", "action")
 
 
@@ -59,27 +56,23 @@ def main() -> None:
         copy_videos(options.video, options.out / f"videos_{count}", count)
     labels = options.out / "labels.csv"
     rows = [f"trailer_{number}{options.video.suffix},{GENRES[number % 2]}" for number in range(MANY)]
-    labels.write_text("\n".join(["trailer,genre", *rows]) + "\n")
 
     for preset, encoder in (("small-data", []), ("pretrained", ["--encoder", options.encoder])):
-        prepare = []
+        took: dict[str, list[float]] = {"preprocess": [], "train": []}
         for count in (FEW, MANY):
+            labels.write_text("\n".join(["trailer,genre", *rows[:count]]) + "\n")
             clips = options.out / f"{preset}_{count}"
-            prepare.append(
-                seconds_of("preprocess", options.out / f"videos_{count}", clips, "--preset", preset, *encoder)
+            videos = options.out / f"videos_{count}"
+            took["preprocess"].append(seconds_of("preprocess", videos, clips, "--preset", preset, *encoder))
+            took["train"].append(seconds_of("train", clips, labels, options.out / f"{preset}_{count}_run", *encoder))
+        for command, (few, many) in took.items():
+            trailer = (many - few) / (MANY - FEW)
+            minutes = [(few + (count - FEW) * trailer) / 60 for count in (100, 1000)]
+            print(
+                f"{preset}, {command}: {trailer:.2f} s for each trailer, {few - FEW * trailer:.0f} s for the start; "
+                f"{minutes[0]:.1f} min for 100 trailers, {minutes[1]:.0f} min for 1,000",
+                flush=True,
             )
-        epochs = PRESETS[preset].training.epochs
-        train = [
-            seconds_of("train", clips, labels, options.out / f"{preset}_run_{count}", *encoder, "--epochs", count)
-            for count in (1, epochs)
-        ]
-        trailer = (prepare[1] - prepare[0]) / (MANY - FEW)
-        epoch = (train[1] - train[0]) / (epochs - 1) / MANY
-        print(f"{preset}: a trailer takes {trailer:.2f} s to prepare, and {epoch:.2f} s to learn from in each epoch")
-        for count in (100, 1000):
-            starts = [prepare[0] - FEW * trailer, train[0] - MANY * epoch]
-            minutes = [(starts[0] + count * trailer) / 60, (starts[1] + count * epochs * epoch) / 60]
-            print(f"  {count} trailers: {minutes[0]:.1f} and {minutes[1]:.1f} min ({epochs} epochs)", flush=True)
 
 
 if __name__ == "__main__":
