@@ -210,13 +210,20 @@ def openvino_program(
             if not distance.max() <= CLOSE:
                 raise InputError(f"expected numbers that {engine.precision} hardly moves, found {distance.max():.0%}")
     except Exception as error:  # noqa: BLE001 - of two libraries, each with kinds of its own; Keras does what it did
-        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-        logger.warning(f"the {kind} runs on {KERAS}: {engine} cannot be used for it: {reason}")
+        logger.warning(f"the {kind} runs on {KERAS}: {engine} cannot be used for it: {_reason(error)}")
         return None
     if digest is not None:
         with suppress(Exception):  # without it, the next command takes as long again
             _keep(_kept_file(digest, engine), parts)
     return program
+
+
+def _reason(error: Exception) -> str:
+    """Return the line of an error that says why; OpenVINO's begin with places in its own code."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    found = [line.removeprefix("-- ") for line in lines if line.startswith("-- ")]
+    told = [line for line in lines if not line.startswith(("Exception from ", "Check "))]
+    return next(iter(found or told), type(error).__name__)
 
 
 def kept_program(digest: str, engine: Engine) -> Program | None:
