@@ -106,22 +106,12 @@ def stored(media: Path, material: Material, *, exclusive: bool) -> Iterator[tupl
 
 def looked_at(media: Path, encoder: Path, out: Path) -> Iterator[tuple[str, float, np.ndarray]]:
     """Yield the same for the fights, looked at anew at each rate."""
-    data = fights.read_data(media, out / "clips")
-    material = Material(data.rename(columns={"genre": "genres"}), ("action", "other"), fights_folds(data))
+    data = fights.read_data(media, out / "clips").rename(columns={"genre": "genres"})
+    material = Material(data, ("action", "other"), moods.group_folds(data))
     for rate in RATES:
         places = fights.look(data, out / "clips", {"encoder": str(encoder), "encoder_fps": rate})
         x = np.array([means(np.load(places[int(i)]).mean(axis=(2, 3))) for i in data["trailer_id"]])
         yield f"{rate:g} a second", 60 * rate, judge(material, x, exclusive=True)
-
-
-def fights_folds(data: fights.pd.DataFrame) -> Callable[[int], Sequence[tuple[np.ndarray, np.ndarray]]]:
-    """Return the folds of `benchmarks.fights`."""
-
-    def folds(seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        splitter = fights.StratifiedGroupKFold(fights.FOLDS, shuffle=True, random_state=seed)
-        return list(splitter.split(data, data["genre"], data["group"]))
-
-    return folds
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ Five folds that keep every source on one side, once per seed; otherwise as `benc
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +20,20 @@ from benchmarks.genres import Material, arguments, report
 FOLDS = 5
 
 
-def read_material(media: Path) -> Material:
-    """Read `clips.csv` of moods, of which each clip has one."""
-    data = pd.read_csv(media / "clips.csv").astype({"group": str}).rename(columns={"mood": "genres"})
+def group_folds(data: pd.DataFrame) -> Callable[[int], Sequence[tuple[np.ndarray, np.ndarray]]]:
+    """Return what makes `FOLDS` folds of a seed, out of clips with `genres`, one for each, and `group`."""
 
     def folds(seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
         splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
         return list(splitter.split(data, data["genres"], data["group"]))
 
-    return Material(data, tuple(sorted(set(data["genres"]))), folds)
+    return folds
+
+
+def read_material(media: Path) -> Material:
+    """Read `clips.csv` of moods, of which each clip has one."""
+    data = pd.read_csv(media / "clips.csv").astype({"group": str}).rename(columns={"mood": "genres"})
+    return Material(data, tuple(sorted(set(data["genres"]))), group_folds(data))
 
 
 def main() -> None:
