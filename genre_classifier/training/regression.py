@@ -5,12 +5,15 @@ function is that function of the mean: regression on means over time is the line
 A trailer labelled in intervals gives one mean for each set of genres that it shows.
 
 Each sense is regressed by itself, and the logits are added, each without the share of the genre, which counts once: on
-fights, moods and film trailers alike that was better than one regression on all of them.
+fights, moods and film trailers alike that was better than one regression on all of them. Trailers of one group, such as
+those of a collection, are alike in more than their genres: while the regression is fitted, each group has a bias of its
+own.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 
 import keras
@@ -38,6 +41,9 @@ def start_from_regression(model: GenreModel, trailers: Sequence[Trailer]) -> Non
     exclusive = model.config.one_genre_per_frame
     sets = [np.unique(trailer.targets[trailer.labelled] > 0, axis=0) for trailer in trailers]
     y_true = np.concatenate(sets)
+    sizes = Counter(trailer.group for trailer in trailers)
+    shared = [trailer.group if sizes[trailer.group] > 1 else "" for trailer in trailers]
+    groups = np.repeat(shared, [len(own) for own in sets])  # of each sample
     prior = prior_logits(y_true, exclusive=exclusive)
     model.senses.total.prior.assign(prior)
     for sense, path in model.senses.paths.items():
@@ -58,6 +64,6 @@ def start_from_regression(model: GenreModel, trailers: Sequence[Trailer]) -> Non
             for weight, value in zip((kernel, shift), fit_components(samples, kernel.shape[1]), strict=True):
                 weight.assign(value)
         x = np.asarray(path.reduce(keras.ops.convert_to_tensor(means[known].astype(np.float32))))
-        kernel, bias = fit_regression(x, y_true[known], exclusive=exclusive)
+        kernel, bias = fit_regression(x, y_true[known], exclusive=exclusive, groups=groups[known])
         path.linear_kernel.assign(kernel)
         path.linear_bias.assign(bias - prior)

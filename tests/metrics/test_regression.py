@@ -46,6 +46,36 @@ def test_a_share_counts_as_so_many_samples():
     np.testing.assert_allclose(x @ found[0] + found[1], judge.decision_function(x)[:, None], atol=1e-3)
 
 
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_each_group_of_several_samples_has_a_bias_which_is_left_out(exclusive):
+    x, labels = drawn(7)
+    groups = [f"film {number % 4}" if number < 40 else f"another {number}" for number in range(60)]
+    kernel, bias = regression.fit_regression(x, np.eye(3)[labels] > 0, exclusive=exclusive, groups=groups)
+    biases = regression.GROUP_SPREAD * np.array([[one == f"film {n}" for n in range(4)] for one in groups])
+    wide = np.hstack([x, biases])
+    judges = [labels] if exclusive else [labels == genre for genre in range(3)]
+    fitted = [LogisticRegression(C=regression.STRENGTH, max_iter=1000).fit(wide, one) for one in judges]
+    np.testing.assert_allclose(kernel, np.concatenate([one.coef_ for one in fitted])[:, :5].T, atol=1e-3)
+    np.testing.assert_allclose(bias, np.concatenate([one.intercept_ for one in fitted]), atol=1e-3)
+    alone = regression.fit_regression(x, np.eye(3)[labels] > 0, exclusive=exclusive)
+    apart = regression.fit_regression(
+        x, np.eye(3)[labels] > 0, exclusive=exclusive, groups=[""] * 30 + [str(number) for number in range(30)]
+    )
+    np.testing.assert_array_equal(apart[0], alone[0])
+
+
+def test_what_tells_groups_apart_is_not_taken_for_a_genre():
+    rng = np.random.default_rng(0)
+    group = rng.integers(0, 8, 160)
+    size = rng.normal(0, 2, 8)  # of a group's pictures, say: groups of large ones happen to show the genre more often
+    shown = rng.random(160) < 1 / (1 + np.exp(-2 * size[group]))
+    x = np.column_stack([shown + rng.normal(0, 1, 160), size[group]])
+    kernel, _ = regression.fit_regression(x, shown[:, None], exclusive=False)
+    fitted, _ = regression.fit_regression(x, shown[:, None], exclusive=False, groups=[f"film {one}" for one in group])
+    assert fitted[0, 0] > 0.9 * kernel[0, 0] > 0.3
+    assert abs(fitted[1, 0]) < 0.9 * abs(kernel[1, 0])
+
+
 @pytest.mark.parametrize(("features", "count"), [(4, 4), (40, 6)])
 def test_components_have_mean_0_and_variance_1_and_do_not_correlate_where_principal(features, count):
     rng = np.random.default_rng(features)

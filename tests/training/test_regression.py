@@ -108,6 +108,17 @@ def test_the_untrained_network_is_the_regression_of_movement(tmp_path, exclusive
     assert np.ptp(expected, axis=0).min() > 0.05
 
 
+def test_trailers_of_one_group_have_a_bias_of_their_own(tmp_path):
+    trailers, y_true = trailers_in(tmp_path, exclusive=True)
+    trailers = [dataclasses.replace(one, group=f"film {number % 2}") for number, one in enumerate(trailers)]
+    model = build_model(dataclasses.replace(MOVING, exclusive="yes"))
+    start_from_regression(model, trailers)
+    means = np.stack([moves(trailer)[2:, :-1].mean(axis=0) for trailer in trailers])
+    options = {"exclusive": True, "groups": [trailer.group for trailer in trailers]}
+    expected, _ = fit_regression(StandardScaler().fit_transform(means), y_true, **options)
+    np.testing.assert_allclose(model.senses.paths["movement"].linear_kernel, expected, atol=1e-3)
+
+
 @pytest.mark.parametrize("exclusive", [False, True])
 def test_the_logits_of_senses_add_up_and_the_share_of_a_genre_counts_once(tmp_path, exclusive):
     trailers, y_true = trailers_in(tmp_path, exclusive=exclusive)
