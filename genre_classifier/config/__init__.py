@@ -7,6 +7,7 @@ Only the moving-squares companion has its own.
 from __future__ import annotations
 
 from genre_classifier.config.network import (
+    HALF_WEIGHT_TRAILERS,
     INPUT_CHANNELS,
     EncoderConfig,
     Head,
@@ -50,6 +51,7 @@ __all__ = [
     "FEWEST_TO_VALIDATE",
     "FROM_RATE",
     "FROM_WARMUP_EPOCHS",
+    "HALF_WEIGHT_TRAILERS",
     "INPUT_CHANNELS",
     "LABEL_FORMATS",
     "LABEL_STUDIO_RATES",

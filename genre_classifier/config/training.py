@@ -244,6 +244,7 @@ PRESETS: dict[str, Preset] = {
             dense_units=(16,),
             norm_momentum=0.9,
             linear_paths=True,
+            branch_weight="auto",
             exclusive="auto",
         ),
         TrainingConfig(

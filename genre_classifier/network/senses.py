@@ -22,9 +22,6 @@ from genre_classifier.network.backend import Tensor
 from genre_classifier.network.layers import PACKAGE
 
 MOVEMENT, PICTURES, SOUND = "movement", "pictures", "sound"
-# Of the branches' logits, beside paths. On moods, where the branches know little, more than this costs; on fights,
-# where they know most, little is gained by more.
-BRANCH_WEIGHT = 0.5
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -88,15 +85,17 @@ class SenseSum(keras.layers.Layer):
     Parameters
     ----------
     genres : int
-    paths : bool
-        Whether there are any.
+    branch_weight : float or None
+        How much the branches' logits count beside the paths; None where there are no paths.
     exclusive : bool
         Whether each frame shows exactly one genre: a softmax over the genres instead of a sigmoid for each.
     """
 
-    def __init__(self, genres: int, *, paths: bool = False, exclusive: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, genres: int, *, branch_weight: float | None = None, exclusive: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.genres, self.paths, self.exclusive = genres, paths, exclusive
+        self.genres, self.branch_weight, self.exclusive = genres, branch_weight, exclusive
 
     def build(self, *shapes: Any, **named_shapes: Any) -> None:
         """Make the weight, which is not trained."""
@@ -116,8 +115,8 @@ class SenseSum(keras.layers.Layer):
         training : bool
             Whether the branches learn: then without the paths.
         """
-        if self.paths and not training:
-            logits = BRANCH_WEIGHT * logits + paths
+        if self.branch_weight is not None and not training:
+            logits = self.branch_weight * logits + paths
         logits = logits + self.prior
         return ops.softmax(logits, axis=-1) if self.exclusive else ops.sigmoid(logits)
 
@@ -127,7 +126,7 @@ class SenseSum(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        options = {"genres": self.genres, "paths": self.paths, "exclusive": self.exclusive}
+        options = {"genres": self.genres, "branch_weight": self.branch_weight, "exclusive": self.exclusive}
         return {**super().get_config(), **options}
 
 
@@ -194,8 +193,12 @@ class Senses:
         for name, features in config.features.items():
             width = (features - 2) // 2
             paths[name] = SensePath(genres, (width, width), config.components[name], name=f"{name}_path")
+        weight = config.branch_weight
+        if weight == "auto":  # built by hand: nobody has said how many trailers it will learn from
+            weight = ModelConfig.branch_weight
+        assert weight != "auto"
         exclusive = config.one_genre_per_frame
-        total = SenseSum(genres, paths=bool(paths), exclusive=exclusive, name="senses")
+        total = SenseSum(genres, branch_weight=weight if paths else None, exclusive=exclusive, name="senses")
         return cls(paths, total)
 
     def initial_state(self, batch: Tensor | int) -> Any:

@@ -17,6 +17,7 @@ from genre_classifier.config import (
     FEWEST_TO_VALIDATE,
     FROM_RATE,
     FROM_WARMUP_EPOCHS,
+    HALF_WEIGHT_TRAILERS,
     PRESETS,
     VALIDATION_SHARE,
     ModelConfig,
@@ -156,6 +157,9 @@ def plan_training(
     trailers = group_copies(trailers, read_manifest(clips))
     model_config = dataclasses.replace(model_config, rows=trailers[0].rows, cols=trailers[0].cols)
     model_config = _decide_exclusive(model_config, trailers)
+    if model_config.branch_weight == "auto":
+        weight = before[0].branch_weight if before else _branch_weight(len(trailers))
+        model_config = dataclasses.replace(model_config, branch_weight=weight)
     encoder = _encoder(model_config, run if stored else start, before[0] if before else None)
     if encoder is not None:
         if model_config.maps_in_trunk:
@@ -252,6 +256,11 @@ def _decide_exclusive(config: ModelConfig, trailers: Sequence[Trailer]) -> Model
             f"in {abbreviated_repr(other.source)}; correct its labels, or train with --exclusive no"
         )
     return dataclasses.replace(config, exclusive="yes" if other is None else "no")
+
+
+def _branch_weight(trailers: int) -> float:
+    """Return how much branches count beside linear paths, by the number of labelled trailers."""
+    return round(trailers**2 / (trailers**2 + HALF_WEIGHT_TRAILERS**2), 3)
 
 
 def _encoder(config: ModelConfig, run: Path | None, before: ModelConfig | None) -> Encoder | None:

@@ -15,7 +15,7 @@ from genre_classifier.config import ModelConfig
 from genre_classifier.dataset.looks import ClipInputs
 from genre_classifier.network.frame_encoder import with_change
 from genre_classifier.network.model import build_model
-from genre_classifier.network.senses import BRANCH_WEIGHT, SensePath
+from genre_classifier.network.senses import SensePath
 from genre_classifier.network.streaming import ScoreStream, score_clip
 from genre_classifier.run_folder.model_file import read_model
 from preprocessing.base.errors import InputError
@@ -137,15 +137,16 @@ def test_an_untrained_network_says_what_its_paths_say():
     np.testing.assert_raises(AssertionError, np.testing.assert_allclose, logits, before, atol=1e-3)
 
 
-def test_branches_learn_without_the_paths_and_speak_beside_them():
-    model = build_model(MOVING)
+@pytest.mark.parametrize(("weight", "counted"), [(0.2, 0.2), ("auto", 0.5)])
+def test_branches_learn_without_the_paths_and_speak_beside_them(weight, counted):
+    model = build_model(dataclasses.replace(MOVING, branch_weight=weight))
     rng = np.random.default_rng(1)
     logits, paths = rng.normal(size=(2, 1, 4, 3)).astype(np.float32)
     total = model.senses.total
     total.prior.assign([0.5, -1.0, 0.0])
     expected = logits + np.array([0.5, -1, 0])
     np.testing.assert_allclose(total(logits, paths, training=True), 1 / (1 + np.exp(-expected)), atol=1e-6)
-    expected = BRANCH_WEIGHT * logits + paths + np.array([0.5, -1, 0])
+    expected = counted * logits + paths + np.array([0.5, -1, 0])
     np.testing.assert_allclose(total(logits, paths, training=False), 1 / (1 + np.exp(-expected)), atol=1e-6)
 
 

@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from genre_classifier.config import ModelConfig
+from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset.looks import write_looks
 from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.metrics.regression import STRENGTH, fit_regression, prior_logits
@@ -18,7 +18,9 @@ from genre_classifier.network import movement
 from genre_classifier.network.frame_encoder import with_change
 from genre_classifier.network.model import build_model
 from genre_classifier.network.streaming import score_clip
+from genre_classifier.training.plan import plan_training
 from genre_classifier.training.regression import start_from_regression
+from genre_classifier.training.train import train
 from tests.network.test_model import SMALL
 from tests.support.trailers import write_clips
 
@@ -216,3 +218,17 @@ def test_a_genre_of_all_trailers_or_none_keeps_its_share():
     kernel, bias = fit_regression(np.random.default_rng(0).normal(size=(3, 2)), y_true, exclusive=False)
     assert not kernel[:, :2].any()
     np.testing.assert_allclose(bias[:2], [np.log(4), -np.log(4)], atol=1e-6)
+
+
+def test_branches_count_by_the_number_of_trailers_also_when_a_run_is_gone_on_with(tmp_path):
+    labels = write_clips(tmp_path / "clips", [8] * 6, size=16)
+    model_config = dataclasses.replace(MOVING, genres=tuple(labels["genre"].unique()), branch_weight="auto")
+    training_config = TrainingConfig(epochs=1, batch_size=3, validation_share=0.0, test_share=0.0)
+    configs = {"model_config": model_config, "training_config": training_config}
+    run = train(tmp_path / "clips", labels, tmp_path / "run", **configs)
+    assert run.model_config.branch_weight == run.model.senses.total.branch_weight == 0.004  # 36 / (36 + 100^2)
+    fewer = labels[labels["trailer"] != labels["trailer"].iloc[0]]
+    others = {"splits_file": None, "skip_unknown": False, "resume": False}
+    for start, expected in ((run.path, 0.004), (None, 0.002)):
+        plan = plan_training(tmp_path / "clips", fewer, tmp_path / "again", start=start, **configs, **others)
+        assert plan.model_config.branch_weight == expected
