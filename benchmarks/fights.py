@@ -90,7 +90,8 @@ def baseline_scores(
             own[PICTURES] = open_looks(looks[i], shown)
     train = np.setdiff1d(np.arange(len(data)), test)
     targets = [np.full((len(times[i]), 1), is_action[i]) for i in train]
-    fitted = baselines.fit(name, [arrays[i] for i in train], [times[i] for i in train], targets)
+    groups = list(data["group"].iloc[train])
+    fitted = baselines.fit(name, [arrays[i] for i in train], [times[i] for i in train], targets, groups=groups)
     return np.array([fitted.score(arrays[i], times[i]).mean() for i in test])
 
 

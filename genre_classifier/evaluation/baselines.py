@@ -141,6 +141,7 @@ def fit(
     targets: Sequence[np.ndarray],
     *,
     labelled: Sequence[np.ndarray] | None = None,
+    groups: Sequence[str] | None = None,
     seed: int = 0,
     frames: int = TRAINING_FRAMES,
 ) -> Baseline:
@@ -160,6 +161,9 @@ def fit(
         is learned.
     labelled : sequence of ndarray of bool, each (frames,), optional
         Of which frames the labels say something; all where not given.
+    groups : sequence of str, optional
+        What each trailer is of, such as a collection. Regression on whole trailers has a bias for each while it is
+        fitted: see `genre_classifier.metrics.regression.fit_regression`.
     seed : int
         Of the choice of frames.
     frames : int
@@ -174,6 +178,10 @@ def fit(
     exclusive = y_true[0].shape[1] > 1 and all((own.sum(axis=1) == 1).all() for own in y_true)
     y_true = [own.mean(axis=0, keepdims=True) if recipe.seconds is None else own for own in y_true if len(own)]
     shares = np.concatenate(y_true).astype(np.float64)
+    if groups is not None:  # of each sample; frames of one trailer are alike without a group
+        groups = (
+            [own for own, rows in zip(groups, chosen, strict=True) if rows.any()] if recipe.seconds is None else None
+        )
     prior, paths = prior_logits(shares, exclusive=exclusive), {}
     for sense in recipe.senses:
         if not all(sense in own for own in trailers):
@@ -186,7 +194,8 @@ def fit(
         means = np.concatenate(parts)
         there = means[:, -1] > 0
         if there.any():
-            paths[sense] = _fit_path(means[there], shares[there], sense, prior, exclusive=exclusive)
+            own_groups = None if groups is None else np.asarray(groups)[there]
+            paths[sense] = _fit_path(means[there], shares[there], sense, prior, exclusive=exclusive, groups=own_groups)
     return Baseline(recipe, paths, prior, exclusive)
 
 
@@ -209,11 +218,19 @@ def _rows(features: Features, times: np.ndarray, rows: np.ndarray, seconds: floa
     return np.concatenate(parts)
 
 
-def _fit_path(means: np.ndarray, shares: np.ndarray, sense: str, prior: np.ndarray, *, exclusive: bool) -> Path:
+def _fit_path(
+    means: np.ndarray,
+    shares: np.ndarray,
+    sense: str,
+    prior: np.ndarray,
+    *,
+    exclusive: bool,
+    groups: np.ndarray | None,
+) -> Path:
     kinds = kinds_of(sense)
     width = (means.shape[1] - kinds) // kinds
     count = width if width <= _FEW else COMPONENTS[sense]
     samples = [means[:, kind * width : (kind + 1) * width] for kind in range(kinds)]
     components = tuple(fit_components(one, count) for one in samples)
-    kernel, bias = fit_regression(_reduced(means, components), shares, exclusive=exclusive)
+    kernel, bias = fit_regression(_reduced(means, components), shares, exclusive=exclusive, groups=groups)
     return Path(components, kernel, bias - prior)

@@ -255,6 +255,7 @@ def _fingerprint(
             digest.update(f"{trailer.trailer_id}|{trailer.source}|{known}\n".encode())
         digest.update(b"--")
     for trailer in training:  # the baselines learn from the labels
+        digest.update(repr(trailer.group).encode())
         digest.update(np.packbits(trailer.targets > 0).tobytes() + np.packbits(trailer.labelled).tobytes())
     digest.update(str(seed).encode())
     return digest.hexdigest()
@@ -316,6 +317,7 @@ def _baseline_scores(
                         [one.times for one in training],
                         [one.targets for one in training],
                         labelled=[one.labelled for one in training],
+                        groups=[one.group for one in training],
                         seed=seed,
                     )
                 table = scores_table(trailer.times, fitted.score(features_of(name, trailer), trailer.times), run.genres)

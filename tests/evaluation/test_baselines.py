@@ -15,6 +15,7 @@ from genre_classifier.dataset.sense_features import (
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.evaluation import baselines
 from genre_classifier.evaluation.evaluate import trailer_average
+from genre_classifier.metrics.regression import fit_regression
 from genre_classifier.network.senses import MOVEMENT, PICTURES, SOUND
 
 
@@ -322,3 +323,17 @@ def test_maps_that_never_vary_in_training_decide_nothing():
         for name in OF_MAPS:
             fitted = fit(name, clips, targets, of=seen)
             np.testing.assert_allclose(score(fitted, clips[0] + 3, of=seen), 0.5, atol=0.01)
+
+
+def test_whole_trailers_of_one_group_have_a_bias_of_their_own():
+    clips, targets = clips_of("movement", np.random.default_rng(5), number=12)
+    groups = [f"film {number % 3}" for number in range(12)]
+    for name, differs in (("movement_trailers", True), ("movement_frames", False)):
+        alone, grouped = fit(name, clips, targets), fit(name, clips, targets, groups=groups)
+        assert np.array_equal(alone.paths[MOVEMENT].kernel, grouped.paths[MOVEMENT].kernel) != differs
+    path = fit("movement_trailers", clips, targets, groups=groups).paths[MOVEMENT]
+    kernel, shift = path.components[0]
+    means = np.stack([movement_features(clip)[2:, :-1].mean(axis=0) for clip in clips])
+    shares = np.stack([own.mean(axis=0) for own in targets])
+    expected, _ = fit_regression(means @ kernel + shift, shares, exclusive=False, groups=groups)
+    np.testing.assert_allclose(path.kernel, expected, atol=1e-4)
