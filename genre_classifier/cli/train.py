@@ -70,7 +70,7 @@ _BRIEF = (
     "--preset",
     type=click.Choice(list(PRESETS)),
     help="Settings to start from: those of the article; what works with fewer than a few hundred trailers; or a "
-    "pretrained image network in front (--encoder). Every other option changes one of them, and shows the default of "
+    "pretrained image network beside it (--encoder). Every other option changes one of them, and shows the default of "
     f"{_PRESET}.  [default: that of the clips, or {_PRESET}]",
 )
 @click.option(

@@ -33,8 +33,9 @@ class EncoderConfig(Options):
     encoder: Annotated[
         str | None,
         _encoder(
-            "A pretrained image network that every frame goes through once, frozen: a name of keras.applications, such "
-            "as EfficientNetV2B0, or a .keras file that turns (rows, cols, 3) into (rows, cols, channels)."
+            "A pretrained image network, frozen, that looks at the videos now and then, or else at every frame of the "
+            "clips: a name of keras.applications, such as EfficientNetV2B0, or a .keras file that turns (rows, cols, "
+            "3) into (rows, cols, channels)."
         ),
     ] = None
     encoder_layer: Annotated[

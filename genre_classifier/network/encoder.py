@@ -1,4 +1,4 @@
-"""A pretrained image network in front of the ConvLSTM: frozen, and applied to every frame once.
+"""A pretrained image network, frozen: it looks at videos beside the ConvLSTM, or at every frame in front of it.
 
 Whatever network it is, it becomes one of one kind: frames of the clips' size, 0 to 255, in; maps averaged to a few
 cells out. Resizing and scaling are layers of it, so that its file in a run folder is all that a frame needs.

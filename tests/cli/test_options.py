@@ -62,6 +62,7 @@ ZERO_MEANS = {
     "min_seconds",
     "min_gap_seconds",
     "weight_decay",
+    "branch_weight",  # the paths alone
     "warmup_epochs",
     "label_smoothing",
     "zoom",
