@@ -47,20 +47,17 @@ def frame_borders(times: np.ndarray, *, duration: float | None = None) -> np.nda
     Returns
     -------
     ndarray of float64, shape (frames + 1,)
-        Frame `i` is shown from border `i` to border `i + 1`. The outer borders lie half a step outside the first and
-        last time, and never outside the video.
+        Frame `i` is shown from border `i` to border `i + 1`. The first border is the first time, since nothing is shown
+        before; the last one lies half a step behind the last time, and never behind the end of the video.
     """
     times = np.asarray(times, dtype=np.float64)
     if times.size == 0:
         return np.zeros(1)
-    steps = np.diff(times) if times.size > 1 else np.array([_LONE_FRAME_SECONDS])
-    outer = np.array([times[0] - steps[0], *times, times[-1] + steps[-1]])
-    borders = outer[:-1] + np.diff(outer) / 2
+    last_step = times[-1] - times[-2] if times.size > 1 else _LONE_FRAME_SECONDS
+    borders = np.array([times[0], *(times[:-1] + np.diff(times) / 2), times[-1] + last_step / 2])
     if duration is not None:
-        if times.size == 1:  # the only frame stands for the whole video
-            borders[:] = 0.0, duration
-        borders[-1] = max(times[-1], min(borders[-1], duration))
-    borders[0] = max(0.0, borders[0])
+        end = duration if times.size == 1 else min(borders[-1], duration)  # an only frame stands for the whole video
+        borders[-1] = max(times[-1], end)
     return borders
 
 

@@ -163,7 +163,7 @@ def viewer_data(tags: Tags, *, scored: bool = True) -> dict[str, Any]:
     return {
         "name": tags.name,
         "scored": scored,
-        "duration": tags.duration,
+        "duration": _rounded(np.array([tags.duration]), 4)[0],  # as the borders, which never lie behind it
         "times": _rounded(times, 4),
         "borders": _rounded(frame_borders(times, duration=tags.duration), 4),
         "cuts": _rounded(np.array(tags.cuts), 4),

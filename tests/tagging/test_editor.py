@@ -186,6 +186,25 @@ def test_undo_redo_and_a_reload_lose_nothing(page: Any, tagged: tuple[Path, Tags
     assert page.locator(".segment").count() == len(tags.segments)
 
 
+def test_a_reload_keeps_a_segment_that_ends_with_the_film(tab: Tab, tmp_path: Path) -> None:
+    tags = example_tags(write_webm(tmp_path / "film.webm"))
+    # 1e-4 of a second is what the page says of borders: this end lies 3.3e-5 before the rounded one.
+    end = round(float(tags.scores.index[-1]), 2) + 0.01 + 0.00016667
+    tags = dataclasses.replace(tags, duration=end)
+    (tmp_path / "viewer.html").write_text(viewer_html(tags, tmp_path, trailer="more/film, one.webm"), encoding="utf-8")
+    page = opened(tab, tmp_path / "viewer.html")
+    page.evaluate("localStorage.clear()")
+    page.keyboard.press("e")
+    drag(page, "other", end - 0.6, end, height=3)
+    edited = spans(save(page, tmp_path))
+    assert max(one[2] for one in edited) == pytest.approx(end, abs=1e-4)
+    assert edited != sorted(found(tags))
+    page.reload()
+    wait(page, "document.querySelector('#video').readyState >= 2")
+    page.click("#edit")
+    assert spans(save(page, tmp_path)) == edited
+
+
 def test_a_whole_trailer_and_an_empty_one(page: Any, tagged: tuple[Path, Tags], tmp_path: Path) -> None:
     page.select_option("#whole", "thriller")
     labels = save(page, tmp_path)

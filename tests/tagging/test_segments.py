@@ -33,9 +33,9 @@ def test_borders_lie_halfway_and_inside_the_video() -> None:
     np.testing.assert_allclose(frame_borders(np.array([0.0, 1, 3, 4])), [0, 0.5, 2, 3.5, 4.5])
     np.testing.assert_allclose(frame_borders(np.array([0.0, 1, 3, 4]), duration=4.1), [0, 0.5, 2, 3.5, 4.1])
     # A clip that covers the beginning of a long video ends half a step after its last frame.
-    np.testing.assert_allclose(frame_borders(np.array([5.0, 6]), duration=90), [4.5, 5.5, 6.5])
-    np.testing.assert_allclose(frame_borders(np.array([0.2]), duration=0.5), [0, 0.5])
-    np.testing.assert_allclose(frame_borders(np.array([3.0])), [2.98, 3.02])
+    np.testing.assert_allclose(frame_borders(np.array([8.0, 11, 14]), duration=90), [8, 9.5, 12.5, 15.5])  # sound first
+    np.testing.assert_allclose(frame_borders(np.array([0.2]), duration=0.5), [0.2, 0.5])
+    np.testing.assert_allclose(frame_borders(np.array([3.0])), [3.0, 3.02])
     assert frame_borders(np.array([])).tolist() == [0]
 
 
