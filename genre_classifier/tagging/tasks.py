@@ -223,7 +223,8 @@ def has_scores(folder: Path, stamp: Stamp) -> bool:
         return False
     facts = ("source", "video", "bytes", "modified_ns")
     same = all(getattr(written, name) == getattr(stamp, name) for name in facts)
-    same = same and all(written.made_with.get(name) == stamp.made_with[name] for name in ("run", "precision"))
+    of_scores = ("run", "precision", "encoder_engine")  # the last one only where it is not the usual one
+    same = same and all(written.made_with.get(name) == stamp.made_with.get(name) for name in of_scores)
     return same and all((folder / name).is_file() for name in (SCORES, PAGE))
 
 

@@ -19,7 +19,7 @@ from genre_classifier.genres import GENRES
 from genre_classifier.tagging.segments import read_thresholds, to_segments
 from genre_classifier.tagging.summary import write_tags_index
 from genre_classifier.tagging.tags import Tags
-from genre_classifier.tagging.tasks import STAMP, Task, is_done, made_with, make_stamp, read_record
+from genre_classifier.tagging.tasks import STAMP, Task, has_scores, is_done, made_with, make_stamp, read_record
 from genre_classifier.tagging.video_folder import write_tags
 from genre_classifier.tagging.viewer import read_page
 from preprocessing.base.errors import InputError
@@ -271,3 +271,12 @@ def test_thresholds_as_they_are_typed() -> None:
     for text in ("", "0", "nan", "action=", "0.4,", "0.4,0.5", "-1", "action:0.3"):
         with pytest.raises(InputError, match=r"--threshold must be a number above 0 and at most 1"):
             read_thresholds(text)
+
+
+def test_scores_of_another_engine_are_not_taken(videos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tags"
+    write(out, videos, TagConfig())
+    task = Task(videos / "first.webm", "first.webm", out / "first")
+    for config, same in ((TagConfig(label_studio=True), True), (TagConfig(encoder_engine="keras"), False)):
+        stamp = make_stamp(task, made_with("run", config, RULES, {}))
+        assert has_scores(task.folder, stamp) is same
