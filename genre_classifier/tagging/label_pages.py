@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -201,24 +202,28 @@ def _earlier_rows(out: Path) -> dict[str, dict[str, Any]]:
 def _label_index(out: Path, rows: list[dict[str, Any]], failures: Iterable[tuple[str, str]]) -> str:
     """Return the page over the label pages, with what the label files beside them hold."""
     genres = list(dict.fromkeys(genre for row in rows for genre in row["genres"]))
-    videos = []
+    videos, beside = [], sorted(out.glob("*.labels.csv"))
     for row in rows:
-        segments = _saved(out, row["source"], row["genres"], float(row["duration"]))
+        segments = _saved(beside, row["source"], row["genres"], float(row["duration"]))
         found = pd.DataFrame(columns=["start", "end", "genre"]) if segments is None else segments
         shown = video_row(row["source"], row["link"], float(row["duration"]), found, genres, picture=row["picture"])
         videos.append(shown | {"kept": row["kept"], "saved": segments is not None})
     return index_html(videos, genres, failures, title="Trailers to label", pages=rows)
 
 
-def _saved(out: Path, source: str, genres: Sequence[str], duration: float) -> pd.DataFrame | None:
-    """Return the segments of the label file that the page saved into its folder; None where there is none."""
-    path = out / f"{PurePosixPath(source).stem}.labels.csv"
-    if not path.is_file():
-        return None
-    try:
-        labels = read_labels(path, genres=genres)
-    except InputError as error:
-        logger.warning(f"{error}; {out / INDEX} counts its video as not saved")
-        return None
-    own = labels[labels["trailer"] == source]
-    return own.assign(start=own["start"].fillna(0.0), end=own["end"].fillna(duration).clip(upper=duration))
+def _saved(beside: Sequence[Path], source: str, genres: Sequence[str], duration: float) -> pd.DataFrame | None:
+    """Return the segments of the last label file beside the pages that a page saved; None where there is none."""
+    # With the time of saving, or where the browser asks for a name, without.
+    saved = re.compile(rf"{re.escape(PurePosixPath(source).stem)}(\.\d{{8}}T\d{{6}})?\.labels\.csv")
+    for path in reversed(beside):
+        if not saved.fullmatch(path.name):
+            continue
+        try:
+            labels = read_labels(path, genres=genres)
+        except InputError as error:
+            logger.warning(f"{error}; {path.parent / INDEX} does not count it as saved")
+            continue
+        own = labels[labels["trailer"] == source]
+        if len(own):  # another video of this name may be in another folder
+            return own.assign(start=own["start"].fillna(0.0), end=own["end"].fillna(duration).clip(upper=duration))
+    return None

@@ -209,14 +209,16 @@
       : [row(data.trailer, 0, "inf", "other", "yes")];
     return ["trailer,start,end,genre,checked", ...rows, ""].join("\n");
   }
-  const fileName = `${data.trailer.split("/").at(-1).replace(/\.[^.]*$/, "")}.labels.csv`;
+  const stem = data.trailer.split("/").at(-1).replace(/\.[^.]*$/, "");
+  /* With the time (UTC): a later file comes after an earlier one, and the browser need not call it "(1)". */
+  const fileName = () => `${stem}.${new Date().toISOString().slice(0, 19).replace(/[-:]/g, "")}.labels.csv`;
   async function save() {
     const text = labels();
     if (text === null) return;
     if (file) { await writeFile(text); return; }
     const link = element("a", "", document.body);
     link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
-    link.download = fileName;
+    link.download = fileName();
     link.click();
     link.remove();
     keep(true);
@@ -227,7 +229,7 @@
   async function choose() {
     const text = labels();
     if (text === null) return;
-    try { file = await window.showSaveFilePicker({ suggestedName: fileName }); } catch { return; /* none was chosen */ }
+    try { file = await window.showSaveFilePicker({ suggestedName: `${stem}.labels.csv` }); } catch { return; /* none was chosen */ }
     await writeFile(text);
   }
   async function writeFile(text) {

@@ -235,3 +235,22 @@ def test_a_damaged_index_of_label_pages_begins_anew(tmp_path: Path, caplog: pyte
         assert "it begins anew" in caplog.text
         caplog.clear()
         assert "a.webm" in (tmp_path / "index.html").read_text()
+
+
+def test_the_last_file_that_a_page_saved_counts_for_its_own_video(tmp_path: Path) -> None:
+    videos, out = tmp_path / "videos", tmp_path / "pages"
+    for name in ("a/x.webm", "b/x.webm"):
+        (videos / name).parent.mkdir(parents=True)
+        write_webm(videos / name, seconds=1)
+    label = ["label", str(videos), "--out", str(out)]
+    assert cli.run(label) == 0
+    for time, genre in (("20261130T181500", "action"), ("20261130T181459", "comedy")):
+        rows = f"trailer,start,end,genre\na/x.webm,0.1,0.5,{genre}\n"
+        (out / f"x.{time}.labels.csv").write_text(rows)
+    (out / "x.y.labels.csv").write_text("trailer,start,end,genre\na/x.webm,0.1,0.9,other\n")  # of another video
+    assert cli.run(label) == 0
+    text = (out / "index.html").read_text()
+    data = json.loads(text.split('<script type="application/json" id="data">')[1].split("</script>")[0])
+    shown = {video["source"]: video for video in data["videos"]}
+    assert [shown[name]["saved"] for name in ("a/x.webm", "b/x.webm")] == [True, False]
+    assert shown["a/x.webm"]["spans"] == [[GENRES.index("action"), 100.0, 400.0]]
