@@ -199,6 +199,28 @@ def test_ffmpeg_reads_the_chapters(tags: Path, tmp_path: Path) -> None:
     assert cues[3] == "00:00:04.500 --> 00:00:06.000\ncomedy + action"
 
 
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the ffmpeg program")
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_the_line_for_ffmpeg_replaces_the_chapters_and_keeps_the_rest(tags: Path, tmp_path: Path, suffix: str) -> None:
+    chapters_file = exported(tags, tmp_path / "out", "--to", "chapters")["film one.ffmetadata"]
+    video, muxed, old = tmp_path / f"film{suffix}", tmp_path / f"muxed{suffix}", tmp_path / "old.ffmetadata"
+    old.write_text(";FFMETADATA1\ntitle=My film\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=5000\ntitle=old\n")
+    sources = "-f lavfi -i testsrc=d=13:s=64x64:r=10 -f lavfi -i sine=d=13 -f lavfi -i sine=d=13"
+    tracks = "-map 0 -map 1 -map 2 -map_metadata 3 -c:v mpeg4"
+    made = ["ffmpeg", *sources.split(), "-i", str(old), *tracks.split(), str(video)]
+    subprocess.run(made, check=True, capture_output=True)
+    text = (Path(__file__).parents[2] / "docs" / "editors.md").read_text()
+    (line,) = re.findall(r"`(ffmpeg [^`]*)`", text)
+    names = {"VIDEO": str(video), "FILE.ffmetadata": str(chapters_file), "OUT": str(muxed)}
+    done = subprocess.run([names.get(word, word) for word in line.split()], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with av.open(str(muxed)) as container:
+        found = [one["metadata"]["title"] for one in container.chapters()]
+        assert found == [one.title for one in chapters(read_video(tags / "film one"))]
+        assert container.metadata["title"] == "My film"
+        assert len(container.streams.audio) == 2
+
+
 @pytest.mark.skipif(shutil.which("mkvmerge") is None, reason="needs mkvtoolnix")
 def test_mkvtoolnix_takes_the_chapters(tags: Path, tmp_path: Path) -> None:
     chapters_file = exported(tags, tmp_path / "out", "--to", "chapters")["film one.chapters.xml"]
