@@ -28,6 +28,7 @@ from genre_classifier.exports.chapters import chapters
 from genre_classifier.exports.export import TAGS_FORMATS
 from genre_classifier.exports.tagged import TaggedVideo, read_video
 from genre_classifier.genres import GENRES
+from genre_classifier.tagging.segments import write_segments
 from preprocessing.base.errors import InputError
 from tests.support.media import flat_frames, write_media
 from tests.support.tags_folder import SEGMENTS, exported, tagged
@@ -164,6 +165,26 @@ def test_a_list_of_edits_for_each_genre(tags: Path, tmp_path: Path) -> None:
     records = re.findall(r"(\S+) (\S+)$", files["film one.comedy.edl"].read_text(), re.MULTILINE)
     assert ("00:00:04:13", "00:00:07:06") in records  # as long into the list as into the video
     assert "FROM CLIP NAME:  film one.mp4" in files["film one.comedy.edl"].read_text()
+
+
+def test_lists_of_genres_that_are_gone_are_removed(tags: Path, tmp_path: Path, capsys) -> None:
+    pytest.importorskip("otio_cmx3600_adapter")
+    out = tmp_path / "out"
+    assert len(exported(tags, out, "--to", "edl,chapters", "--fps", "25")) == 6
+    other = ("film one.mine.edl", "film one.edl", "another.comedy.edl", "film one.comedy.edl.bak")
+    for name in other:
+        (out / name).write_text("not of this program")
+    (out / "film one.terror.edl").mkdir()  # nor is a folder
+    write_segments(tags / "film one" / "segments.csv", SEGMENTS[SEGMENTS["genre"] == "action"])
+    capsys.readouterr()
+    files = exported(tags, out, "--to", "edl", "--fps", "25")
+    kept = ("film one.chapters.vtt", "film one.chapters.xml", "film one.ffmetadata")
+    assert sorted(files) == sorted(["film one.action.edl", "film one.terror.edl", *kept, *other])
+    printed = capsys.readouterr()
+    assert printed.out == f"{out / 'film one.action.edl'}\n"
+    assert "2 files of genres without a segment are removed" in printed.err
+    write_segments(tags / "film one" / "segments.csv", SEGMENTS[:0])
+    assert "film one.action.edl" not in exported(tags, out, "--to", "edl")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x85", "\u2028"])
