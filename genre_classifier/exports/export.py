@@ -36,6 +36,7 @@ class TagsFormat(NamedTuple):
     files: Callable[[TaggedVideo, Place], Files]
     require: Callable[[], object]  # imports them, or raises MissingExtraError
     timed: bool = False
+    check: Callable[[Sequence[TaggedVideo], Place], None] | None = None  # refuses videos that do not go together
 
 
 def _edl(video: TaggedVideo, place: Place) -> Iterator[tuple[str, str | None]]:
@@ -56,6 +57,7 @@ _FORMATS = (
     TagsFormat(
         lambda video, place: [(archives.ENDING, archives.manifest(video, place.out, base=place.base_url))],
         archives.iiif_library,
+        check=lambda videos, place: archives.require_addresses(videos, place.out, base=place.base_url),
     ),
     TagsFormat(lambda video, place: [("mmif", archives.time_frames(video))], archives.mmif_library),
     TagsFormat(_chapters, lambda: None),
@@ -126,8 +128,8 @@ def export_tags(
     Raises
     ------
     InputError
-        If nothing was tagged there, a format is unknown, a library is missing, or no video could be exported; one that
-        lacks what a format needs is left out of it, which is logged.
+        If nothing was tagged there, a format is unknown, a library is missing, two videos would have one address, or no
+        video could be exported; one that lacks what a format needs is left out of it, which is logged.
     WorkError
         If a file cannot be written or removed.
     """
@@ -136,18 +138,22 @@ def export_tags(
     if not folders:
         raise InputError(f"{tags}: expected a folder that `tag` wrote, found no {STAMP} in it or below it")
     _require(formats, "formats")
-    make_folder(out)
     place = Place(out, base_url)
     timed = any(TAGS_FORMATS[name].timed for name in formats)
     written, left_out = set[Path](), []
     gone = set[Path]()
+    videos = []
+    for folder in folders:
+        try:
+            videos.append(read_video(folder, fps=fps))
+        except InputError as error:
+            left_out.append(f"{error}")
+    for name in formats:
+        if check := TAGS_FORMATS[name].check:
+            check(videos, place)
+    make_folder(out)
     with closing(Pool(READER)) as readers:
-        for folder in folders:
-            try:
-                video = read_video(folder, fps=fps)
-            except InputError as error:
-                left_out.append(f"{error}")
-                continue
+        for video in videos:
             if timed and video.rate:
                 auto = start_timecode == AUTO
                 start = timecode.start_timecode(video.path, video.rate, readers) if auto else start_timecode
@@ -160,7 +166,7 @@ def export_tags(
                     left_out.append(f"{error}")
                     continue
                 for ending, text in files:
-                    path = out / f"{folder.name}.{ending}"
+                    path = out / f"{video.folder.name}.{ending}"
                     if text is None:
                         gone.add(path)
                     else:
