@@ -95,7 +95,7 @@ def command(
     from genre_classifier.tagging.folder import tag_again, tag_videos
     from genre_classifier.tagging.segments import read_thresholds
     from genre_classifier.tagging.summary import read_failures, write_tags_index
-    from genre_classifier.tagging.tasks import EXPORTS, INDEX, PAGE, SUMMARY, Task, plan_tasks
+    from genre_classifier.tagging.tasks import EXPORTS, INDEX, PAGE, STAMP, SUMMARY, Task, plan_tasks
     from preprocessing.base.errors import InputError
     from preprocessing.base.files import make_folder
     from preprocessing.sources import name_videos
@@ -105,6 +105,9 @@ def command(
 
     done = 0
 
+    def written_at(path: Path) -> int | None:
+        return path.stat().st_mtime_ns if path.is_file() else None
+
     def report(folder: Path, error: InputError | None) -> None:
         nonlocal done
         done += error is None
@@ -113,14 +116,14 @@ def command(
         else:
             say(str(folder / PAGE))
 
-    def finish(tags: Path, failures: list[tuple[str, str]], unread: list[tuple[str, str]]) -> int:
+    def finish(tags: Path, failures: list[tuple[str, str]], unread: list[tuple[str, str]], *, changed: bool) -> int:
         if not done:
             return 2
         write_tags_index(tags, [*unread, *failures])
         say(str(tags / INDEX))
         if formats:
             export_tags(tags, tags / EXPORTS, formats, on_video=say_files)
-        elif again and (tags / EXPORTS).is_dir():
+        elif changed and (tags / EXPORTS).is_dir():
             note(f"genre-classifier: {tags / EXPORTS} holds the segments of before; --also FORMATS writes them again")
         return 1 if failures and strict else 0
 
@@ -133,13 +136,14 @@ def command(
             limits=limits,
             on_done=report,
         )
-        return finish(run, failures, read_failures(run / SUMMARY))
+        return finish(run, failures, read_failures(run / SUMMARY), changed=True)
     assert out is not None  # as _check_arguments says
     loaded = load_run(run)
     named = name_videos(videos)
     was_there = out.exists()
     make_folder(out)
     tasks = plan_tasks(named, out)
+    before = [written_at(task.folder / STAMP) for task in tasks]
     progress = VideoTime((task.video for task in tasks), "tag")
 
     def on_done(task: Task, error: InputError | None) -> None:
@@ -166,7 +170,8 @@ def command(
         if not was_there:
             with suppress(OSError):  # what is not empty stays
                 out.rmdir()
-    return finish(out, failures, [])
+    changed = before != [written_at(task.folder / STAMP) for task in tasks]
+    return finish(out, failures, [], changed=changed)
 
 
 def _check_arguments(again: bool) -> None:

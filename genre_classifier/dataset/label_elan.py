@@ -1,10 +1,12 @@
 """ELAN annotations as labels (`pympi-ling`): a tier for each genre, or one tier whose annotations name them.
 
-One file is about one video, the first that it links.
+One file is about one video, the first that it links. Its media offset, which ELAN writes as `TIME_ORIGIN`
+(milliseconds), is the time of the video at which that of the annotations is 0.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -15,6 +17,7 @@ from preprocessing.base.extras import require_extra
 from preprocessing.base.files import abbreviated_repr
 
 _EXPECTED = "ELAN annotations (.eaf)"
+_OFFSET = re.compile(r"[+-]?[0-9]{1,15}")
 _FURTHEST = 100  # how many annotations or tiers a chain of references may go over; a person's go over a few
 NAMED_BY_VALUES = ("default", "genre", "genres")  # tiers, in any case of letters, whose annotations say the genre
 
@@ -25,7 +28,7 @@ def read_elan(path: Path) -> Iterator[Row]:
     Raises
     ------
     InputError
-        If it cannot be read, links no video, or `pympi-ling` is missing.
+        If it cannot be read, links no video, gives a media offset that is no whole number, or `pympi-ling` is missing.
     """
     elan = require_extra("pympi.Elan", "pympi-ling", extra="export")
     try:
@@ -33,7 +36,10 @@ def read_elan(path: Path) -> Iterator[Row]:
         _require_ends(path, {tier: parts[2].get("PARENT_REF") for tier, parts in document.tiers.items()}, "tiers")
         references = {one: document.tiers[tier][1].get(one) for one, tier in document.annotations.items()}
         _require_ends(path, {one: reference and reference[0] for one, reference in references.items()}, "annotations")
-        links = [str(link.get("RELATIVE_MEDIA_URL") or link["MEDIA_URL"]) for link in document.get_linked_files()]
+        links = [
+            (str(link.get("RELATIVE_MEDIA_URL") or link["MEDIA_URL"]), str(link.get("TIME_ORIGIN", "0")))
+            for link in document.get_linked_files()
+        ]
         spans = [
             (str(tier), float(start), float(end), str(value))
             for tier in document.get_tier_names()
@@ -47,10 +53,17 @@ def read_elan(path: Path) -> Iterator[Row]:
         ) from error
     if not links:
         raise InputError(f"{path}: expected {_EXPECTED} with a linked video, found no link")
-    trailer = read_name(path, "the linked video", unquote(urlsplit(links[0]).path).rsplit("/", 1)[-1])
+    link, offset = links[0]
+    trailer = read_name(path, "the linked video", unquote(urlsplit(link).path).rsplit("/", 1)[-1])
+    if not _OFFSET.fullmatch(offset):
+        raise InputError(
+            f"{path}: expected {_EXPECTED} with whole milliseconds as the TIME_ORIGIN of the linked video, "
+            f"found {abbreviated_repr(offset)}"
+        )
     for tier, start, end, value in spans:
         genre = value if tier.lower() in NAMED_BY_VALUES else tier
-        yield f"tier {abbreviated_repr(tier)}, at {start / 1000:g} s", trailer, start / 1000, end / 1000, genre, None
+        where = f"tier {abbreviated_repr(tier)}, at {start / 1000:g} s"  # as ELAN shows it
+        yield where, trailer, (start + int(offset)) / 1000, (end + int(offset)) / 1000, genre, None
 
 
 def _require_ends(path: Path, references: Mapping[str, str | None], what: str) -> None:

@@ -11,7 +11,8 @@ import datetime
 import logging
 import os
 import tempfile
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from genre_classifier.tagging.tasks import STAMP
 from genre_classifier.tagging.viewer import relative_url
 from preprocessing.base.errors import InputError
 from preprocessing.base.extras import require_extra
+from preprocessing.manifest import source_name
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +65,41 @@ def iiif_library() -> Any:
     return require_extra("iiif_prezi3", "iiif-prezi3", extra="export")
 
 
+def _served_path(video: TaggedVideo, folder: Path) -> str:
+    """Return the quoted path of a video below the folder that is served: where it lies or, outside, is expected."""
+    inside = relative_url(video.path, folder).removeprefix("./")
+    if not inside.startswith("../"):
+        return inside
+    # No address leads out of what is served. The source is the path below the folder of videos that was tagged.
+    below = Path(*video.path.parts[-len(PurePosixPath(video.source).parts) :])
+    known = not below.is_absolute() and source_name(below) == video.source
+    return quote(os.fsencode(below.as_posix() if known else video.path.name))
+
+
+def require_addresses(videos: Iterable[TaggedVideo], folder: Path, *, base: str) -> None:
+    """Refuse videos whose manifests would name one address.
+
+    Parameters
+    ----------
+    videos : iterable of TaggedVideo
+    folder, base
+        As for `manifest`.
+
+    Raises
+    ------
+    InputError
+        If two different videos would share one.
+    """
+    taken: dict[str, Path] = {}
+    for video in videos:
+        address = f"{base.rstrip('/')}/{_served_path(video, folder)}"
+        if (other := taken.setdefault(address, video.path)) != video.path:
+            raise InputError(
+                f"iiif: expected an address of its own for each video, found {address} for {other} and for "
+                f"{video.path}; tag the folder that holds both, or export each to a folder of its own"
+            )
+
+
 def manifest(video: TaggedVideo, folder: Path, *, base: str) -> str:
     """Return the manifest of a video.
 
@@ -70,7 +107,7 @@ def manifest(video: TaggedVideo, folder: Path, *, base: str) -> str:
     ----------
     video : TaggedVideo
     folder : Path
-        Where the manifest will lie; a video outside of it is expected in it.
+        Where the manifest will lie; a video outside of it is expected in it, under the path that its source says.
     base : str
         The address at which that folder is served: IIIF wants whole ones.
 
@@ -84,11 +121,9 @@ def manifest(video: TaggedVideo, folder: Path, *, base: str) -> str:
         raise InputError(f"{video.folder}: expected width and height of the video, found none recorded; tag it again")
     (width, height), base = video.size, base.rstrip("/")
     name = f"{base}/{quote(video.folder.name)}"
-    inside = relative_url(video.path, folder).removeprefix("./")
-    if inside.startswith("../"):  # no address leads out of what is served
-        inside = quote(os.fsencode(video.path.name))
-        logger.warning(f"{video.path} lies outside {folder}: its manifest expects it there, or a link to it")
-    address = f"{base}/{inside}"
+    address = f"{base}/{_served_path(video, folder)}"
+    if relative_url(video.path, folder).startswith("./../"):
+        logger.warning(f"{video.path} lies outside {folder}: its manifest expects it, or a link to it, at {address}")
     canvas_id, length = f"{name}/canvas", max(video.duration, 0.001)
     body = {
         "id": address,

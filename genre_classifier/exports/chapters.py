@@ -43,7 +43,10 @@ def chapters(video: TaggedVideo) -> list[Chapter]:
 
 
 def ffmetadata(video: TaggedVideo) -> str:
-    """Return the chapters as FFmpeg reads them (ffmpeg.org, "Metadata"): `ffmpeg -i video -i this -map_metadata 1`."""
+    """Return the chapters as FFmpeg reads them (ffmpeg.org, "Metadata").
+
+    `-map_chapters` puts them into a video, as `docs/editors.md` says; `-map_metadata` leaves it those that it has.
+    """
     blocks = [";FFMETADATA1"]
     for start, end, title in chapters(video):
         escaped = "".join(f"\\{sign}" if sign in "=;#\\\n" else sign for sign in title)

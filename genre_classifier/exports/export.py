@@ -12,14 +12,15 @@ from typing import NamedTuple
 from genre_classifier.exports import AUTO, BASE_URL, FORMATS, archives, chapters, editing, require_known, timecode
 from genre_classifier.exports.tagged import TaggedVideo, read_video
 from genre_classifier.tagging.tasks import STAMP
-from preprocessing.base.errors import InputError
-from preprocessing.base.files import make_folder, write_atomically
+from preprocessing.base.errors import InputError, WorkError
+from preprocessing.base.files import make_folder, os_reason, write_atomically
 from preprocessing.processes.pool import Pool
 from preprocessing.reader_client import READER
 
 logger = logging.getLogger(__name__)
 
-Files = Iterable[tuple[str, str]]  # ending of the file's name, and its text
+# Ending of the file's name, and its text; None: there is none, and one of an earlier export is removed.
+Files = Iterable[tuple[str, str | None]]
 
 
 class Place(NamedTuple):
@@ -35,12 +36,12 @@ class TagsFormat(NamedTuple):
     files: Callable[[TaggedVideo, Place], Files]
     require: Callable[[], object]  # imports them, or raises MissingExtraError
     timed: bool = False
+    check: Callable[[Sequence[TaggedVideo], Place], None] | None = None  # refuses videos that do not go together
 
 
-def _edl(video: TaggedVideo, place: Place) -> Iterator[tuple[str, str]]:
+def _edl(video: TaggedVideo, place: Place) -> Iterator[tuple[str, str | None]]:
     for genre in video.genres:
-        if (video.segments["genre"] == genre).any():
-            yield f"{genre}.edl", editing.edl(video, genre)
+        yield f"{genre}.edl", editing.edl(video, genre) if (video.segments["genre"] == genre).any() else None
 
 
 def _chapters(video: TaggedVideo, place: Place) -> Iterator[tuple[str, str]]:
@@ -56,6 +57,7 @@ _FORMATS = (
     TagsFormat(
         lambda video, place: [(archives.ENDING, archives.manifest(video, place.out, base=place.base_url))],
         archives.iiif_library,
+        check=lambda videos, place: archives.require_addresses(videos, place.out, base=place.base_url),
     ),
     TagsFormat(lambda video, place: [("mmif", archives.time_frames(video))], archives.mmif_library),
     TagsFormat(_chapters, lambda: None),
@@ -105,7 +107,8 @@ def export_tags(
     tags : Path
         A folder that `tag` wrote, or the folder of one video in it.
     out : Path
-        Where the files go: `<video's folder>.<ending>`.
+        Where the files go: `<video's folder>.<ending>`. A file that an earlier export wrote of a genre which has no
+        segment any more is removed.
     formats : sequence of str
         Of `FORMATS`.
     fps : float, optional
@@ -125,27 +128,32 @@ def export_tags(
     Raises
     ------
     InputError
-        If nothing was tagged there, a format is unknown, a library is missing, or no video could be exported; one that
-        lacks what a format needs is left out of it, which is logged.
+        If nothing was tagged there, a format is unknown, a library is missing, two videos would have one address, or no
+        video could be exported; one that lacks what a format needs is left out of it, which is logged.
     WorkError
-        If a file cannot be written.
+        If a file cannot be written or removed.
     """
     tags = tags.absolute()
     folders = [tags] if (tags / STAMP).is_file() else sorted(path.parent for path in tags.glob(f"*/{STAMP}"))
     if not folders:
         raise InputError(f"{tags}: expected a folder that `tag` wrote, found no {STAMP} in it or below it")
     _require(formats, "formats")
-    make_folder(out)
     place = Place(out, base_url)
     timed = any(TAGS_FORMATS[name].timed for name in formats)
-    written, left_out = 0, []
+    written, left_out = set[Path](), []
+    gone = set[Path]()
+    videos = []
+    for folder in folders:
+        try:
+            videos.append(read_video(folder, fps=fps))
+        except InputError as error:
+            left_out.append(f"{error}")
+    for name in formats:
+        if check := TAGS_FORMATS[name].check:
+            check(videos, place)
+    make_folder(out)
     with closing(Pool(READER)) as readers:
-        for folder in folders:
-            try:
-                video = read_video(folder, fps=fps)
-            except InputError as error:
-                left_out.append(f"{error}")
-                continue
+        for video in videos:
             if timed and video.rate:
                 auto = start_timecode == AUTO
                 start = timecode.start_timecode(video.path, video.rate, readers) if auto else start_timecode
@@ -158,14 +166,33 @@ def export_tags(
                     left_out.append(f"{error}")
                     continue
                 for ending, text in files:
-                    paths.append(out / f"{folder.name}.{ending}")
-                    write_atomically(paths[-1], text)
-            written += len(paths)
+                    path = out / f"{video.folder.name}.{ending}"
+                    if text is None:
+                        gone.add(path)
+                    else:
+                        paths.append(path)
+                        write_atomically(path, text)
+            written.update(paths)
             if paths and on_video:
                 on_video(paths)
+    _remove(gone - written)  # with dots in their names, a genre of one video may be called as one of another
     left_out = list(dict.fromkeys(left_out))  # a rate that two formats lack is named once
     if left_out and not written:
         raise InputError(left_out[0])
     for reason in left_out:
         logger.warning(f"{reason}; left out")
-    return written
+    return len(written)
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    """Remove those that are files."""
+    removed = 0
+    for path in paths:
+        try:
+            if path.is_file():
+                path.unlink()
+                removed += 1
+        except OSError as error:
+            raise WorkError(f"{path}: could not be removed: {os_reason(error)}") from error
+    if removed:
+        logger.info(f"{removed} files of genres without a segment are removed")

@@ -101,6 +101,19 @@ def test_exports_come_with_the_tags(run: Path, trailers: Path, tmp_path: Path, c
     assert len(read_labels(out / "exports" / "b.eaf")) == len(segments)
 
 
+def test_exports_of_before_are_named(run: Path, trailers: Path, tmp_path: Path, capsys) -> None:
+    out, video, said = tmp_path / "tags", trailers / "a.mkv", "holds the segments of before; --also FORMATS"
+    assert tag(run, video, "--out", out, "--also", "chapters") == 0
+    assert tag(run, video, "--out", out) == 0  # nothing has changed
+    assert said not in capsys.readouterr().err
+    assert tag(run, video, "--out", out, "--threshold", 0.9) == 0
+    assert said in capsys.readouterr().err
+    assert tag(run, video, "--out", out, "--threshold", 0.8, "--also", "chapters") == 0
+    assert said not in capsys.readouterr().err
+    assert tag(run, trailers, "--out", out, "--threshold", 0.8) == 0  # another video
+    assert said in capsys.readouterr().err
+
+
 def test_exports_that_cannot_be_are_refused_before_the_work(
     run: Path, trailers: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -479,3 +479,44 @@ def test_labels_up_to_the_end_are_no_reason_to_say_anything(tmp_path: Path, clip
     with logged() as lines:
         load_trailers(clips, source)
     assert not [line for line in lines if "end" in line]
+
+
+def eaf(*origins: str) -> str:
+    """Return a file of ELAN with an annotation from 1 to 2 s, that links the same trailer with each media offset."""
+    media = "".join(
+        f'<MEDIA_DESCRIPTOR MEDIA_URL="file:///{number}/a.mp4" MIME_TYPE="video/mp4" {origin}/>'
+        for number, origin in enumerate(origins)
+    )
+    times = '<TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="1000"/><TIME_SLOT TIME_SLOT_ID="ts2" TIME_VALUE="2000"/>'
+    aligned = 'ANNOTATION_ID="a1" TIME_SLOT_REF1="ts1" TIME_SLOT_REF2="ts2"'
+    annotation = f"<ALIGNABLE_ANNOTATION {aligned}><ANNOTATION_VALUE/></ALIGNABLE_ANNOTATION>"
+    tier = f'<TIER TIER_ID="action" LINGUISTIC_TYPE_REF="t"><ANNOTATION>{annotation}</ANNOTATION></TIER>'
+    schema = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:noNamespaceSchemaLocation="EAFv3.0.xsd"'
+    about = f'AUTHOR="" DATE="2026-01-01T00:00:00+00:00" FORMAT="3.0" VERSION="3.0" {schema}'
+    inside = f"<HEADER>{media}</HEADER><TIME_ORDER>{times}</TIME_ORDER>{tier}"
+    return f"<ANNOTATION_DOCUMENT {about}>{inside}</ANNOTATION_DOCUMENT>"
+
+
+@pytest.mark.parametrize(
+    ("origins", "start"),
+    [
+        (("",), 1.0),
+        (('TIME_ORIGIN="5000"',), 6.0),
+        (('TIME_ORIGIN="-250"',), 0.75),
+        (('TIME_ORIGIN="5000"', 'TIME_ORIGIN="7000"'), 6.0),
+        (("", 'TIME_ORIGIN="7000"'), 1.0),
+    ],
+)
+def test_times_of_elan_count_from_its_media_offset(tmp_path: Path, origins: tuple[str, ...], start: float) -> None:
+    pytest.importorskip("pympi")
+    labels = read_labels(written(tmp_path / "a.eaf", eaf(*origins)))
+    assert rows(labels) == [("a.mp4", start, start + 1, "action")]
+
+
+@pytest.mark.parametrize("origin", ["", "soon", "1.5", "5_000", "9" * 5000])
+def test_a_media_offset_that_is_no_whole_number_is_refused(tmp_path: Path, origin: str) -> None:
+    pytest.importorskip("pympi")
+    path = written(tmp_path / "a.eaf", eaf(f'TIME_ORIGIN="{origin}"'))
+    with pytest.raises(InputError, match=r"a\.eaf: expected ELAN .* whole milliseconds .* found '") as error:
+        read_labels(path)
+    assert len(str(error.value)) < 400

@@ -28,6 +28,7 @@ from genre_classifier.exports.chapters import chapters
 from genre_classifier.exports.export import TAGS_FORMATS
 from genre_classifier.exports.tagged import TaggedVideo, read_video
 from genre_classifier.genres import GENRES
+from genre_classifier.tagging.segments import write_segments
 from preprocessing.base.errors import InputError
 from tests.support.media import flat_frames, write_media
 from tests.support.tags_folder import SEGMENTS, exported, tagged
@@ -166,6 +167,26 @@ def test_a_list_of_edits_for_each_genre(tags: Path, tmp_path: Path) -> None:
     assert "FROM CLIP NAME:  film one.mp4" in files["film one.comedy.edl"].read_text()
 
 
+def test_lists_of_genres_that_are_gone_are_removed(tags: Path, tmp_path: Path, capsys) -> None:
+    pytest.importorskip("otio_cmx3600_adapter")
+    out = tmp_path / "out"
+    assert len(exported(tags, out, "--to", "edl,chapters", "--fps", "25")) == 6
+    other = ("film one.mine.edl", "film one.edl", "another.comedy.edl", "film one.comedy.edl.bak")
+    for name in other:
+        (out / name).write_text("not of this program")
+    (out / "film one.terror.edl").mkdir()  # nor is a folder
+    write_segments(tags / "film one" / "segments.csv", SEGMENTS[SEGMENTS["genre"] == "action"])
+    capsys.readouterr()
+    files = exported(tags, out, "--to", "edl", "--fps", "25")
+    kept = ("film one.chapters.vtt", "film one.chapters.xml", "film one.ffmetadata")
+    assert sorted(files) == sorted(["film one.action.edl", "film one.terror.edl", *kept, *other])
+    printed = capsys.readouterr()
+    assert printed.out == f"{out / 'film one.action.edl'}\n"
+    assert "2 files of genres without a segment are removed" in printed.err
+    write_segments(tags / "film one" / "segments.csv", SEGMENTS[:0])
+    assert "film one.action.edl" not in exported(tags, out, "--to", "edl")
+
+
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x85", "\u2028"])
 def test_a_line_break_in_a_name_writes_no_line_of_its_own_in_an_edl(tmp_path: Path, end: str) -> None:
     pytest.importorskip("otio_cmx3600_adapter")
@@ -197,6 +218,28 @@ def test_ffmpeg_reads_the_chapters(tags: Path, tmp_path: Path) -> None:
     cues = (tmp_path / "out" / "film one.chapters.vtt").read_text().split("\n\n")
     assert cues[0] == "WEBVTT"
     assert cues[3] == "00:00:04.500 --> 00:00:06.000\ncomedy + action"
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the ffmpeg program")
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_the_line_for_ffmpeg_replaces_the_chapters_and_keeps_the_rest(tags: Path, tmp_path: Path, suffix: str) -> None:
+    chapters_file = exported(tags, tmp_path / "out", "--to", "chapters")["film one.ffmetadata"]
+    video, muxed, old = tmp_path / f"film{suffix}", tmp_path / f"muxed{suffix}", tmp_path / "old.ffmetadata"
+    old.write_text(";FFMETADATA1\ntitle=My film\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=5000\ntitle=old\n")
+    sources = "-f lavfi -i testsrc=d=13:s=64x64:r=10 -f lavfi -i sine=d=13 -f lavfi -i sine=d=13"
+    tracks = "-map 0 -map 1 -map 2 -map_metadata 3 -c:v mpeg4"
+    made = ["ffmpeg", *sources.split(), "-i", str(old), *tracks.split(), str(video)]
+    subprocess.run(made, check=True, capture_output=True)
+    text = (Path(__file__).parents[2] / "docs" / "editors.md").read_text()
+    (line,) = re.findall(r"`(ffmpeg [^`]*)`", text)
+    names = {"VIDEO": str(video), "FILE.ffmetadata": str(chapters_file), "OUT": str(muxed)}
+    done = subprocess.run([names.get(word, word) for word in line.split()], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with av.open(str(muxed)) as container:
+        found = [one["metadata"]["title"] for one in container.chapters()]
+        assert found == [one.title for one in chapters(read_video(tags / "film one"))]
+        assert container.metadata["title"] == "My film"
+        assert len(container.streams.audio) == 2
 
 
 @pytest.mark.skipif(shutil.which("mkvmerge") is None, reason="needs mkvtoolnix")

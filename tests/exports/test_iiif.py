@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from genre_classifier import cli
 from tests.support.tags_folder import SEGMENTS, exported, tagged
 
 _SCRIPT = """
@@ -76,3 +77,49 @@ def test_the_schema_of_iiif_accepts_the_manifest(tmp_path: Path) -> None:
     found = complaints([document, *wrong])
     assert found[0] == ""
     assert all(found[1:]), "a schema that lets anything pass would say nothing"
+
+
+def addresses(files: dict[str, Path]) -> dict[str, str]:
+    """Return at which address each manifest expects its video."""
+    read = {name: json.loads(path.read_text()) for name, path in files.items()}
+    return {name: one["items"][0]["items"][0]["items"][0]["body"]["id"] for name, one in read.items()}
+
+
+def test_videos_of_one_name_have_an_address_each(tmp_path: Path) -> None:
+    pytest.importorskip("iiif_prezi3")
+    tags, base = tmp_path / "tags", "https://example.org/t"
+    tagged(tags, "x", source="a/x.mkv", video="/videos/a/x.mkv")
+    tagged(tags, "x-1234abcd", source="b 1/#?/x.mkv", video="/videos/b 1/#?/x.mkv")
+    tagged(tags, "alone", source="y.mkv", video="/videos/c/y.mkv")
+    tagged(tags, "absolute", source="/videos/d/z.mkv", video="/videos/d/z.mkv")
+    tagged(tags, "above", source="../e/w.mkv", video="/videos/e/w.mkv")
+    tagged(tags, "another", source="f/v.mkv", video="/videos/g/v.mkv")
+    assert addresses(exported(tags, tmp_path / "out", "--to", "iiif", "--base-url", f"{base}/")) == {
+        "x.manifest.json": f"{base}/a/x.mkv",
+        "x-1234abcd.manifest.json": f"{base}/b%201/%23%3F/x.mkv",
+        "alone.manifest.json": f"{base}/y.mkv",
+        "absolute.manifest.json": f"{base}/z.mkv",
+        "above.manifest.json": f"{base}/w.mkv",
+        "another.manifest.json": f"{base}/v.mkv",
+    }
+
+
+def test_a_video_that_is_served_has_the_address_where_it_lies(tmp_path: Path) -> None:
+    pytest.importorskip("iiif_prezi3")
+    tags = tagged(tmp_path / "tags", "x", source="x.mkv", video=str(tmp_path / "out" / "films" / "x.mkv"))
+    files = exported(tags, tmp_path / "out", "--to", "iiif", "--base-url", "https://example.org")
+    assert addresses(files) == {"x.manifest.json": "https://example.org/films/x.mkv"}
+
+
+def test_two_videos_at_one_address_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("iiif_prezi3")
+    tags, out = tmp_path / "tags", tmp_path / "out"
+    for name, folder in (("x", "a"), ("x-1234abcd", "b")):
+        tagged(tags, name, source="x.mkv", video=f"/videos/{folder}/x.mkv")
+    assert cli.run(["export", str(tags), str(out), "--to", "iiif,chapters", "--base-url", "https://example.org/t"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "found https://example.org/t/x.mkv for /videos/a/x.mkv and for /videos/b/x.mkv" in error
+    assert "tag the folder that holds both" in error
+    assert not out.exists()
+    assert cli.run(["export", str(tags), str(out), "--to", "chapters"]) == 0
