@@ -67,26 +67,24 @@ def means(maps: np.ndarray) -> np.ndarray:
     return np.concatenate([features[:, :width].mean(axis=0), change])
 
 
-def scores_of_fold(
-    x: np.ndarray, y_true: np.ndarray, groups: np.ndarray, learned: np.ndarray, *, exclusive: bool
-) -> np.ndarray:
+def scores_of_fold(x: np.ndarray, y_true: np.ndarray, learned: np.ndarray, *, exclusive: bool) -> np.ndarray:
     """Fit the regression on some rows of means and return the logits of all."""
     width, parts = x.shape[1] // 2, []
     for part, count in zip((x[:, :width], x[:, width:]), PRESETS["pretrained"].model.components[PICTURES], strict=True):
         kernel, shift = fit_components(part[learned], count)
         parts.append(part @ kernel + shift)
     components = np.hstack(parts)
-    kernel, bias = fit_regression(components[learned], y_true[learned], exclusive=exclusive, groups=groups[learned])
+    kernel, bias = fit_regression(components[learned], y_true[learned], exclusive=exclusive)
     return np.asarray(components @ kernel + bias - prior_logits(y_true[learned], exclusive=exclusive))
 
 
 def judge(material: Material, x: np.ndarray, *, exclusive: bool) -> np.ndarray:
     """Return macro AP and macro AUC, means over the seeds."""
-    y_true, groups, found = material.y_true, material.data["group"].to_numpy(str), []
+    y_true, found = material.y_true, []
     for seed in SEEDS:
         scores = np.zeros(y_true.shape)
         for learned, judged in material.folds(seed):
-            scores[judged] = scores_of_fold(x, y_true, groups, learned, exclusive=exclusive)[judged]
+            scores[judged] = scores_of_fold(x, y_true, learned, exclusive=exclusive)[judged]
         found.append(genres.judge(y_true, scores)[:2])
     return np.mean(found, axis=0)
 
