@@ -662,6 +662,36 @@ def test_a_run_goes_on_from_another_with_more_labels(data, finished, tmp_path):
     assert not (tmp_path / "y").exists()
 
 
+def test_what_was_stopped_in_its_first_epoch_begins_again_at_the_run_that_it_went_on_from(
+    data, finished, tmp_path, monkeypatch
+):
+    old, run, begun = tmp_path / "old", tmp_path / "run", []
+
+    def stop(model, *_, **__):
+        begun.append([variable.numpy() for variable in (*model.weights, *model.optimizer.variables)])
+        raise RuntimeError("stopped")
+
+    monkeypatch.setattr("genre_classifier.training.train.fit_epochs", stop)
+    shutil.copytree(finished, old)
+    with pytest.raises(RuntimeError, match="stopped"):
+        train(*data, run, start=old)
+    network, elsewhere = old / layout.MODEL, tmp_path / "elsewhere.keras"
+    shutil.move(network, elsewhere)
+    put_back = r"; put it back, or train again with --from and --overwrite"
+    with pytest.raises(InputError, match=rf"old/model\.keras: expected the network .*, found no such file{put_back}"):
+        train(*data, run, resume=True)
+    network.write_bytes(b"another")
+    with pytest.raises(InputError, match=rf"old/model\.keras: expected the network .*, found another{put_back}"):
+        train(*data, run, resume=True)
+    shutil.move(elsewhere, network)
+    with logged() as notes, pytest.raises(RuntimeError, match="stopped"):
+        train(*data, run, resume=True)
+    assert f"{run}: no epoch was finished: it begins again at the weights of {old}" in notes
+    first, again = begun
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def learning_rates(run):
     config = json.loads((run / layout.CONFIG).read_text())["training"]
     return config["learning_rate"], config["warmup_epochs"]
