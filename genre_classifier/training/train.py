@@ -88,8 +88,9 @@ def train(
     overwrite : bool
         Replace a run folder that exists; files in it that no training writes stay.
     start : path, optional
-        A run to go on from: its weights are the first ones, its options those that are not given, with a smaller
-        learning rate (`genre_classifier.training.plan.going_on`), and its trailers stay in their splits.
+        A run to go on from: its weights are the first ones, but for linear paths, whose regressions are fitted anew;
+        its options are those that are not given, with a smaller learning rate
+        (`genre_classifier.training.plan.going_on`), and its trailers stay in their splits.
     callbacks : sequence of keras Callback
         Added to the project's own.
     on_encoding, on_encoded : callable, optional
@@ -155,10 +156,10 @@ def train(
             start_run = _start_again(run) if resume and first else plan.start
             if start_run is not None:
                 model.set_weights(start_run.model.get_weights())
-            elif plan.model_config.linear_paths and first:
-                start_from_regression(model, parts["train"])
-                _note_regression(model, parts["validation"], config)
-            elif plan.encoder is not None and first:
+            if plan.model_config.linear_paths and first:
+                start_from_regression(model, parts["train"])  # of a run to start from, the branches stay
+                _note_regression(model, parts["validation"], config, alone=start_run is None)
+            elif start_run is None and plan.encoder is not None and first:
                 start_from_components(model, parts["train"])
         assert config.chunk != "auto"  # the plan has settled it
         model.configure(
@@ -241,12 +242,16 @@ def _encoded(
     return plan.parts | {"train": done[:border], "validation": done[border:]}
 
 
-def _note_regression(model: Any, validation: Sequence[Trailer], config: TrainingConfig) -> None:
-    """Say what the untrained network, which is the regression of its paths, reaches on trailers not learned from."""
+def _note_regression(model: Any, validation: Sequence[Trailer], config: TrainingConfig, *, alone: bool = True) -> None:
+    """Say what the network reaches on trailers not learned from, before its branches learn.
+
+    Untrained it is the regression of its paths `alone`; the branches of a run to start from count beside it.
+    """
     if validation:
         found = validate(score_trailers(model, validation, config), config, model.config)
+        what = "the regression reaches" if alone else "the regression and the branches of the run reach"
         logger.info(
-            f"before training, the regression reaches a macro AP of {found['val_macro_ap']:.3f} on the validation "
+            f"before training, {what} a macro AP of {found['val_macro_ap']:.3f} on the validation "
             f"trailers (loss {found['val_loss']:.3f})"
         )
 
