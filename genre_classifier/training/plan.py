@@ -156,7 +156,10 @@ def plan_training(
     trailers = load_trailers(clips, labels, genres=model_config.genres, skip_unknown=skip_unknown)
     trailers = group_copies(trailers, read_manifest(clips))
     model_config = dataclasses.replace(model_config, rows=trailers[0].rows, cols=trailers[0].cols)
-    model_config = _decide_exclusive(model_config, trailers)
+    if before and model_config.exclusive == "auto":
+        model_config = dataclasses.replace(model_config, exclusive=before[0].exclusive)
+    anew = "with --overwrite or in another folder" if stored else "without --from"
+    model_config = _decide_exclusive(model_config, trailers, run if stored else start, anew)
     if model_config.branch_weight == "auto":
         weight = before[0].branch_weight if before else _branch_weight(len(trailers))
         model_config = dataclasses.replace(model_config, branch_weight=weight)
@@ -247,16 +250,33 @@ def going_on(run: Path) -> TrainingConfig:
     return dataclasses.replace(config, learning_rate=FROM_RATE * config.learning_rate, warmup_epochs=FROM_WARMUP_EPOCHS)
 
 
-def _decide_exclusive(config: ModelConfig, trailers: Sequence[Trailer]) -> ModelConfig:
-    """Return options that say whether genres exclude each other; refuse labels that contradict them."""
+def _decide_exclusive(
+    config: ModelConfig, trailers: Sequence[Trailer], run: Path | None = None, anew: str = ""
+) -> ModelConfig:
+    """Return options that say whether genres exclude each other; refuse labels that contradict them.
+
+    Parameters
+    ----------
+    config : ModelConfig
+    trailers : sequence of Trailer
+    run : Path, optional
+        The run that is gone on from, which decides it.
+    anew : str
+        How to train without that run.
+    """
     if config.exclusive == "no":
         return config
     other = next((one for one in trailers if (one.targets[one.labelled].sum(axis=1) != 1).any()), None)
     if other is not None and config.one_genre_per_frame:
         shown = [genre for genre, there in zip(config.genres, other.genres, strict=True) if there]
+        needs = "exclusive = yes needs trailers that show exactly one genre at any time"
+        way_out = "train with --exclusive no"
+        if run is not None:
+            needs = f"{run}: expected trailers that show exactly one genre at any time, as those it learned from do"
+            way_out = f"train anew {anew}"
         raise InputError(
-            f"exclusive = yes needs trailers that show exactly one genre at any time, found {listed(shown) or 'none'} "
-            f"in {abbreviated_repr(other.source)}; correct its labels, or train with --exclusive no"
+            f"{needs}, found {listed(shown) or 'none'} in {abbreviated_repr(other.source)}; correct its labels, or "
+            f"{way_out}"
         )
     return dataclasses.replace(config, exclusive="yes" if other is None else "no")
 
