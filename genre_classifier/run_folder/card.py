@@ -36,6 +36,27 @@ class _Card:
     seconds: float = 0.0
 
 
+@dataclasses.dataclass(frozen=True)
+class StartedFrom:
+    """The run whose weights were the first ones of another run, as `card.json` has it.
+
+    Attributes
+    ----------
+    run : str
+        Its folder.
+    model_sha256 : str
+        Of its `model.keras`.
+    """
+
+    run: str
+    model_sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _StartedCard:
+    started_from: StartedFrom | None = None
+
+
 def new_card(*, command: str, seed: int, data_digest: str, parts: Mapping[str, Sequence[Trailer]]) -> dict[str, Any]:
     """Return the card of a run that starts now."""
     return {
@@ -68,6 +89,11 @@ def read_card(run: Path) -> dict[str, Any]:
     card: dict[str, Any] = read_json(path, expected)
     parse_as(path, card, _Card, expected)
     return card
+
+
+def read_start(run: Path) -> StartedFrom | None:
+    """Read from `card.json` which run this one went on from; None if it began anew; InputError if it cannot be read."""
+    return parse_as(run / CARD, read_card(run), _StartedCard, "the card of a run").started_from
 
 
 _NO_SOUND = "What only sound tells: a musical is recognised by what is seen."

@@ -156,7 +156,10 @@ def plan_training(
     trailers = load_trailers(clips, labels, genres=model_config.genres, skip_unknown=skip_unknown)
     trailers = group_copies(trailers, read_manifest(clips))
     model_config = dataclasses.replace(model_config, rows=trailers[0].rows, cols=trailers[0].cols)
-    model_config = _decide_exclusive(model_config, trailers)
+    if before and model_config.exclusive == "auto":
+        model_config = dataclasses.replace(model_config, exclusive=before[0].exclusive)
+    anew = "with --overwrite or in another folder" if stored else "without --from"
+    model_config = _decide_exclusive(model_config, trailers, run if stored else start, anew)
     if model_config.branch_weight == "auto":
         weight = before[0].branch_weight if before else _branch_weight(len(trailers))
         model_config = dataclasses.replace(model_config, branch_weight=weight)
@@ -191,7 +194,10 @@ def plan_training(
         stored_sizes = (first.model_config, first.clip_config)
         _refuse_changes(first.path, stored_sizes, (model_config, clip_config), what="start from")
         of_first = first.path / layout.SPLITS
-        kept = splits.keep_splits(trailers, splits.read_splits(of_first), str(of_first))
+        first_table = splits.read_splits(of_first)
+        kept = splits.keep_splits(trailers, first_table, str(of_first))
+        if model_config.linear_paths:
+            _note_left_out(first.path, first_table, trailers)
     given = splits_file or (run / layout.SPLITS if resume else None)
     enough = len(trailers) >= FEWEST_TO_VALIDATE
     training_config = _settled(training_config, {"validation_share": VALIDATION_SHARE if enough else 0.0})
@@ -244,18 +250,45 @@ def going_on(run: Path) -> TrainingConfig:
     return dataclasses.replace(config, learning_rate=FROM_RATE * config.learning_rate, warmup_epochs=FROM_WARMUP_EPOCHS)
 
 
-def _decide_exclusive(config: ModelConfig, trailers: Sequence[Trailer]) -> ModelConfig:
-    """Return options that say whether genres exclude each other; refuse labels that contradict them."""
+def _decide_exclusive(
+    config: ModelConfig, trailers: Sequence[Trailer], run: Path | None = None, anew: str = ""
+) -> ModelConfig:
+    """Return options that say whether genres exclude each other; refuse labels that contradict them.
+
+    Parameters
+    ----------
+    config : ModelConfig
+    trailers : sequence of Trailer
+    run : Path, optional
+        The run that is gone on from, which decides it.
+    anew : str
+        How to train without that run.
+    """
     if config.exclusive == "no":
         return config
     other = next((one for one in trailers if (one.targets[one.labelled].sum(axis=1) != 1).any()), None)
     if other is not None and config.one_genre_per_frame:
         shown = [genre for genre, there in zip(config.genres, other.genres, strict=True) if there]
+        needs = "exclusive = yes needs trailers that show exactly one genre at any time"
+        way_out = "train with --exclusive no"
+        if run is not None:
+            needs = f"{run}: expected trailers that show exactly one genre at any time, as those it learned from do"
+            way_out = f"train anew {anew}"
         raise InputError(
-            f"exclusive = yes needs trailers that show exactly one genre at any time, found {listed(shown) or 'none'} "
-            f"in {abbreviated_repr(other.source)}; correct its labels, or train with --exclusive no"
+            f"{needs}, found {listed(shown) or 'none'} in {abbreviated_repr(other.source)}; correct its labels, or "
+            f"{way_out}"
         )
     return dataclasses.replace(config, exclusive="yes" if other is None else "no")
+
+
+def _note_left_out(run: Path, table: pd.DataFrame, trailers: Sequence[Trailer]) -> None:
+    """Say how many trailers that a run learned from the regressions of its linear paths will not know any more."""
+    learned = table.loc[table["split"] == "train", "source"]
+    if left_out := int((~learned.isin([trailer.source for trailer in trailers])).sum()):
+        logger.warning(
+            f"{left_out} of the {len(learned)} trailers that {run} learned from are not among these: the regressions "
+            f"of the linear paths are fitted anew, without them"
+        )
 
 
 def _branch_weight(trailers: int) -> float:

@@ -23,7 +23,7 @@ from genre_classifier.network.losses import trailer_loss
 from genre_classifier.network.model import build_model
 from genre_classifier.network.peers import Peers
 from genre_classifier.run_folder import checkpoints, layout, model_file
-from genre_classifier.run_folder.card import new_card, write_card, write_model_card
+from genre_classifier.run_folder.card import new_card, read_start, write_card, write_model_card
 from genre_classifier.run_folder.run import Run, load_run, write_config
 from genre_classifier.training import history
 from genre_classifier.training.cluster import join_workers
@@ -84,12 +84,13 @@ def train(
         Count labels of trailers without a clip instead of refusing them.
     resume : bool
         Go on from the last finished epoch of the run; options that are not given are those of the run. Epochs and
-        patience may change.
+        patience may change. Without a finished epoch it begins again, at the weights that it began at.
     overwrite : bool
         Replace a run folder that exists; files in it that no training writes stay.
     start : path, optional
-        A run to go on from: its weights are the first ones, its options those that are not given, with a smaller
-        learning rate (`genre_classifier.training.plan.going_on`), and its trailers stay in their splits.
+        A run to go on from: its weights are the first ones, but for linear paths, whose regressions are fitted anew;
+        its options are those that are not given, with a smaller learning rate
+        (`genre_classifier.training.plan.going_on`), and its trailers stay in their splits.
     callbacks : sequence of keras Callback
         Added to the project's own.
     on_encoding, on_encoded : callable, optional
@@ -114,8 +115,9 @@ def train(
     ------
     InputError
         For unusable input; a run folder that exists without `resume` or `overwrite`, or that another training works
-        in; a resume with other data or other options; a run to start from whose network or clips are others, or whose
-        test trailers would be learned from.
+        in; a resume with other data or other options, or without a finished epoch and without the network that the run
+        went on from; a run to start from whose network or clips are others, or whose test trailers would be learned
+        from.
     WorkError
         When the machine has too little memory for it, the run folder cannot be written, or the weights run away.
     """
@@ -151,12 +153,13 @@ def train(
         else:
             model, rows, kept = build_model(plan.model_config), [], None
             compile_model(model, config)
-            if plan.start is not None:
-                model.set_weights(plan.start.model.get_weights())
-            elif plan.model_config.linear_paths and first:
-                start_from_regression(model, parts["train"])
-                _note_regression(model, parts["validation"], config)
-            elif plan.encoder is not None and first:
+            start_run = _start_again(run) if resume and first else plan.start
+            if start_run is not None:
+                model.set_weights(start_run.model.get_weights())
+            if plan.model_config.linear_paths and first:
+                start_from_regression(model, parts["train"])  # of a run to start from, the branches stay
+                _note_regression(model, parts["validation"], config, alone=start_run is None)
+            elif start_run is None and plan.encoder is not None and first:
                 start_from_components(model, parts["train"])
         assert config.chunk != "auto"  # the plan has settled it
         model.configure(
@@ -239,12 +242,16 @@ def _encoded(
     return plan.parts | {"train": done[:border], "validation": done[border:]}
 
 
-def _note_regression(model: Any, validation: Sequence[Trailer], config: TrainingConfig) -> None:
-    """Say what the untrained network, which is the regression of its paths, reaches on trailers not learned from."""
+def _note_regression(model: Any, validation: Sequence[Trailer], config: TrainingConfig, *, alone: bool = True) -> None:
+    """Say what the network reaches on trailers not learned from, before its branches learn.
+
+    Untrained it is the regression of its paths `alone`; the branches of a run to start from count beside it.
+    """
     if validation:
         found = validate(score_trailers(model, validation, config), config, model.config)
+        what = "the regression reaches" if alone else "the regression and the branches of the run reach"
         logger.info(
-            f"before training, the regression reaches a macro AP of {found['val_macro_ap']:.3f} on the validation "
+            f"before training, {what} a macro AP of {found['val_macro_ap']:.3f} on the validation "
             f"trailers (loss {found['val_loss']:.3f})"
         )
 
@@ -327,6 +334,23 @@ def _load(run: Path, plan: Plan) -> tuple[Any, checkpoints.State] | None:
         raise InputError(f"{run}: expected at least the {done} epochs that are done, found {found}")
     logger.info(f"{run}: resumed after epoch {done}")
     return loaded
+
+
+def _start_again(run: Path) -> Run | None:
+    """Return the run that a run without a finished epoch went on from; None where it began anew."""
+    began = read_start(run)
+    if began is None:
+        return None
+    old = Path(began.run)
+    network = old / layout.MODEL
+    found = "no such file" if not network.is_file() else "another"
+    if not network.is_file() or model_file.digest(network) != began.model_sha256:
+        raise InputError(
+            f"{network}: expected the network that {run} goes on from, by its digest in {layout.CARD}, found {found}; "
+            f"put it back, or train again with --from and --overwrite"
+        )
+    logger.info(f"{run}: no epoch was finished: it begins again at the weights of {old}")
+    return load_run(old)
 
 
 def _seed(config: TrainingConfig) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
+import keras
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -12,15 +14,19 @@ from sklearn.preprocessing import StandardScaler
 
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset.looks import write_looks
+from genre_classifier.dataset.splits import splits_table, write_splits
 from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.metrics.regression import STRENGTH, fit_regression, prior_logits
 from genre_classifier.network import movement
 from genre_classifier.network.frame_encoder import with_change
 from genre_classifier.network.model import build_model
 from genre_classifier.network.streaming import score_clip
+from genre_classifier.run_folder import layout
+from genre_classifier.run_folder.run import write_config
 from genre_classifier.training.plan import plan_training
 from genre_classifier.training.regression import start_from_regression
 from genre_classifier.training.train import train
+from preprocessing.config import ClipConfig
 from tests.network.test_model import SMALL
 from tests.support.trailers import write_clips
 
@@ -232,3 +238,39 @@ def test_branches_count_by_the_number_of_trailers_also_when_a_run_is_gone_on_wit
     for start, expected in ((run.path, 0.004), (None, 0.002)):
         plan = plan_training(tmp_path / "clips", fewer, tmp_path / "again", start=start, **configs, **others)
         assert plan.model_config.branch_weight == expected
+
+
+def linear_weights(model):
+    return [*model.senses.paths["movement"].weights, *model.senses.total.weights]
+
+
+def test_a_run_that_is_gone_on_from_learns_the_regression_anew(tmp_path, monkeypatch, caplog):
+    trailers, y_true = trailers_in(tmp_path / "clips", exclusive=True)
+    known = [trailer for trailer, western in zip(trailers, y_true[:, 2], strict=True) if not western]
+    config, old, begun = dataclasses.replace(MOVING, exclusive="yes"), tmp_path / "old", []
+    keras.utils.set_random_seed(8)
+    before = build_model(config)
+    start_from_regression(before, known)
+    old.mkdir()
+    before.save(old / layout.MODEL)
+    write_config(old, config, TrainingConfig(validation_share=0.0, test_share=0.0), ClipConfig(frames=20, size=16))
+    write_splits(old / layout.SPLITS, splits_table(known, ["train"] * len(known)))
+
+    def stop(model, *_, **__):
+        begun.append(model)
+        raise RuntimeError("stopped")
+
+    monkeypatch.setattr("genre_classifier.training.train.fit_epochs", stop)
+    labels = pd.read_csv(tmp_path / "clips" / "labels.csv", dtype={"trailer": str}).assign(start=np.nan, end=np.nan)
+    with pytest.raises(RuntimeError, match="stopped"):
+        train(tmp_path / "clips", labels, tmp_path / "more", start=old)
+    assert "learned from" not in caplog.text
+    expected = build_model(config)
+    start_from_regression(expected, trailers)
+    for one, other in zip(linear_weights(begun[0]), linear_weights(expected), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    for one, other in zip(begun[0].trainable_weights, before.trainable_weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(RuntimeError, match="stopped"):
+        train(tmp_path / "clips", labels[labels["trailer"] != "0"], tmp_path / "fewer", start=old)
+    assert f"1 of the 8 trailers that {old} learned from are not among these" in caplog.text

@@ -24,7 +24,7 @@ from genre_classifier.genres import GENRES
 from genre_classifier.metrics.frames import average_precision
 from genre_classifier.network.memory import training_bytes
 from genre_classifier.run_folder import checkpoints, layout
-from genre_classifier.run_folder.run import load_run
+from genre_classifier.run_folder.run import load_run, write_config
 from genre_classifier.training import history
 from genre_classifier.training.plan import _refuse_changes, plan_training
 from genre_classifier.training.train import balance_weights, compile_model, learning_rate_at, train
@@ -662,6 +662,36 @@ def test_a_run_goes_on_from_another_with_more_labels(data, finished, tmp_path):
     assert not (tmp_path / "y").exists()
 
 
+def test_what_was_stopped_in_its_first_epoch_begins_again_at_the_run_that_it_went_on_from(
+    data, finished, tmp_path, monkeypatch
+):
+    old, run, begun = tmp_path / "old", tmp_path / "run", []
+
+    def stop(model, *_, **__):
+        begun.append([variable.numpy() for variable in (*model.weights, *model.optimizer.variables)])
+        raise RuntimeError("stopped")
+
+    monkeypatch.setattr("genre_classifier.training.train.fit_epochs", stop)
+    shutil.copytree(finished, old)
+    with pytest.raises(RuntimeError, match="stopped"):
+        train(*data, run, start=old)
+    network, elsewhere = old / layout.MODEL, tmp_path / "elsewhere.keras"
+    shutil.move(network, elsewhere)
+    put_back = r"; put it back, or train again with --from and --overwrite"
+    with pytest.raises(InputError, match=rf"old/model\.keras: expected the network .*, found no such file{put_back}"):
+        train(*data, run, resume=True)
+    network.write_bytes(b"another")
+    with pytest.raises(InputError, match=rf"old/model\.keras: expected the network .*, found another{put_back}"):
+        train(*data, run, resume=True)
+    shutil.move(elsewhere, network)
+    with logged() as notes, pytest.raises(RuntimeError, match="stopped"):
+        train(*data, run, resume=True)
+    assert f"{run}: no epoch was finished: it begins again at the weights of {old}" in notes
+    first, again = begun
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def learning_rates(run):
     config = json.loads((run / layout.CONFIG).read_text())["training"]
     return config["learning_rate"], config["warmup_epochs"]
@@ -718,3 +748,30 @@ def test_no_epoch_is_kept_of_clips_that_were_replaced_meanwhile(data, finished, 
     train(clips, data[1], run, resume=True)
     for found, expected in zip(last_weights(run), last_weights(finished), strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("how", ["start", "resume"])
+def test_labels_that_no_longer_exclude_each_other_are_said_of_the_run_that_is_gone_on_from(tmp_path, how):
+    anew = {"start": "without --from", "resume": "with --overwrite or in another folder"}[how]
+    labels, run = write_clips(tmp_path / "clips", [8] * 3, weak=(0, 1, 2)), tmp_path / "run"
+    run.mkdir()
+    (run / layout.MODEL).write_bytes(b"")  # it is not read so soon
+    write_config(run, dataclasses.replace(TINY, exclusive="yes"), CONFIG, ClipConfig(frames=8, size=12))
+    two = pd.concat([labels, labels.iloc[:1].assign(genre=labels["genre"].iloc[1])])
+    expected = (
+        rf"run: expected trailers that show exactly one genre at any time, as those it learned from do, found "
+        rf"\w+, \w+ in 'trailer_0\.npy'; correct its labels, or train anew {anew}$"
+    )
+    for model_config in (None, dataclasses.replace(TINY, exclusive="auto")):
+        with pytest.raises(InputError, match=expected):
+            plan_training(
+                tmp_path / "clips",
+                two,
+                tmp_path / "other" if how == "start" else run,
+                model_config=model_config,
+                training_config=None,
+                splits_file=None,
+                skip_unknown=False,
+                resume=how == "resume",
+                start=run if how == "start" else None,
+            )
