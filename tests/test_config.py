@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from genre_classifier.config import (
     Augmentation,
+    EncoderConfig,
     EvaluationConfig,
     ExportConfig,
     ModelConfig,
@@ -32,6 +33,7 @@ CONFIGS = (
     Augmentation,
     ClipConfig,
     CopyConfig,
+    EncoderConfig,
     EvaluationConfig,
     ExportConfig,
     ModelConfig,
@@ -137,6 +139,8 @@ def test_lists_become_tuples_and_whole_numbers_numbers() -> None:
         (ModelConfig, {"trunk_filters": [1, 0]}, "trunk_filters must each be at least 1, got 0"),
         (ModelConfig, {"trunk_filters": []}, "trunk_filters must hold at least one value; got none"),
         (ModelConfig, {"trunk_filters": [1]}, "trunk_filters and trunk_pools must pair up, got 1 and 2 of them"),
+        (EncoderConfig, {"motion_size": 7}, "motion_size must be a multiple of encoder_cells = 2, got 7"),
+        (ModelConfig, {"motion_size": 7}, "motion_size must be a multiple of encoder_cells = 2, got 7"),
         (ModelConfig, {"rows": 11}, "frames of 11x400 are too small: this network pools 12 pixels into one"),
         (ClipConfig, {"size": 9000}, "size must be from 1 to 8192 pixels, got 9000"),
         (ClipConfig, {"fps": 0}, "fps must be above 0 and at most 10000 frames per second, got 0"),

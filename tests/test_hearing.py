@@ -174,6 +174,12 @@ def test_clips_that_were_made_without_sound_are_one_line_that_says_what_to_do(wo
         "expected sound beside the clips (sound_<id>.npy), which were made without; `preprocess` into a new folder"
     )
     assert expected in capsys.readouterr().err
+    report = ["--out", tmp_path / "report", "--split", "all"]
+    run("evaluate", work / "run", tmp_path / "clips", work / "labels.csv", *report, code=2)
+    assert expected in capsys.readouterr().err
+    run("encode", tmp_path / "clips", *ear, code=2)
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / "clips" / "encoded").exists()
     run("train", work / "clips", work / "labels.csv", tmp_path / "run", *ear, code=2)
     assert "sound_encoder needs linear_paths" in capsys.readouterr().err
 

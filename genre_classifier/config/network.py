@@ -94,6 +94,12 @@ class EncoderConfig(Options):
         """Return how many channels of an encoded frame are pixels of its small grey picture."""
         return (self.motion_size // self.encoder_cells) ** 2
 
+    def __post_init__(self) -> None:
+        require(
+            self.motion_size % self.encoder_cells == 0,
+            f"motion_size must be a multiple of encoder_cells = {self.encoder_cells}, got {self.motion_size}",
+        )
+
 
 class ModelConfig(EncoderConfig):
     """Sizes of the network. The defaults are those of the article "An introduction to ConvLSTM"."""
@@ -245,14 +251,11 @@ class ModelConfig(EncoderConfig):
         return {name: used[name] for name in self.features}
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         stages, pools = len(self.trunk_filters), len(self.trunk_pools)
         require(stages == pools, f"trunk_filters and trunk_pools must pair up, got {stages} and {pools} of them")
         check_genres(self.genres)
         shrink = self.branch_pool * math.prod(self.trunk_pools)
-        require(
-            self.motion_size % self.encoder_cells == 0,
-            f"motion_size must be a multiple of encoder_cells = {self.encoder_cells}, got {self.motion_size}",
-        )
         require(
             not self.linear_paths or self.inputs == "motion",
             f"linear_paths needs inputs = motion, got {self.inputs}",

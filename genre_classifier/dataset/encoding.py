@@ -13,7 +13,7 @@ import numpy as np
 
 from genre_classifier.config import EncoderConfig
 from genre_classifier.dataset.encoded import DIGITS, FOLDER, encode_clips
-from genre_classifier.dataset.heard import encode_sounds
+from genre_classifier.dataset.heard import encode_sounds, require_sound
 from genre_classifier.dataset.looks import encode_videos, is_looked_at, keep_encoder, look_config, write_looks
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.network.encoder import Encoder, build_encoder
@@ -85,7 +85,8 @@ def encode_folder(
     Raises
     ------
     InputError
-        As `encode_clips`; and if there are no clips, or an encoder cannot be built.
+        As `encode_clips`; and if there are no clips, an encoder cannot be built, or clips to listen to were made
+        without sound.
     """
     table = ok_rows(read_manifest(clips))
     numbers = [int(number) for number in table["trailer_id"]]
@@ -93,6 +94,8 @@ def encode_folder(
         raise InputError(f"{clips}: expected clips to encode, found none")
     paths = [clip_path(clips, number) for number in numbers]
     eye, looks_per_second, ear = encoders or build_encoders(config, *load_clip(paths[0]).shape[2:])
+    if ear is not None:
+        require_sound(clips, numbers)
     shared: dict[str, Any] = {"jobs": jobs, "scheduler": scheduler, "on_start": on_start}
     folders = []
     if eye is not None and looks_per_second is not None:

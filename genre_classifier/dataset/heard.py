@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -23,10 +24,12 @@ from genre_classifier.network.frame_encoder import CHUNK
 from genre_classifier.network.sound_encoder import SoundEncoder, read_sound_encoder
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import atomic_path, file_digest, file_facts, make_folder, require_unchanged
-from preprocessing.clips import SOUND_RATE, clip_path, load_sound, open_array, sound_path
+from preprocessing.clips import SOUND_RATE, clip_path, load_sound, open_array, read_clip_config, sound_path
 from preprocessing.processes.pool import check_options
 from preprocessing.processes.serving import Answers
 from preprocessing.processes.sharing import setting_up
+
+logger = logging.getLogger(__name__)
 
 _WHAT = "what a sound encoder heard (.npy)"
 HEARD_PER_SECOND = 40.0  # seconds of sound in a second, by a process: a guide to how many are worth starting
@@ -114,6 +117,33 @@ def open_heard(path: Path, times: np.ndarray) -> HeldLooks:
 def heard_folder(clips: Path, encoder: SoundEncoder) -> Path:
     """Return where what this encoder heard of a folder's clips lies."""
     return Path(clips) / FOLDER / encoder.output_digest[:DIGITS]
+
+
+def require_sound(clips: Path, numbers: Sequence[int], *, otherwise: str = "") -> None:
+    """Say how many trailers have no sound; refuse clips that were made without.
+
+    Parameters
+    ----------
+    clips : Path
+    numbers : sequence of int
+        Of the trailers.
+    otherwise : str
+        What else could be done, for the end of the refusal.
+
+    Raises
+    ------
+    InputError
+        If none has sound, and not because the videos have none.
+    """
+    silent = sum(not sound_path(clips, number).is_file() for number in numbers)
+    made = read_clip_config(clips)
+    if silent == len(numbers) and not (made and made.sound):
+        raise InputError(
+            f"{clips}: expected sound beside the clips (sound_<id>.npy), which were made without; `preprocess` into a "
+            f"new folder keeps it{otherwise and f'. {otherwise}'}"
+        )
+    if silent:
+        logger.warning(f"{silent} of {len(numbers)} trailers have no sound: they are judged by what is seen")
 
 
 def encode_sounds(

@@ -17,6 +17,7 @@ from genre_classifier.config import EvaluationConfig
 from genre_classifier.dataset.cuts import find_cuts
 from genre_classifier.dataset.encoded import FOLDER
 from genre_classifier.dataset.encoding import encode_trailers
+from genre_classifier.dataset.heard import require_sound
 from genre_classifier.dataset.sense_features import COLOURS, Features, sense_features, senses_of
 from genre_classifier.dataset.splits import SPLIT_NAMES, read_splits
 from genre_classifier.dataset.trailers import Trailer
@@ -105,7 +106,8 @@ def score_run(
     Raises
     ------
     InputError
-        If no trailer belongs to the split, or the clips do not fit the run.
+        If no trailer belongs to the split, or the clips do not fit the run, or were made without the sound that it
+        hears.
     """
     check_options(jobs=jobs, scheduler=scheduler)
     config = config or EvaluationConfig()
@@ -114,11 +116,13 @@ def score_run(
     _check_size(run, wanted)
     _note_other_preprocessing(run, clips)
     training = [trailer for trailer in trailers if splits[trailer.trailer_id] == "train"]
+    has = run.model_config
+    if has.sound_encoder is not None:
+        require_sound(clips, list(dict.fromkeys(trailer.trailer_id for trailer in (*wanted, *training))))
     facts = {trailer.clip: file_facts(trailer.clip) for trailer in (*wanted, *training)}
     durations = {trailer.source: trailer.duration for trailer in wanted}
     before = read_encoded(out)
     kept = None if again else _whole(out, _fingerprint(run, wanted, training, facts, config.seed, before), run.genres)
-    has = run.model_config
     senses = [MOVEMENT, *[PICTURES] * (has.encoder is not None), *[SOUND] * (has.sound_encoder is not None)]
     names = baselines.possible(senses) if training else []
     if kept and set(kept.baselines) == set(names):

@@ -49,6 +49,8 @@ def read_sound_network(path: Path) -> keras.Model:
         raise InputError(
             f"{path}: {expected} from (samples,) to (features,), found one from {shapes[0]} to {shapes[1]}"
         )
+    if isinstance(network.compute_output_shape(network.input_shape), dict):  # which names its only output
+        network = keras.Model(network.inputs[0], network.outputs[0])
     return network
 
 

@@ -219,9 +219,10 @@ def export_model(
     for one in chosen.values():
         one.require()
     whole = run.encoder and run.encoder.on(KERAS)  # whose float32 is what others are checked against
+    ear = run.sound_encoder and run.sound_encoder.on(KERAS)
     inside, eye = (whole, None) if run.model_config.maps_in_trunk else (None, whole)
     step = exported_step(run.model, encoder=inside)
-    apart = {one: exported_encoder(one) for one in (eye, run.sound_encoder) if one is not None}
+    apart = {one: exported_encoder(one) for one in (eye, ear) if one is not None}
     frames = check_frames((_CHECKED_FRAMES, *step.frame[1:]))
     features = {name: random_features(_CHECKED_FRAMES, width) for name, (_, width) in step.features.items()}
     inputs = {"frames": frames} | {name.removeprefix(FEATURES): one for name, one in features.items()}

@@ -25,6 +25,7 @@ from genre_classifier.config import (
 )
 from genre_classifier.dataset import splits
 from genre_classifier.dataset.copies import group_copies, note_near_copies
+from genre_classifier.dataset.heard import require_sound
 from genre_classifier.dataset.trailers import Trailer, data_digest, load_trailers
 from genre_classifier.genres import listed
 from genre_classifier.metrics.calibration import DEFAULT_THRESHOLD
@@ -39,7 +40,7 @@ from genre_classifier.run_folder.run import Run, load_run, read_config
 from preprocessing.base.errors import InputError, WorkError
 from preprocessing.base.files import abbreviated_repr
 from preprocessing.base.options import require
-from preprocessing.clips import CONFIG_NAME, read_clip_config, sound_path
+from preprocessing.clips import CONFIG_NAME, read_clip_config
 from preprocessing.config import ClipConfig
 from preprocessing.manifest import read_manifest
 
@@ -175,7 +176,11 @@ def plan_training(
     engine = encoder.engine if encoder else _engine(model_config, before[0] if before else None)
     sound_encoder = _sound_encoder(model_config, run if stored else start, engine)
     if sound_encoder is not None:
-        _require_sound(clips, trailers)
+        require_sound(
+            clips,
+            [trailer.trailer_id for trailer in trailers],
+            otherwise="Without --sound-encoder the network learns from pictures alone",
+        )
         model_config = dataclasses.replace(
             model_config, sound_features=sound_encoder.features, sound_digest=sound_encoder.digest
         )
@@ -321,19 +326,6 @@ def _sound_encoder(config: ModelConfig, run: Path | None, engine: Engine) -> Sou
     return read_sound_encoder(
         Path(config.sound_encoder) if run is None else run / layout.SOUND_ENCODER, config.sound_rate, engine
     )
-
-
-def _require_sound(clips: Path, trailers: Sequence[Trailer]) -> None:
-    """Say how many trailers have no sound; refuse clips that were made without."""
-    silent = [trailer.source for trailer in trailers if not sound_path(clips, trailer.trailer_id).is_file()]
-    made = read_clip_config(clips)
-    if len(silent) == len(trailers) and not (made and made.sound):
-        raise InputError(
-            f"{clips}: expected sound beside the clips (sound_<id>.npy), which were made without; `preprocess` into a "
-            f"new folder keeps it. Without --sound-encoder the network learns from pictures alone"
-        )
-    if silent:
-        logger.warning(f"{len(silent)} of {len(trailers)} trailers have no sound: they are judged by what is seen")
 
 
 def _refuse_changed_pixels(config: TrainingConfig) -> None:

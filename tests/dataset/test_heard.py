@@ -11,14 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genre_classifier.dataset.encoding import encode_trailers
-from genre_classifier.dataset.heard import around_seconds, encode_sounds, hear, heard_features, open_heard
+from genre_classifier.config import EncoderConfig
+from genre_classifier.dataset.encoding import Encoders, encode_folder, encode_trailers
+from genre_classifier.dataset.heard import around_seconds, encode_sounds, hear, heard_features, heard_folder, open_heard
 from genre_classifier.dataset.sequence import TrailerSequence
 from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.network.frame_encoder import with_change
 from genre_classifier.network.sound_encoder import read_sound_encoder
 from preprocessing.base.errors import InputError
-from preprocessing.clips import SOUND_RATE, sound_path
+from preprocessing.clips import SOUND_RATE, sound_path, write_clip_config
+from preprocessing.config import ClipConfig
 from tests.support.tiny_encoder import SOUND_FEATURES, write_sound_encoder
 from tests.support.trailers import write_clips
 
@@ -142,6 +144,23 @@ def test_a_sound_that_cannot_be_read_is_one_line(clips, encoder):
     sound_path(clips[0], 0).write_bytes(b"junk")
     with pytest.raises(InputError, match=r"sound_0.npy: expected"):
         listen(clips[0], encoder)
+
+
+def test_silent_clips_are_counted_once_and_those_made_without_sound_refused(clips, encoder, caplog):
+    folder, _ = clips
+
+    def encode():
+        return encode_folder(folder, EncoderConfig(), encoders=Encoders(None, None, encoder), jobs=1)
+
+    assert encode() == ([heard_folder(folder, encoder)], 3)
+    assert caplog.messages == ["1 of 3 trailers have no sound: they are judged by what is seen"]
+    for number in range(2):
+        sound_path(folder, number).unlink()
+    with pytest.raises(InputError, match=r"expected sound beside the clips .*, which were made without; `pre"):
+        encode()
+    write_clip_config(folder, ClipConfig())  # with sound, of which the videos had none
+    encode()
+    assert caplog.messages[1:] == ["3 of 3 trailers have no sound: they are judged by what is seen"]
 
 
 def test_batches_hold_what_is_heard_beside_the_frames(clips, encoder):

@@ -17,6 +17,7 @@ import pytest
 from genre_classifier import cli
 from genre_classifier.config import EncoderConfig, ModelConfig, TrainingConfig
 from genre_classifier.network.encoder import Encoder, check_frames
+from genre_classifier.network.encoder_engine import Engine
 from genre_classifier.network.exported_step import exported_step
 from genre_classifier.run_folder.export_model import MODEL_FORMATS, Runner, export_model, run_step
 from genre_classifier.run_folder.run import Run, load_run, write_config
@@ -218,6 +219,33 @@ def test_what_encoders_saw_and_heard_of_the_video_goes_in_beside_the_frame(tmp_p
             states = {state["name"]: outputs[state["next"]] for state in facts["states"]}
             np.testing.assert_allclose(outputs["scores"][0], expected[number], atol=5e-3)
     assert np.ptp(expected, axis=0).min() > 0.01
+
+
+@pytest.mark.slow
+def test_an_ear_is_checked_against_keras_whatever_computed_it_for_the_run(tmp_path: Path, monkeypatch) -> None:
+    from genre_classifier.network import frozen
+    from genre_classifier.network.sound_encoder import read_sound_encoder
+
+    ear = read_sound_encoder(write_sound_encoder(tmp_path / "ear.keras"), 16_000)
+    path = run_of(
+        tmp_path / "run",
+        sound_encoder="ear.keras",
+        sound_features=ear.features,
+        sound_digest=ear.digest,
+        sound_components=(2, 3),
+        inputs="motion",
+        linear_paths=True,
+        genres=("drama", "western"),
+        encoder_engine="openvino",
+        encoder_precision="bfloat16",
+    )
+    ear.save(path / "sound_encoder.keras")
+    monkeypatch.setattr(frozen, "kept_program", lambda *_: lambda batches: (3 + 0 * ear.listen(one) for one in batches))
+    run = dataclasses.replace(load_run(path), wanted_engine=Engine("openvino", "bfloat16"))
+    assert run.sound_encoder is not None
+    assert run.sound_encoder.engine.name == "openvino"
+    export_model(run, tmp_path / "out", ["savedmodel"])
+    assert (tmp_path / "out" / "sound_encoder").is_dir()
 
 
 def _is_there(module: str) -> bool:

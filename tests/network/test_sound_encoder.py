@@ -96,6 +96,15 @@ def test_what_is_no_sound_encoder_is_one_line(tmp_path):
             read_sound_encoder(tmp_path / name, RATE)
 
 
+@pytest.mark.parametrize("several", [lambda features: {"features": features}, lambda features: [features]])
+def test_a_network_may_name_its_only_output(encoder, tmp_path, several):
+    keras.Model(encoder.network.inputs, several(encoder.network.outputs[0])).save(tmp_path / "named.keras")
+    named = read_sound_encoder(tmp_path / "named.keras", RATE)
+    np.testing.assert_array_equal(named.listen(noise(3)), encoder.listen(noise(3)))
+    named.save(tmp_path / "again.keras")
+    assert read_sound_encoder(tmp_path / "again.keras", RATE).digest == named.digest
+
+
 def test_features_that_are_no_numbers_are_refused(encoder, tmp_path):
     network = keras.models.clone_model(encoder.network)
     network.set_weights([np.full_like(weight, np.nan) for weight in encoder.network.get_weights()])
