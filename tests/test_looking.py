@@ -110,6 +110,16 @@ def test_what_was_encoded_first_is_not_looked_at_again(work, tmp_path, capsys):
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
+def test_a_video_above_the_limits_that_are_given_is_not_looked_at(work, tmp_path, capsys):
+    shutil.copytree(work / "videos", tmp_path / "videos")
+    shutil.copytree(work / "clips", tmp_path / "clips", ignore=shutil.ignore_patterns("encoded"))
+    capsys.readouterr()
+    encode = ["encode", tmp_path / "clips", "--encoder", work / "tiny.keras", "--jobs", 1]
+    run(*encode, "--max-video-seconds", 0.01, code=2)
+    assert "expected a video of at most 0.01 seconds (--max-video-seconds)" in capsys.readouterr().err
+    run(*encode)
+
+
 @pytest.mark.parametrize(
     ("harm", "expected"),
     [

@@ -11,6 +11,7 @@ from genre_classifier.cli.config_options import GroupedCommand, config_options, 
 from genre_classifier.cli.output import say
 from genre_classifier.cli.progress import progress_bar
 from genre_classifier.config import DEFAULT_ENCODER, EncoderConfig
+from preprocessing.config import VideoLimits
 
 if TYPE_CHECKING:
     from genre_classifier.dataset.encoding import Encoders
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 @click.command(cls=GroupedCommand)
 @click.argument("clips", type=click.Path(path_type=Path))
 @config_options(DEFAULT_ENCODER)
+@config_options(VideoLimits())
 @sharing_options
 def command(clips: Path, jobs: int | None, scheduler: str | None, **options: Any) -> None:
     """Send every clip of the folder CLIPS through pretrained networks, and keep the result in CLIPS/encoded.
@@ -35,17 +37,24 @@ def command(clips: Path, jobs: int | None, scheduler: str | None, **options: Any
     """
     import dataclasses
 
-    encode(clips, dataclasses.replace(DEFAULT_ENCODER, **given(options, EncoderConfig)), jobs=jobs, scheduler=scheduler)
+    config = dataclasses.replace(DEFAULT_ENCODER, **given(options, EncoderConfig))
+    encode(clips, config, limits=VideoLimits(**given(options, VideoLimits)), jobs=jobs, scheduler=scheduler)
 
 
 def encode(
-    clips: Path, config: EncoderConfig, *, encoders: Encoders | None = None, jobs: int | None, scheduler: str | None
+    clips: Path,
+    config: EncoderConfig,
+    *,
+    encoders: Encoders | None = None,
+    limits: VideoLimits,
+    jobs: int | None,
+    scheduler: str | None,
 ) -> None:
     """Encode what is missing of a clips folder, show how far it is, and say where it lies.
 
     Parameters
     ----------
-    clips, config, encoders, jobs, scheduler
+    clips, config, encoders, limits, jobs, scheduler
         As for `genre_classifier.dataset.encoding.encode_folder`.
     """
     from genre_classifier.dataset.encoding import encode_folder
@@ -55,6 +64,7 @@ def encode(
             clips,
             config,
             encoders=encoders,
+            limits=limits,
             jobs=jobs,
             scheduler=scheduler,
             on_start=lambda frames: bar.reset(total=frames),

@@ -101,5 +101,5 @@ def command(
     if lossy:
         note(f"{lossy} of them lost frames to damaged packets (skipped_packets in the manifest)")
     if encoders is not None and failed < total:
-        encode(clips, encoding, encoders=encoders, jobs=jobs, scheduler=scheduler)
+        encode(clips, encoding, encoders=encoders, limits=limits, jobs=jobs, scheduler=scheduler)
     return int(failed + kept > 0 and strict)

@@ -23,6 +23,7 @@ from genre_classifier.network.sound_encoder import SoundEncoder, read_sound_enco
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import make_folder
 from preprocessing.clips import clip_path, load_clip
+from preprocessing.config import VideoLimits
 from preprocessing.manifest import ok_rows, read_manifest
 from preprocessing.sources import find_sources
 
@@ -61,6 +62,7 @@ def encode_folder(
     config: EncoderConfig,
     *,
     encoders: Encoders | None = None,
+    limits: VideoLimits | None = None,
     jobs: int | None = None,
     scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
@@ -74,6 +76,8 @@ def encode_folder(
     config : EncoderConfig
     encoders : Encoders, optional
         Built from it before.
+    limits : VideoLimits, optional
+        Of the videos that are looked at.
     jobs, scheduler, on_start, on_frames
         As for `genre_classifier.dataset.encoded.encode_clips`.
 
@@ -99,7 +103,8 @@ def encode_folder(
     shared: dict[str, Any] = {"jobs": jobs, "scheduler": scheduler, "on_start": on_start}
     folders = []
     if eye is not None and looks_per_second is not None:
-        look_at_videos(list(table["source"]), clips, eye, looks_per_second, on_looks=on_frames, **shared)
+        sources = list(table["source"])
+        look_at_videos(sources, clips, eye, looks_per_second, limits=limits, on_looks=on_frames, **shared)
         folders.append(looks_folder(clips, eye, looks_per_second))
     elif eye is not None:
         folders.append(encode_clips(paths, clips, eye, on_frames=on_frames, **shared))
@@ -227,6 +232,7 @@ def look_at_videos(
     encoder: Encoder,
     looks_per_second: float,
     *,
+    limits: VideoLimits | None = None,
     jobs: int | None = None,
     scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
@@ -253,6 +259,7 @@ def look_at_videos(
             encoder,
             looks_per_second,
             looks=looks,
+            limits=limits,
             jobs=jobs,
             scheduler=scheduler,
             on_done=on_looks,
