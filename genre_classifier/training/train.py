@@ -116,12 +116,17 @@ def train(
     InputError
         For unusable input; a run folder that exists without `resume` or `overwrite`, or that another training works
         in; a resume with other data or other options, or without a finished epoch and without the network that the run
-        went on from; a run to start from whose network or clips are others, or whose test trailers would be learned
-        from.
+        went on from; a run to start from whose network or clips are others, whose test trailers would be learned from,
+        or in whose own folder the new run would be.
     WorkError
         When the machine has too little memory for it, the run folder cannot be written, or the weights run away.
     """
     run = Path(run)
+    if start is not None and Path(start).resolve() == run.resolve():
+        raise InputError(
+            f"{run}: expected another folder than that of the run to start from, found the same, whose weights "
+            f"would be gone before an epoch is done; name another, or go on with the run itself (--resume)"
+        )
     started = time.monotonic()
     peers = join_workers(workers, worker)
     first = peers.rank == 0

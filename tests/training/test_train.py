@@ -775,3 +775,16 @@ def test_labels_that_no_longer_exclude_each_other_are_said_of_the_run_that_is_go
                 resume=how == "resume",
                 start=run if how == "start" else None,
             )
+
+
+def test_a_run_is_not_trained_from_itself(data, finished, tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise RuntimeError("stopped")
+
+    monkeypatch.setattr("genre_classifier.training.train.fit_epochs", stop)
+    shutil.copytree(finished, tmp_path / "run")
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    for start in ("run", "link"):
+        with pytest.raises(InputError, match=r"run: expected another folder than that of the run to start from, found"):
+            train(*data, tmp_path / "run", start=tmp_path / start, overwrite=True)
+    assert load_run(tmp_path / "run").sha256 == load_run(finished).sha256
