@@ -274,14 +274,12 @@ def _decide_exclusive(
     other = next((one for one in trailers if (one.targets[one.labelled].sum(axis=1) != 1).any()), None)
     if other is not None and config.one_genre_per_frame:
         shown = [genre for genre, there in zip(config.genres, other.genres, strict=True) if there]
-        needs = "exclusive = yes needs trailers that show exactly one genre at any time"
-        way_out = "train with --exclusive no"
+        decided, way_out = "exclusive = yes", "train with --exclusive no"
         if run is not None:
-            needs = f"{run}: expected trailers that show exactly one genre at any time, as those it learned from do"
-            way_out = f"train anew {anew}"
+            decided, way_out = f"{run}: a run with exclusive = yes", f"train anew {anew}"
         raise InputError(
-            f"{needs}, found {listed(shown) or 'none'} in {abbreviated_repr(other.source)}; correct its labels, or "
-            f"{way_out}"
+            f"{decided} needs trailers that show exactly one genre at any time, found {listed(shown) or 'none'} in "
+            f"{abbreviated_repr(other.source)}; correct its labels, or {way_out}"
         )
     return dataclasses.replace(config, exclusive="yes" if other is None else "no")
 

@@ -759,7 +759,7 @@ def test_labels_that_no_longer_exclude_each_other_are_said_of_the_run_that_is_go
     write_config(run, dataclasses.replace(TINY, exclusive="yes"), CONFIG, ClipConfig(frames=8, size=12))
     two = pd.concat([labels, labels.iloc[:1].assign(genre=labels["genre"].iloc[1])])
     expected = (
-        rf"run: expected trailers that show exactly one genre at any time, as those it learned from do, found "
+        rf"run: a run with exclusive = yes needs trailers that show exactly one genre at any time, found "
         rf"\w+, \w+ in 'trailer_0\.npy'; correct its labels, or train anew {anew}$"
     )
     for model_config in (None, dataclasses.replace(TINY, exclusive="auto")):
