@@ -199,10 +199,7 @@ def plan_training(
         stored_sizes = (first.model_config, first.clip_config)
         _refuse_changes(first.path, stored_sizes, (model_config, clip_config), what="start from")
         of_first = first.path / layout.SPLITS
-        first_table = splits.read_splits(of_first)
-        kept = splits.keep_splits(trailers, first_table, str(of_first))
-        if model_config.linear_paths:
-            _note_left_out(first.path, first_table, trailers)
+        kept = splits.keep_splits(trailers, splits.read_splits(of_first), str(of_first))
     given = splits_file or (run / layout.SPLITS if resume else None)
     enough = len(trailers) >= FEWEST_TO_VALIDATE
     training_config = _settled(training_config, {"validation_share": VALIDATION_SHARE if enough else 0.0})
@@ -282,16 +279,6 @@ def _decide_exclusive(
             f"{abbreviated_repr(other.source)}; correct its labels, or {way_out}"
         )
     return dataclasses.replace(config, exclusive="yes" if other is None else "no")
-
-
-def _note_left_out(run: Path, table: pd.DataFrame, trailers: Sequence[Trailer]) -> None:
-    """Say how many trailers that a run learned from the regressions of its linear paths will not know any more."""
-    learned = table.loc[table["split"] == "train", "source"]
-    if left_out := int((~learned.isin([trailer.source for trailer in trailers])).sum()):
-        logger.warning(
-            f"{left_out} of the {len(learned)} trailers that {run} learned from are not among these: the regressions "
-            f"of the linear paths are fitted anew, without them"
-        )
 
 
 def _branch_weight(trailers: int) -> float:

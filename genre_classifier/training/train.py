@@ -16,7 +16,7 @@ import pandas as pd
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset.encoding import encode_trailers
 from genre_classifier.dataset.sequence import TrailerSequence
-from genre_classifier.dataset.splits import write_splits
+from genre_classifier.dataset.splits import read_splits, write_splits
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.network.encoder_engine import remember_encoder
 from genre_classifier.network.losses import trailer_loss
@@ -88,9 +88,9 @@ def train(
     overwrite : bool
         Replace a run folder that exists; files in it that no training writes stay.
     start : path, optional
-        A run to go on from: its weights are the first ones, but for linear paths, whose regressions are fitted anew;
-        its options are those that are not given, with a smaller learning rate
-        (`genre_classifier.training.plan.going_on`), and its trailers stay in their splits.
+        A run to go on from: its weights are the first ones, but for linear paths, whose regressions are fitted anew
+        where most of the trailers that it learned from are given; its options are those that are not given, with a
+        smaller learning rate (`genre_classifier.training.plan.going_on`), and its trailers stay in their splits.
     callbacks : sequence of keras Callback
         Added to the project's own.
     on_encoding, on_encoded : callable, optional
@@ -161,7 +161,8 @@ def train(
             start_run = _start_again(run) if resume and first else plan.start
             if start_run is not None:
                 model.set_weights(start_run.model.get_weights())
-            if plan.model_config.linear_paths and first:
+            paths = plan.model_config.linear_paths and first
+            if paths and (start_run is None or _mostly_known(start_run.path, plan.trailers)):
                 start_from_regression(model, parts["train"])  # of a run to start from, the branches stay
                 _note_regression(model, parts["validation"], config, alone=start_run is None)
             elif start_run is None and plan.encoder is not None and first:
@@ -356,6 +357,21 @@ def _start_again(run: Path) -> Run | None:
         )
     logger.info(f"{run}: no epoch was finished: it begins again at the weights of {old}")
     return load_run(old)
+
+
+def _mostly_known(run: Path, trailers: Sequence[Trailer]) -> bool:
+    """Return whether most of what a run learned from is among trailers, so that its regressions may be fitted anew."""
+    table = read_splits(run / layout.SPLITS)
+    learned = table.loc[table["split"] == "train", "source"]
+    left_out = int((~learned.isin([trailer.source for trailer in trailers])).sum())
+    known = 2 * left_out <= len(learned)
+    if left_out:
+        done = "are fitted anew, without them" if known else "stay as they are, and learn nothing from these"
+        logger.warning(
+            f"{left_out} of the {len(learned)} trailers that {run} learned from are not among these: the regressions "
+            f"of its linear paths {done}"
+        )
+    return known
 
 
 def _seed(config: TrainingConfig) -> None:

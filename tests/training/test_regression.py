@@ -274,3 +274,9 @@ def test_a_run_that_is_gone_on_from_learns_the_regression_anew(tmp_path, monkeyp
     with pytest.raises(RuntimeError, match="stopped"):
         train(tmp_path / "clips", labels[labels["trailer"] != "0"], tmp_path / "fewer", start=old)
     assert f"1 of the 8 trailers that {old} learned from are not among these" in caplog.text
+    strange = labels[labels["trailer"].isin([known[0].source, known[1].source, *labels["trailer"].tail(4)])]
+    with pytest.raises(RuntimeError, match="stopped"):
+        train(tmp_path / "clips", strange, tmp_path / "strange", start=old)
+    assert "stay as they are" in caplog.text
+    for one, other in zip(linear_weights(begun[-1]), linear_weights(before), strict=True):
+        np.testing.assert_array_equal(one, other)
