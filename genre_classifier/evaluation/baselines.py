@@ -178,10 +178,9 @@ def fit(
     exclusive = y_true[0].shape[1] > 1 and all((own.sum(axis=1) == 1).all() for own in y_true)
     y_true = [own.mean(axis=0, keepdims=True) if recipe.seconds is None else own for own in y_true if len(own)]
     shares = np.concatenate(y_true).astype(np.float64)
-    if groups is not None:  # of each sample; frames of one trailer are alike without a group
-        groups = (
-            [own for own, rows in zip(groups, chosen, strict=True) if rows.any()] if recipe.seconds is None else None
-        )
+    sample_groups = None  # frames of one trailer are alike without a group
+    if groups is not None and recipe.seconds is None:
+        sample_groups = np.array([own for own, rows in zip(groups, chosen, strict=True) if rows.any()])
     prior, paths = prior_logits(shares, exclusive=exclusive), {}
     for sense in recipe.senses:
         if not all(sense in own for own in trailers):
@@ -194,8 +193,10 @@ def fit(
         means = np.concatenate(parts)
         there = means[:, -1] > 0
         if there.any():
-            own_groups = None if groups is None else np.asarray(groups)[there]
-            paths[sense] = _fit_path(means[there], shares[there], sense, prior, exclusive=exclusive, groups=own_groups)
+            known_groups = None if sample_groups is None else sample_groups[there]
+            paths[sense] = _fit_path(
+                means[there], shares[there], sense, prior, exclusive=exclusive, groups=known_groups
+            )
     return Baseline(recipe, paths, prior, exclusive)
 
 

@@ -349,11 +349,11 @@ def _start_again(run: Path) -> Run | None:
         return None
     old = Path(began.run)
     network = old / layout.MODEL
-    found = "no such file" if not network.is_file() else "another"
-    if not network.is_file() or model_file.digest(network) != began.model_sha256:
+    digest = model_file.digest(network) if network.is_file() else None
+    if digest != began.model_sha256:
         raise InputError(
-            f"{network}: expected the network that {run} goes on from, by its digest in {layout.CARD}, found {found}; "
-            f"put it back, or train again with --from and --overwrite"
+            f"{network}: expected the network that {run} goes on from, by its digest in {layout.CARD}, found "
+            f"{'another' if digest else 'no such file'}; put it back, or train again with --from and --overwrite"
         )
     logger.info(f"{run}: no epoch was finished: it begins again at the weights of {old}")
     return load_run(old)
