@@ -42,6 +42,16 @@ def test_the_last_one_wins_and_says_so(tmp_path, capsys):
     assert groups.tolist()[:2] == ["film", "film"]  # a correction knows no group: trailers of a film stay together
 
 
+def test_what_a_page_saved_is_not_written_over(tmp_path, capsys):
+    saved = [tmp_path / f"{name}.20261130T181500.labels.csv" for name in "ab"]
+    for path in saved:
+        path.write_text(SECOND)
+    assert cli.run(["labels", *map(str, saved)]) == 2
+    assert f"Missing argument 'OUT': {saved[1]} comes last" in capsys.readouterr().err
+    assert saved[1].read_text() == SECOND
+    assert cli.run(["labels", *map(str, saved), str(tmp_path / "out.labels.csv")]) == 0
+
+
 def test_one_table_stays_as_it_is(tmp_path):
     (tmp_path / "first.csv").write_text(FIRST)
     table = read_labels(tmp_path / "first.csv")
