@@ -11,6 +11,7 @@ import itertools
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -262,9 +263,11 @@ def _seconds(sound: Path) -> int:
 def _write_silence(target: Path, encoder: SoundEncoder) -> None:
     """Say that a trailer has no sound."""
     shape = (0, encoder.features)
-    if not target.is_file() or open_array(target, _WHAT).shape != shape:
-        make_folder(target.parent, purpose="encoded sounds")
-        _write(target, np.zeros(shape, np.float16))
+    with suppress(InputError):  # there is none yet, or it is damaged
+        if open_array(target, _WHAT).shape == shape:
+            return
+    make_folder(target.parent, purpose="encoded sounds")
+    _write(target, np.zeros(shape, np.float16))
 
 
 def _write(target: Path, heard: np.ndarray) -> None:
