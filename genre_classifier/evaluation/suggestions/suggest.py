@@ -120,7 +120,8 @@ def suggest(
             f"({labels or run.path / SPLITS}); preprocess further trailers, or give --labels what is labelled"
         )
     if not labelled:
-        logger.warning(f"{clips}: no clip has a label, so there is nothing to measure distances from at first")
+        named = f"{clips}: no clip has a label" if labels is None else f"{labels}: names none of the clips in {clips}"
+        logger.warning(f"{named}, so there is nothing to measure distances from at first")
     viewers = viewer_urls(tags, out) if tags else {}
     make_folder(out)
     # What the run never saw is scored even where it has a label by now: the scores stay good while labels come in.
