@@ -163,6 +163,21 @@ def read_splits(path: Path) -> pd.DataFrame:
     return table
 
 
+def splits_of_trailers(trailers: Sequence[Trailer], table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `splits.csv` for trailers out of a table that may be about another clips folder.
+
+    A trailer is known again by its source, since another folder gives it another id; by its id where the table has no
+    source. Trailers that the table does not name have no row.
+    """
+    source = table["source"] if "source" in table else pd.Series(None, index=table.index, dtype=object)
+    named = source.notna()
+    of_source = dict(zip(source[named], table.loc[named, "split"], strict=True))
+    of_id = dict(zip(table.loc[~named, "trailer_id"].astype(int), table.loc[~named, "split"], strict=True))
+    found = [(trailer, of_source.get(trailer.source, of_id.get(trailer.trailer_id))) for trailer in trailers]
+    known = [(trailer, split) for trailer, split in found if split is not None]
+    return splits_table([trailer for trailer, _ in known], [split for _, split in known])
+
+
 def check_leakage(table: pd.DataFrame, where: str) -> None:
     """Refuse a table in which a trailer or a group is in two splits (InputError)."""
     for column in ("trailer_id", "source", "group"):

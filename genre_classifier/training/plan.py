@@ -203,7 +203,15 @@ def plan_training(
     given = splits_file or (run / layout.SPLITS if resume else None)
     enough = len(trailers) >= FEWEST_TO_VALIDATE
     training_config = _settled(training_config, {"validation_share": VALIDATION_SHARE if enough else 0.0})
-    table = splits.read_splits(given) if given else _split(trailers, training_config, kept)
+    if given:
+        table = splits.splits_of_trailers(trailers, splits.read_splits(given))
+    else:
+        table = _split(trailers, training_config, kept)
+    if left_out := [trailer.source for trailer in trailers if trailer.trailer_id not in set(table["trailer_id"])]:
+        logger.warning(
+            f"{given}: {len(left_out)} of {len(trailers)} labelled trailers have no row and are left out, such as "
+            f"{abbreviated_repr(left_out[0])}"
+        )
     if first:
         splits.require_kept(table, kept, str(first.path))
     parts = splits.apply_splits(trailers, table, str(splits_file or run / layout.SPLITS))

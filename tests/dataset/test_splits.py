@@ -19,6 +19,7 @@ from genre_classifier.dataset.splits import (
     keep_splits,
     read_splits,
     require_kept,
+    splits_of_trailers,
     splits_table,
     write_splits,
 )
@@ -101,6 +102,24 @@ def test_splits_of_another_run_are_kept_by_source_and_group() -> None:
     with pytest.raises(InputError, match="of runs/a to stay in the split test, found trailer 3 in train"):
         require_kept(table, kept, "runs/a")
     require_kept(splits_table(now, ["test", "train", "train", "test", "train"]), kept, "runs/a")
+
+
+def test_trailers_of_another_clips_folder_are_known_again_by_source() -> None:
+    def trailer(trailer_id: int, source: str) -> Any:
+        return SimpleNamespace(trailer_id=trailer_id, source=source, group=own_group(trailer_id))
+
+    rows = [(0, "a", "test"), (1, "b", "train"), (2, "c", "validation"), (3, None, "train")]
+    table = pd.DataFrame(rows, columns=["trailer_id", "source", "split"])
+    now = [trailer(0, "b"), trailer(1, "c"), trailer(2, "new"), trailer(3, "x"), trailer(4, "a")]
+    found = splits_of_trailers(now, table)
+    assert found[["trailer_id", "source", "split"]].to_numpy().tolist() == [
+        [0, "b", "train"],
+        [1, "c", "validation"],
+        [3, "x", "train"],
+        [4, "a", "test"],
+    ]
+    by_id = splits_of_trailers(now, table[["trailer_id", "split"]])
+    assert by_id["split"].tolist() == ["test", "train", "validation", "train"]
 
 
 def test_splits_without_sources_cannot_be_kept(tmp_path: Path) -> None:
