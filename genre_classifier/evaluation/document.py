@@ -103,7 +103,7 @@ def metrics_document(evaluation: Evaluation, about: About, comparison: Compariso
             "trained_on": about.trained_on,
             "frames": len(data.times),
             "timed_frames": int(data.timed_frames.sum()),
-            "seconds": float(data.ends.sum()),
+            "seconds": float(data.seconds.sum()),
             "temperatures": about.temperatures,
             "notes": list(about.notes),
         },

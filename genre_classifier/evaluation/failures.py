@@ -97,7 +97,7 @@ def _describe(
     trailer = int(data.trailer[start])
     peak = start + int(np.argmax(error[start:stop, genre]))
     first = start == first_frame[trailer]
-    begin = 0.0 if first else float((data.times[start - 1] + data.times[start]) / 2)
+    begin = float(data.times[start] if first else (data.times[start - 1] + data.times[start]) / 2)
     return WorstSegment(
         trailer=data.trailers[trailer],
         genre=data.genres[genre],
@@ -165,6 +165,7 @@ def trailers_by_score(data: Aligned, per_trailer: Mapping[str, np.ndarray]) -> l
         average_precision that of its own ranking of the genres.
     """
     frames = np.bincount(data.trailer, minlength=len(data.trailers))
+    seconds = np.bincount(data.trailer, weights=data.seconds, minlength=len(data.trailers))
     if data.timed_by_weak_labels:
         truth = trailer_metrics.true_genres(data.y_true, data.trailer)
         scores = trailer_metrics.pool_mean(data.y_score, data.trailer)
@@ -185,7 +186,7 @@ def trailers_by_score(data: Aligned, per_trailer: Mapping[str, np.ndarray]) -> l
         {
             "trailer": data.trailers[index],
             "frames": int(frames[index]),
-            "seconds": float(data.ends[index]),
+            "seconds": float(seconds[index]),
             "genres": [genre for genre, shown in zip(data.genres, labelled[index], strict=True) if shown],
             "average_precision": float(precisions[index]),
             "f1": float(f1[index]),

@@ -24,7 +24,7 @@ def opening(evaluation: Evaluation, about: About) -> str:
     """Say what was evaluated, and the first figure with its interval."""
     data, level = evaluation.data, evaluation.judged_level
     score = evaluation.figure(level, "macro", "average_precision")
-    seconds = float(data.ends[data.timed].sum())
+    seconds = float(data.seconds[data.timed_frames].sum())
     length = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
     every, defined = len(data.genres), sum(details["frames"] > 0 for details in evaluation.genres.values())
     over = f"the {every} genres" if defined == every else f"the {defined} of {every} genres that the labels show"

@@ -54,6 +54,14 @@ def test_runs_end_with_the_trailer():
     assert [(s.trailer, s.start, s.end, s.frame) for s in worst] == [("a", 0.0, 3.5, 0), ("b", 0.0, 3.5, 0)]
 
 
+def test_a_run_begins_with_its_first_frame_and_only_what_has_frames_counts():
+    labels = label_table([("late", 100.0, 104.0, "comedy")])
+    data = align(labels, {"late": scores_table(np.arange(100.0, 104.0), np.zeros((4, 6)))})
+    assert [(s.start, s.end, s.frame_time) for s in failures.worst_segments(data)] == [(100.0, 103.5, 100.0)]
+    (row,) = failures.trailers_by_score(data, {"average_precision": np.zeros((1, 6)), "f1": np.zeros((1, 6))})
+    assert row["seconds"] == 3.5
+
+
 def test_errors_by_distance_to_the_nearest_cut():
     rows = failures.errors_by_cut_distance(case(), {"t": np.array([2.6, 3.0])})
     by_band = {row["from_seconds"]: row for row in rows}
