@@ -13,6 +13,7 @@ from genre_classifier.cli.config_options import (
     RunPath,
     config_options,
     given,
+    is_given,
     sharing_options,
     value_option,
 )
@@ -37,6 +38,11 @@ from genre_classifier.config import MAX_LABEL_MB, EvaluationConfig, MaxLabelMb
 )
 @click.option("--compare", "other", type=RunPath(), help="Another run, or its scores, on the same trailers.")
 @click.option("--tags", type=click.Path(path_type=Path), help="Folder that `tag` wrote, for links to its viewers.")
+@click.option(
+    "--genre-map",
+    type=click.Path(path_type=Path),
+    help="A table of columns name,genre: more names in LABELS, and the genre that each stands for, as given to `train`.",
+)
 @value_option("--max-label-mb", MaxLabelMb, default=MAX_LABEL_MB, group="")
 @config_options(EvaluationConfig(), only=("draws", "seed"), group="Computation")
 @click.option(
@@ -56,6 +62,7 @@ def command(
     split: str,
     other: Path | None,
     tags: Path | None,
+    genre_map: Path | None,
     rescore: bool,
     max_label_mb: float,
     card: bool,
@@ -80,6 +87,8 @@ def command(
             f"expected RUN CLIPS LABELS, or --scores DIR and LABELS; got {len(inputs)} paths"
             + (" with --scores" if scores else "")
         )
+    if scores and (without_effect := [name for name in ("split", "rescore") if is_given(name)]):
+        raise click.UsageError(f"--{without_effect[0]} is about scoring a RUN: leave it or --scores out")
     if card and (scores or split != "test"):
         raise click.UsageError("--card is about the test trailers of a RUN: leave --scores and --split out")
 
@@ -106,6 +115,7 @@ def command(
                 other=other,
                 tags=tags,
                 rescore=rescore,
+                genre_map=genre_map,
                 max_label_mb=max_label_mb,
             ),
             config=EvaluationConfig(**given(options, EvaluationConfig)),

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from genre_classifier.config import MAX_LABEL_MB, EvaluationConfig
-from genre_classifier.dataset.labels import read_labels
+from genre_classifier.dataset.labels import read_genre_map, read_labels
 from genre_classifier.dataset.trailer_labels import labels_for_trailers, labels_past_ends, only_checked
 from genre_classifier.evaluation import comparison, sentences
 from genre_classifier.evaluation.document import About
@@ -58,6 +58,8 @@ class Request:
         Folder that `tag` wrote.
     rescore : bool
         Score even if the scores in `out` are up to date.
+    genre_map : Path or None
+        A table of more names of genres, as for `genre_classifier.dataset.labels.read_genre_map`.
     max_label_mb : float
         Megabytes; larger labels are refused unread.
     """
@@ -71,6 +73,7 @@ class Request:
     other: Path | None = None
     tags: Path | None = None
     rescore: bool = False
+    genre_map: Path | None = None
     max_label_mb: float = MAX_LABEL_MB
 
 
@@ -140,6 +143,11 @@ def run_evaluation(
     notes, compared = [note] if (note := _labels_past_ends(folder, labels)) else [], None
     if not folder.baselines:
         notes.append("The baselines of colours and senses are missing: no training trailer was at hand to fit them on.")
+    if folder.clips and all(trailer.split is None for trailer in folder.trailers):
+        notes.append(
+            f"{folder.run} knows none of these trailers by name: where it learned from some of them under other names, "
+            "its figures are too good."
+        )
     if other is not None:
         if not isinstance(other, ScoreFolder):
             own = trailers
@@ -187,8 +195,10 @@ def _run(path: Path | None, clips: Path | None) -> Run:
 
 def _labels(request: Request, genres: Sequence[str], *, known: Sequence[str]) -> pd.DataFrame:
     """Read labels of these genres; names that are known otherwise are left out, not refused."""
-    names = (name for genre in known for name in (genre, genre.replace("-", " ")))
-    genre_map = dict.fromkeys(names) | GENRE_MAP
+    every = tuple(dict.fromkeys((*genres, *known)))
+    others = (name for genre in every if genre not in genres for name in (genre, genre.replace("-", " ")))
+    named = read_genre_map(request.genre_map, every) if request.genre_map else GENRE_MAP
+    genre_map = dict.fromkeys(others) | named
     return only_checked(read_labels(request.labels, genres=genres, genre_map=genre_map, max_mb=request.max_label_mb))
 
 

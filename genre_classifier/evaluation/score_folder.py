@@ -172,11 +172,14 @@ class ScoreFolder:
         return {trailer.source: trailer.duration for trailer in self.trailers if trailer.duration is not None}
 
     def manifest(self) -> pd.DataFrame:
-        """Return what joining labels needs of a manifest: trailer_id, source, status."""
+        """Return what joining labels needs of a manifest: trailer_id, source, status.
+
+        Scores that were made elsewhere have ids below 0, which no label names.
+        """
         return pd.DataFrame(
             {
                 "trailer_id": [
-                    position if trailer.trailer_id is None else trailer.trailer_id
+                    -1 - position if trailer.trailer_id is None else trailer.trailer_id
                     for position, trailer in enumerate(self.trailers)
                 ],
                 "source": [trailer.source for trailer in self.trailers],

@@ -19,7 +19,7 @@ from genre_classifier.dataset.encoded import FOLDER
 from genre_classifier.dataset.encoding import encode_trailers
 from genre_classifier.dataset.heard import require_sound
 from genre_classifier.dataset.sense_features import COLOURS, Features, sense_features, senses_of
-from genre_classifier.dataset.splits import SPLIT_NAMES, read_splits
+from genre_classifier.dataset.splits import SPLIT_NAMES, read_splits, splits_of_trailers
 from genre_classifier.dataset.trailers import Trailer
 from genre_classifier.evaluation import baselines
 from genre_classifier.evaluation.clip_scores import score_clips
@@ -47,16 +47,13 @@ EVERY_SPLIT = "all"
 
 
 def split_of_trailers(run: Run, trailers: Sequence[Trailer]) -> dict[int, str | None]:
-    """Return the split of each trailer in the run, found by source, or by id where the run recorded no sources.
+    """Return the split of each trailer in the run, found by source, or by id where the run recorded no source.
 
     None for a trailer that the run never saw.
     """
-    table = read_splits(run.path / SPLITS)
-    if "source" in table and table["source"].notna().all():
-        by_source = dict(zip(table["source"].astype(str), table["split"], strict=True))
-        return {trailer.trailer_id: by_source.get(trailer.source) for trailer in trailers}
-    by_id = dict(zip(table["trailer_id"].astype(int), table["split"], strict=True))
-    return {trailer.trailer_id: by_id.get(trailer.trailer_id) for trailer in trailers}
+    table = splits_of_trailers(trailers, read_splits(run.path / SPLITS))
+    found = dict(zip(table["trailer_id"], table["split"], strict=True))
+    return {trailer.trailer_id: found.get(trailer.trailer_id) for trailer in trailers}
 
 
 def score_run(
@@ -121,6 +118,12 @@ def score_run(
         require_sound(clips, list(dict.fromkeys(trailer.trailer_id for trailer in (*wanted, *training))))
     facts = {trailer.clip: file_facts(trailer.clip) for trailer in (*wanted, *training)}
     durations = {trailer.source: trailer.duration for trailer in wanted}
+    split_of_source = {trailer.source: splits[trailer.trailer_id] for trailer in wanted}
+    origin: dict[str, str] = {
+        "run": run.path.resolve().name,
+        "split": split if only is None else EVERY_SPLIT,
+        "clips": os.fspath(Path(clips).resolve()),
+    }
     before = read_encoded(out)
     kept = None if again else _whole(out, _fingerprint(run, wanted, training, facts, config.seed, before), run.genres)
     senses = [MOVEMENT, *[PICTURES] * (has.encoder is not None), *[SOUND] * (has.sound_encoder is not None)]
@@ -128,11 +131,15 @@ def score_run(
     if kept and set(kept.baselines) == set(names):
         kept = dataclasses.replace(
             kept,
+            **origin,
             thresholds=run.thresholds,
             temperatures=run.temperatures,
             exclusive=run.exclusive,
             trailers=tuple(
-                dataclasses.replace(trailer, duration=durations.get(trailer.source)) for trailer in kept.trailers
+                dataclasses.replace(
+                    trailer, duration=durations[trailer.source], split=split_of_source[trailer.source]
+                )
+                for trailer in kept.trailers
             ),
         )
         write_score_index(out, kept)
@@ -166,9 +173,7 @@ def score_run(
             on_frames(frames)
     scores = {trailer.source: under_way.read(trailer.trailer_id) for trailer in wanted}
     folder = ScoreFolder(
-        run=run.path.resolve().name,
-        split=split if only is None else EVERY_SPLIT,
-        clips=os.fspath(Path(clips).resolve()),
+        **origin,
         fingerprint=fingerprint,
         encoded=used,
         thresholds=run.thresholds,

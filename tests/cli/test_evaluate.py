@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,32 @@ def test_score_tables_made_elsewhere_are_taken(tmp_path, capsys):
     code, out, _ = run_command(capsys, *options)
     assert code == 0
     assert "the scores of “mine” reach" in out
+    # They have no ids: a number names none of them, wherever they stand in the folder.
+    pd.read_csv(tmp_path / "labels.csv").assign(trailer="1").to_csv(tmp_path / "labels.csv", index=False)
+    code, _, err = run_command(capsys, *options)
+    assert code == 2
+    assert "none in common" in err
+
+
+def test_what_is_about_scoring_is_refused_beside_scores(stored, capsys):
+    path, _ = stored
+    for option in (["--split", "test"], ["--rescore"]):
+        options = ("--scores", path / "scores", path / "labels.csv", "--out", path / "report", *option)
+        code, _, err = run_command(capsys, *options)
+        assert code == 2
+        assert f"{option[0]} is about scoring a RUN: leave it or --scores out" in err
+
+
+def test_names_of_a_genre_map_stand_for_genres(stored, capsys):
+    path, _ = stored
+    labels = pd.read_csv(path / "labels.csv")
+    labels.assign(genre=labels["genre"].replace("comedy", "Funny Film")).to_csv(path / "own.csv", index=False)
+    (path / "map.csv").write_text("name,genre\nfunny film,comedy\n")
+    options = ("--scores", path / "scores", "--draws", 5)
+    assert run_command(capsys, *options, path / "labels.csv", "--out", path / "one")[0] == 0
+    code = run_command(capsys, *options, path / "own.csv", "--out", path / "two", "--genre-map", path / "map.csv")[0]
+    assert code == 0
+    assert (path / "one" / "metrics.json").read_bytes() == (path / "two" / "metrics.json").read_bytes()
 
 
 def test_two_score_folders_are_compared_on_the_trailers_of_both(stored, capsys):
@@ -440,6 +467,12 @@ def test_a_run_is_scored_once_and_evaluated(tmp_path, capsys):
     assert run_command(capsys, "--scores", out, tmp_path / "labels.csv", "--out", stored, "--draws", 10)[0] == 0
     assert (stored / "metrics.json").read_bytes() == (out / "metrics.json").read_bytes()
 
+    # The same run under another name.
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    assert run_command(capsys, tmp_path / "copy", *arguments[1:])[0] == 0
+    assert json.loads((out / "metrics.json").read_text())["evaluated"]["run"] == "copy"
+    assert scored.stat().st_mtime_ns == before[0]
+
     code, text, _ = run_command(capsys, *arguments, "--split", "all")
     assert code == 0
     assert text.startswith("On 5 trailers")
@@ -457,6 +490,10 @@ def test_a_run_is_scored_once_and_evaluated(tmp_path, capsys):
         text = run_command(capsys, *away)[1]
         assert "The baselines of colours and senses are missing" in text
     assert "baselines of colours and senses are missing" in (tmp_path / "away" / "report.html").read_text()
+
+    make_run(tmp_path / "stranger", [(8, "train"), (9, "test")])
+    text = run_command(capsys, tmp_path / "stranger", *away[1:])[1]
+    assert "stranger knows none of these trailers by name" in text
 
     make_run(tmp_path / "other", [(2, "train"), (0, "test")])
     code, text, _ = run_command(capsys, *arguments, "--compare", tmp_path / "other")
