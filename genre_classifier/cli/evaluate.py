@@ -41,7 +41,7 @@ from genre_classifier.config import MAX_LABEL_MB, EvaluationConfig, MaxLabelMb
 @click.option(
     "--genre-map",
     type=click.Path(path_type=Path),
-    help="A table of columns name,genre: more names in LABELS, and the genre that each stands for, as given to `train`.",
+    help="A table of columns name,genre: more names, and the genre that each stands for, as for `train`.",
 )
 @value_option("--max-label-mb", MaxLabelMb, default=MAX_LABEL_MB, group="")
 @config_options(EvaluationConfig(), only=("draws", "seed"), group="Computation")

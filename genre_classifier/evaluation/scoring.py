@@ -119,11 +119,8 @@ def score_run(
     facts = {trailer.clip: file_facts(trailer.clip) for trailer in (*wanted, *training)}
     durations = {trailer.source: trailer.duration for trailer in wanted}
     split_of_source = {trailer.source: splits[trailer.trailer_id] for trailer in wanted}
-    origin: dict[str, str] = {
-        "run": run.path.resolve().name,
-        "split": split if only is None else EVERY_SPLIT,
-        "clips": os.fspath(Path(clips).resolve()),
-    }
+    run_name, clips_name = run.path.resolve().name, os.fspath(Path(clips).resolve())
+    of_split = split if only is None else EVERY_SPLIT
     before = read_encoded(out)
     kept = None if again else _whole(out, _fingerprint(run, wanted, training, facts, config.seed, before), run.genres)
     senses = [MOVEMENT, *[PICTURES] * (has.encoder is not None), *[SOUND] * (has.sound_encoder is not None)]
@@ -131,14 +128,14 @@ def score_run(
     if kept and set(kept.baselines) == set(names):
         kept = dataclasses.replace(
             kept,
-            **origin,
+            run=run_name,
+            split=of_split,
+            clips=clips_name,
             thresholds=run.thresholds,
             temperatures=run.temperatures,
             exclusive=run.exclusive,
             trailers=tuple(
-                dataclasses.replace(
-                    trailer, duration=durations[trailer.source], split=split_of_source[trailer.source]
-                )
+                dataclasses.replace(trailer, duration=durations[trailer.source], split=split_of_source[trailer.source])
                 for trailer in kept.trailers
             ),
         )
@@ -173,7 +170,9 @@ def score_run(
             on_frames(frames)
     scores = {trailer.source: under_way.read(trailer.trailer_id) for trailer in wanted}
     folder = ScoreFolder(
-        **origin,
+        run=run_name,
+        split=of_split,
+        clips=clips_name,
         fingerprint=fingerprint,
         encoded=used,
         thresholds=run.thresholds,

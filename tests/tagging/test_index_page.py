@@ -180,8 +180,8 @@ def test_a_page_leads_to_its_neighbours_and_up(browser: Any, tmp_path: Path) -> 
 def reload_until(index: Any, done: str) -> None:
     """Reload an index, as somebody does who misses something in it, until it says what is done.
 
-    Chromium hands what a page keeps to the processes of other pages without saying when; where the machine is busy, some
-    show it only after a reload, and a page that is left at once may keep nothing.
+    Chromium hands what a page keeps to the processes of other pages without saying when; where the machine is busy,
+    some show it only after a reload, and a page that is left at once may keep nothing.
     """
 
     def says() -> bool:
