@@ -120,8 +120,7 @@ def suggest(
             f"({labels or run.path / SPLITS}); preprocess further trailers, or give --labels what is labelled"
         )
     if not labelled:
-        named = f"{clips}: no clip has a label" if labels is None else f"{labels}: names none of the clips in {clips}"
-        logger.warning(f"{named}, so there is nothing to measure distances from at first")
+        logger.warning(f"{clips}: no clip has a label, so there is nothing to measure distances from at first")
     viewers = viewer_urls(tags, out) if tags else {}
     make_folder(out)
     # What the run never saw is scored even where it has a label by now: the scores stay good while labels come in.
@@ -161,7 +160,11 @@ def suggest(
 def _labelled(labels: Path, clips: Path, max_mb: float) -> set[int]:
     """Return the ids of the trailers that a label file names, with any genres."""
     table = read_table(labels, max_mb=max_mb)
-    return set(labels_for_trailers(table, read_manifest(clips), skip_unknown=True, quiet=True))
+    joined = labels_for_trailers(table, read_manifest(clips), skip_unknown=True, quiet=True)
+    known = {rows["trailer"].iloc[0] for rows in joined.values()}
+    if unknown := [name for name in table["trailer"].unique() if name not in known]:
+        logger.warning(f"{labels}: {len(unknown)} labelled trailers have no clip in {clips}, such as {unknown[0]!r}")
+    return set(joined)
 
 
 def _label(

@@ -79,7 +79,7 @@ def test_what_has_no_label_is_suggested_once_and_twins_are_apart(folder, tmp_pat
     pd.testing.assert_frame_equal(again, table.head(2))
 
 
-def test_labels_take_the_place_of_the_splits_and_nothing_is_scored_twice(folder, tmp_path, monkeypatch):
+def test_labels_take_the_place_of_the_splits_and_nothing_is_scored_twice(folder, tmp_path, monkeypatch, caplog):
     scored: list[int] = []
     real = scoring.score_clips
     monkeypatch.setattr(
@@ -97,6 +97,9 @@ def test_labels_take_the_place_of_the_splits_and_nothing_is_scored_twice(folder,
         folder / "run", folder / "clips", out, labels=labels_of(labels, NAMES[2]), jobs=1
     )  # 0 and 1 may be labelled again
     assert set(table["trailer_id"]) == {0, 1, 3, 4, 5, 6}
+    assert "have no clip" not in caplog.text
+    suggest(folder / "run", folder / "clips", out, labels=labels_of(labels, NAMES[2], "Trailer 3.mp4"), jobs=1)
+    assert f"{labels}: 1 labelled trailers have no clip in {folder / 'clips'}, such as 'Trailer 3.mp4'" in caplog.text
     with pytest.raises(InputError, match=r"labels\.csv.*--labels"):
         suggest(folder / "run", folder / "clips", out, labels=labels_of(labels, *NAMES), jobs=1)
     with pytest.raises(InputError, match=r"at most 1e-05 MB are read \(--max-label-mb\)"):
