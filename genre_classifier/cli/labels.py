@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,6 @@ import click
 from genre_classifier.cli.config_options import config_options, given, is_given, value_option
 from genre_classifier.cli.output import say
 from genre_classifier.config import LABEL_FORMATS, MAX_LABEL_MB, ExportConfig, MaxLabelMb
-
-_SAVED_BY_A_PAGE = re.compile(r"\.\d{8}T\d{6}\.labels\.csv$")
 
 
 @click.command("labels")
@@ -70,8 +67,11 @@ def command(
     *sources, target = paths
     if not sources:
         raise click.UsageError("Missing argument 'OUT': the file to write.")
-    if _SAVED_BY_A_PAGE.search(target.name) and target.exists():  # `*.labels.csv`, and nothing after it
-        raise click.UsageError(f"Missing argument 'OUT': {target} comes last, but it is what a label page saved.")
+    if target.name.endswith(".labels.csv") and target.exists():  # `*.labels.csv`, and nothing after it
+        raise click.UsageError(
+            f"Missing argument 'OUT': {target} comes last, but it is there already, and label pages save files of such "
+            "names; give OUT another one."
+        )
     from genre_classifier.dataset.labels import common_genres, read_genre_map, read_labels, write_labels
     from genre_classifier.dataset.trailer_labels import merge_labels
     from genre_classifier.genres import GENRE_MAP, GENRES, genre_list, listed

@@ -43,7 +43,7 @@ def test_the_last_one_wins_and_says_so(tmp_path, capsys):
 
 
 def test_what_a_page_saved_is_not_written_over(tmp_path, capsys):
-    saved = [tmp_path / f"{name}.20261130T181500.labels.csv" for name in "ab"]
+    saved = [tmp_path / "a.20261130T181500.labels.csv", tmp_path / "b.labels.csv"]
     for path in saved:
         path.write_text(SECOND)
     assert cli.run(["labels", *map(str, saved)]) == 2
