@@ -2,9 +2,9 @@
 
 A label table is a DataFrame with the columns trailer (str), start, end (float64 seconds; both NaN: a weak label, the
 whole trailer), genre (as `genres.genre_name` writes it) and, optionally, group (str; trailers of one group are never
-split) and checked (bool, the same for all rows of a trailer). A trailer has strong labels (intervals) or weak ones,
-never both. Intervals of one genre of a trailer neither overlap nor touch: those that do are one (`join_intervals`).
-`other` from 0 to infinity is a trailer that shows none of the other genres.
+split) and checked (bool), each the same for all rows of a trailer. A trailer has strong labels (intervals) or weak
+ones, never both. Intervals of one genre of a trailer neither overlap nor touch: those that do are one
+(`join_intervals`). `other` from 0 to infinity is a trailer that shows none of the other genres.
 
 A trailer with intervals that is not checked has labels inside them alone: training leaves its other frames out, and
 nothing is judged by it. Without the column all are checked: what lies outside their intervals is `other`.
@@ -16,6 +16,7 @@ single trailers and their frames: `genre_classifier.dataset.trailer_labels`.
 from __future__ import annotations
 
 import logging
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -74,6 +75,8 @@ def read_labels(
         trailer with both intervals and weak labels, a file of no known format.
     """
     raw = label_formats.read_table(path, fps=fps, max_mb=max_mb)
+    if "group" in raw:
+        raw = _with_groups(path, raw)
     if unmapped_as_other and OTHER not in genres:
         raise InputError(f"expected `{OTHER}` among the genres to take others as, found {listed(genres)}")
     found, unmapped, unknown = [], Counter[str](), dict[str, str]()
@@ -111,6 +114,19 @@ def read_labels(
         count = len(labels) - len(joined)
         logger.warning(f"{path}: {count} intervals overlap or touch another one of their genre: joined with it")
     return joined
+
+
+def _with_groups(path: Path, raw: pd.DataFrame) -> pd.DataFrame:
+    """Return a table in which all rows of a trailer have the group that any of them names."""
+    # One name is one group, however its accents are encoded: else one film lands in train and in test.
+    names = raw["group"].map(lambda name: unicodedata.normalize("NFC", name).strip() or None, na_action="ignore")
+    if names.isna().all():
+        return raw.drop(columns="group")
+    groups = names.groupby(raw["trailer"]).transform("first")
+    if (other := names.notna() & (names != groups)).any():
+        trailer, one, two = (abbreviated_repr(column[other].iloc[0]) for column in (raw["trailer"], groups, names))
+        raise InputError(f"{path}: expected one group for each trailer, found {one} and {two} for {trailer}")
+    return raw.assign(group=groups)
 
 
 def _read_checked(path: Path, labels: pd.DataFrame) -> pd.Series:
@@ -273,9 +289,3 @@ def _check_intervals(path: Path, labels: pd.DataFrame) -> None:
         raise InputError(
             f"{path}: expected intervals or whole-trailer labels, found both for trailer {abbreviated_repr(mixed[0])}"
         )
-    if "group" in labels:
-        groups = labels.groupby("trailer")["group"].nunique()
-        if (groups > 1).any():
-            raise InputError(
-                f"{path}: expected one group for each trailer, found several for {abbreviated_repr(groups.idxmax())}"
-            )

@@ -42,6 +42,14 @@ def test_the_last_one_wins_and_says_so(tmp_path, capsys):
     assert groups.tolist()[:2] == ["film", "film"]  # a correction knows no group: trailers of a film stay together
 
 
+def test_a_group_that_one_row_names_outlives_a_correction(tmp_path):
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    first.write_text("trailer,start,end,genre,group\na,0,1,comedy,film\na,2,3,action,\nb,0,1,action,film\n")
+    second.write_text("trailer,start,end,genre\na,0,2,comedy\na,3,4,terror\n")
+    merged = merge_labels([(path, read_labels(path)) for path in (first, second)])
+    assert merged["group"].tolist() == ["film"] * 3
+
+
 def test_what_a_page_saved_is_not_written_over(tmp_path, capsys):
     saved = [tmp_path / f"{name}.20261130T181500.labels.csv" for name in "ab"]
     for path in saved:
