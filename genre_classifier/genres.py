@@ -6,6 +6,7 @@ The genres of a run are an ordered tuple of names, `ModelConfig.genres`: columns
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -64,8 +65,8 @@ GENRE_MAP: dict[str, str | None] = {
 
 
 def genre_name(text: str) -> str:
-    """Return a genre as it is named everywhere: lower case, blanks as "-"."""
-    return "-".join(text.lower().split())
+    """Return a genre as it is named everywhere: lower case, blanks as "-", a letter with its accent as one sign."""
+    return "-".join(unicodedata.normalize("NFC", text.lower()).split())
 
 
 def listed(names: Sequence[str], most: int = 10) -> str:
@@ -106,7 +107,8 @@ def canonical_genre(
 ) -> str | None:
     """Return which of the genres a name stands for, or None for a known name that stands for none of them.
 
-    A genre's own name comes first, then the map. Case and surrounding blanks do not count.
+    A genre's own name comes first, then the map. Case and surrounding blanks do not count, and a name that the map
+    writes with "-" may have blanks there.
 
     Raises
     ------
@@ -116,7 +118,8 @@ def canonical_genre(
     own = genre_name(name)
     if own in genres:
         return own
-    mapped = genre_map[name.strip().lower()]
+    plain = name.strip().lower()
+    mapped = genre_map[plain if plain in genre_map else own]
     return mapped if mapped is not None and mapped in genres else None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -36,6 +38,16 @@ def test_a_name_stands_for_itself_before_the_map():
     assert canonical_genre("Horror") == "terror"
     with pytest.raises(KeyError):
         canonical_genre("newsreel", OWN)
+
+
+def test_a_name_is_one_however_it_is_written(tmp_path):
+    one, two = (unicodedata.normalize(form, "Com\u00e9die") for form in ("NFC", "NFD"))
+    assert genre_name(one) == genre_name(two) == "com\u00e9die"
+    path = tmp_path / "movies.csv"
+    path.write_text(f"trailer,genres\na,{one}\nb,{two}\n", encoding="utf-8")
+    assert common_genres(path, min_trailers=2) == ("com\u00e9die",)
+    assert canonical_genre("Film Noir") == canonical_genre("film-noir") == "thriller"
+    assert canonical_genre(two, ("com\u00e9die",)) == "com\u00e9die"
 
 
 def test_only_what_other_means_is_left_outside_intervals():
