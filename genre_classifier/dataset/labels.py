@@ -27,7 +27,17 @@ import pandas as pd
 from genre_classifier.config import MAX_LABEL_MB, ExportConfig
 from genre_classifier.dataset import label_formats
 from genre_classifier.dataset.trailer_labels import labels_for_trailers
-from genre_classifier.genres import GENRE_MAP, GENRES, OTHER, canonical_genre, check_genres, genre_name, listed
+from genre_classifier.genres import (
+    GENRE_MAP,
+    GENRES,
+    OTHER,
+    GenreMap,
+    canonical_genre,
+    check_genres,
+    genre_name,
+    listed,
+    said_names,
+)
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr
 from preprocessing.base.tables import read_table
@@ -145,9 +155,14 @@ def _read_checked(path: Path, labels: pd.DataFrame) -> pd.Series:
 
 
 def common_genres(
-    path: Path, *, min_trailers: int = 1, clips: Path | None = None, max_mb: float = MAX_LABEL_MB
+    path: Path,
+    *,
+    min_trailers: int = 1,
+    clips: Path | None = None,
+    genre_map: Mapping[str, str | None] = GENRE_MAP,
+    max_mb: float = MAX_LABEL_MB,
 ) -> tuple[str, ...]:
-    """Return the genres of a label table, by their own names, that enough trailers show.
+    """Return the genres of a label table, by their own names or a user's, that enough trailers show.
 
     Parameters
     ----------
@@ -157,6 +172,8 @@ def common_genres(
         Fewest trailers that show a genre.
     clips : Path, optional
         A clips folder: only trailers that have a clip in it count.
+    genre_map : mapping
+        As `read_genre_map` gives it. Only what the user says counts.
     max_mb : float
         Megabytes; a larger file is refused unread.
 
@@ -174,7 +191,9 @@ def common_genres(
     raw = label_formats.read_table(path, fps=ExportConfig.label_studio_fps, max_mb=max_mb)
     if clips is not None:
         raw = pd.concat(labels_for_trailers(raw, read_manifest(clips), skip_unknown=True, quiet=True).values())
-    trailers = raw.groupby(raw["genre"].map(genre_name))["trailer"].nunique()
+    said = said_names(genre_map)
+    named = [said.get(name, name) for name in map(genre_name, raw["genre"])]  # None: the user leaves it out
+    trailers = raw.groupby(np.array(named, dtype=object))["trailer"].nunique()
     genres: list[str] = []
     rare: list[str] = []
     for name, count in trailers.items():
@@ -206,8 +225,14 @@ def join_intervals(labels: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([labels[labels["start"].isna()], joined]).sort_index().reset_index(drop=True)
 
 
-def read_genre_map(path: Path, genres: Sequence[str] = GENRES) -> dict[str, str | None]:
+def read_genre_map(path: Path, genres: Sequence[str] | None = GENRES) -> GenreMap:
     """Read a table `name,genre` that adds to and overrides `GENRE_MAP`; an empty genre leaves the name out.
+
+    Parameters
+    ----------
+    path : Path
+    genres : sequence of str, optional
+        What names may stand for; None: any genre that a run can have, for `common_genres`.
 
     Raises
     ------
@@ -215,15 +240,20 @@ def read_genre_map(path: Path, genres: Sequence[str] = GENRES) -> dict[str, str 
         If the file cannot be read, lacks a column, or maps to something outside `genres`.
     """
     table = read_table(path, "a table with columns name,genre", columns=("name", "genre"))
-    overrides: dict[str, str | None] = {}
+    said: dict[str, str | None] = {}
     for row, (name, genre) in enumerate(zip(table["name"], table["genre"], strict=True), start=2):
         genre = genre_name(genre)
-        if genre and genre not in genres:
+        if genre and genres is not None and genre not in genres:
             raise InputError(
                 f"{path}, row {row}: expected one of {listed(genres)} or nothing, found {abbreviated_repr(genre)}"
             )
-        overrides[name.strip().lower()] = genre or None
-    return {**GENRE_MAP, **overrides}
+        if genre:
+            try:
+                check_genres([genre])
+            except InputError as error:
+                raise InputError(f"{path}, row {row}: {error}") from error
+        said[genre_name(name)] = genre or None
+    return GenreMap(said)
 
 
 def write_labels(
