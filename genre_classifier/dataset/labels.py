@@ -26,7 +26,7 @@ import pandas as pd
 
 from genre_classifier.config import MAX_LABEL_MB, ExportConfig
 from genre_classifier.dataset import label_formats
-from genre_classifier.dataset.trailer_labels import labels_for_trailers
+from genre_classifier.dataset.trailer_labels import labels_for_trailers, merge_labels
 from genre_classifier.genres import (
     GENRE_MAP,
     GENRES,
@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 
 def read_labels(
-    path: Path,
+    path: Path | Sequence[Path],
     *,
     genres: Sequence[str] = GENRES,
     genre_map: Mapping[str, str | None] = GENRE_MAP,
@@ -59,8 +59,9 @@ def read_labels(
 
     Parameters
     ----------
-    path : Path
-        `labels.csv`, a wide table, ActivityNet JSON, Label Studio JSON or DCASE tab-separated events.
+    path : Path or sequence of Path
+        `labels.csv`, a wide table, ActivityNet JSON, Label Studio JSON or DCASE tab-separated events. Several become
+        one table, in which the last file that names a trailer says all about it: see `merge_labels`.
     genres : sequence of str
         What the table's names may stand for: these names themselves, or those that `genre_map` gives them. Other names
         are errors beside the article's six, whose tables are known, and left out beside any others.
@@ -84,7 +85,23 @@ def read_labels(
         Naming the file and row: an unknown genre, a text where seconds belong, an end that is not after its start, a
         trailer with both intervals and weak labels, a file of no known format.
     """
-    raw = label_formats.read_table(path, fps=fps, max_mb=max_mb)
+    tables, named = [], []
+    for one in [path] if isinstance(path, Path) else path:
+        raw = label_formats.read_table(one, fps=fps, max_mb=max_mb)
+        tables.append((one, _label_table(one, raw, genres, genre_map, unmapped_as_other=unmapped_as_other)))
+        named.append(set(raw["trailer"]))
+    return merge_labels(tables, named)
+
+
+def _label_table(
+    path: Path,
+    raw: pd.DataFrame,
+    genres: Sequence[str],
+    genre_map: Mapping[str, str | None],
+    *,
+    unmapped_as_other: bool,
+) -> pd.DataFrame:
+    """Return what `label_formats.read_table` read of a file as a label table; see `read_labels`."""
     if "group" in raw:
         raw = _with_groups(path, raw)
     if unmapped_as_other and OTHER not in genres:
