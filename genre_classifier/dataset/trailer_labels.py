@@ -37,10 +37,21 @@ def is_checked(trailer_labels: pd.DataFrame) -> bool:
 
 
 def only_checked(labels: pd.DataFrame) -> pd.DataFrame:
-    """Return the labels of trailers that are checked, which alone can judge scores; how many are not is logged."""
+    """Return the labels of trailers that are checked, which alone can judge scores; how many are not is logged.
+
+    Raises
+    ------
+    InputError
+        If none is.
+    """
     if "checked" not in labels:
         return labels
     unchecked = labels.loc[~labels["checked"], "trailer"].nunique()
+    if unchecked and not labels["checked"].any():
+        raise InputError(
+            f"labels: expected trailers that are checked, found none: {unchecked} say `no` in the column checked, and "
+            "cannot judge; say `yes` of those that somebody has watched to the end"
+        )
     if unchecked:
         logger.warning(f"{unchecked} trailers are not checked and cannot judge: left out")
     return labels[labels["checked"]].drop(columns="checked")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from genre_classifier import cli
 from genre_classifier.dataset.labels import read_genre_map, read_labels, write_labels
 from genre_classifier.dataset.trailer_labels import (
     frame_targets,
@@ -21,6 +22,7 @@ from genre_classifier.genres import GENRES
 from preprocessing.base.errors import InputError
 from preprocessing.manifest import manifest_table
 from tests.support.notes import logged
+from tests.support.trailers import write_clips
 
 
 def table(*rows: tuple) -> pd.DataFrame:
@@ -181,6 +183,16 @@ def test_nothing_is_judged_by_trailers_that_are_not_checked(tmp_path, caplog):
     assert kept["trailer"].tolist() == ["b"]
     assert "checked" not in kept
     assert "1 trailers are not checked" in caplog.text
+
+
+def test_labels_that_nobody_has_checked_are_refused_with_the_reason(tmp_path, capsys):
+    write_clips(tmp_path / "clips", [4])
+    path, out = tmp_path / "labels.csv", tmp_path / "out.csv"
+    path.write_text(CHECKED + "0,0,1,comedy,no\n0,2,3,action,no\n")
+    assert cli.run(["labels", str(path), str(out), "--clips", str(tmp_path / "clips")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "expected trailers that are checked, found none: 1 say `no`" in line
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(
