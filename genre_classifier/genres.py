@@ -6,6 +6,7 @@ The genres of a run are an ordered tuple of names, `ModelConfig.genres`: columns
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -63,9 +64,28 @@ GENRE_MAP: dict[str, str | None] = {
 }
 
 
+class GenreMap(dict[str, str | None]):
+    """`GENRE_MAP` with what a user says beside it or instead.
+
+    Attributes
+    ----------
+    said : dict
+        What the user says, by `genre_name`: it comes before a genre's own name, the rest of the map after it.
+    """
+
+    def __init__(self, said: Mapping[str, str | None]) -> None:
+        super().__init__({**GENRE_MAP, **said})
+        self.said = dict(said)
+
+
+def said_names(genre_map: Mapping[str, str | None]) -> Mapping[str, str | None]:
+    """Return what a user says names stand for; nothing where a map is no user's."""
+    return genre_map.said if isinstance(genre_map, GenreMap) else {}
+
+
 def genre_name(text: str) -> str:
-    """Return a genre as it is named everywhere: lower case, blanks as "-"."""
-    return "-".join(text.lower().split())
+    """Return a genre as it is named everywhere: lower case, blanks as "-", a letter with its accent as one sign."""
+    return "-".join(unicodedata.normalize("NFC", text.lower()).split())
 
 
 def listed(names: Sequence[str], most: int = 10) -> str:
@@ -106,17 +126,21 @@ def canonical_genre(
 ) -> str | None:
     """Return which of the genres a name stands for, or None for a known name that stands for none of them.
 
-    A genre's own name comes first, then the map. Case and surrounding blanks do not count.
+    What a user says (`GenreMap`) comes first, then a genre's own name, then the map. Case and surrounding blanks do not
+    count, and a name that the map writes with "-" may have blanks there.
 
     Raises
     ------
     KeyError
         If neither knows the name.
     """
-    own = genre_name(name)
-    if own in genres:
-        return own
-    mapped = genre_map[name.strip().lower()]
+    own, plain, said = genre_name(name), name.strip().lower(), said_names(genre_map)
+    if own in said:
+        mapped = said[own]
+    elif own in genres:
+        mapped = own
+    else:
+        mapped = genre_map[plain if plain in genre_map else own]
     return mapped if mapped is not None and mapped in genres else None
 
 

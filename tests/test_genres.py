@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genre_classifier.dataset.labels import common_genres, read_labels
+from genre_classifier.dataset.labels import common_genres, read_genre_map, read_labels
 from genre_classifier.dataset.trailer_labels import frame_targets
 from genre_classifier.genres import GENRES, canonical_genre, check_genres, genre_list, genre_name
 from preprocessing.base.errors import InputError
@@ -36,6 +38,42 @@ def test_a_name_stands_for_itself_before_the_map():
     assert canonical_genre("Horror") == "terror"
     with pytest.raises(KeyError):
         canonical_genre("newsreel", OWN)
+
+
+def test_a_name_is_one_however_it_is_written(tmp_path):
+    one, two = (unicodedata.normalize(form, "Com\u00e9die") for form in ("NFC", "NFD"))
+    assert genre_name(one) == genre_name(two) == "com\u00e9die"
+    path = tmp_path / "movies.csv"
+    path.write_text(f"trailer,genres\na,{one}\nb,{two}\n", encoding="utf-8")
+    assert common_genres(path, min_trailers=2) == ("com\u00e9die",)
+    assert canonical_genre("Film Noir") == canonical_genre("film-noir") == "thriller"
+    assert canonical_genre(two, ("com\u00e9die",)) == "com\u00e9die"
+
+
+def test_what_a_genre_map_says_comes_before_a_genres_own_name(tmp_path):
+    path, names = tmp_path / "map.csv", tmp_path / "movies.csv"
+    path.write_text("name,genre\nthriller,terror\nComedy,\nhorror,terror\nFilm Noir,action\n")
+    names.write_text("trailer,genres\na,Thriller\nb,comedy\nc,musical\nd,Film-Noir\n")
+    with logged() as notes:
+        labels = read_labels(names, genre_map=read_genre_map(path))
+    assert dict(zip(labels["trailer"], labels["genre"], strict=True)) == {"a": "terror", "c": "musical", "d": "action"}
+    assert notes == [f"{names}: genres outside the six, left out: comedy (1)"]
+    both = ("horror", "terror")
+    assert canonical_genre("horror", both, read_genre_map(path, both + GENRES)) == "terror"
+    assert canonical_genre("horror", both) == "horror"
+
+
+def test_auto_counts_names_as_what_the_map_says(tmp_path):
+    path, table = tmp_path / "movies.csv", tmp_path / "map.csv"
+    path.write_text("trailer,genres\na,Scary|Drama\nb,Chiller|drama\nc,Horror\nd,Newsreel\n")
+    table.write_text("name,genre\nscary,creepy\nchiller,creepy\nhorror,creepy\ndrama,\nnewsreel,reportage\n")
+    genre_map = read_genre_map(table, None)
+    assert common_genres(path, min_trailers=2, genre_map=genre_map) == ("creepy",)
+    labels = read_labels(path, genres=("creepy",), genre_map=genre_map)
+    assert labels["genre"].tolist() == ["creepy"] * 3
+    table.write_text("name,genre\nscary,a/b\n")
+    with pytest.raises(InputError, match=r"map\.csv, row 2: genres must be names of letters"):
+        read_genre_map(table, None)
 
 
 def test_only_what_other_means_is_left_outside_intervals():

@@ -11,6 +11,8 @@ import pytest
 
 from genre_classifier import cli
 from genre_classifier.genres import GENRES
+from preprocessing.base.errors import InputError
+from tests.support.trailers import write_clips
 
 MOVIELENS = (
     "action,adventure,animation,children,comedy,crime,documentary,drama,fantasy,film-noir,horror,musical,mystery,"
@@ -86,6 +88,22 @@ def test_they_are_trained_tagged_and_judged(tmp_path, capsys, shown, asked, genr
     truth = json.loads((tmp_path / "truth.json").read_text())
     named = {one["label"] for entry in truth["database"].values() for one in entry["annotations"]}
     assert named <= set(genres)
+
+
+def test_auto_takes_the_genres_of_the_map(tmp_path, capsys, monkeypatch):
+    import genre_classifier.training.train as training
+
+    def train(clips, table, run, *, model_config, **options):
+        raise InputError(f"{model_config.genres} of {sorted(table['trailer'])}")
+
+    monkeypatch.setattr(training, "train", train)
+    write_clips(tmp_path / "clips", [3, 3, 3])
+    (tmp_path / "movies.csv").write_text("trailer,genres\n0,Scary\n1,Chiller\n2,Newsreel\n")
+    (tmp_path / "map.csv").write_text("name,genre\nscary,creepy\nchiller,creepy\nnewsreel,reportage\n")
+    files = [str(path) for path in (tmp_path / "clips", tmp_path / "movies.csv", tmp_path / "run")]
+    options = ["--genres", "auto", "--min-trailers", "2", "--genre-map", str(tmp_path / "map.csv")]
+    assert cli.run(["train", *files, *options]) == 2
+    assert "('creepy',) of ['0', '1']" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -73,26 +74,25 @@ def command(
             "names; give OUT another one."
         )
     from genre_classifier.dataset.labels import common_genres, read_genre_map, read_labels, write_labels
-    from genre_classifier.dataset.trailer_labels import merge_labels
     from genre_classifier.genres import GENRE_MAP, GENRES, genre_list, listed
     from preprocessing.base.errors import InputError
 
     if genres == "auto":
-        named = tuple(dict.fromkeys(name for source in sources for name in common_genres(source, max_mb=max_label_mb)))
+        known = read_genre_map(genre_map, None) if genre_map else GENRE_MAP
+        found = (common_genres(source, genre_map=known, max_mb=max_label_mb) for source in sources)
+        named = tuple(dict.fromkeys(itertools.chain.from_iterable(found)))
     else:
         named = genre_list(genres) if genres else GENRES
+        known = read_genre_map(genre_map, named) if genre_map else GENRE_MAP
     config = ExportConfig(**given(options, ExportConfig))
-    known = read_genre_map(genre_map, named) if genre_map else GENRE_MAP
-    fps = config.label_studio_fps if is_given("label_studio_fps") else None
-    rules: dict[str, Any] = {
-        "genres": named,
-        "genre_map": known,
-        "unmapped_as_other": unmapped_as_other,
-        "fps": fps,
-        "max_mb": max_label_mb,
-    }
-    tables = [(source, read_labels(source, **rules)) for source in sources]
-    table = merge_labels(tables)
+    table = read_labels(
+        sources,
+        genres=named,
+        genre_map=known,
+        unmapped_as_other=unmapped_as_other,
+        fps=config.label_studio_fps if is_given("label_studio_fps") else None,
+        max_mb=max_label_mb,
+    )
     if table.empty:
         raise InputError(
             f"{sources[0]}: expected labels of {listed(named)}, found none; name its genres with --genres (auto: all "

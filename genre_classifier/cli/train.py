@@ -222,16 +222,19 @@ def command(
         model_config, training_config = base.model, base.training
     if genres:
         if genres == "auto":
-            own = common_genres(labels, min_trailers=min_trailers, clips=clips, max_mb=max_label_mb)
+            known = read_genre_map(genre_map, None) if genre_map else GENRE_MAP
+            own = common_genres(labels, min_trailers=min_trailers, clips=clips, genre_map=known, max_mb=max_label_mb)
         else:
             own = genre_list(genres)
         model_config = dataclasses.replace(model_config, genres=own)
     model_config = dataclasses.replace(model_config, **given(options, ModelConfig))
     training_config = dataclasses.replace(training_config, **given(options, TrainingConfig))
+    if genres != "auto":  # whose map may name genres that too few trailers show
+        known = read_genre_map(genre_map, model_config.genres) if genre_map else GENRE_MAP
     table = read_labels(
         labels,
         genres=model_config.genres,
-        genre_map=read_genre_map(genre_map, model_config.genres) if genre_map else GENRE_MAP,
+        genre_map=known,
         unmapped_as_other=unmapped_as_other,
         max_mb=max_label_mb,
     )

@@ -49,13 +49,12 @@ from genre_classifier.dataset.label_rows import (
     read_seconds,
     refused,
     refused_export,
+    with_silent_files,
 )
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr, read_text, write_atomically
 from preprocessing.base.tables import csv_reason
 
-# Of a video without any event: `other` from its beginning to its end, which is not known here.
-_WHOLE_VIDEO = (0.0, np.inf, "other")
 Cells = Iterator[tuple[int, list[str]]]  # number of the row in the file, from 1, and its cells
 
 
@@ -80,7 +79,7 @@ def read_delimited(path: Path, text: str) -> Iterator[Row]:
     names = [cell.strip().lower() for cell in top[1]]
     columns = set(names)
     if tabs and not columns & {"filename", "trailer"}:
-        yield from _with_silent_files(_read_headerless(path, chain([top], rows)))
+        yield from with_silent_files(_read_headerless(path, chain([top], rows)))
         return
     if {"annotation_id", "annotator"} <= columns:
         raise refused_export(path, "CSV or TSV")
@@ -90,7 +89,7 @@ def read_delimited(path: Path, text: str) -> Iterator[Row]:
         yield from _read_intervals(path, names, rows, ("trailer", "start", "end", "genre"))
     elif {"filename", "onset", "offset", "event_label"} <= columns:
         events = _read_intervals(path, names, rows, ("filename", "onset", "offset", "event_label"), silent=True)
-        yield from _with_silent_files(events)
+        yield from with_silent_files(events)
     elif {"trailer", "genres"} <= columns:
         yield from _read_weak(path, names, rows, "trailer", "genres", "|")
     elif {"trailer", "genre"} <= columns and not columns & {"start", "end"}:
@@ -158,21 +157,6 @@ def _read_headerless(path: Path, rows: Iterable[tuple[int, list[str]]]) -> Itera
             expected = "filename, onset, offset, event_label (tab-separated)"
             raise refused(path, where, expected, "\t".join(cells))
         yield where, file, read_seconds(path, where, start), read_seconds(path, where, end), genre, None
-
-
-def _with_silent_files(rows: Iterator[Row]) -> Iterator[Row]:
-    """Take a file that has a row, and no event in any, for `other` from beginning to end."""
-    silent: dict[str, Row] = {}
-    heard: set[str] = set()
-    for row in rows:
-        where, trailer, start, end, genre, *rest = row
-        if np.isnan(start) and np.isnan(end) and not genre.strip():
-            group, checked = (*rest, None, None)[:2]
-            silent.setdefault(trailer, (where, trailer, *_WHOLE_VIDEO, group, checked))
-        else:
-            heard.add(trailer)
-            yield row
-    yield from (row for trailer, row in silent.items() if trailer not in heard)
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from genre_classifier.dataset.label_rows import (
     read_seconds,
     refused,
     refused_export,
+    with_silent_files,
 )
 from genre_classifier.genres import GENRES
 from preprocessing.base.errors import InputError
@@ -47,7 +48,7 @@ def read_documents(path: Path, text: str, *, fps: float | None) -> Iterator[Row]
     """
     document = parse_json(path, text, EXPECTED)
     if isinstance(document, list):
-        yield from _read_label_studio(path, document, fps)
+        yield from with_silent_files(_read_label_studio(path, document, fps))
     elif "database" in document or "results" in document:
         yield from _read_activitynet(path, document)
     else:
@@ -74,6 +75,8 @@ def _read_activitynet(path: Path, document: dict[str, Any]) -> Iterator[Row]:
 
 def _read_label_studio(path: Path, tasks: list[Any], usual_fps: float | None) -> Iterator[Row]:
     without_rate = 0
+    addresses: dict[str, str] = {}  # by the name that each gives a video
+    several: list[tuple[str, int]] = []  # videos with more than one annotation, and how many
     for number, task in enumerate(tasks):
         where = f"task {number}"
         if isinstance(task, dict) and "annotation_id" in task and "data" not in task:
@@ -91,8 +94,19 @@ def _read_label_studio(path: Path, tasks: list[Any], usual_fps: float | None) ->
             # Of an address, the file; a name that Label Studio gave an uploaded file is undone where clips are known.
             address = read_name(path, where, data.get("video"), "a name as data.trailer or an address as data.video")
             trailer = address.rsplit("/", 1)[-1].rsplit("?d=", 1)[-1]
+            if (other := addresses.setdefault(trailer, address)) != address:
+                both = f"{abbreviated_repr(other)} and {abbreviated_repr(address)}"
+                raise InputError(
+                    f"{path}, {where}: expected another name for each video, found {both}; give the tasks the sources "
+                    "of their videos as data.trailer"
+                )
         trailer = read_name(path, where, trailer)
-        for result in _label_studio_results(path, where, task):
+        results, submitted = _label_studio_results(path, where, task)
+        if submitted:
+            yield where, trailer, np.nan, np.nan, "", group  # nothing is shown, if no label follows
+        if submitted > 1:
+            several.append((trailer, submitted))
+        for result in results:
             value = result.get("value", {})  # a relation between two regions has none
             genres = [read_name(path, where, one, "a label") for one in _optional_list(path, where, value, "choices")]
             yield from ((where, trailer, np.nan, np.nan, genre, group) for genre in genres)
@@ -110,22 +124,31 @@ def _read_label_studio(path: Path, tasks: list[Any], usual_fps: float | None) ->
             f"{path}: {without_rate} tasks say no frames per second as data.fps: counted with "
             f"{ExportConfig.label_studio_fps:g} (`labels --label-studio-fps` says another rate)"
         )
+    if several:
+        trailer, count = several[0]
+        logger.warning(
+            f"{path}: {len(several)} tasks have several submitted annotations, all of which count, such as the {count} "
+            f"of {abbreviated_repr(trailer)}; delete those that should not, in Label Studio"
+        )
 
 
-def _label_studio_results(path: Path, where: str, task: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield what people marked in a task. In a task without annotations, yield what was predicted."""
+def _label_studio_results(path: Path, where: str, task: dict[str, Any]) -> tuple[list[dict[str, Any]], int]:
+    """Return what people marked in a task, and how many of them. Without annotations: what was predicted, and 0."""
     for key in ("annotations", "predictions"):
         made = task.get(key)
         if not made:
             continue
+        results: list[dict[str, Any]] = []
+        submitted = 0
         for one in _field(path, where, task, key, list):
             if type(one) is int:  # snapshots, and exports of all tasks, name predictions by their ids alone
                 continue
             if _field(path, where, one, None, dict).get("was_cancelled"):  # skipped by the person who was to label it
                 continue
-            for result in _field(path, where, one, "result", list):
-                yield _field(path, where, result, None, dict)
-        return
+            submitted += key == "annotations"
+            results += [_field(path, where, result, None, dict) for result in _field(path, where, one, "result", list)]
+        return results, submitted
+    return [], 0
 
 
 def _optional_list(path: Path, where: str, holder: Any, key: str) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,8 @@ EXPECTED = (
 )
 # where, trailer, start, end, genre; then, as far as the format has them, group and checked
 Row = tuple[str, str, float, float, str, *tuple[str | None, ...]]
+# Of a video without any event: `other` from its beginning to its end, which is not known here.
+_WHOLE_VIDEO = (0.0, np.inf, "other")
 COLUMNS = ("where", "trailer", "start", "end", "genre", "group", "checked")
 
 
@@ -75,6 +77,21 @@ def read_name(path: Path, where: str, value: Any, what: str = "a trailer") -> st
     if not value.strip():
         raise InputError(f"{path}, {where}: expected {what}, found an empty cell")
     return value
+
+
+def with_silent_files(rows: Iterator[Row]) -> Iterator[Row]:
+    """Take a file that has a row, and no event in any, for `other` from beginning to end."""
+    silent: dict[str, Row] = {}
+    heard: set[str] = set()
+    for row in rows:
+        where, trailer, start, end, genre, *rest = row
+        if np.isnan(start) and np.isnan(end) and not genre.strip():
+            group, checked = (*rest, None, None)[:2]
+            silent.setdefault(trailer, (where, trailer, *_WHOLE_VIDEO, group, checked))
+        else:
+            heard.add(trailer)
+            yield row
+    yield from (row for trailer, row in silent.items() if trailer not in heard)
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------

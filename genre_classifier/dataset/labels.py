@@ -2,9 +2,9 @@
 
 A label table is a DataFrame with the columns trailer (str), start, end (float64 seconds; both NaN: a weak label, the
 whole trailer), genre (as `genres.genre_name` writes it) and, optionally, group (str; trailers of one group are never
-split) and checked (bool, the same for all rows of a trailer). A trailer has strong labels (intervals) or weak ones,
-never both. Intervals of one genre of a trailer neither overlap nor touch: those that do are one (`join_intervals`).
-`other` from 0 to infinity is a trailer that shows none of the other genres.
+split) and checked (bool), each the same for all rows of a trailer. A trailer has strong labels (intervals) or weak
+ones, never both. Intervals of one genre of a trailer neither overlap nor touch: those that do are one
+(`join_intervals`). `other` from 0 to infinity is a trailer that shows none of the other genres.
 
 A trailer with intervals that is not checked has labels inside them alone: training leaves its other frames out, and
 nothing is judged by it. Without the column all are checked: what lies outside their intervals is `other`.
@@ -16,6 +16,7 @@ single trailers and their frames: `genre_classifier.dataset.trailer_labels`.
 from __future__ import annotations
 
 import logging
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,8 +26,18 @@ import pandas as pd
 
 from genre_classifier.config import MAX_LABEL_MB, ExportConfig
 from genre_classifier.dataset import label_formats
-from genre_classifier.dataset.trailer_labels import labels_for_trailers
-from genre_classifier.genres import GENRE_MAP, GENRES, OTHER, canonical_genre, check_genres, genre_name, listed
+from genre_classifier.dataset.trailer_labels import labels_for_trailers, merge_labels
+from genre_classifier.genres import (
+    GENRE_MAP,
+    GENRES,
+    OTHER,
+    GenreMap,
+    canonical_genre,
+    check_genres,
+    genre_name,
+    listed,
+    said_names,
+)
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr
 from preprocessing.base.tables import read_table
@@ -36,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 
 def read_labels(
-    path: Path,
+    path: Path | Sequence[Path],
     *,
     genres: Sequence[str] = GENRES,
     genre_map: Mapping[str, str | None] = GENRE_MAP,
@@ -48,8 +59,9 @@ def read_labels(
 
     Parameters
     ----------
-    path : Path
-        `labels.csv`, a wide table, ActivityNet JSON, Label Studio JSON or DCASE tab-separated events.
+    path : Path or sequence of Path
+        `labels.csv`, a wide table, ActivityNet JSON, Label Studio JSON or DCASE tab-separated events. Several become
+        one table, in which the last file that names a trailer says all about it: see `merge_labels`.
     genres : sequence of str
         What the table's names may stand for: these names themselves, or those that `genre_map` gives them. Other names
         are errors beside the article's six, whose tables are known, and left out beside any others.
@@ -73,7 +85,25 @@ def read_labels(
         Naming the file and row: an unknown genre, a text where seconds belong, an end that is not after its start, a
         trailer with both intervals and weak labels, a file of no known format.
     """
-    raw = label_formats.read_table(path, fps=fps, max_mb=max_mb)
+    tables, named = [], []
+    for one in [path] if isinstance(path, Path) else path:
+        raw = label_formats.read_table(one, fps=fps, max_mb=max_mb)
+        tables.append((one, _label_table(one, raw, genres, genre_map, unmapped_as_other=unmapped_as_other)))
+        named.append(set(raw["trailer"]))
+    return merge_labels(tables, named)
+
+
+def _label_table(
+    path: Path,
+    raw: pd.DataFrame,
+    genres: Sequence[str],
+    genre_map: Mapping[str, str | None],
+    *,
+    unmapped_as_other: bool,
+) -> pd.DataFrame:
+    """Return what `label_formats.read_table` read of a file as a label table; see `read_labels`."""
+    if "group" in raw:
+        raw = _with_groups(path, raw)
     if unmapped_as_other and OTHER not in genres:
         raise InputError(f"expected `{OTHER}` among the genres to take others as, found {listed(genres)}")
     found, unmapped, unknown = [], Counter[str](), dict[str, str]()
@@ -113,6 +143,19 @@ def read_labels(
     return joined
 
 
+def _with_groups(path: Path, raw: pd.DataFrame) -> pd.DataFrame:
+    """Return a table in which all rows of a trailer have the group that any of them names."""
+    # One name is one group, however its accents are encoded: else one film lands in train and in test.
+    names = raw["group"].map(lambda name: unicodedata.normalize("NFC", name).strip() or None, na_action="ignore")
+    if names.isna().all():
+        return raw.drop(columns="group")
+    groups = names.groupby(raw["trailer"]).transform("first")
+    if (other := names.notna() & (names != groups)).any():
+        trailer, one, two = (abbreviated_repr(column[other].iloc[0]) for column in (raw["trailer"], groups, names))
+        raise InputError(f"{path}: expected one group for each trailer, found {one} and {two} for {trailer}")
+    return raw.assign(group=groups)
+
+
 def _read_checked(path: Path, labels: pd.DataFrame) -> pd.Series:
     """Return whether each row's trailer is checked: not where it says `no`, unless it is labelled as a whole."""
     said = labels["checked"].fillna("yes").str.strip().str.lower().replace("", "yes")
@@ -129,9 +172,14 @@ def _read_checked(path: Path, labels: pd.DataFrame) -> pd.Series:
 
 
 def common_genres(
-    path: Path, *, min_trailers: int = 1, clips: Path | None = None, max_mb: float = MAX_LABEL_MB
+    path: Path,
+    *,
+    min_trailers: int = 1,
+    clips: Path | None = None,
+    genre_map: Mapping[str, str | None] = GENRE_MAP,
+    max_mb: float = MAX_LABEL_MB,
 ) -> tuple[str, ...]:
-    """Return the genres of a label table, by their own names, that enough trailers show.
+    """Return the genres of a label table, by their own names or a user's, that enough trailers show.
 
     Parameters
     ----------
@@ -141,6 +189,8 @@ def common_genres(
         Fewest trailers that show a genre.
     clips : Path, optional
         A clips folder: only trailers that have a clip in it count.
+    genre_map : mapping
+        As `read_genre_map` gives it. Only what the user says counts.
     max_mb : float
         Megabytes; a larger file is refused unread.
 
@@ -158,7 +208,9 @@ def common_genres(
     raw = label_formats.read_table(path, fps=ExportConfig.label_studio_fps, max_mb=max_mb)
     if clips is not None:
         raw = pd.concat(labels_for_trailers(raw, read_manifest(clips), skip_unknown=True, quiet=True).values())
-    trailers = raw.groupby(raw["genre"].map(genre_name))["trailer"].nunique()
+    said = said_names(genre_map)
+    named = [said.get(name, name) for name in map(genre_name, raw["genre"])]  # None: the user leaves it out
+    trailers = raw.groupby(np.array(named, dtype=object))["trailer"].nunique()
     genres: list[str] = []
     rare: list[str] = []
     for name, count in trailers.items():
@@ -190,8 +242,14 @@ def join_intervals(labels: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([labels[labels["start"].isna()], joined]).sort_index().reset_index(drop=True)
 
 
-def read_genre_map(path: Path, genres: Sequence[str] = GENRES) -> dict[str, str | None]:
+def read_genre_map(path: Path, genres: Sequence[str] | None = GENRES) -> GenreMap:
     """Read a table `name,genre` that adds to and overrides `GENRE_MAP`; an empty genre leaves the name out.
+
+    Parameters
+    ----------
+    path : Path
+    genres : sequence of str, optional
+        What names may stand for; None: any genre that a run can have, for `common_genres`.
 
     Raises
     ------
@@ -199,15 +257,20 @@ def read_genre_map(path: Path, genres: Sequence[str] = GENRES) -> dict[str, str 
         If the file cannot be read, lacks a column, or maps to something outside `genres`.
     """
     table = read_table(path, "a table with columns name,genre", columns=("name", "genre"))
-    overrides: dict[str, str | None] = {}
+    said: dict[str, str | None] = {}
     for row, (name, genre) in enumerate(zip(table["name"], table["genre"], strict=True), start=2):
         genre = genre_name(genre)
-        if genre and genre not in genres:
+        if genre and genres is not None and genre not in genres:
             raise InputError(
                 f"{path}, row {row}: expected one of {listed(genres)} or nothing, found {abbreviated_repr(genre)}"
             )
-        overrides[name.strip().lower()] = genre or None
-    return {**GENRE_MAP, **overrides}
+        if genre:
+            try:
+                check_genres([genre])
+            except InputError as error:
+                raise InputError(f"{path}, row {row}: {error}") from error
+        said[genre_name(name)] = genre or None
+    return GenreMap(said)
 
 
 def write_labels(
@@ -273,9 +336,3 @@ def _check_intervals(path: Path, labels: pd.DataFrame) -> None:
         raise InputError(
             f"{path}: expected intervals or whole-trailer labels, found both for trailer {abbreviated_repr(mixed[0])}"
         )
-    if "group" in labels:
-        groups = labels.groupby("trailer")["group"].nunique()
-        if (groups > 1).any():
-            raise InputError(
-                f"{path}: expected one group for each trailer, found several for {abbreviated_repr(groups.idxmax())}"
-            )

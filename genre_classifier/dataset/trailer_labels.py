@@ -37,10 +37,21 @@ def is_checked(trailer_labels: pd.DataFrame) -> bool:
 
 
 def only_checked(labels: pd.DataFrame) -> pd.DataFrame:
-    """Return the labels of trailers that are checked, which alone can judge scores; how many are not is logged."""
+    """Return the labels of trailers that are checked, which alone can judge scores; how many are not is logged.
+
+    Raises
+    ------
+    InputError
+        If none is.
+    """
     if "checked" not in labels:
         return labels
     unchecked = labels.loc[~labels["checked"], "trailer"].nunique()
+    if unchecked and not labels["checked"].any():
+        raise InputError(
+            f"labels: expected trailers that are checked, found none: {unchecked} say `no` in the column checked, and "
+            "cannot judge; say `yes` of those that somebody has watched to the end"
+        )
     if unchecked:
         logger.warning(f"{unchecked} trailers are not checked and cannot judge: left out")
     return labels[labels["checked"]].drop(columns="checked")
@@ -245,8 +256,8 @@ def labelled_frames(trailer_labels: pd.DataFrame, times: np.ndarray) -> np.ndarr
 _MOST_NAMED = 5
 
 
-def merge_labels(tables: Sequence[tuple[Path, pd.DataFrame]]) -> pd.DataFrame:
-    """Return one label table in which the last table that names a trailer says all about it.
+def merge_labels(tables: Sequence[tuple[Path, pd.DataFrame]], named: Sequence[Set[str]] | None = None) -> pd.DataFrame:
+    """Return one label table in which the last file that names a trailer says all about it.
 
     What is replaced by something else is logged. A trailer's group stays where the later table knows none.
 
@@ -254,6 +265,9 @@ def merge_labels(tables: Sequence[tuple[Path, pd.DataFrame]]) -> pd.DataFrame:
     ----------
     tables : sequence of (Path, DataFrame)
         Files, for what is logged, and their label tables as `read_labels` gives them.
+    named : sequence of set of str, optional
+        The trailers that each file names, also those of which its table holds no label, because the genres that it
+        gives them are left out. By default those in the tables.
 
     Returns
     -------
@@ -261,21 +275,29 @@ def merge_labels(tables: Sequence[tuple[Path, pd.DataFrame]]) -> pd.DataFrame:
         In the order of the tables, each with the trailers that no later one names.
     """
     merged: list[pd.DataFrame] = []
-    for path, table in tables:
+    named = [set(table["trailer"]) for _, table in tables] if named is None else named
+    for (path, table), names in zip(tables, named, strict=True):
         changed, kept = [], []
         for earlier in merged:
-            again = earlier["trailer"].isin(table["trailer"])
+            again = earlier["trailer"].isin(names)
             changed += [name for name in earlier.loc[again, "trailer"].unique() if not _agree(earlier, table, name)]
             table = _with_groups(table, earlier[again])
             kept.append(earlier[~again])
         if changed:
-            more = f" and {len(changed) - _MOST_NAMED} more" if len(changed) > _MOST_NAMED else ""
-            named = ", ".join(map(repr, changed[:_MOST_NAMED]))
-            logger.warning(f"{path}: takes the place of what earlier files say of {named}{more}")
+            logger.warning(f"{path}: takes the place of what earlier files say of {_first_names(changed)}")
+        left = set(table["trailer"])
+        if emptied := [name for name in changed if name not in left]:
+            said = _first_names(emptied)
+            logger.warning(f"{path}: no label is left of {said}: all genres that this file gives them are left out")
         merged = [*kept, table]
     filled = [table for table in merged if len(table)]
     table = pd.concat(filled or merged[-1:], ignore_index=True)
     return table.assign(checked=table["checked"].fillna(True).astype(bool)) if "checked" in table else table
+
+
+def _first_names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"{', '.join(map(repr, names[:_MOST_NAMED]))}{more}"
 
 
 def _agree(one: pd.DataFrame, other: pd.DataFrame, trailer: str) -> bool:

@@ -20,7 +20,7 @@ from genre_classifier.evaluation.evaluate import Evaluation, evaluate
 from genre_classifier.evaluation.failures import WorstSegment
 from genre_classifier.evaluation.report import SegmentPicture, write_report
 from genre_classifier.evaluation.score_folder import FOLDER, ScoreFolder, find_score_folder, read_score_folder
-from genre_classifier.genres import GENRE_MAP
+from genre_classifier.genres import GENRE_MAP, GenreMap
 from genre_classifier.tagging.summary import viewer_urls
 from genre_classifier.tagging.tags import as_jpeg
 from preprocessing.base.errors import InputError
@@ -196,9 +196,10 @@ def _run(path: Path | None, clips: Path | None) -> Run:
 def _labels(request: Request, genres: Sequence[str], *, known: Sequence[str]) -> pd.DataFrame:
     """Read labels of these genres; names that are known otherwise are left out, not refused."""
     every = tuple(dict.fromkeys((*genres, *known)))
-    others = (name for genre in every if genre not in genres for name in (genre, genre.replace("-", " ")))
-    named = read_genre_map(request.genre_map, every) if request.genre_map else GENRE_MAP
-    genre_map = dict.fromkeys(others) | named
+    said = dict.fromkeys(genre for genre in every if genre not in genres and genre not in GENRE_MAP)
+    if request.genre_map:
+        said |= read_genre_map(request.genre_map, every).said
+    genre_map = GenreMap(said)
     return only_checked(read_labels(request.labels, genres=genres, genre_map=genre_map, max_mb=request.max_label_mb))
 
 

@@ -55,16 +55,19 @@ def read_scores(path: Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If the file is missing, lacks a column, holds a score outside [0, 1], a genre that cannot be one, or times that
-        do not increase.
+        If the file is missing, lacks a column or has one twice, holds a score outside [0, 1], a genre that cannot be
+        one, or times that do not increase.
     """
     expected = "a scores table (frame,time, then genres)"
     text = read_text(path, expected)
     try:
+        header = pd.read_csv(StringIO(text), header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
         table = pd.read_csv(StringIO(text), dtype={"time": str})
     except ValueError as error:
         reason = " ".join(str(error).split())  # some of pandas' end in a newline
         raise InputError(f"{path}: expected {expected}, found no table ({reason})") from error
+    if (twice := header.duplicated()).any():  # which pandas would rename
+        raise InputError(f"{path}: expected each column once, found {abbreviated_repr(header[twice].iloc[0])} twice")
     genres = [name for name in table.columns if name not in ("frame", "time")]
     if "time" not in table.columns or not genres:
         raise InputError(f"{path}: expected {expected}, found {abbreviated_repr(','.join(table.columns))}")

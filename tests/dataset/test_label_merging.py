@@ -42,6 +42,31 @@ def test_the_last_one_wins_and_says_so(tmp_path, capsys):
     assert groups.tolist()[:2] == ["film", "film"]  # a correction knows no group: trailers of a film stay together
 
 
+def test_a_group_that_one_row_names_outlives_a_correction(tmp_path):
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    first.write_text("trailer,start,end,genre,group\na,0,1,comedy,film\na,2,3,action,\nb,0,1,action,film\n")
+    second.write_text("trailer,start,end,genre\na,0,2,comedy\na,3,4,terror\n")
+    merged = merge_labels([(path, read_labels(path)) for path in (first, second)])
+    assert merged["group"].tolist() == ["film"] * 3
+
+
+def test_a_file_that_names_a_trailer_without_a_genre_for_it_takes_its_labels_away(tmp_path):
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    first.write_text(FIRST)
+    second.write_text("trailer,genres\na.mp4,Drama\nb.mp4,Drama|Horror\ne.mp4,Drama\n")
+    with logged() as notes:
+        merged = read_labels([first, second])
+    assert merged[["trailer", "genre"]].to_numpy().tolist() == [["c.mp4", "other"], ["b.mp4", "terror"]]
+    assert notes == [
+        f"{second}: genres outside the six, left out: Drama (3)",
+        f"{second}: takes the place of what earlier files say of 'a.mp4'",
+        f"{second}: no label is left of 'a.mp4': all genres that this file gives them are left out",
+    ]
+    with logged() as notes:
+        assert read_labels([second, first])["trailer"].tolist() == ["a.mp4", "a.mp4", "b.mp4", "c.mp4"]
+    assert len(notes) == 1
+
+
 def test_what_a_page_saved_is_not_written_over(tmp_path, capsys):
     saved = [tmp_path / "a.20261130T181500.labels.csv", tmp_path / "b.labels.csv"]
     for path in saved:

@@ -131,6 +131,67 @@ def test_label_studio_exports_of_all_tasks_are_read(tmp_path: Path) -> None:
     assert rows(labels) == [("8b195a4c-a%201.mp4", 1, 2, "action"), ("d.mp4", 0, 1, "musical")]
 
 
+def test_an_annotation_without_labels_says_that_nothing_is_shown(tmp_path: Path, capsys) -> None:
+    """As when a person deletes all predictions and submits: like a file without events."""
+    predicted = [{"result": [region("terror", 1, 24)]}]
+    relation = {"type": "relation", "from_id": "x", "to_id": "y"}
+    tasks = [
+        {"data": {"video": "a.mp4"}, "annotations": [{"result": []}], "predictions": predicted},
+        {"data": {"video": "b.mp4"}, "annotations": [{"result": []}, {"result": [region("action", 1, 24)]}]},
+        {"data": {"video": "c.mp4", "group": "film"}, "annotations": [{"result": [relation]}]},
+        {"data": {"video": "d.mp4"}, "annotations": [{"was_cancelled": True, "result": []}]},
+        {"data": {"video": "e.mp4"}, "annotations": [], "predictions": [{"result": []}]},
+        {"data": {"video": "c.mp4"}, "annotations": [{"result": []}]},
+    ]
+    export = written(tmp_path / "export.json", json.dumps(tasks))
+    labels = read_labels(export)
+    assert rows(labels) == [
+        ("b.mp4", 0, 1, "action"),
+        ("a.mp4", 0, np.inf, "other"),
+        ("c.mp4", 0, np.inf, "other"),
+    ]
+    assert labels["group"].fillna("").tolist() == ["", "", "film"]
+    earlier = written(tmp_path / "labels.csv", "trailer,start,end,genre\na.mp4,0,1,terror\nd.mp4,0,1,terror\n")
+    assert cli.run(["labels", str(earlier), str(export), str(tmp_path / "out.csv")]) == 0
+    assert f"{export}: takes the place of what earlier files say of 'a.mp4'" in capsys.readouterr().err
+    assert set(rows(read_labels(tmp_path / "out.csv"))) == {*rows(labels), ("d.mp4", 0, 1, "terror")}
+
+
+def test_two_videos_of_one_name_are_refused(tmp_path: Path) -> None:
+    annotations = [{"result": [region("action", 1, 24)]}]
+    tasks = [{"data": {"video": f"/data/{name}"}, "annotations": annotations} for name in ("a/x.mp4", "b/x.mp4")]
+    path = written(tmp_path / "export.json", json.dumps(tasks))
+    expected = r"task 1: expected .*another name.* found '/data/a/x.mp4' and '/data/b/x.mp4'; .* data\.trailer"
+    with pytest.raises(InputError, match=expected):
+        read_labels(path)
+    for number, task in enumerate(tasks):
+        task["data"]["trailer"] = f"{number}/x.mp4"
+    assert read_labels(written(path, json.dumps(tasks)))["trailer"].tolist() == ["0/x.mp4", "1/x.mp4"]
+    for task in tasks:
+        task["data"] = {"video": "/data/a/x.mp4"}  # a task for each of two persons
+    assert len(read_labels(written(path, json.dumps(tasks)))) == 1
+
+
+def test_annotations_that_are_joined_are_counted(tmp_path: Path) -> None:
+    one, two, skipped = (
+        {"result": [region("action", 1, 24)]},
+        {"result": [region("terror", 1, 24)]},
+        {"was_cancelled": True, "result": [region("comedy", 1, 24)]},
+    )
+    tasks = [
+        {"data": {"video": f"{name}.mp4"}, "annotations": annotations}
+        for name, annotations in (("a", [one]), ("b", [one, two, skipped]), ("c", [one, one]), ("d", [one, skipped]))
+    ]
+    path = written(tmp_path / "export.json", json.dumps(tasks))
+    with logged() as notes:
+        labels = read_labels(path, fps=24)
+    assert labels["trailer"].tolist() == ["a.mp4", "b.mp4", "b.mp4", "c.mp4", "d.mp4"]
+    assert notes == [
+        f"{path}: 2 tasks have several submitted annotations, all of which count, such as the 2 of 'b.mp4'; delete "
+        "those that should not, in Label Studio"
+    ]
+
+
 @pytest.mark.parametrize(
     ("kind", "text"),
     [  # as Label Studio 1.23.2 writes them

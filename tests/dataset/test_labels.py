@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from genre_classifier import cli
 from genre_classifier.dataset.labels import read_genre_map, read_labels, write_labels
 from genre_classifier.dataset.trailer_labels import (
     frame_targets,
@@ -21,6 +22,7 @@ from genre_classifier.genres import GENRES
 from preprocessing.base.errors import InputError
 from preprocessing.manifest import manifest_table
 from tests.support.notes import logged
+from tests.support.trailers import write_clips
 
 
 def table(*rows: tuple) -> pd.DataFrame:
@@ -89,7 +91,10 @@ def test_a_genre_map_adds_and_overrides(tmp_path):
         ("trailer,start,end,genre\n", "found no label"),
         ('{"nothing": 1}', "JSON of another kind"),
         ('[{"data": {}}]', "task 0: expected a name as data.trailer"),
-        ("trailer,start,end,genre,group\na,0,1,action,x\na,1,2,action,y\n", "one group for each trailer"),
+        (
+            "trailer,start,end,genre,group\na,0,1,action,x\na,1,2,action,y\n",
+            "one group for each trailer, found 'x' and 'y' for 'a'",
+        ),
     ],
 )
 def test_a_bad_table_is_refused_with_its_row(tmp_path, text, expected):
@@ -98,6 +103,29 @@ def test_a_bad_table_is_refused_with_its_row(tmp_path, text, expected):
         read_labels(path)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "a,0,1,comedy,film\na,2,3,action,\n",
+        "a,0,1,comedy,\na,2,3,action,film\n",
+        "a,0,1,comedy, \na,1,2,comedy,film\n",  # one interval, once they are joined
+        "a,0,1,drama,film\na,0,1,comedy,\n",  # a genre that is left out
+        "a,0,1,comedy, film\na,2,3,comedy,film \n",
+    ],
+)
+def test_a_group_in_any_row_of_a_trailer_is_that_of_the_trailer(tmp_path, rows):
+    labels = read_labels(written(tmp_path, f"trailer,start,end,genre,group\n{rows}b,0,1,action,\n"))
+    assert set(labels.loc[labels["trailer"] == "a", "group"]) == {"film"}
+    assert labels.loc[labels["trailer"] == "b", "group"].isna().all()
+
+
+def test_a_group_is_one_however_it_is_written(tmp_path):
+    one, two = (unicodedata.normalize(form, "Am\u00e9lie") for form in ("NFC", "NFD"))
+    labels = read_labels(written(tmp_path, f"trailer,genre,group\na,comedy,{one}\nb,comedy,{two}\nc,comedy,{one} \n"))
+    assert set(labels["group"]) == {one}
+    assert "group" not in read_labels(written(tmp_path, "trailer,genre,group\na,comedy, \nb,comedy,\n"))
 
 
 MANIFEST = pd.DataFrame(
@@ -155,6 +183,16 @@ def test_nothing_is_judged_by_trailers_that_are_not_checked(tmp_path, caplog):
     assert kept["trailer"].tolist() == ["b"]
     assert "checked" not in kept
     assert "1 trailers are not checked" in caplog.text
+
+
+def test_labels_that_nobody_has_checked_are_refused_with_the_reason(tmp_path, capsys):
+    write_clips(tmp_path / "clips", [4])
+    path, out = tmp_path / "labels.csv", tmp_path / "out.csv"
+    path.write_text(CHECKED + "0,0,1,comedy,no\n0,2,3,action,no\n")
+    assert cli.run(["labels", str(path), str(out), "--clips", str(tmp_path / "clips")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "expected trailers that are checked, found none: 1 say `no`" in line
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from genre_classifier.dataset.labels import read_labels
+from genre_classifier.tagging.scores import read_scores
 from genre_classifier.tagging.segments import activitynet, label_studio, read_segments, webvtt, write_segments
 from genre_classifier.tagging.tasks import TagsRecord
 from preprocessing.base.errors import InputError
@@ -45,6 +46,14 @@ def test_damaged_csv_is_one_line(tmp_path: Path, row: str) -> None:
     (tmp_path / "segments.csv").write_text(f"start,end,genre,score\n0,1,comedy,0.5\n{row}\n")
     with pytest.raises(InputError, match=r"segments\.csv"):
         read_segments(tmp_path / "segments.csv")
+
+
+@pytest.mark.parametrize("name", ["comedy", "time", "frame"])
+def test_scores_with_a_column_twice_are_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text(f"frame,time,comedy,{name}\n0,0.5,0.1,0.2\n")
+    with pytest.raises(InputError, match=rf"scores\.csv: expected each column once, found '{name}' twice"):
+        read_scores(path)
 
 
 def test_webvtt() -> None:
