@@ -10,6 +10,7 @@ viewer's page repeats them in JavaScript for its threshold slider; a test holds 
 
 from __future__ import annotations
 
+import html
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -302,8 +303,14 @@ def webvtt(segments: pd.DataFrame) -> str:
     for number, row in enumerate(segments.to_dict("records"), start=1):
         first = round(row["start"] * 1000)
         last = max(first + 1, round(row["end"] * 1000))  # a cue must end after its start
-        cues.append(f"{number}\n{vtt_timestamp(first)} --> {vtt_timestamp(last)}\n{row['genre']} {row['score']:.2f}")
+        text = vtt_text(f"{row['genre']} {row['score']:.2f}")
+        cues.append(f"{number}\n{vtt_timestamp(first)} --> {vtt_timestamp(last)}\n{text}")
     return "\n\n".join(cues) + "\n"
+
+
+def vtt_text(text: str) -> str:
+    """Return text as it stands in a WebVTT cue: a bare `&` would begin a character reference there."""
+    return html.escape(text, quote=False)
 
 
 def vtt_timestamp(milliseconds: int) -> str:

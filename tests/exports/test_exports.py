@@ -220,6 +220,15 @@ def test_ffmpeg_reads_the_chapters(tags: Path, tmp_path: Path) -> None:
     assert cues[3] == "00:00:04.500 --> 00:00:06.000\ncomedy + action"
 
 
+def test_names_of_genres_are_escaped_in_chapters(tmp_path: Path) -> None:
+    tags = tagged(tmp_path / "tags", shares={"r&b's": 0.1})
+    write_segments(tags / "film one" / "segments.csv", SEGMENTS.head(1).assign(genre="r&b's"))
+    files = exported(tags, tmp_path / "out", "--to", "chapters")
+    assert files["film one.chapters.vtt"].read_text().split("\n\n")[1].endswith("\nr&amp;b's")
+    assert ElementTree.fromstring(files["film one.chapters.xml"].read_bytes()).findtext(".//ChapterString") == "r&b's"
+    assert "title=r&b's\n" in files["film one.ffmetadata"].read_text()
+
+
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the ffmpeg program")
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
 def test_the_line_for_ffmpeg_replaces_the_chapters_and_keeps_the_rest(tags: Path, tmp_path: Path, suffix: str) -> None:
