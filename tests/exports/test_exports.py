@@ -290,6 +290,21 @@ def test_what_is_missing_is_said(tags: Path, tmp_path: Path, capsys, monkeypatch
     assert "tag it again" in refused(str(bare), out, "--to", "iiif")
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--to eaf --start-timecode garbage", "--start-timecode does nothing without --to otio or edl"),
+        ("--to chapters,mmif --start-timecode auto", "--start-timecode does nothing without --to otio or edl"),
+        ("--to chapters --fps 3", "--fps does nothing without --to otio or edl"),
+        ("--to otio,chapters --base-url zzz", "--base-url does nothing without --to iiif"),
+    ],
+)
+def test_an_option_that_no_format_uses_is_refused(tags: Path, tmp_path: Path, capsys, options: str, said: str) -> None:
+    assert cli.run(["export", str(tags), str(tmp_path / "out"), *options.split()]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_rate_without_timecode_is_no_obstacle_to_markers(tmp_path: Path) -> None:
     otio = pytest.importorskip("opentimelineio")
     tags = tagged(tmp_path / "tags", fps=15.0)
