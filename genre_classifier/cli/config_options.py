@@ -239,6 +239,27 @@ def is_given(name: str) -> bool:
     return click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
+def require_use(name: str, used: bool, *, by: str) -> None:
+    """Refuse an option that stands on the command line and has no use there.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter.
+    used : bool
+        Whether the rest of the command line has a use for it.
+    by : str
+        What would have one, such as "--to iiif".
+
+    Raises
+    ------
+    click.UsageError
+    """
+    if is_given(name) and not used:
+        (flag,) = (one.opts[0] for one in click.get_current_context().command.params if one.name == name)
+        raise click.UsageError(f"{flag} does nothing without {by}: leave it out")
+
+
 def given(options: Mapping[str, Any], config_class: type[Options]) -> dict[str, Any]:
     """Return those of a command's options that belong to a configuration and stand on the command line."""
     names = values_of(config_class)

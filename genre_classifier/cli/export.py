@@ -7,7 +7,7 @@ from typing import Annotated
 
 import click
 
-from genre_classifier.cli.config_options import value_option
+from genre_classifier.cli.config_options import require_use, value_option
 from genre_classifier.cli.output import say_files
 from genre_classifier.exports import AUTO, BASE_URL, FORMATS
 from preprocessing.base.options import Positive, option
@@ -49,9 +49,12 @@ def command(tags: Path, out: Path, formats: str, fps: float | None, start_timeco
       genre-classifier export tags/ elan/ --to eaf
       genre-classifier export tags/ cuts/ --to otio,edl --start-timecode 01:00:00:00
     """
-    from genre_classifier.exports.export import export_tags, read_formats
+    from genre_classifier.exports.export import TAGS_FORMATS, export_tags, read_formats
 
     wanted = read_formats(formats, option="--to")
+    for option_name in ("fps", "start_timecode", "base_url"):
+        users = [name for name, one in TAGS_FORMATS.items() if option_name in one.options]
+        require_use(option_name, not set(users).isdisjoint(wanted), by=f"--to {' or '.join(users)}")
     export_tags(
         tags,
         out,

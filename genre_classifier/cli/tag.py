@@ -15,6 +15,7 @@ from genre_classifier.cli.config_options import (
     config_options,
     given,
     is_given,
+    require_use,
     sharing_options,
 )
 from genre_classifier.cli.output import note, say, say_files
@@ -88,6 +89,8 @@ def command(
     config, limits = TagConfig(**given(options, TagConfig)), VideoLimits(**given(options, VideoLimits))
     segments = SegmentConfig(**given(options, SegmentConfig))
     _check_arguments(again)
+    kept = again and not is_given("label_studio")  # of videos that have such a file
+    require_use("label_studio_prefix", config.label_studio or kept, by="--label-studio")
 
     from genre_classifier.cli.progress import VideoTime
     from genre_classifier.exports.export import export_tags, read_formats

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 from genre_classifier.exports.tagged import TaggedVideo
-from genre_classifier.tagging.segments import vtt_timestamp
+from genre_classifier.tagging.segments import vtt_text, vtt_timestamp
 
 NOTHING = "no genre"
 
@@ -77,6 +77,6 @@ def webvtt_chapters(video: TaggedVideo) -> str:
     """Return the chapters as a WebVTT track of kind `chapters` (W3C, "WebVTT", section 1.5)."""
     cues = [
         "WEBVTT",
-        *(f"{vtt_timestamp(one.start)} --> {vtt_timestamp(one.end)}\n{one.title}" for one in chapters(video)),
+        *(f"{vtt_timestamp(one.start)} --> {vtt_timestamp(one.end)}\n{vtt_text(one.title)}" for one in chapters(video)),
     ]
     return "\n\n".join(cues) + "\n"

@@ -31,11 +31,11 @@ class Place(NamedTuple):
 
 
 class TagsFormat(NamedTuple):
-    """A format: what makes its files of a video, the libraries that it needs, whether its times begin at a timecode."""
+    """A format: what makes its files, the libraries that it needs, the options of `export_tags` that it uses."""
 
     files: Callable[[TaggedVideo, Place], Files]
     require: Callable[[], object]  # imports them, or raises MissingExtraError
-    timed: bool = False
+    options: tuple[str, ...] = ()
     check: Callable[[Sequence[TaggedVideo], Place], None] | None = None  # refuses videos that do not go together
 
 
@@ -50,13 +50,15 @@ def _chapters(video: TaggedVideo, place: Place) -> Iterator[tuple[str, str]]:
     yield "chapters.vtt", chapters.webvtt_chapters(video)
 
 
+_OF_FRAMES = ("fps", "start_timecode")
 _FORMATS = (
     TagsFormat(lambda video, place: [("eaf", archives.eaf(video, place.out))], archives.elan_library),
-    TagsFormat(lambda video, place: [("otio", editing.otio_json(video))], timecode.editing_library, timed=True),
-    TagsFormat(_edl, editing.list_library, timed=True),
+    TagsFormat(lambda video, place: [("otio", editing.otio_json(video))], timecode.editing_library, _OF_FRAMES),
+    TagsFormat(_edl, editing.list_library, _OF_FRAMES),
     TagsFormat(
         lambda video, place: [(archives.ENDING, archives.manifest(video, place.out, base=place.base_url))],
         archives.iiif_library,
+        ("base_url",),
         check=lambda videos, place: archives.require_addresses(videos, place.out, base=place.base_url),
     ),
     TagsFormat(lambda video, place: [("mmif", archives.time_frames(video))], archives.mmif_library),
@@ -139,7 +141,7 @@ def export_tags(
         raise InputError(f"{tags}: expected a folder that `tag` wrote, found no {STAMP} in it or below it")
     _require(formats, "formats")
     place = Place(out, base_url)
-    timed = any(TAGS_FORMATS[name].timed for name in formats)
+    timed = any("start_timecode" in TAGS_FORMATS[name].options for name in formats)
     written, left_out = set[Path](), []
     gone = set[Path]()
     videos = []

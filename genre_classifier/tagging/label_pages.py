@@ -177,6 +177,7 @@ def write_label_page(
         "page": page.name,
         "source": source,
         "link": link,
+        "start": float(times[0]),
         "duration": duration,
         "genres": list(genres),
         "picture": small_picture(picture.picture) if picture else "",
@@ -204,15 +205,19 @@ def _label_index(out: Path, rows: list[dict[str, Any]], failures: Iterable[tuple
     genres = list(dict.fromkeys(genre for row in rows for genre in row["genres"]))
     videos, beside = [], sorted(out.glob("*.labels.csv"))
     for row in rows:
-        segments = _saved(beside, row["source"], row["genres"], float(row["duration"]))
+        start, end = float(row.get("start", 0.0)), float(row["duration"])  # of pages made earlier, 0
+        segments = _saved(beside, row["source"], row["genres"], start, end)
         found = pd.DataFrame(columns=["start", "end", "genre"]) if segments is None else segments
-        shown = video_row(row["source"], row["link"], float(row["duration"]), found, genres, picture=row["picture"])
+        shown = video_row(row["source"], row["link"], end, found, genres, start=start, picture=row["picture"])
         videos.append(shown | {"kept": row["kept"], "saved": segments is not None})
     return index_html(videos, genres, failures, title="Trailers to label", pages=rows)
 
 
-def _saved(beside: Sequence[Path], source: str, genres: Sequence[str], duration: float) -> pd.DataFrame | None:
-    """Return the segments of the last label file beside the pages that a page saved; None where there is none."""
+def _saved(beside: Sequence[Path], source: str, genres: Sequence[str], start: float, end: float) -> pd.DataFrame | None:
+    """Return the segments of the last label file beside the pages that a page saved; None where there is none.
+
+    Labels of the whole trailer go from `start` to `end`, the seconds that have pictures.
+    """
     # With the time of saving, or where the browser asks for a name, without.
     saved = re.compile(rf"{re.escape(PurePosixPath(source).stem)}(\.\d{{8}}T\d{{6}})?\.labels\.csv")
     for path in reversed(beside):
@@ -225,5 +230,5 @@ def _saved(beside: Sequence[Path], source: str, genres: Sequence[str], duration:
             continue
         own = labels[labels["trailer"] == source]
         if len(own):  # another video of this name may be in another folder
-            return own.assign(start=own["start"].fillna(0.0), end=own["end"].fillna(duration).clip(upper=duration))
+            return own.assign(start=own["start"].fillna(start), end=own["end"].fillna(end).clip(upper=end))
     return None

@@ -10,6 +10,7 @@ viewer's page repeats them in JavaScript for its threshold slider; a test holds 
 
 from __future__ import annotations
 
+import html
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 SEGMENT_COLUMNS = ("start", "end", "genre", "score")
 # Of a video with a single frame and no known duration: one frame of the most common rate.
 _LONE_FRAME_SECONDS = 1 / 25
+# Of a video whose frames are picked at a rate, at most one long step is left behind the last of them. A long step has
+# one frame of the video more than a short one: it is at most twice as long. More is left where a clip was cut off.
+_MOST_STEPS_LEFT = 2
 
 
 def frame_borders(times: np.ndarray, *, duration: float | None = None) -> np.ndarray:
@@ -42,13 +46,14 @@ def frame_borders(times: np.ndarray, *, duration: float | None = None) -> np.nda
     times : ndarray of float, shape (frames,)
         Strictly increasing seconds.
     duration : float, optional
-        Seconds of the whole video; no border goes past it.
+        The second at which the video ends; no border goes past it.
 
     Returns
     -------
     ndarray of float64, shape (frames + 1,)
         Frame `i` is shown from border `i` to border `i + 1`. The first border is the first time, since nothing is shown
-        before; the last one lies half a step behind the last time, and never behind the end of the video.
+        before. The last one is the end of the video, where no more than `_MOST_STEPS_LEFT` is left of it; else, and
+        without a duration, it lies half a step behind the last time.
     """
     times = np.asarray(times, dtype=np.float64)
     if times.size == 0:
@@ -56,8 +61,10 @@ def frame_borders(times: np.ndarray, *, duration: float | None = None) -> np.nda
     last_step = times[-1] - times[-2] if times.size > 1 else _LONE_FRAME_SECONDS
     borders = np.array([times[0], *(times[:-1] + np.diff(times) / 2), times[-1] + last_step / 2])
     if duration is not None:
-        end = duration if times.size == 1 else min(borders[-1], duration)  # an only frame stands for the whole video
-        borders[-1] = max(times[-1], end)
+        # An only frame stands for the whole video, and the last of several for a rest in which none was picked.
+        most = np.median(np.diff(times)) * _MOST_STEPS_LEFT + 1e-6 if times.size > 1 else math.inf
+        if duration - times[-1] <= most:
+            borders[-1] = max(times[-1], duration)
     return borders
 
 
@@ -296,8 +303,14 @@ def webvtt(segments: pd.DataFrame) -> str:
     for number, row in enumerate(segments.to_dict("records"), start=1):
         first = round(row["start"] * 1000)
         last = max(first + 1, round(row["end"] * 1000))  # a cue must end after its start
-        cues.append(f"{number}\n{vtt_timestamp(first)} --> {vtt_timestamp(last)}\n{row['genre']} {row['score']:.2f}")
+        text = vtt_text(f"{row['genre']} {row['score']:.2f}")
+        cues.append(f"{number}\n{vtt_timestamp(first)} --> {vtt_timestamp(last)}\n{text}")
     return "\n\n".join(cues) + "\n"
+
+
+def vtt_text(text: str) -> str:
+    """Return text as it stands in a WebVTT cue: a bare `&` would begin a character reference there."""
+    return html.escape(text, quote=False)
 
 
 def vtt_timestamp(milliseconds: int) -> str:

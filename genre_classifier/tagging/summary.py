@@ -199,7 +199,14 @@ def index_html(
 
 
 def video_row(
-    source: str, link: str, duration: float, segments: pd.DataFrame, genres: Sequence[str], *, picture: str = ""
+    source: str,
+    link: str,
+    duration: float,
+    segments: pd.DataFrame,
+    genres: Sequence[str],
+    *,
+    start: float = 0.0,
+    picture: str = "",
 ) -> dict[str, Any]:
     """Return a row of the index as JSON types: shares in percent, spans as genre, begin and width in thousandths.
 
@@ -210,30 +217,33 @@ def video_row(
     link : str
         URL of its page, relative to the index.
     duration : float
-        Seconds.
+        The second at which the video ends.
     segments : DataFrame
         Columns start, end (seconds) and genre.
     genres : sequence of str
         Columns of the index.
+    start : float
+        The second at which the first picture is shown: shares are of the time from there on.
     picture : str
         URL of a small picture; "" for none.
     """
     per_mille = 1000 / (duration or 1.0)  # nothing can be seen of a video without length
     columns = (segments[name].tolist() for name in ("genre", "start", "end"))
     spans = [
-        [genres.index(genre), round(per_mille * start, 1), round(per_mille * (end - start), 1)]
-        for genre, start, end in zip(*columns, strict=True)
+        [genres.index(genre), round(per_mille * first, 1), round(per_mille * (last - first), 1)]
+        for genre, first, last in zip(*columns, strict=True)
     ]
+    lengths = (segments["end"] - segments["start"]).groupby(segments["genre"]).sum()
+    percent = 100 / (duration - start or 1.0)
     return {
         "source": source,
         "link": link,
         "picture": picture,
+        "start": start,
         "seconds": duration,
         "duration": clock(duration),
         "segments": len(spans),
-        "shares": [
-            round(min(100.0, sum(span[2] for span in spans if span[0] == at) / 10), 1) for at in range(len(genres))
-        ],
+        "shares": [round(min(100.0, percent * float(lengths.get(genre, 0.0))), 1) for genre in genres],
         "spans": spans,
     }
 

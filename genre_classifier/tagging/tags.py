@@ -130,9 +130,9 @@ class Tags:
         return tuple(self.scores.columns)
 
     def shares(self) -> dict[str, float]:
-        """Return the share of the video's time that is inside each genre's segments, in [0, 1]."""
+        """Return the share of the time with pictures that is inside each genre's segments, in [0, 1]."""
         lengths = (self.segments["end"] - self.segments["start"]).groupby(self.segments["genre"]).sum()
-        whole = self.duration or math.inf
+        whole = self.duration - float(self.scores.index[0]) or math.inf
         return {genre: min(1.0, float(lengths.get(genre, 0.0)) / whole) for genre in self.genres}
 
     def shown_genres(self) -> tuple[str, ...]:

@@ -22,12 +22,13 @@
     let kept;
     try { kept = JSON.parse(localStorage.getItem(video.kept)); } catch { /* a browser that keeps nothing */ }
     if (!kept || !Array.isArray(kept.spans)) return;
-    const spans = kept.whole ? [{ genre: kept.whole, start: 0, end: video.seconds }] : kept.spans;
+    const whole = video.seconds - video.start; // that has pictures
+    const spans = (kept.whole ? [{ genre: kept.whole, start: video.start, end: video.seconds }] : kept.spans)
+      .filter(one => named(one.genre) >= 0);
     video.done = kept.saved !== true ? 1 : kept.checked ? 3 : 2;
-    video.spans = spans.filter(one => named(one.genre) >= 0)
-      .map(one => [named(one.genre), 1000 * one.start / video.seconds, 1000 * (one.end - one.start) / video.seconds]);
-    video.segments = video.spans.length;
-    video.shares = genres.map((_, genre) => video.spans.reduce((sum, one) => sum + (one[0] === genre ? one[2] / 10 : 0), 0));
+    video.spans = spans.map(one => [named(one.genre), 1000 * one.start / video.seconds, 1000 * (one.end - one.start) / video.seconds]);
+    video.segments = spans.length;
+    video.shares = genres.map(({ name }) => spans.reduce((sum, one) => sum + (one.genre === name ? 100 * (one.end - one.start) / whole : 0), 0));
   }
   function mark() {
     videos.forEach(marked);

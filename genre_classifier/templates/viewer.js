@@ -141,7 +141,7 @@ const page = (() => {
       genre.segments = found;
       for (const one of genre.segments) one.genre = genre;
       const total = genre.segments.reduce((sum, one) => sum + one.end - one.start, 0);
-      genre.share.textContent = `${Math.round(100 * total / duration)}%`;
+      genre.share.textContent = `${Math.round(100 * total / (duration - borders[0] || Infinity))}%`; // of the time with pictures
       genre.share.classList.toggle("none", !total);
       for (const old of genre.lane.querySelectorAll(".segment")) old.remove();
       for (const one of genre.segments) {

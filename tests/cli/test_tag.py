@@ -114,6 +114,19 @@ def test_exports_of_before_are_named(run: Path, trailers: Path, tmp_path: Path, 
     assert said in capsys.readouterr().err
 
 
+def test_a_prefix_for_a_file_that_is_not_written_is_refused(run: Path, trailers: Path, tmp_path: Path, capsys) -> None:
+    out, prefix = tmp_path / "tags", ("--label-studio-prefix", "/films/")
+    said = "--label-studio-prefix does nothing without --label-studio"
+    assert tag(run, trailers, "--out", out, *prefix) == 2
+    assert said in capsys.readouterr().err
+    assert not out.exists()
+    assert tag(run, trailers / "a.mkv", "--out", out, "--label-studio", "--min-segment", 0.1) == 0
+    assert cli.run(["tag", str(out), "--again", *prefix]) == 0  # it was written then
+    assert "/films/a.mkv" in (out / "label_studio.json").read_text()
+    assert cli.run(["tag", str(out), "--again", "--no-label-studio", *prefix]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_exports_that_cannot_be_are_refused_before_the_work(
     run: Path, trailers: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -220,6 +220,15 @@ def test_ffmpeg_reads_the_chapters(tags: Path, tmp_path: Path) -> None:
     assert cues[3] == "00:00:04.500 --> 00:00:06.000\ncomedy + action"
 
 
+def test_names_of_genres_are_escaped_in_chapters(tmp_path: Path) -> None:
+    tags = tagged(tmp_path / "tags", shares={"r&b's": 0.1})
+    write_segments(tags / "film one" / "segments.csv", SEGMENTS.head(1).assign(genre="r&b's"))
+    files = exported(tags, tmp_path / "out", "--to", "chapters")
+    assert files["film one.chapters.vtt"].read_text().split("\n\n")[1].endswith("\nr&amp;b's")
+    assert ElementTree.fromstring(files["film one.chapters.xml"].read_bytes()).findtext(".//ChapterString") == "r&b's"
+    assert "title=r&b's\n" in files["film one.ffmetadata"].read_text()
+
+
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the ffmpeg program")
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
 def test_the_line_for_ffmpeg_replaces_the_chapters_and_keeps_the_rest(tags: Path, tmp_path: Path, suffix: str) -> None:
@@ -279,6 +288,21 @@ def test_what_is_missing_is_said(tags: Path, tmp_path: Path, capsys, monkeypatch
     bare = tagged(tmp_path / "bare", fps=None, size=None)
     assert "give --fps" in refused(str(bare), out, "--to", "otio")
     assert "tag it again" in refused(str(bare), out, "--to", "iiif")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--to eaf --start-timecode garbage", "--start-timecode does nothing without --to otio or edl"),
+        ("--to chapters,mmif --start-timecode auto", "--start-timecode does nothing without --to otio or edl"),
+        ("--to chapters --fps 3", "--fps does nothing without --to otio or edl"),
+        ("--to otio,chapters --base-url zzz", "--base-url does nothing without --to iiif"),
+    ],
+)
+def test_an_option_that_no_format_uses_is_refused(tags: Path, tmp_path: Path, capsys, options: str, said: str) -> None:
+    assert cli.run(["export", str(tags), str(tmp_path / "out"), *options.split()]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_rate_without_timecode_is_no_obstacle_to_markers(tmp_path: Path) -> None:

@@ -36,9 +36,13 @@ def example_tags(
     frames: int = 120,
     genres: tuple[str, ...] = GENRES,
     exclusive: bool = False,
+    start: float = 0.0,
 ) -> Tags:
-    """Make tags with one wave per genre; the thumbnails show the genre-neutral grey of `write_webm`."""
-    times = np.arange(frames) * seconds / frames
+    """Make tags with one wave per genre; the thumbnails show the genre-neutral grey of `write_webm`.
+
+    The first picture is shown at `start`; until then there is sound alone.
+    """
+    times = start + np.arange(frames) * (seconds - start) / frames
     waves = [0.5 + 0.5 * np.sin(2 * np.pi * (times / seconds * (1 + k / 2) + k / 6)) for k in range(len(genres))]
     values = np.stack(waves, axis=1)
     if exclusive:
@@ -59,4 +63,5 @@ def example_tags(
         thresholds=used,
         segment_config=config,
         thumbnails=thumbnails,
+        start=start,
     )

@@ -16,6 +16,7 @@ from genre_classifier.genres import GENRES
 from genre_classifier.tagging.summary import index_html, video_row
 from genre_classifier.tagging.viewer import viewer_html
 from tests.support.browser import Tab, wait, wait_until
+from tests.support.media import write_late_pictures
 from tests.support.tag_examples import example_tags, write_webm
 
 SEGMENTS = pd.DataFrame({"start": [0.0, 5.0], "end": [2.5, 10.0], "genre": ["comedy", "other"], "score": [0.9, 0.8]})
@@ -271,3 +272,43 @@ def test_the_last_file_that_a_page_saved_counts_for_its_own_video(tmp_path: Path
     shown = {video["source"]: video for video in data["videos"]}
     assert [shown[name]["saved"] for name in ("a/x.webm", "b/x.webm")] == [True, False]
     assert shown["a/x.webm"]["spans"] == [[GENRES.index("action"), 100.0, 400.0]]
+
+
+@pytest.mark.slow
+def test_shares_of_label_pages_are_of_the_time_that_has_pictures(browser: Any, tmp_path: Path) -> None:
+    video, out = write_late_pictures(tmp_path / "late.webm", 1.0, count=50), tmp_path / "pages"
+    label = ["label", str(video), "--out", str(out)]
+    assert cli.run(label) == 0
+    at = GENRES.index("action")
+    for rows in ("late.webm,1.0,2.0,action", "late.webm,,,action"):
+        (out / "late.labels.csv").write_text(f"trailer,start,end,genre\n{rows}\n")
+        assert cli.run(label) == 0
+        text = (out / "index.html").read_text()
+        data = json.loads(text.split('<script type="application/json" id="data">')[1].split("</script>")[0])
+        (shown,) = data["videos"]
+        weak = ",," in rows
+        assert shown["shares"][at] == pytest.approx(100 if weak else 50, abs=0.5)
+        assert shown["spans"][0][1:] == pytest.approx([1000 / 3, 2000 / 3 if weak else 1000 / 3], abs=3)
+    # What the browser keeps of the page counts in the same way.
+    half = {"spans": [{"genre": "action", "start": 1.0, "end": 2.0}], "whole": ""}
+    for kept in (half, {"spans": [], "whole": "action"}):
+        page = Tab(browser.new_context().new_page()).open(out / "index.html")
+        page.evaluate("([name, text]) => localStorage.setItem(name, text)", [shown["kept"], json.dumps(kept)])
+        page.reload()
+        assert page.inner_text("#done") == "0 saved, 1 begun."
+        found = page.locator("tbody tr .share").nth(at).inner_text()
+        assert found == ("100%" if kept["whole"] else "50%")
+        left = float(page.locator("tbody rect").get_attribute("x"))
+        assert left == pytest.approx(1000 / 3, abs=3)
+
+
+def test_an_index_of_label_pages_that_does_not_say_when_pictures_begin_stays(tmp_path: Path) -> None:
+    videos = [write_webm(tmp_path / name, seconds=1) for name in ("a.webm", "b.webm")]
+    out = tmp_path / "pages"
+    assert cli.run(["label", str(videos[0]), "--out", str(out)]) == 0
+    text = (out / "index.html").read_text()
+    (out / "index.html").write_text(text.replace('"start": 0.0, ', ""))  # as an earlier version wrote it
+    assert cli.run(["label", str(videos[1]), "--out", str(out)]) == 0
+    text = (out / "index.html").read_text()
+    assert "a.webm" in text
+    assert "b.webm" in text

@@ -64,6 +64,7 @@ def test_webvtt() -> None:
         "3\n01:00:00.000 --> 01:02:05.167\nother 0.33\n"
     )
     assert webvtt(NOTHING) == "WEBVTT\n"
+    assert webvtt(SEGMENTS.head(1).assign(genre="r&b's")).endswith("\nr&amp;b's 0.75\n")
     instant = webvtt(SEGMENTS.head(1).assign(end=0.0001))
     assert re.search(r"00\.000 --> 00:00:00\.001", instant)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from fractions import Fraction
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +16,8 @@ from genre_classifier.genres import GENRES
 from genre_classifier.tagging.scores import scores_table
 from genre_classifier.tagging.segments import frame_borders, median_filter, to_segments
 from preprocessing.base.errors import InputError
+from preprocessing.config import ClipConfig
+from preprocessing.sampling import frame_duration, pick_frames
 
 PLAIN = SegmentConfig(smooth_seconds=0, off_ratio=1, min_seconds=0, min_gap_seconds=0)
 HALF = dict.fromkeys(GENRES, 0.5)
@@ -32,11 +37,42 @@ def intervals(segments: pd.DataFrame) -> list[tuple[float, float]]:
 def test_borders_lie_halfway_and_inside_the_video() -> None:
     np.testing.assert_allclose(frame_borders(np.array([0.0, 1, 3, 4])), [0, 0.5, 2, 3.5, 4.5])
     np.testing.assert_allclose(frame_borders(np.array([0.0, 1, 3, 4]), duration=4.1), [0, 0.5, 2, 3.5, 4.1])
+    # The last frame stands for the rest of the video, up to two steps.
+    np.testing.assert_allclose(frame_borders(np.array([0.0, 1, 3, 4]), duration=4.7), [0, 0.5, 2, 3.5, 4.7])
+    np.testing.assert_allclose(frame_borders(np.array([0.0, 1, 2]), duration=4), [0, 0.5, 1.5, 4])
+    np.testing.assert_allclose(frame_borders(np.array([0.0, 1, 2]), duration=4.1), [0, 0.5, 1.5, 2.5])
     # A clip that covers the beginning of a long video ends half a step after its last frame.
     np.testing.assert_allclose(frame_borders(np.array([8.0, 11, 14]), duration=90), [8, 9.5, 12.5, 15.5])  # sound first
     np.testing.assert_allclose(frame_borders(np.array([0.2]), duration=0.5), [0.2, 0.5])
     np.testing.assert_allclose(frame_borders(np.array([3.0])), [3.0, 3.02])
     assert frame_borders(np.array([])).tolist() == [0]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from([Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(60)]),
+    st.integers(3, 600),
+    st.one_of(st.builds(ClipConfig, fps=st.floats(0.5, 60)), st.builds(ClipConfig, frames=st.integers(3, 700))),
+)
+def test_frames_that_were_picked_from_a_whole_video_stand_for_all_of_it(
+    rate: Fraction, count: int, config: ClipConfig
+) -> None:
+    times = np.arange(count) / float(rate)
+    duration = count / float(rate)
+    picked = times[pick_frames(times, config)]
+    assert frame_borders(picked, duration=duration)[-1] == duration
+    # Cut off, it ends near its last frame.
+    cut = dataclasses.replace(config, fps=5.0, frames=10)
+    few = times[pick_frames(times, cut)]
+    if duration > 4:
+        assert frame_borders(few, duration=duration)[-1] < 2.1
+
+
+@given(st.lists(st.floats(0.001, 5), min_size=2, max_size=60))
+def test_all_frames_of_a_video_of_changing_rate_stand_for_all_of_it(gaps: list[float]) -> None:
+    times = np.concatenate([[0.0], np.cumsum(gaps)])
+    duration = float(times[-1] + frame_duration(times, None))
+    assert frame_borders(times, duration=duration)[-1] == duration
 
 
 def test_segments_of_a_plain_threshold() -> None:

@@ -32,6 +32,15 @@ def test_rows_show_scores_thresholds_and_segments() -> None:
         assert row.get_xlim() == (0, SECONDS)
 
 
+@pytest.mark.parametrize("start", [0.0, 1.5])
+def test_shares_are_of_the_time_that_has_pictures(start: float) -> None:
+    tags = example_tags(Path("film.webm"), exclusive=True, start=start)
+    assert tags.segments["start"].iloc[0] == start
+    assert sum(tags.shares().values()) == pytest.approx(1)
+    lone = dataclasses.replace(tags, duration=start, scores=tags.scores.iloc[:1], segments=tags.segments.iloc[:0])
+    assert set(lone.shares().values()) == {0.0}  # of a picture that has no length
+
+
 def test_genres_that_exclude_each_other_have_no_threshold_in_the_picture() -> None:
     tags = example_tags(Path("film.webm"), exclusive=True)
     figure = timeline_figure(tags)

@@ -143,10 +143,11 @@ def test_the_threshold_sliders_redraw_the_segments(tab: Tab, tagged: tuple[Path,
     assert_same_segments(shown_segments(page), expected_segments(tags, dict(tags.thresholds)))
 
 
+@pytest.mark.parametrize("start", [0.0, 1.5])
 def test_genres_that_exclude_each_other_have_the_segments_of_python_and_no_thresholds(
-    tab: Tab, tagged: tuple[Path, Tags], tmp_path: Path
+    tab: Tab, tagged: tuple[Path, Tags], tmp_path: Path, start: float
 ) -> None:
-    tags = example_tags(tagged[0].parents[1] / "film.webm", exclusive=True)
+    tags = example_tags(tagged[0].parents[1] / "film.webm", exclusive=True, start=start)
     path = tmp_path / "viewer.html"
     path.write_text(viewer_html(tags, tmp_path), encoding="utf-8")
     page = opened(tab, path)
@@ -160,8 +161,10 @@ def test_genres_that_exclude_each_other_have_the_segments_of_python_and_no_thres
     assert page.locator("#keep").is_hidden()
     page.keyboard.press("ArrowUp")
     assert page.locator("#segments tr").count() == len(rows)
+    shown = [int(text.removesuffix("%")) for text in page.locator(".share").all_inner_texts()]
+    np.testing.assert_allclose(shown, [100 * share for share in tags.shares().values()], atol=0.51)
     # Exactly one genre at any moment.
-    for time in np.linspace(0.05, SECONDS - 0.1, 7):
+    for time in np.linspace(start + 0.05, SECONDS - 0.1, 7):
         page.evaluate("(time) => page.seek(time)", float(time))
         now_on = [genre for genre, start, length in rows if start <= time < start + length]
         wait(page, f"document.querySelector('#running').dataset.names === {now_on[0]!r}")
