@@ -16,10 +16,12 @@ from genre_classifier.cli.config_options import (
     config_options,
     given,
     is_given,
+    require_use,
     value_option,
 )
 from genre_classifier.cli.output import note, say
 from genre_classifier.config import MAX_LABEL_MB, PRESETS, MaxLabelMb, ModelConfig, TrainingConfig
+from preprocessing.base.errors import InputError
 from preprocessing.base.options import Count, option
 from preprocessing.config import ClipConfig
 
@@ -60,6 +62,26 @@ _BRIEF = (
     *("preset", "resume", "overwrite", "start", "genres", "genre_map", "skip_unknown", "encoder", "sound_encoder"),
     *("epochs", "batch_size", "learning_rate", "chunk", "validation_share", "test_share", "seed"),
 )
+
+
+# Options that say more about another one, and have no use without it.
+_ENCODER = (
+    *("encoder_layer", "encoder_scaling", "encoder_cells", "encoder_fps", "motion_size", "reduced_channels"),
+    *("encoder_dropout", "path_components"),
+)
+_SOUND_ENCODER = ("sound_rate", "sound_components")
+
+
+def _check_options(model_config: ModelConfig, training_config: TrainingConfig, genres: str | None) -> None:
+    """Refuse options that would do nothing."""
+    for name, used, by in (
+        *((name, model_config.encoder is not None, "--encoder") for name in _ENCODER),
+        *((name, model_config.sound_encoder is not None, "--sound-encoder") for name in _SOUND_ENCODER),
+        ("branch_weight", model_config.linear_paths, "--linear-paths"),
+        ("crops_per_epoch", training_config.crop_frames is not None, "--crop-frames"),
+        ("min_trailers", genres == "auto", "--genres auto"),
+    ):
+        require_use(name, used, by=by)
 
 
 @click.command("train", cls=_Command, brief=_BRIEF)
@@ -227,8 +249,15 @@ def command(
         else:
             own = genre_list(genres)
         model_config = dataclasses.replace(model_config, genres=own)
+    for name in (options["encoder"], options["sound_encoder"]):  # before what it is used with is judged
+        if name and name.endswith(".keras") and not Path(name).is_file():
+            raise InputError(f"{name}: expected an encoder (.keras), found no such file")
     model_config = dataclasses.replace(model_config, **given(options, ModelConfig))
     training_config = dataclasses.replace(training_config, **given(options, TrainingConfig))
+    _check_options(model_config, training_config, genres)
+    for name in ("validation_share", "test_share"):
+        if splits_file and is_given(name):
+            raise click.UsageError(f"--splits says which trailers judge: leave --{name.replace('_', '-')} out")
     if genres != "auto":  # whose map may name genres that too few trailers show
         known = read_genre_map(genre_map, model_config.genres) if genre_map else GENRE_MAP
     table = read_labels(

@@ -35,7 +35,7 @@ class EncoderConfig(Options):
         _encoder(
             "A pretrained image network, frozen, that looks at the videos now and then, or else at every frame of the "
             "clips: a name of keras.applications, such as EfficientNetV2B0, or a .keras file that turns (rows, cols, "
-            "3) into (rows, cols, channels)."
+            "3) into (rows, cols, channels). --preset pretrained has a network that fits it."
         ),
     ] = None
     encoder_layer: Annotated[

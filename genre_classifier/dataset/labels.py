@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 
 def read_labels(
-    path: Path | Sequence[Path],
+    path: Path | str | Sequence[Path],
     *,
     genres: Sequence[str] = GENRES,
     genre_map: Mapping[str, str | None] = GENRE_MAP,
@@ -59,7 +59,7 @@ def read_labels(
 
     Parameters
     ----------
-    path : Path or sequence of Path
+    path : path or sequence of Path
         `labels.csv`, a wide table, ActivityNet JSON, Label Studio JSON or DCASE tab-separated events. Several become
         one table, in which the last file that names a trailer says all about it: see `merge_labels`.
     genres : sequence of str
@@ -86,7 +86,7 @@ def read_labels(
         trailer with both intervals and weak labels, a file of no known format.
     """
     tables, named = [], []
-    for one in [path] if isinstance(path, Path) else path:
+    for one in [Path(path)] if isinstance(path, Path | str) else path:
         raw = label_formats.read_table(one, fps=fps, max_mb=max_mb)
         tables.append((one, _label_table(one, raw, genres, genre_map, unmapped_as_other=unmapped_as_other)))
         named.append(set(raw["trailer"]))

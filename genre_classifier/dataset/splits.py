@@ -141,7 +141,7 @@ def write_splits(path: Path, table: pd.DataFrame) -> None:
     write_atomically(path, table.to_csv(index=False, lineterminator="\n"))
 
 
-def read_splits(path: Path) -> pd.DataFrame:
+def read_splits(path: Path | str) -> pd.DataFrame:
     """Read and check a `splits.csv`: columns trailer_id and split, and maybe source and group.
 
     Raises
@@ -149,6 +149,7 @@ def read_splits(path: Path) -> pd.DataFrame:
     InputError
         If it is not such a table, an id or a split is not valid, or a trailer or group is in two splits.
     """
+    path = Path(path)
     table = read_table(path, "a table with columns trailer_id,split", columns=("trailer_id", "split"))
     table["trailer_id"] = read_numbers(path, table, "trailer_id", whole=True, least=0)
     for row, split in enumerate(table["split"], start=2):

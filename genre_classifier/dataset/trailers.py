@@ -148,7 +148,8 @@ def load_trailers(
     clips : path
         The folder that `preprocess` wrote, or one of hand-made `trailer_<id>.npy`.
     labels : path or DataFrame
-        A file in any format of `genre_classifier.dataset.labels.read_labels`, or a label table.
+        A file in any format of `genre_classifier.dataset.labels.read_labels`, or a label table: columns trailer and
+        genre, maybe start and end (seconds; NaN or left out for labels of whole trailers), group, and checked (bool).
     genres : sequence of str
         Of the targets, in their order.
     skip_unknown
@@ -165,7 +166,7 @@ def load_trailers(
         For unreadable input, labels that fit no clip, or clips of different sizes.
     """
     clips = Path(clips)
-    table = labels if isinstance(labels, pd.DataFrame) else read_labels(Path(labels), genres=genres)
+    table = _checked_table(labels) if isinstance(labels, pd.DataFrame) else read_labels(Path(labels), genres=genres)
     manifest = read_manifest(clips)
     joined = labels_for_trailers(table, manifest, skip_unknown=skip_unknown)
     done = ok_rows(manifest)
@@ -186,6 +187,17 @@ def load_trailers(
     if note := labels_past_ends((one.source, joined[one.trailer_id], one.times) for one in trailers):
         logger.warning(note)
     return trailers
+
+
+def _checked_table(labels: pd.DataFrame) -> pd.DataFrame:
+    """Return a label table that somebody made with the columns and types of those that are read."""
+    if missing := [name for name in ("trailer", "genre") if name not in labels]:
+        raise InputError(f"labels: expected the columns trailer and genre, found no {missing[0]}")
+    try:
+        seconds = {name: labels[name].astype(float) if name in labels else np.nan for name in ("start", "end")}
+    except (TypeError, ValueError) as error:
+        raise InputError(f"labels: expected seconds in the columns start and end, found: {error}") from error
+    return labels.assign(trailer=labels["trailer"].astype(str), **seconds)
 
 
 def load_unlabelled(clips: Path | str, *, genres: Sequence[str] = GENRES) -> list[Trailer]:

@@ -36,6 +36,7 @@ from genre_classifier.network.peers import Peers
 from genre_classifier.network.senses import Column, Senses
 from genre_classifier.network.training_step import OnChunk, TrainingStep, measure_loss, move_statistics, split_scores
 from preprocessing.base.errors import InputError
+from preprocessing.base.options import require
 
 # Importing this module is enough for `keras.saving.load_model` to read a run's `model.keras`, its loss included.
 __all__ = ["GenreModel", "TrailerLoss", "build_model"]
@@ -53,8 +54,19 @@ def build_model(config: ModelConfig | None = None) -> GenreModel:
     -------
     GenreModel
         A functional `keras.Model`, not yet compiled. Seed it with `keras.utils.set_random_seed` beforehand.
+
+    Raises
+    ------
+    InputError
+        If a value is left to be decided by `train`, from the labels or the encoders.
     """
-    return GenreModel(config or ModelConfig())
+    config = config or ModelConfig()
+    for name in ("exclusive", "branch_weight"):
+        require(getattr(config, name) != "auto", f"{name} must be decided to build a network, got auto")
+    for encoder, size in (("encoder", "encoder_channels"), ("sound_encoder", "sound_features")):
+        known = getattr(config, encoder) is None or getattr(config, size) > 0
+        require(known, f"{size} must be given to build a network with {encoder}, got {getattr(config, size)}")
+    return GenreModel(config)
 
 
 def output_names(genres: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from genre_classifier import cli
 from genre_classifier.cli import COMMANDS, GROUPS, group
 from genre_classifier.cli.config_options import ValueOption, config_options, given
 from genre_classifier.config import PRESETS, ModelConfig, TrainingConfig
@@ -159,6 +160,32 @@ def test_what_is_mistyped_or_missing_is_named(line, message):
     result = CliRunner().invoke(group, line)
     assert result.exit_code == 2
     assert result.output.splitlines()[-1] == f"Error: {message}"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--encoder-fps 2", "--encoder-fps does nothing without --encoder: leave it out"),
+        ("--motion-size 4", "--motion-size does nothing without --encoder: leave it out"),
+        ("--sound-rate 8000", "--sound-rate does nothing without --sound-encoder: leave it out"),
+        ("--branch-weight 0.1", "--branch-weight does nothing without --linear-paths: leave it out"),
+        ("--crops-per-epoch 1", "--crops-per-epoch does nothing without --crop-frames: leave it out"),
+        ("--min-trailers 3", "--min-trailers does nothing without --genres auto: leave it out"),
+        ("--splits s.csv --test-share 0", "--splits says which trailers judge: leave --test-share out"),
+    ],
+)
+def test_options_of_train_that_would_do_nothing_are_refused(tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(group, ["train", "clips", "labels.csv", "run", *options.split()])
+    assert result.exit_code == 2
+    assert result.output.splitlines()[-1] == f"Error: {message}"
+
+
+def test_an_encoder_that_is_not_there_is_what_train_speaks_of(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for option in ("--encoder", "--sound-encoder"):
+        assert cli.run(["train", "clips", "labels.csv", "run", option, "nosuch.keras"]) == 2
+        assert "nosuch.keras: expected an encoder (.keras), found no such file" in capsys.readouterr().err
 
 
 def test_the_help_is_whole_without_docstrings():

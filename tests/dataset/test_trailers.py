@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from genre_classifier.dataset.augmentation import Augmentation, draw_change
@@ -149,6 +150,21 @@ def test_clips_that_do_not_fit_are_refused(tmp_path):
         load_trailers(tmp_path, labels)
     with pytest.raises(InputError, match="at least one labelled trailer"):
         TrailerSequence([])
+
+
+def test_a_label_table_of_ones_own_is_taken_or_refused(folder):
+    path, _ = folder
+    whole = pd.DataFrame({"trailer": range(4), "genre": "comedy"})
+    for table, weak in (
+        (whole, True),
+        (whole.assign(start=None, end=None), True),
+        (whole.assign(start=0, end=9), False),
+    ):
+        assert [trailer.weak for trailer in load_trailers(path, table)] == [weak] * 4
+    with pytest.raises(InputError, match="expected the columns trailer and genre, found no trailer"):
+        load_trailers(path, pd.DataFrame({"a": [1]}))
+    with pytest.raises(InputError, match="expected seconds in the columns start and end, found: could not convert"):
+        load_trailers(path, whole.assign(start="soon", end=1.0))
 
 
 def test_every_frame_of_a_clip_is_changed_alike():

@@ -109,6 +109,22 @@ def test_outputs_are_named_after_the_genres():
     assert [output.shape for output in model.outputs] == [(None, None, 1)] * 6
 
 
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        ({"exclusive": "auto"}, "exclusive must be decided to build a network, got auto"),
+        ({"branch_weight": "auto"}, "branch_weight must be decided to build a network, got auto"),
+        (
+            {"encoder": "x.keras", "encoder_fps": 2.0, "linear_paths": True, "inputs": "motion"},
+            "encoder_channels must be given to build a network with encoder, got 0",
+        ),
+    ],
+)
+def test_what_training_decides_is_not_guessed(left, said):
+    with pytest.raises(InputError, match=said):
+        build_model(ModelConfig(rows=12, cols=12, **SMALL | left))
+
+
 def test_default_sizes_are_the_articles():
     model = build_model(ModelConfig())
     # 9 (3+20) 80 + 80, norm 4 x 20; 9 (20+10) 40 + 40, norm 4 x 10; six of 9 (10+5) 20 + 20 and 5 x 34 x 34 to 512
