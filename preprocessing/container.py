@@ -12,9 +12,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.format import Flags
 
 from preprocessing.base.errors import InputError
 from preprocessing.config import FILM_FORMATS
+from preprocessing.sampling import HIGHEST_FPS, LOWEST_FPS
 from preprocessing.video import openable_name
 
 # FFmpeg rounds where a container begins to this.
@@ -35,6 +37,9 @@ class Container:
         How long it lasts, where the file says so.
     rate : float or None
         Pictures per second on average, where it says so.
+    stream_rate : float or None
+        Pictures per second as the pictures' stream says, only where that average means nothing: a format without time
+        stamps (raw H.264, HEVC, MPEG) has FFmpeg's default there, and others may have a time base.
     sound : bool
         Whether it has a sound track.
     """
@@ -43,6 +48,7 @@ class Container:
     timecode: str | None
     seconds: float | None
     rate: float | None
+    stream_rate: float | None
     sound: bool
 
 
@@ -59,7 +65,14 @@ def read_container(path: Path) -> Container | None:
             pictures = container.streams.video[0] if container.streams.video else None
             rate = float(pictures.average_rate) if pictures and pictures.average_rate else None
             seconds = container.duration / av.time_base if container.duration else None
-            return Container(_start(container), _timecode(container), seconds, rate, bool(container.streams.audio))
+            return Container(
+                start=_start(container),
+                timecode=_timecode(container),
+                seconds=seconds,
+                rate=rate,
+                stream_rate=_stream_rate(container, rate),
+                sound=bool(container.streams.audio),
+            )
     except av.error.ArgumentError:
         found = "found a list of other files, a picture or something else that is not a film"
         raise InputError(f"expected a video, {found}") from None
@@ -96,6 +109,15 @@ def _start(container: av.container.InputContainer) -> float:
     pictures = _stream_start(container.streams.video[0]) if container.streams.video else None
     begin = clock_start(container)
     return 0.0 if pictures is None or begin is None else float(pictures - begin)
+
+
+def _stream_rate(container: av.container.InputContainer, average: float | None) -> float | None:
+    unstamped = container.format.flags & Flags.no_timestamps.value
+    believable = average is None or LOWEST_FPS <= average <= HIGHEST_FPS
+    if not container.streams.video or (believable and not unstamped):
+        return None
+    guessed = container.streams.video[0].guessed_rate
+    return float(guessed) if guessed else None
 
 
 def _stream_start(stream: av.stream.Stream) -> Fraction | None:

@@ -72,6 +72,8 @@ def scan_video(path: Path, limits: VideoLimits, alive: Callable[[], None]) -> Sc
     start = container.start if container else 0.0
     with open_video(path, limits, packets=True) as video:
         declared = video.declared
+        if container and container.stream_rate:
+            declared = dataclasses.replace(declared, fps=container.stream_rate)
         while failed < PACKET_ATTEMPTS:
             time = video.grab()
             alive()

@@ -37,21 +37,24 @@ def write_media(
     codec: str = "ffv1",
     pix_fmt: str = "bgr0",
     options: dict[str, str] | None = None,
+    container_format: str | None = None,
 ) -> Path:
     """Write RGB frames (count, rows, cols, 3) as a video, each with its own time in seconds.
 
-    The default, FFV1 in RGB, keeps every pixel; `path` should then end in `.mkv`.
+    The default, FFV1 in RGB, keeps every pixel; `path` should then end in `.mkv`. The ending says the format, unless
+    `container_format` does, by FFmpeg's name.
     """
     import av
 
     if times is None:
         times = [index / fps for index in range(len(frames))]
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", format=container_format) as container:
         stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options or {})
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = pix_fmt
-        # MPEG-1, -2 and -4 count in frames; the others take any clock.
-        time_base = Fraction(1) / stream.codec_context.framerate if codec.startswith("mpeg") else TIME_BASE
+        # MPEG-1, -2 and -4 count in frames, and so does what has no clock; the others take any.
+        unclocked = codec.startswith("mpeg") or path.suffix in (".h264", ".264")
+        time_base = Fraction(1) / stream.codec_context.framerate if unclocked else TIME_BASE
         stream.codec_context.time_base = time_base
         for time, pixels in zip(times, frames, strict=True):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
