@@ -6,12 +6,13 @@ Pictures are OpenCV's, which counts their times from the first picture's. Used i
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 from av.format import Flags
 
 from preprocessing.base.errors import InputError
@@ -78,6 +79,54 @@ def read_container(path: Path) -> Container | None:
         raise InputError(f"expected a video, {found}") from None
     except (OSError, ValueError, av.FFmpegError):
         return None
+
+
+@dataclasses.dataclass(frozen=True)
+class HiddenPackets:
+    """Which packets of the pictures are to give none, though nothing is damaged; in the order of the file.
+
+    Attributes
+    ----------
+    cut : ndarray of bool, shape (packets,)
+        Decoded and not shown: outside of what an MP4's edit list shows.
+    empty : ndarray of bool, shape (packets,)
+        Without a byte: the picture before stays, as in Theora.
+    """
+
+    cut: np.ndarray
+    empty: np.ndarray
+
+    @classmethod
+    def none(cls, packets: int) -> HiddenPackets:
+        """Return that every packet is to give a picture."""
+        return cls(np.zeros(packets, dtype=bool), np.zeros(packets, dtype=bool))
+
+
+def hidden_packets(path: Path, packets: int, alive: Callable[[], None]) -> HiddenPackets:
+    """Go through the packets of a video once more: OpenCV does not say what is meant to be hidden.
+
+    Parameters
+    ----------
+    path : Path
+    packets : int
+        How many OpenCV finds. If PyAV finds others, nothing is said of them.
+    alive : callable
+        Called at each.
+    """
+    found: list[tuple[bool, bool]] = []
+    try:
+        with open_container(path) as container:
+            for packet in container.demux(video=0):
+                alive()
+                found.append((packet.is_discard, packet.size == 0))
+                if len(found) > packets + 1:
+                    break
+    except (OSError, ValueError, IndexError, av.FFmpegError):
+        return HiddenPackets.none(packets)
+    if len(found) != packets + 1:  # at the end PyAV adds one, which empties decoders
+        return HiddenPackets.none(packets)
+    cut, empty = np.array(found[:-1], dtype=bool).reshape(-1, 2).T
+    return HiddenPackets(cut, empty & ~cut)
 
 
 @contextmanager

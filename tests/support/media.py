@@ -65,6 +65,31 @@ def write_media(
     return path
 
 
+def rewrite_packets(source: Path, path: Path, *, cut: float = 0.0, emptied: Sequence[int] = ()) -> Path:
+    """Copy the packets of a video's pictures to another file, without decoding them.
+
+    Parameters
+    ----------
+    source, path : Path
+    cut : float
+        The new file begins so many seconds later; an MP4 keeps the packets before that, and hides them by an edit list.
+    emptied : sequence of int
+        Packets that lose their bytes, in the order of the file; of the formats only NUT (`.nut`) and Ogg keep such.
+    """
+    import av
+
+    with av.open(str(source)) as old, av.open(str(path), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        packets = [packet for packet in old.demux(video=0) if packet.size]
+        for index, packet in enumerate(packets):
+            kept = av.Packet(b"") if index in emptied else packet
+            late = round(cut / packet.time_base)
+            kept.pts, kept.dts, kept.time_base = packet.pts - late, packet.dts - late, packet.time_base
+            kept.stream = stream
+            new.mux(kept)
+    return path
+
+
 def write_late_pictures(path: Path, delay: float, *, count: int = 20, begin: float = 0.0) -> Path:
     """Write a video of `count` frames at 25 per second whose sound begins at `begin` and its pictures `delay` later."""
     import av
