@@ -13,7 +13,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.format import Flags
 
 from preprocessing.base.errors import InputError
 from preprocessing.config import FILM_FORMATS
@@ -22,6 +21,7 @@ from preprocessing.video import openable_name
 
 # FFmpeg rounds where a container begins to this.
 _TICK = Fraction(1, av.time_base)
+_NO_TIMESTAMPS = 0x80  # FFmpeg's flag of formats that have none (AVFMT_NOTIMESTAMPS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +161,7 @@ def _start(container: av.container.InputContainer) -> float:
 
 
 def _stream_rate(container: av.container.InputContainer, average: float | None) -> float | None:
-    unstamped = container.format.flags & Flags.no_timestamps.value
+    unstamped = container.format.flags & _NO_TIMESTAMPS
     believable = average is None or LOWEST_FPS <= average <= HIGHEST_FPS
     if not container.streams.video or (believable and not unstamped):
         return None
