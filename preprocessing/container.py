@@ -6,19 +6,22 @@ Pictures are OpenCV's, which counts their times from the first picture's. Used i
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 
 from preprocessing.base.errors import InputError
 from preprocessing.config import FILM_FORMATS
+from preprocessing.sampling import HIGHEST_FPS, LOWEST_FPS
 from preprocessing.video import openable_name
 
 # FFmpeg rounds where a container begins to this.
 _TICK = Fraction(1, av.time_base)
+_NO_TIMESTAMPS = 0x80  # FFmpeg's flag of formats that have none (AVFMT_NOTIMESTAMPS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +38,9 @@ class Container:
         How long it lasts, where the file says so.
     rate : float or None
         Pictures per second on average, where it says so.
+    stream_rate : float or None
+        Pictures per second as the pictures' stream says, only where that average means nothing: a format without time
+        stamps (raw H.264, HEVC, MPEG) has FFmpeg's default there, and others may have a time base.
     sound : bool
         Whether it has a sound track.
     """
@@ -43,6 +49,7 @@ class Container:
     timecode: str | None
     seconds: float | None
     rate: float | None
+    stream_rate: float | None
     sound: bool
 
 
@@ -59,12 +66,67 @@ def read_container(path: Path) -> Container | None:
             pictures = container.streams.video[0] if container.streams.video else None
             rate = float(pictures.average_rate) if pictures and pictures.average_rate else None
             seconds = container.duration / av.time_base if container.duration else None
-            return Container(_start(container), _timecode(container), seconds, rate, bool(container.streams.audio))
+            return Container(
+                start=_start(container),
+                timecode=_timecode(container),
+                seconds=seconds,
+                rate=rate,
+                stream_rate=_stream_rate(container, rate),
+                sound=bool(container.streams.audio),
+            )
     except av.error.ArgumentError:
         found = "found a list of other files, a picture or something else that is not a film"
         raise InputError(f"expected a video, {found}") from None
     except (OSError, ValueError, av.FFmpegError):
         return None
+
+
+@dataclasses.dataclass(frozen=True)
+class HiddenPackets:
+    """Which packets of the pictures are to give none, though nothing is damaged; in the order of the file.
+
+    Attributes
+    ----------
+    cut : ndarray of bool, shape (packets,)
+        Decoded and not shown: outside of what an MP4's edit list shows.
+    empty : ndarray of bool, shape (packets,)
+        Without a byte: the picture before stays, as in Theora.
+    """
+
+    cut: np.ndarray
+    empty: np.ndarray
+
+    @classmethod
+    def none(cls, packets: int) -> HiddenPackets:
+        """Return that every packet is to give a picture."""
+        return cls(np.zeros(packets, dtype=bool), np.zeros(packets, dtype=bool))
+
+
+def hidden_packets(path: Path, packets: int, alive: Callable[[], None]) -> HiddenPackets:
+    """Go through the packets of a video once more: OpenCV does not say what is meant to be hidden.
+
+    Parameters
+    ----------
+    path : Path
+    packets : int
+        How many OpenCV finds. If PyAV finds others, nothing is said of them.
+    alive : callable
+        Called at each.
+    """
+    found: list[tuple[bool, bool]] = []
+    try:
+        with open_container(path) as container:
+            for packet in container.demux(video=0):
+                alive()
+                found.append((packet.is_discard, packet.size == 0))
+                if len(found) > packets + 1:
+                    break
+    except (OSError, ValueError, IndexError, av.FFmpegError):
+        return HiddenPackets.none(packets)
+    if len(found) != packets + 1:  # at the end PyAV adds one, which empties decoders
+        return HiddenPackets.none(packets)
+    cut, empty = np.array(found[:-1], dtype=bool).reshape(-1, 2).T
+    return HiddenPackets(cut, empty & ~cut)
 
 
 @contextmanager
@@ -96,6 +158,15 @@ def _start(container: av.container.InputContainer) -> float:
     pictures = _stream_start(container.streams.video[0]) if container.streams.video else None
     begin = clock_start(container)
     return 0.0 if pictures is None or begin is None else float(pictures - begin)
+
+
+def _stream_rate(container: av.container.InputContainer, average: float | None) -> float | None:
+    unstamped = container.format.flags & _NO_TIMESTAMPS
+    believable = average is None or LOWEST_FPS <= average <= HIGHEST_FPS
+    if not container.streams.video or (believable and not unstamped):
+        return None
+    guessed = container.streams.video[0].guessed_rate
+    return float(guessed) if guessed else None
 
 
 def _stream_start(stream: av.stream.Stream) -> Fraction | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from preprocessing.base.errors import InputError
 from preprocessing.config import VideoLimits
-from preprocessing.container import read_container
+from preprocessing.container import HiddenPackets, hidden_packets, read_container
 from preprocessing.sampling import Timing, frame_duration, true_times
 from preprocessing.video import CONVERT_HINT, PACKET_ATTEMPTS, Declared, Video, open_video
 
@@ -36,9 +36,11 @@ class ScannedVideo:
     declared : Declared
         What it says about itself.
     packets : int
-        How many it has; some may be damaged.
+        How many it has that are not cut from what it shows; some may be damaged.
+    empty_packets : int
+        How many of these have no picture to give, without damage.
     packet_times : ndarray of float64, shape (whole packets,)
-        Seconds as reported, sorted: they come in the order of decoding.
+        Seconds as reported, of those with a picture, sorted: they come in the order of decoding.
     start : float
         Seconds from where the container begins to where its pictures begin, from which OpenCV counts.
     """
@@ -48,6 +50,7 @@ class ScannedVideo:
     alive: Callable[[], None]
     declared: Declared
     packets: int
+    empty_packets: int
     packet_times: np.ndarray
     start: float
 
@@ -66,28 +69,37 @@ def scan_video(path: Path, limits: VideoLimits, alive: Callable[[], None]) -> Sc
         With the reason alone: no video, too large, too many frames, or so many of the usual spacing that it is too
         long.
     """
-    times: list[float] = []
-    count = failed = 0
+    times: list[float] = []  # NaN of damaged packets
+    failed = 0
     container = read_container(path)
     start = container.start if container else 0.0
     with open_video(path, limits, packets=True) as video:
         declared = video.declared
+        if container and container.stream_rate:
+            declared = dataclasses.replace(declared, fps=container.stream_rate)
         while failed < PACKET_ATTEMPTS:
             time = video.grab()
             alive()
             if time is None:
                 failed += 1
                 continue
-            times.append(time)
-            count += failed + 1
+            times += [np.nan] * failed + [time]
             failed = 0
-            if count > limits.max_video_frames:
+            if len(times) > limits.max_video_frames:
                 most = f"{limits.max_video_frames} frames (--max-video-frames)"
                 raise InputError(f"expected a video of at most {most}, found more")
-    scanned = ScannedVideo(path, limits, alive, declared, count, np.sort(times), start)
-    if len(times) > 1:
-        _check_duration(start + len(times) * frame_duration(scanned.packet_times, None), limits)
-    return scanned
+    hidden = hidden_packets(path, len(times), alive) if container else HiddenPackets.none(len(times))
+    packet_times = _shown_times(np.array(times), hidden)
+    packets, empty = len(times) - int(hidden.cut.sum()), int(hidden.empty.sum())
+    if len(packet_times) > 1:
+        _check_duration(start + len(packet_times) * frame_duration(packet_times, None), limits)
+    return ScannedVideo(path, limits, alive, declared, packets, empty, packet_times, start)
+
+
+def _shown_times(times: np.ndarray, hidden: HiddenPackets) -> np.ndarray:
+    shown = np.sort(times[~(hidden.cut | hidden.empty | np.isnan(times))])
+    # OpenCV counts packets from the first one, and pictures from the first that is shown.
+    return shown - shown[0] if len(shown) and hidden.cut[0] else shown
 
 
 def _check_duration(seconds: float, limits: VideoLimits) -> None:
@@ -119,7 +131,8 @@ class Reading:
     def __init__(self, video: ScannedVideo, *, threads: int, stop_at_damage: bool) -> None:
         self.times: list[float] = []
         self.skipped = 0
-        self._places: list[int] = []  # of each frame, among frames and damaged packets
+        self._places: list[int] = []  # of each frame, among frames, damaged packets and empty ones
+        self._empty = 0  # packets so far
         self._video, self._threads, self._stop_at_damage = video, threads, stop_at_damage
 
     def frames(self) -> Generator[Video]:
@@ -131,21 +144,26 @@ class Reading:
             while True:
                 time = video.grab()
                 known.alive()
+                passed = len(self.times) + self.skipped + self._empty
                 if time is None:
                     failed += 1
-                    left = known.packets - len(self.times) - self.skipped
-                    if failed < left:
+                    if failed < known.packets - passed:
                         continue
+                # At an empty packet, too, the decoder gives no frame.
+                empty = min(failed, known.empty_packets - self._empty)
+                lost = failed - empty
+                if time is None:
                     # In any video there may be packets that give no frame of their own: no later ones, no loss.
                     later = np.count_nonzero(known.packet_times > max(self.times, default=-np.inf) + SAME_SECONDS)
-                    failed = min(failed, max(left, 0), int(later))
-                self.skipped += failed
+                    lost = min(lost, max(known.packets - passed - empty, 0), int(later))
+                self._empty += empty
+                self.skipped += lost
                 if self._stop_at_damage and (self.skipped or os.fstat(2).st_size > messages):
                     raise DamageError
                 if time is None:
                     return
                 failed = 0
-                self._places.append(len(self.times) + self.skipped)
+                self._places.append(len(self.times) + self.skipped + self._empty)
                 self.times.append(time)
                 yield video
 

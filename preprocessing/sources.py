@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from preprocessing.base.errors import InputError
 from preprocessing.base.files import abbreviated_repr
 from preprocessing.clips import trailers_folder
-from preprocessing.manifest import source_name
+from preprocessing.manifest import read_manifest, source_name
 
 VIDEO_SUFFIXES = frozenset(
     f".{ending}"
@@ -77,24 +78,48 @@ def is_video_name(name: str) -> bool:
     return not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES
 
 
-def find_sources(clips_dir: Path, sources: Iterable[str]) -> dict[str, Path]:
-    """Return the videos that clips were made from, by their sources, where `preprocess` found them.
+def find_sources(clips_dir: Path, sources: Iterable[str]) -> tuple[dict[str, Path], dict[str, InputError]]:
+    """Find the videos that clips were made from, where `preprocess` found them.
+
+    A video that has another name now is found by its SHA-256, once `preprocess` has read it under that name.
+
+    Returns
+    -------
+    (dict of str to Path, dict of str to InputError)
+        The videos by their sources, and what to say of those that are not there any more.
 
     Raises
     ------
     InputError
-        If nothing says where that was, or one is not there any more.
+        If nothing says where the videos were.
     """
-    folder = trailers_folder(clips_dir)
-    if folder is None:
+    if (folder := trailers_folder(clips_dir)) is None:
         raise InputError(
             f"{clips_dir}: expected a folder that says where its videos are, found none; run `preprocess` on them again"
         )
-    videos = {source_name(video): folder / video for video in find_videos(folder)} if folder.is_dir() else {}
+    folder = _tidy(folder)
+    there: dict[str, Path] = {}
+    with suppress(InputError):  # the folder is gone, or empty: then so is each of them
+        there = {source_name(video): folder / video for video in find_videos(folder)}
+    table = read_manifest(clips_dir)
+    digests = dict(zip(table["source"].astype(str), table["sha256"].astype(str), strict=True))
+    by_digest = {digests.get(source, ""): video for source, video in there.items() if video.exists()}
+    found, gone = {}, {}
     for source in sources:
-        if source not in videos:
-            raise InputError(
+        digest = digests.get(source)
+        if source in there:
+            found[source] = there[source]
+        elif digest and digest in by_digest:
+            found[source] = by_digest[digest]
+        else:
+            gone[source] = InputError(
                 f"{folder}: expected the video {abbreviated_repr(source)}, of which {clips_dir} has a clip, found "
                 f"none; put it back, or run `preprocess` on the folder where the videos are now"
             )
-    return videos
+    return found, gone
+
+
+def _tidy(folder: Path) -> Path:
+    """Return a path without its `..`, by which a message calls it; what comes before them may be a link."""
+    short = Path(os.path.normpath(folder))
+    return short if short.resolve() == folder.resolve() else folder.resolve()

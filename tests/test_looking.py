@@ -115,9 +115,34 @@ def test_a_video_above_the_limits_that_are_given_is_not_looked_at(work, tmp_path
     shutil.copytree(work / "clips", tmp_path / "clips", ignore=shutil.ignore_patterns("encoded"))
     capsys.readouterr()
     encode = ["encode", tmp_path / "clips", "--encoder", work / "tiny.keras", "--jobs", 1]
-    run(*encode, "--max-video-seconds", 0.01, code=2)
-    assert "expected a video of at most 0.01 seconds (--max-video-seconds)" in capsys.readouterr().err
+    run(*encode, "--max-video-seconds", 0.01)
+    error = capsys.readouterr().err
+    assert error.count("expected a video of at most 0.01 seconds (--max-video-seconds)") == 6  # one has a single frame
+    assert "6 of 7 clips have no looks" in error
     run(*encode)
+    assert "no looks" not in capsys.readouterr().err
+
+
+def test_commands_that_look_at_videos_go_on_without_one_that_is_gone(work, tmp_path, capsys):
+    shutil.copytree(work / "videos", tmp_path / "videos")
+    shutil.copytree(work / "clips", tmp_path / "clips", ignore=shutil.ignore_patterns("encoded"))
+    (tmp_path / "videos" / "trailer_002.mp4").unlink()
+    capsys.readouterr()
+    encode = ["--encoder", work / "tiny.keras", "--jobs", 1]
+    run("encode", tmp_path / "clips", *encode)
+    out, err = capsys.readouterr()
+    assert out.endswith("_2: 6 clips encoded\n")
+    assert f"{tmp_path / 'videos'}: expected the video 'trailer_002.mp4', of which" in err
+    assert "1 of 7 clips have no looks: their videos could not be looked at; leave them out" in err
+    options = ["--fps", 8, "--frames", 1000, "--size", 16]
+    preprocess = ["preprocess", tmp_path / "videos", tmp_path / "clips", *options, *encode]
+    run(*preprocess)
+    assert "1 of 7 clips have no looks" in capsys.readouterr().err
+    run(*preprocess, "--strict", code=1)
+    # A training needs it, unless it is given labels of others alone.
+    options = [*PRESET, work / "tiny.keras", "--epochs", 1]
+    run("train", tmp_path / "clips", work / "one.csv", tmp_path / "run", *options, code=2)
+    assert "expected the video 'trailer_002.mp4', of which" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

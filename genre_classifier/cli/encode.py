@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genre_classifier.cli.config_options import GroupedCommand, config_options, given, sharing_options
-from genre_classifier.cli.output import say
+from genre_classifier.cli.output import note, say
 from genre_classifier.cli.progress import progress_bar
 from genre_classifier.config import DEFAULT_ENCODER, EncoderConfig
+from preprocessing.base.errors import InputError
 from preprocessing.config import VideoLimits
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def command(clips: Path, jobs: int | None, scheduler: str | None, **options: Any
 
     That of --encoder looks at the pictures, that of --sound-encoder listens to the sound. `train` does this for the
     clips that it needs. This command does it for all, with several processes. What is encoded is skipped, so it goes
-    on where it was interrupted.
+    on where it was interrupted. Videos that cannot be looked at are named; the others are looked at.
 
     \b
     Example:
@@ -49,16 +50,22 @@ def encode(
     limits: VideoLimits,
     jobs: int | None,
     scheduler: str | None,
-) -> None:
+) -> int:
     """Encode what is missing of a clips folder, show how far it is, and say where it lies.
 
     Parameters
     ----------
     clips, config, encoders, limits, jobs, scheduler
         As for `genre_classifier.dataset.encoding.encode_folder`.
+
+    Returns
+    -------
+    int
+        How many videos could not be looked at.
     """
     from genre_classifier.dataset.encoding import encode_folder
 
+    failed: dict[str, InputError] = {}
     with progress_bar(0, "encoding", "frame") as bar:
         folders, count = encode_folder(
             clips,
@@ -69,6 +76,15 @@ def encode(
             scheduler=scheduler,
             on_start=lambda frames: bar.reset(total=frames),
             on_frames=bar.update,
+            on_failed=failed.__setitem__,
         )
+    for error in failed.values():
+        note(str(error))
     for folder in folders:
         say(f"{folder}: {count} clips encoded")
+    if failed:
+        note(
+            f"{len(failed)} of {len(failed) + count} clips have no looks: their videos could not be looked at; leave "
+            f"them out of the labels to train without them"
+        )
+    return len(failed)

@@ -30,7 +30,7 @@ _NO_ENCODER = dataclasses.replace(DEFAULT_ENCODER, encoder=None)
 @sharing_options
 @config_options(VideoLimits())
 @config_options(_NO_ENCODER)
-@click.option("--strict", is_flag=True, help="Exit with 1 when any video could not be read.")
+@click.option("--strict", is_flag=True, help="Exit with 1 when any video could not be read, or looked at.")
 def command(
     trailers: Path,
     clips: Path,
@@ -100,6 +100,7 @@ def command(
         note(f"{kept} of them could not be read again; their clips are kept")
     if lossy:
         note(f"{lossy} of them lost frames to damaged packets (skipped_packets in the manifest)")
+    unseen = 0
     if encoders is not None and failed < total:
-        encode(clips, encoding, encoders=encoders, limits=limits, jobs=jobs, scheduler=scheduler)
-    return int(failed + kept > 0 and strict)
+        unseen = encode(clips, encoding, encoders=encoders, limits=limits, jobs=jobs, scheduler=scheduler)
+    return int(failed + kept + unseen > 0 and strict)

@@ -67,6 +67,7 @@ def encode_folder(
     scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
     on_frames: Callable[[int], None] | None = None,
+    on_failed: Callable[[str, InputError], None] | None = None,
 ) -> tuple[list[Path], int]:
     """Encode every clip of a folder that is not encoded yet, and its sound.
 
@@ -80,17 +81,19 @@ def encode_folder(
         Of the videos that are looked at.
     jobs, scheduler, on_start, on_frames
         As for `genre_classifier.dataset.encoded.encode_clips`.
+    on_failed : callable, optional
+        As for `look_at_videos`.
 
     Returns
     -------
     (list of Path, int)
-        The folders of what each encoder made, and how many clips there are.
+        The folders of what each encoder made, and how many clips are encoded.
 
     Raises
     ------
     InputError
-        As `encode_clips`; and if there are no clips, an encoder cannot be built, or clips to listen to were made
-        without sound.
+        As `encode_clips` and `look_at_videos`; and if there are no clips, an encoder cannot be built, or clips to
+        listen to were made without sound.
     """
     table = ok_rows(read_manifest(clips))
     numbers = [int(number) for number in table["trailer_id"]]
@@ -101,16 +104,17 @@ def encode_folder(
     if ear is not None:
         require_sound(clips, numbers)
     shared: dict[str, Any] = {"jobs": jobs, "scheduler": scheduler, "on_start": on_start}
-    folders = []
+    folders, count = [], len(numbers)
     if eye is not None and looks_per_second is not None:
-        sources = list(table["source"])
-        look_at_videos(sources, clips, eye, looks_per_second, limits=limits, on_looks=on_frames, **shared)
+        told: dict[str, Any] = {"on_looks": on_frames, "on_failed": on_failed}
+        places = look_at_videos(list(table["source"]), clips, eye, looks_per_second, limits=limits, **told, **shared)
+        count = len(places)
         folders.append(looks_folder(clips, eye, looks_per_second))
     elif eye is not None:
         folders.append(encode_clips(paths, clips, eye, on_frames=on_frames, **shared))
     if ear is not None:
         folders.append(encode_sounds(numbers, clips, ear, on_seconds=on_frames, **shared))
-    return folders, len(numbers)
+    return folders, count
 
 
 class LooksBeside:
@@ -237,24 +241,57 @@ def look_at_videos(
     scheduler: str | None = None,
     on_start: Callable[[int], None] | None = None,
     on_looks: Callable[[int], None] | None = None,
+    on_failed: Callable[[str, InputError], None] | None = None,
 ) -> dict[str, Path]:
-    """Let an encoder look at the videos behind clips; return where the looks at each source are.
+    """Let an encoder look at the videos behind clips.
 
     The videos are looked for where `preprocess` found them, only if some are not looked at yet.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        Of the manifest.
+    clips : Path
+    encoder : Encoder
+    looks_per_second : float
+    limits, jobs, scheduler, on_start
+        As for `encode_folder`.
+    on_looks : callable, optional
+        Told the number of looks of each video.
+    on_failed : callable, optional
+        Told which source cannot be looked at, and why; by default the first such video ends it.
+
+    Returns
+    -------
+    dict of str to Path
+        Where the looks at each source are; without those that failed.
+
+    Raises
+    ------
+    InputError
+        If a video is not there any more, cannot be read, or is another than its clip was made from; with `on_failed`,
+        if that holds for all of them.
     """
     folder, table = looks_folder(clips, encoder, looks_per_second), ok_rows(read_manifest(clips))
     rows = {str(row["source"]): row for row in table.to_dict("records")}
     targets = {one: folder / clip_path(clips, int(rows[one]["trailer_id"])).name for one in sources}
     digests = {one: str(rows[one]["sha256"]) for one in sources}
     missing = [one for one in sources if not is_looked_at(targets[one], digests[one], encoder.look_shape)]
-    durations = (float(np.nan_to_num(rows[one]["duration"])) for one in missing)  # of hand-made clips not known
+    videos, failed = find_sources(clips, missing) if missing else ({}, {})
+    if failed and on_failed is None:
+        raise next(iter(failed.values()))
+    durations = (float(np.nan_to_num(rows[one]["duration"])) for one in videos)  # of hand-made clips not known
     looks = sum(int(one * looks_per_second) + 1 for one in durations)
     if on_start:
         on_start(looks)
-    if missing:
-        videos = find_sources(clips, missing)
+    if videos:
+        source_of = {targets[one]: one for one in videos}
+
+        def fail(target: Path, error: InputError) -> None:
+            failed[source_of[target]] = error
+
         encode_videos(
-            {targets[one]: (videos[one], digests[one]) for one in missing},
+            {targets[one]: (video, digests[one]) for one, video in videos.items()},
             folder,
             encoder,
             looks_per_second,
@@ -263,5 +300,13 @@ def look_at_videos(
             jobs=jobs,
             scheduler=scheduler,
             on_done=on_looks,
+            on_failed=fail if on_failed else None,
         )
-    return targets
+    found = {one: target for one, target in targets.items() if one not in failed}
+    if failed and not found:
+        raise next(iter(failed.values()))
+    if on_failed:
+        for source in sources:
+            if source in failed:
+                on_failed(source, failed[source])
+    return found

@@ -220,6 +220,7 @@ def encode_videos(
     scheduler: str | None = None,
     limits: VideoLimits | None = None,
     on_done: Callable[[int], None] | None = None,
+    on_failed: Callable[[Path, InputError], None] | None = None,
 ) -> None:
     """Let an encoder look at the videos that it has not looked at yet; each is kept for good as soon as it is done.
 
@@ -239,6 +240,8 @@ def encode_videos(
         What a video may cost.
     on_done : callable, optional
         Told the number of looks of each video.
+    on_failed : callable, optional
+        Told where the looks would have gone, and why there are none; by default the first such video ends it.
 
     Raises
     ------
@@ -270,6 +273,11 @@ def encode_videos(
         video, sha256 = missing[targets[number]]
         return look_at(video, sha256, targets[number], encoder, looks_per_second, limits=limits)
 
+    def failed(number: int, error: InputError) -> None:
+        if on_failed is None:
+            raise error
+        on_failed(targets[number], error)
+
     share_encoding(
         f"{__name__}:look_task",
         tasks,
@@ -281,6 +289,7 @@ def encode_videos(
         scheduler=scheduler,
         seconds=looks / LOOKS_PER_SECOND[encoder.engine.name],
         on_done=on_done,
+        on_failed=failed,
     )
 
 
@@ -296,6 +305,7 @@ def share_encoding(
     scheduler: str | None,
     seconds: float,
     on_done: Callable[[int], None] | None,
+    on_failed: Callable[[int, InputError], None] | None = None,
 ) -> None:
     """Share out what an encoder has to see; the encoder itself goes into the folder first, where processes read it.
 
@@ -309,6 +319,8 @@ def share_encoding(
     encoder : Encoder or SoundEncoder
     on_done : callable, optional
         Told what each task answers.
+    on_failed : callable, optional
+        Told which task's file cannot be used, and why; by default the first one ends it.
 
     Raises
     ------
@@ -329,10 +341,12 @@ def share_encoding(
         scheduler=scheduler,
         seconds=seconds,
     ) as results:
-        for result in results:
+        for number, result in enumerate(results):
             if isinstance(result, InputError):
-                raise result
-            if on_done:
+                if on_failed is None:
+                    raise result
+                on_failed(number, result)
+            elif on_done:
                 on_done(result)
 
 

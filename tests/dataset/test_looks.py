@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genre_classifier.config import Augmentation, EncoderConfig
-from genre_classifier.dataset.encoding import LooksBeside, encode_trailers, look_at_videos, looks_folder
+from genre_classifier.dataset.encoding import (
+    Encoders,
+    LooksBeside,
+    encode_folder,
+    encode_trailers,
+    look_at_videos,
+    looks_folder,
+)
 from genre_classifier.dataset.looks import (
     HeldLooks,
     LooksUnderWay,
@@ -302,6 +311,75 @@ def test_videos_that_are_gone_are_named_and_those_that_moved_along_are_found(cli
     for name in ("clips", "videos"):
         shutil.move(tmp_path / name, tmp_path / "both" / name)
     assert sorted(look(tmp_path / "both" / "clips", encoder)[1]) == [1, 3, 4]
+
+
+def encode_what_can_be(clips, encoder):
+    failed, started = {}, []
+    options = {"on_failed": failed.__setitem__, "on_start": started.append}
+    _, count = encode_folder(clips, EncoderConfig(), encoders=Encoders(encoder, 2, None), jobs=1, **options)
+    return count, failed, started[0]
+
+
+def take_away(videos):
+    (videos / "0.mkv").unlink()
+
+
+def lead_nowhere(videos):
+    (videos / "0.mkv").unlink()
+    (videos / "0.mkv").symlink_to("nothing")
+
+
+def replace(videos):
+    write_media(videos / "0.mkv", flat_frames(30, seed=9))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("harm", "expected"),
+    [
+        (take_away, "expected the video '0.mkv', of which"),
+        (lead_nowhere, r"0\.mkv: "),
+        (replace, r"0\.mkv: expected the video that its clip was made from, found another one"),
+    ],
+)
+def test_a_video_that_cannot_be_looked_at_stops_no_other(clips, encoder, harm, expected):
+    harm(clips.parent / "videos")
+    count, failed, _ = encode_what_can_be(clips, encoder)
+    assert (count, list(failed)) == (2, ["0.mkv"])
+    assert re.search(expected, str(failed["0.mkv"]))
+    folder = looks_folder(clips, encoder, 2)
+    assert sorted(path.name for path in folder.glob("trailer_*.npy")) == ["trailer_1.npy", "trailer_2.npy"]
+    # Again there is nothing to do, also where no video is left.
+    assert encode_what_can_be(clips, encoder)[0] == 2
+    shutil.rmtree(clips.parent / "videos")
+    count, failed, looks = encode_what_can_be(clips, encoder)
+    assert (count, list(failed), looks) == (2, ["0.mkv"], 0)
+
+
+@pytest.mark.slow
+def test_where_no_video_can_be_looked_at_it_is_one_error(clips, encoder):
+    (clips.parent / "videos").rename(clips.parent / "elsewhere")
+    with pytest.raises(InputError, match="put it back, or run `preprocess` on the folder where the videos are now"):
+        encode_what_can_be(clips, encoder)
+
+
+@pytest.mark.slow
+def test_a_video_with_another_name_is_found_by_its_digest(clips, encoder):
+    videos = clips.parent / "videos"
+    (videos / "2.mkv").rename(videos / "renamed.mkv")
+    preprocess_directory(videos, clips, config=ClipConfig(frames=1000, size=16, fps=10), jobs=1)
+    places, done = look(clips, encoder)
+    assert sorted(done) == [1, 3, 4]
+    looks, _ = read_looks(videos / "renamed.mkv", encoder, 2)
+    np.testing.assert_array_equal(np.load(places["2.mkv"]), looks)
+
+
+@pytest.mark.slow
+def test_messages_call_the_folder_of_the_videos_by_its_short_name(clips, encoder, monkeypatch):
+    monkeypatch.chdir(clips.parent)
+    (clips.parent / "videos" / "2.mkv").unlink()
+    with pytest.raises(InputError, match=r"^videos: expected the video '2\.mkv', of which clips has a clip"):
+        look(Path("clips"), encoder)
 
 
 @pytest.mark.slow

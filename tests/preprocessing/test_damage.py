@@ -11,9 +11,10 @@ import pytest
 from preprocessing import load_clip, preprocess_directory, preprocess_trailer
 from preprocessing.base.errors import InputError
 from preprocessing.clips import clip_path, load_times, times_path
-from preprocessing.config import ClipConfig
+from preprocessing.config import ClipConfig, VideoLimits
+from preprocessing.decode_pass import Reading, scan_video
 from preprocessing.manifest import read_manifest
-from tests.support.media import damage, decode_media, read, write_media
+from tests.support.media import damage, decode_media, read, rewrite_packets, write_media
 
 SIDE = 64  # pixels
 CONFIG = ClipConfig(frames=1000, size=SIDE)
@@ -62,6 +63,42 @@ def test_undamaged_videos_skip_nothing(blocks: np.ndarray, tmp_path: Path) -> No
     path = write_media(tmp_path / "v.webm", blocks, codec="libvpx", pix_fmt="yuv420p", options=options)
     _, frames, fields = read(path, CONFIG)
     assert (len(frames), fields["skipped_packets"]) == (60, 0)
+
+
+def hiding_packets(kind: str, blocks: np.ndarray, folder: Path) -> Path:
+    """Write a video of 60 packets, of which 25 lie before the edit, or 3 are empty: those are meant to show nothing."""
+    if kind == "edit list":
+        whole = write_media(folder / "whole.mp4", blocks, codec="libx264", pix_fmt="yuv420p")
+        return rewrite_packets(whole, folder / "v.mp4", cut=1.0)
+    whole = write_media(folder / "whole.nut", blocks, codec="libvpx", pix_fmt="yuv420p")
+    return rewrite_packets(whole, folder / "v.nut", emptied=(5, 6, 20))
+
+
+HIDDEN = {"edit list": 25, "empty packets": 3}
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_packets_that_are_to_show_nothing_are_no_damage(kind: str, blocks: np.ndarray, tmp_path: Path) -> None:
+    path = hiding_packets(kind, blocks, tmp_path)
+    times, frames, fields = read(path, CONFIG)
+    true_times, pictures = decode_media(path)
+    assert len(frames) == len(pictures) == 60 - HIDDEN[kind]
+    assert fields["skipped_packets"] == 0
+    np.testing.assert_allclose(times, true_times, atol=1e-3)
+    # One decoding is enough: there is no sign of damage, and the packets tell the times.
+    video = scan_video(path, VideoLimits(), lambda: None)
+    reading = Reading(video, threads=2, stop_at_damage=True)
+    assert sum(1 for _ in reading.frames()) == len(frames)
+    np.testing.assert_allclose(video.clock(video.packet_times)[0], reading.clock()[0])
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_damage_beside_packets_that_are_to_show_nothing_counts(kind: str, blocks: np.ndarray, tmp_path: Path) -> None:
+    path = damage(hiding_packets(kind, blocks, tmp_path), (33, 40, 56))
+    _, frames, fields = read(path, CONFIG)
+    _, pictures = decode_media(path)
+    assert len(frames) == len(pictures) < 60 - HIDDEN[kind]
+    assert fields["skipped_packets"] == 60 - HIDDEN[kind] - len(frames)
 
 
 def test_a_video_of_broken_packets_alone_fails_and_one_cut_short_ends(blocks: np.ndarray, tmp_path: Path) -> None:

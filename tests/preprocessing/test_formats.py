@@ -55,6 +55,37 @@ def test_codecs(tmp_path: Path, ending: str, codec: str, pix_fmt: str, tolerance
     assert difference.mean() <= tolerance
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("ending", "codec"),
+    [(".h264", "libx264"), (".264", "libx264"), (".hevc", "libx265"), (".m2v", "mpeg2video"), (".m4v", "mpeg4")],
+)
+@pytest.mark.parametrize("fps", [60.0, 24000 / 1001])
+def test_raw_streams_have_their_own_rate(tmp_path: Path, ending: str, codec: str, fps: float) -> None:
+    # Dark, and light from the 31st frame on.
+    source = np.repeat(np.array([40, 200], np.uint8), 30)[:, None, None, None] * np.ones((1, 48, 64, 3), np.uint8)
+    options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    raw = "m4v" if ending == ".m4v" else None
+    path = write_media(
+        tmp_path / f"v{ending}", source, fps=fps, codec=codec, pix_fmt="yuv420p", options=options, container_format=raw
+    )
+    times, frames, fields = read(path)
+    assert len(frames) == 60
+    assert fields["fps"] == pytest.approx(fps)
+    np.testing.assert_allclose(times - times[0], np.arange(60) / fps, atol=0.002)
+    assert times[frames.mean((1, 2, 3)) > 120][0] == pytest.approx(30 / fps, abs=1.5 / fps)
+
+
+@pytest.mark.slow
+def test_a_raw_stream_that_says_no_rate_has_ffmpeg_s(tmp_path: Path) -> None:
+    options = {"x265-params": "log-level=none:vui-timing-info=0"}
+    path = tmp_path / "v.hevc"
+    write_media(path, flat_frames(50), fps=60, codec="libx265", pix_fmt="yuv420p", options=options)
+    times, _, fields = read(path)
+    assert fields["fps"] == 25
+    np.testing.assert_allclose(times, np.arange(50) / 25)
+
+
 def test_grey_becomes_rgb(tmp_path: Path) -> None:
     path = write_media(tmp_path / "v.mkv", flat_frames(3), pix_fmt="gray")
     frames = read(path)[1]

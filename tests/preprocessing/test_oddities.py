@@ -84,6 +84,10 @@ def test_oddity(folder: tuple[Path, pd.DataFrame], oddities: Path, name: str) ->
     _check_against_independent_reader(oddities / name, row, np.asarray(clip), times)
 
 
+def test_a_time_base_is_no_rate(folder: tuple[Path, pd.DataFrame]) -> None:
+    assert folder[1].loc["exo_sample.flv", "fps"] == 60  # of its stream; the average that FFmpeg finds is 1000
+
+
 def _check_against_independent_reader(path: Path, row: Any, clip: np.ndarray, times: np.ndarray) -> None:
     true_times, pictures = decode_media(path)
     assert len(pictures) == len(clip)

@@ -37,21 +37,24 @@ def write_media(
     codec: str = "ffv1",
     pix_fmt: str = "bgr0",
     options: dict[str, str] | None = None,
+    container_format: str | None = None,
 ) -> Path:
     """Write RGB frames (count, rows, cols, 3) as a video, each with its own time in seconds.
 
-    The default, FFV1 in RGB, keeps every pixel; `path` should then end in `.mkv`.
+    The default, FFV1 in RGB, keeps every pixel; `path` should then end in `.mkv`. The ending says the format, unless
+    `container_format` does, by FFmpeg's name.
     """
     import av
 
     if times is None:
         times = [index / fps for index in range(len(frames))]
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", format=container_format) as container:
         stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options or {})
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = pix_fmt
-        # MPEG-1, -2 and -4 count in frames; the others take any clock.
-        time_base = Fraction(1) / stream.codec_context.framerate if codec.startswith("mpeg") else TIME_BASE
+        # MPEG-1, -2 and -4 count in frames, and so does what has no clock; the others take any.
+        unclocked = codec.startswith("mpeg") or path.suffix in (".h264", ".264")
+        time_base = Fraction(1) / stream.codec_context.framerate if unclocked else TIME_BASE
         stream.codec_context.time_base = time_base
         for time, pixels in zip(times, frames, strict=True):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
@@ -59,6 +62,31 @@ def write_media(
             frame.time_base = time_base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    return path
+
+
+def rewrite_packets(source: Path, path: Path, *, cut: float = 0.0, emptied: Sequence[int] = ()) -> Path:
+    """Copy the packets of a video's pictures to another file, without decoding them.
+
+    Parameters
+    ----------
+    source, path : Path
+    cut : float
+        The new file begins so many seconds later; an MP4 keeps the packets before that, and hides them by an edit list.
+    emptied : sequence of int
+        Packets that lose their bytes, in the order of the file; of the formats only NUT (`.nut`) and Ogg keep such.
+    """
+    import av
+
+    with av.open(str(source)) as old, av.open(str(path), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        packets = [packet for packet in old.demux(video=0) if packet.size]
+        for index, packet in enumerate(packets):
+            kept = av.Packet(b"") if index in emptied else packet
+            late = round(cut / packet.time_base)
+            kept.pts, kept.dts, kept.time_base = packet.pts - late, packet.dts - late, packet.time_base
+            kept.stream = stream
+            new.mux(kept)
     return path
 
 
