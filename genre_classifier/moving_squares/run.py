@@ -43,7 +43,7 @@ from genre_classifier.moving_squares.predictor import (
     train_predictor,
 )
 from genre_classifier.network.memory import BASE_BYTES, FLOAT
-from genre_classifier.run_folder.checkpoints import load_checkpoint, save_checkpoint
+from genre_classifier.run_folder.checkpoints import State, load_checkpoint, save_checkpoint
 from genre_classifier.run_folder.layout import CONFIG, HISTORY, MODEL
 from genre_classifier.run_folder.model_file import read_model, save_model
 from preprocessing.base.errors import InputError, WorkError
@@ -197,10 +197,13 @@ def run_squares(
     """
     _check_folder(folder, config, resume=resume)
     _require_memory(config)
+    loaded = load_checkpoint(folder) if resume else None
+    if loaded and config.epochs < (done := len(loaded[1].rows)):
+        raise InputError(f"{folder}: expected at least the {done} epochs that are done, found epochs = {config.epochs}")
     make_folder(folder)
     write_atomically(folder / CONFIG, json.dumps(config.to_dict(), indent=2) + "\n")
 
-    model, rows = _trained(folder, config, resume=resume, on_step=on_step)
+    model, rows = _trained(folder, config, loaded, on_step=on_step)
     noisy, shifted = unseen_movies(config)
     measured = evaluate_predictor(model, noisy, shifted, config)
     metrics = {
@@ -279,12 +282,11 @@ def _require_memory(config: SquaresConfig) -> None:
 def _trained(
     folder: Path,
     config: SquaresConfig,
+    loaded: tuple[keras.Model, State] | None,
     *,
-    resume: bool,
     on_step: Callable[[int, int], None],
 ) -> tuple[keras.Model, list[HistoryRow]]:
     """Train to the last epoch, every one saved as it ends; return the best epoch's predictor and the history."""
-    loaded = load_checkpoint(folder) if resume else None
     if loaded:
         model, rows = loaded[0], loaded[1].rows
         logger.info(f"{folder}: resumed after epoch {len(rows)}")

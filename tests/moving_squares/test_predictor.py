@@ -200,6 +200,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
     for config, resume, words in (
         (SMALL, False, "--resume"),
         (dataclasses.replace(SMALL, filters=4), True, "filters 3"),
+        (dataclasses.replace(SMALL, epochs=1), True, "at least the 2 epochs that are done, found epochs = 1"),
     ):
         with pytest.raises(InputError, match=words):
             run_squares(straight, config, resume=resume)
