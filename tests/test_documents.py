@@ -45,8 +45,8 @@ TUTORIAL = ROOT / "docs" / "tutorial.md"
 SMALLER = {  # what the tutorial's commands are given here beside what they say
     "synthesize": "--trailers 6 --duration 3",
     "preprocess": "--fps 4 --size 16",
-    "train": "--epochs 1 --trunk-filters 2,2 --branch-filters 2 --dense-units 4 --crop-frames 4 --min-trailers 1 "
-    "--batch-size 6",  # one shape of batches: each is traced
+    # One shape of batches: each is traced.
+    "train": "--epochs 1 --trunk-filters 2,2 --branch-filters 2 --dense-units 4 --crop-frames 4 --batch-size 6",
     "tag": "--jobs 1",  # a process that is started takes longer than the work
     "evaluate": "--draws 5 --jobs 1",
     "suggest": "--jobs 1",
@@ -166,7 +166,9 @@ def smaller(name: str, words: Sequence[str]) -> list[str]:
         return ["--epochs", "2"]
     if name == "tag" and "--again" in words:  # which computes nothing
         return []
-    few = "--genres comedy,action" if name == "train" and "--genres" not in words else ""
+    few = ""
+    if name == "train":
+        few = "--min-trailers 1" if "auto" in words else "" if "--genres" in words else "--genres comedy,action"
     return [*SMALLER.get(name, "").split(), *few.split()]
 
 

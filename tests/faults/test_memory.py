@@ -23,7 +23,7 @@ from tests.support.tiny_encoder import write_encoder
 
 FRAMES = 12
 COMMANDS = (  # each says how much a process takes
-    "train clips labels.csv run --epochs 1 --validation-share 0 --test-share 0 --min-trailers 1",
+    "train clips labels.csv run --epochs 1 --validation-share 0 --test-share 0",
     "tag run videos --out tags --jobs 2",
     "evaluate run clips labels.csv --out report --split all --draws 5 --jobs 2",
     "encode clips --encoder encoder.keras --jobs 2",
