@@ -120,6 +120,9 @@ class EpochKeeper(keras.callbacks.Callback):
         if last and self.config.match_prevalence:
             self._match_prevalence()
             scored = score_trailers(self.model, self.validation, self.config)
+            figures = validate(scored, self.config, self._model_config)  # the row is that of the network that is kept
+            logs |= figures
+            row |= figures
         self._require_same_data()
         keeps = history.kept_row(self.rows, self.config.keep) == len(self.rows) - 1
         self.kept = checkpoints.save_checkpoint(

@@ -26,6 +26,7 @@ from genre_classifier.network.memory import training_bytes
 from genre_classifier.run_folder import checkpoints, layout
 from genre_classifier.run_folder.run import load_run, write_config
 from genre_classifier.training import history
+from genre_classifier.training.epochs import TensorBoard
 from genre_classifier.training.plan import _refuse_changes, plan_training
 from genre_classifier.training.train import balance_weights, compile_model, learning_rate_at, train
 from genre_classifier.training.validation import Scored, calibrate, score_trailers, validate
@@ -286,6 +287,47 @@ def test_mean_scores_of_training_trailers_are_the_shares_of_genres(tmp_path):
     moved = json.loads((run.path / "card.json").read_text())["moved_biases"]
     assert set(moved) == {genre for genre, one in zip(genres, shown, strict=True) if one}
     assert f"{next(iter(moved))} {next(iter(moved.values())):+.2f}" in notes[-1]
+
+
+def idle(model, sequence, *, epochs, initial_epoch=0, callbacks=(), peers=None):
+    """Take the place of `fit_epochs`, with epochs that teach nothing."""
+    callbacks = [callback for callback in callbacks if not isinstance(callback, TensorBoard)]
+    model.stop_training = False
+    for callback in callbacks:
+        callback.set_model(model)
+    for epoch in range(initial_epoch, epochs):
+        for callback in callbacks:
+            callback.on_epoch_begin(epoch)
+        for callback in callbacks:
+            callback.on_epoch_end(epoch, {"loss": 1.0})
+        if model.stop_training:
+            break
+
+
+@pytest.fixture
+def no_lessons(monkeypatch):
+    monkeypatch.setattr("genre_classifier.training.train.fit_epochs", idle)
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory):
+    """Return clips most of which show one genre, so that scores about 0.5 are far from its share."""
+    clips = tmp_path_factory.mktemp("uneven")
+    return clips, write_clips(clips, [8] * 9, weak=(0, 2, 4, 6, 8), genres=TWO)
+
+
+def test_figures_of_a_matched_network_are_those_after_its_biases_moved(uneven, tmp_path, no_lessons):
+    config = dataclasses.replace(MATCHED, epochs=1, validation_share=0.25)
+    run = train(*uneven, tmp_path / "run", model_config=TINY_OF_TWO, training_config=config)
+    card = json.loads((run.path / layout.CARD).read_text())
+    assert abs(card["moved_biases"]["comedy"]) > 1
+    judges = read_splits(run.path / layout.SPLITS).query("split == 'validation'")["trailer_id"].tolist()
+    trailers = [one for one in load_trailers(*uneven, genres=TWO) if one.trailer_id in judges]
+    expected = validate(score_trailers(run.model, trailers, config), config, run.model_config)
+    row = pd.read_csv(run.path / layout.HISTORY).iloc[-1]
+    for name, value in expected.items():
+        assert card["kept"][name] == pytest.approx(value, rel=1e-5), name
+        assert row[name] == pytest.approx(value, rel=1e-5), name
 
 
 def test_prevalence_is_matched_only_where_that_means_something():
