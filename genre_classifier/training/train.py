@@ -192,7 +192,9 @@ def train(
             )
             keeper.publish()
             own_callbacks += [keeper, TensorBoard(run / layout.EVENTS, write_graph=False)]
-        more = not history.should_stop(rows, config.patience, config.keep) and len(rows) < config.epochs
+        # By its figures a matched network may be the best: with the options of its end the run stays ended.
+        ended = kept is not None and kept.moved_biases is not None and plan.before == config
+        more = not (ended or history.should_stop(rows, config.patience, config.keep)) and len(rows) < config.epochs
         done, goes_on = peers.total(len(rows), more and first)  # only the first one has rows
         if goes_on:
             sequence = training_sequence(
@@ -213,8 +215,9 @@ def train(
                     keeper.draw_curves()
                 raise
         if keeper:
+            changed = goes_on or keeper.match_stopped(model)
             keeper.draw_curves()
-            if goes_on or not (run / layout.MODEL_CARD).exists():
+            if changed or not (run / layout.MODEL_CARD).exists():
                 write_model_card(run)
         peers.total(0)  # no process reads before all is written
         return load_run(run)

@@ -330,6 +330,73 @@ def test_figures_of_a_matched_network_are_those_after_its_biases_moved(uneven, t
         assert row[name] == pytest.approx(value, rel=1e-5), name
 
 
+class StopAfter(keras.callbacks.Callback):
+    """Interrupts the training when so many epochs are done."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs = epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 == self.epochs:
+            raise KeyboardInterrupt
+
+
+def mean_scores_and_shares(run, data, config):
+    """Return means over the training trailers of a run."""
+    learned = read_splits(run.path / layout.SPLITS).query("split == 'train'")["trailer_id"].tolist()
+    trailers = [one for one in load_trailers(*data, genres=run.genres) if one.trailer_id in learned]
+    scores = np.mean([scores.mean(axis=0) for _, scores in score_trailers(run.model, trailers, config)], axis=0)
+    return scores, np.mean([trailer.targets.mean(axis=0) for trailer in trailers], axis=0)
+
+
+def moved_biases(run):
+    return json.loads((run / layout.CARD).read_text()).get("moved_biases")
+
+
+def test_prevalence_is_matched_also_where_a_stopped_run_ends_without_another_epoch(uneven, tmp_path, no_lessons):
+    config, run = dataclasses.replace(MATCHED, epochs=4), tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(*uneven, run, model_config=TINY_OF_TWO, training_config=config, callbacks=[StopAfter(1)])
+    assert moved_biases(run) is None
+    short = dataclasses.replace(config, epochs=1)
+    with logged() as notes:
+        done = train(*uneven, run, training_config=short, resume=True)
+    assert "output biases moved" in "".join(notes)
+    np.testing.assert_allclose(*mean_scores_and_shares(done, uneven, config), atol=1e-5)
+    assert abs(moved_biases(run)["comedy"]) > 1
+    before = {name: (run / name).read_bytes() for name in (layout.MODEL, layout.HISTORY, layout.THRESHOLDS)}
+    train(*uneven, run, resume=True)  # it is matched once
+    assert {name: (run / name).read_bytes() for name in before} == before
+    # Another epoch begins at the moved biases, and makes a network whose biases are not moved.
+    with pytest.raises(KeyboardInterrupt):
+        train(*uneven, run, training_config=config, resume=True, callbacks=[StopAfter(2)])
+    assert moved_biases(run) is None
+    train(*uneven, run, training_config=dataclasses.replace(config, epochs=2), resume=True)
+    assert moved_biases(run) is not None
+
+
+def test_a_run_that_lost_patience_is_matched_once_and_stays_ended(uneven, tmp_path, no_lessons):
+    """With its biases moved the last epoch is the best one; that is no reason to go on."""
+    config = dataclasses.replace(MATCHED, epochs=6, patience=2, validation_share=0.25)
+    ended = train(*uneven, tmp_path / "run", model_config=TINY_OF_TWO, training_config=config)
+    rows = pd.read_csv(ended.path / layout.HISTORY)
+    assert len(rows) == 3
+    assert rows["val_loss"].iloc[2] < rows["val_loss"].iloc[1] == rows["val_loss"].iloc[0]
+    assert train(*uneven, ended.path, resume=True).sha256 == ended.sha256
+    assert len(pd.read_csv(ended.path / layout.HISTORY)) == 3
+
+
+def test_prevalence_is_matched_where_less_patience_ends_a_stopped_run(uneven, tmp_path, no_lessons):
+    config = dataclasses.replace(MATCHED, epochs=6, validation_share=0.25)
+    with pytest.raises(KeyboardInterrupt):
+        train(*uneven, tmp_path / "run", model_config=TINY_OF_TWO, training_config=config, callbacks=[StopAfter(3)])
+    impatient = dataclasses.replace(config, patience=2)
+    done = train(*uneven, tmp_path / "run", training_config=impatient, resume=True)
+    assert len(pd.read_csv(done.path / layout.HISTORY)) == 3
+    np.testing.assert_allclose(*mean_scores_and_shares(done, uneven, config), atol=1e-5)
+
+
 def test_prevalence_is_matched_only_where_that_means_something():
     for options in ({"keep": "best"}, {"weak": "pool"}):
         with pytest.raises(InputError, match="match_prevalence needs keep = last and weak = broadcast"):
