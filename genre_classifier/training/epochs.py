@@ -114,9 +114,14 @@ class EpochKeeper(keras.callbacks.Callback):
         row |= {name: float(logs[name]) for name in history.columns(self._model_config.genres) if name in logs}
         row["seconds"] = time.monotonic() - self.began
         self.rows.append(row)
-        last = len(self.rows) == self.config.epochs or history.should_stop(
-            self.rows, self.config.patience, self.config.keep
-        )
+        last = len(self.rows) == self.config.epochs
+        if not last and history.should_stop(self.rows, self.config.patience, self.config.keep):
+            last = True
+            best = history.best_row(self.rows, self.config.keep) + 1
+            logger.info(
+                f"training ends after epoch {len(self.rows)} of {self.config.epochs}: none was better than epoch "
+                f"{best} for {self.config.patience} epochs (--patience)"
+            )
         if last and self.config.match_prevalence:
             logs |= self._match_prevalence()
         else:

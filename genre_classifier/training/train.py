@@ -195,6 +195,8 @@ def train(
         # By its figures a matched network may be the best: with the options of its end the run stays ended.
         ended = kept is not None and kept.moved_biases is not None and plan.before == config
         more = not (ended or history.should_stop(rows, config.patience, config.keep)) and len(rows) < config.epochs
+        if rows and not more:
+            _note_no_epoch(rows, config)
         done, goes_on = peers.total(len(rows), more and first)  # only the first one has rows
         if goes_on:
             sequence = training_sequence(
@@ -386,12 +388,18 @@ def _seed(config: TrainingConfig) -> None:
 
 
 def _note_schedule(rows: checkpoints.Rows, old: TrainingConfig, new: TrainingConfig) -> None:
-    """Say what more epochs do to the learning rate, and why there may be none."""
+    """Say what more epochs do to the learning rate."""
     if rows and new.schedule == "cosine" and old.epochs != new.epochs > len(rows):
         before, after = learning_rate_at(len(rows) - 1, old), learning_rate_at(len(rows), new)
         logger.info(
             f"the learning rate falls along a cosine over all {new.epochs} epochs: it goes on at {after:.2g}, after "
             f"{before:.2g} in epoch {len(rows)}"
         )
-    if len(rows) < new.epochs and history.should_stop(rows, new.patience, new.keep):
-        logger.warning(f"no epoch is trained: none was better for {new.patience} epochs; --patience none goes on")
+
+
+def _note_no_epoch(rows: checkpoints.Rows, config: TrainingConfig) -> None:
+    """Say why a resumed training trains no epoch, and what would."""
+    if len(rows) < config.epochs:
+        logger.warning(f"no epoch is trained: none was better for {config.patience} epochs; --patience none goes on")
+    else:
+        logger.info(f"no epoch is trained: {len(rows)} of {config.epochs} are done; a larger --epochs trains more")

@@ -366,7 +366,9 @@ def test_prevalence_is_matched_also_where_a_stopped_run_ends_without_another_epo
     np.testing.assert_allclose(*mean_scores_and_shares(done, uneven, config), atol=1e-5)
     assert abs(moved_biases(run)["comedy"]) > 1
     before = {name: (run / name).read_bytes() for name in (layout.MODEL, layout.HISTORY, layout.THRESHOLDS)}
-    train(*uneven, run, resume=True)  # it is matched once
+    with logged() as notes:
+        train(*uneven, run, resume=True)  # it is matched once
+    assert "no epoch is trained: 1 of 1 are done; a larger --epochs trains more" in notes
     assert {name: (run / name).read_bytes() for name in before} == before
     # Another epoch begins at the moved biases, and makes a network whose biases are not moved.
     with pytest.raises(KeyboardInterrupt):
@@ -379,11 +381,15 @@ def test_prevalence_is_matched_also_where_a_stopped_run_ends_without_another_epo
 def test_a_run_that_lost_patience_is_matched_once_and_stays_ended(uneven, tmp_path, no_lessons):
     """With its biases moved the last epoch is the best one; that is no reason to go on."""
     config = dataclasses.replace(MATCHED, epochs=6, patience=2, validation_share=0.25)
-    ended = train(*uneven, tmp_path / "run", model_config=TINY_OF_TWO, training_config=config)
+    with logged() as notes:
+        ended = train(*uneven, tmp_path / "run", model_config=TINY_OF_TWO, training_config=config)
+    assert "training ends after epoch 3 of 6: none was better than epoch 1 for 2 epochs (--patience)" in notes
     rows = pd.read_csv(ended.path / layout.HISTORY)
     assert len(rows) == 3
     assert rows["val_loss"].iloc[2] < rows["val_loss"].iloc[1] == rows["val_loss"].iloc[0]
-    assert train(*uneven, ended.path, resume=True).sha256 == ended.sha256
+    with logged() as notes:
+        assert train(*uneven, ended.path, resume=True).sha256 == ended.sha256
+    assert "no epoch is trained: none was better for 2 epochs; --patience none goes on" in notes
     assert len(pd.read_csv(ended.path / layout.HISTORY)) == 3
 
 
