@@ -161,6 +161,8 @@ def plan_training(
         model_config = dataclasses.replace(model_config, exclusive=before[0].exclusive)
     anew = "with --overwrite or in another folder" if stored else "without --from"
     model_config = _decide_exclusive(model_config, trailers, run if stored else start, anew)
+    if not (stored and stored[1].weak == "pool"):  # of a run from before this rule
+        training_config = _settle_weak(training_config, model_config)
     if model_config.branch_weight == "auto":
         weight = before[0].branch_weight if before else _branch_weight(len(trailers))
         model_config = dataclasses.replace(model_config, branch_weight=weight)
@@ -287,6 +289,17 @@ def _decide_exclusive(
             f"{abbreviated_repr(other.source)}; correct its labels, or {way_out}"
         )
     return dataclasses.replace(config, exclusive="yes" if other is None else "no")
+
+
+def _settle_weak(config: TrainingConfig, model_config: ModelConfig) -> TrainingConfig:
+    """Return options that name the pooling that is used: the loss of genres that exclude each other has the mean."""
+    if not (model_config.one_genre_per_frame and config.weak == "pool"):
+        return config
+    logger.info(
+        "genres exclude each other: trailers labelled as a whole are learned through the mean of their logits "
+        "(--weak mean)"
+    )
+    return dataclasses.replace(config, weak="mean")
 
 
 def _branch_weight(trailers: int) -> float:

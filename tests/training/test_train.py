@@ -18,7 +18,7 @@ import pytest
 from genre_classifier import cli
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset.sequence import TrailerSequence
-from genre_classifier.dataset.splits import read_splits
+from genre_classifier.dataset.splits import read_splits, write_splits
 from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.genres import GENRES
 from genre_classifier.metrics.frames import average_precision
@@ -656,6 +656,34 @@ def planned(tmp_path, trailers: int, **options):
             resume=False,
         )
     return plan.training_config, len(plan.parts["validation"]), "\n".join(notes)
+
+
+@pytest.mark.parametrize(("exclusive", "settled"), [("yes", "mean"), ("no", "pool")])
+def test_pooling_of_genres_that_exclude_each_other_is_by_the_mean(tmp_path, exclusive, settled):
+    labels = write_clips(tmp_path / "clips", [8] * 4)
+    given = {"model_config": dataclasses.replace(TINY, exclusive=exclusive), "splits_file": None, "skip_unknown": False}
+    with logged() as notes:
+        plan = plan_training(
+            tmp_path / "clips", labels, tmp_path / "run", training_config=TrainingConfig(), resume=False, **given
+        )
+    assert plan.training_config.weak == settled
+    assert ("through the mean of their logits (--weak mean)" in "".join(notes)) == (exclusive == "yes")
+    # The options of a run are not changed when it is resumed.
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / layout.CARD).write_text(json.dumps({"data_digest": plan.digest}))
+    write_splits(tmp_path / "run" / layout.SPLITS, plan.splits)
+    for stored, asked in {("pool", "pool"), (settled, "pool"), (settled, settled)}:
+        config = dataclasses.replace(plan.training_config, weak=stored)
+        write_config(tmp_path / "run", plan.model_config, config, plan.clip_config)
+        again = plan_training(
+            tmp_path / "clips",
+            labels,
+            tmp_path / "run",
+            training_config=dataclasses.replace(config, weak=asked),
+            resume=True,
+            **given,
+        )
+        assert again.training_config.weak == stored
 
 
 def test_fewer_than_twenty_trailers_all_learn_and_the_last_epoch_of_a_falling_rate_is_kept(tmp_path):
