@@ -257,7 +257,7 @@ def going_on(run: Path) -> TrainingConfig:
     A run that went on from another one has the smaller rate already, and keeps it.
     """
     config = read_config(run)[1]
-    if config.warmup_epochs and read_card(run).get("started_from"):
+    if read_card(run).get("started_from"):
         return config
     return dataclasses.replace(config, learning_rate=FROM_RATE * config.learning_rate, warmup_epochs=FROM_WARMUP_EPOCHS)
 

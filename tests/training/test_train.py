@@ -27,7 +27,7 @@ from genre_classifier.run_folder import checkpoints, layout
 from genre_classifier.run_folder.run import load_run, write_config
 from genre_classifier.training import history
 from genre_classifier.training.epochs import TensorBoard
-from genre_classifier.training.plan import _refuse_changes, plan_training
+from genre_classifier.training.plan import _refuse_changes, going_on, plan_training
 from genre_classifier.training.train import balance_weights, compile_model, learning_rate_at, train
 from genre_classifier.training.validation import Scored, calibrate, score_trailers, validate
 from preprocessing.base.errors import InputError, WorkError
@@ -883,6 +883,18 @@ def test_going_on_from_a_run_begins_at_a_tenth_of_its_rate(data, finished, tmp_p
     assert learning_rates(tmp_path / "second") == learning_rates(first.path)
     assert cli.run([*command, "--overwrite", "--learning-rate", "0.02", "--warmup-epochs", "0"]) == 130
     assert learning_rates(tmp_path / "second") == (0.02, 0.0)
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.5])
+def test_a_run_that_went_on_from_another_hands_on_its_rate_whatever_its_warm_up(tmp_path, warmup):
+    config = dataclasses.replace(CONFIG, warmup_epochs=warmup)
+    write_config(tmp_path, TINY, config, ClipConfig(size=12))
+    card = {"data_digest": "", "started_from": {"run": "old", "model_sha256": ""}}
+    (tmp_path / layout.CARD).write_text(json.dumps(card))
+    assert going_on(tmp_path) == config
+    (tmp_path / layout.CARD).write_text(json.dumps({"data_digest": ""}))  # it began anew
+    assert going_on(tmp_path).learning_rate == pytest.approx(CONFIG.learning_rate / 10)
+    assert going_on(tmp_path).warmup_epochs == 0.5
 
 
 @pytest.mark.slow
