@@ -465,7 +465,9 @@ def _stamp(path: Path) -> _Stamp:
 def _refuse_other_data(run: Path, digest: str) -> None:
     if read_card(run)["data_digest"] != digest:
         raise InputError(
-            f"{run}: expected the clips and labels of the run to resume, found others; train another run on them"
+            f"{run}: expected the clips and labels of the run to resume, found others. Options about labels "
+            f"(--genre-map, --skip-unknown, --unmapped-as-other) have to be given again, as its command in card.json "
+            f"has them; on other data train another run"
         )
 
 
