@@ -310,22 +310,25 @@ def training_sequence(
         batch_size=config.batch_size,
         seed=config.seed,
         weak=config.weak,
-        balance=balance_weights(trailers) if config.balance else None,
+        balance=balance_weights(trailers, config) if config.balance else None,
         augmentation=config,
         grey_channels=grey_channels,
         share=share,
     )
 
 
-def balance_weights(trailers: Sequence[Trailer]) -> np.ndarray:
+def balance_weights(trailers: Sequence[Trailer], config: TrainingConfig) -> np.ndarray:
     """Return the weights of frames without and with each genre that make both sides of a genre count alike.
 
-    `frames / (2 * frames on that side)`, so that the mean weight is 1; a side without frames gets 1. Shape (2, genres).
+    Counted as the loss counts: each trailer, or crop of it in an epoch, once, by the shares of its labelled frames.
+    `all / (2 * that side)`, so that the mean weight is 1; a side without frames gets 1. Shape (2, genres).
     """
-    positive = np.sum([trailer.targets[trailer.labelled].sum(axis=0) for trailer in trailers], axis=0, dtype=np.float64)
-    frames = sum(int(trailer.labelled.sum()) for trailer in trailers)
-    sides = np.stack([frames - positive, positive])
-    return np.where(sides > 0, frames / (2 * np.maximum(sides, 1)), 1.0).astype(np.float32)
+    known = [trailer for trailer in trailers if trailer.labelled.any()]
+    crops = [len(TrailerSequence([trailer], augmentation=config)) for trailer in known]
+    shares = [trailer.targets[trailer.labelled].mean(axis=0, dtype=np.float64) for trailer in known]
+    positive = np.sum([count * share for count, share in zip(crops, shares, strict=True)], axis=0)
+    sides = np.stack([sum(crops) - positive, positive])
+    return np.divide(sum(crops), 2 * sides, out=np.ones_like(sides), where=sides > 0).astype(np.float32)
 
 
 def _load(run: Path, plan: Plan) -> tuple[Any, checkpoints.State] | None:

@@ -28,7 +28,7 @@ from genre_classifier.run_folder.run import load_run, write_config
 from genre_classifier.training import history
 from genre_classifier.training.epochs import TensorBoard
 from genre_classifier.training.plan import _refuse_changes, going_on, plan_training
-from genre_classifier.training.train import balance_weights, compile_model, learning_rate_at, train
+from genre_classifier.training.train import balance_weights, compile_model, learning_rate_at, train, training_sequence
 from genre_classifier.training.validation import Scored, calibrate, score_trailers, validate
 from preprocessing.base.errors import InputError, WorkError
 from preprocessing.clips import write_clip_config
@@ -612,9 +612,37 @@ def test_epochs_over_mapped_clips_do_not_grow(tmp_path):
 
 def test_balance_weights_by_hand(six):
     trailers = [t for t in load_trailers(*six) if not t.weak][:1]  # comedy for 4 frames, action for 4
-    weights = balance_weights(trailers)
+    weights = balance_weights(trailers, TrainingConfig())
     np.testing.assert_allclose(weights[:, 0], [1, 1])
     np.testing.assert_allclose(weights[:, 2], [0.5, 1])  # never shown: 8 / (2 * 8), and 1 where there is no frame
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"batch_size": 2}, {"crop_frames": 5}, {"crop_frames": 5, "crops_per_epoch": 1}]
+)
+def test_rows_with_a_genre_and_without_it_count_alike_whatever_their_lengths(tmp_path, options):
+    labels = write_clips(tmp_path, [40, 10, 10, 10], weak=(0, 1, 2, 3), genres=TWO)
+    labels["genre"] = [TWO[0], TWO[1], TWO[1], TWO[1]]
+    config = TrainingConfig(balance=True, weak="broadcast", **options)
+    sequence = training_sequence(load_trailers(tmp_path, labels, genres=TWO), config)
+    rows, sides = 0, np.zeros((2, 2))  # (genres, without and with it)
+    for index in range(len(sequence)):
+        _, targets, weights = sequence.batch(index)
+        rows += len(weights[0])
+        for genre in range(2):
+            for target, weight in zip(targets[genre][..., 0], weights[genre], strict=True):
+                sides[genre, int(target.max())] += weight.sum() / (weight > 0).sum()  # as the loss takes a row
+    np.testing.assert_allclose(sides, rows / 2, rtol=1e-6)
+
+
+def test_balance_weights_count_the_labelled_part_of_a_trailer(tmp_path):
+    labels = write_clips(tmp_path, [40, 12], weak=(0,), genres=TWO)  # the second begins with the other genre
+    labels = labels.iloc[:2].assign(checked=[True, False])
+    trailers = load_trailers(tmp_path, labels, genres=TWO)
+    assert [int(one.labelled.sum()) for one in trailers] == [40, 6]
+    np.testing.assert_allclose(balance_weights(trailers, TrainingConfig()), 1)
+    unknown = dataclasses.replace(trailers[1], labelled=np.zeros(12, dtype=bool))
+    np.testing.assert_allclose(balance_weights([*trailers, unknown], TrainingConfig()), 1)
 
 
 def test_the_schedule_falls_to_a_hundredth():
