@@ -955,6 +955,7 @@ def test_labels_that_no_longer_exclude_each_other_are_said_of_the_run_that_is_go
     run.mkdir()
     (run / layout.MODEL).write_bytes(b"")  # it is not read so soon
     write_config(run, dataclasses.replace(TINY, exclusive="yes"), CONFIG, ClipConfig(frames=8, size=12))
+    (run / layout.CARD).write_text(json.dumps({"data_digest": ""}))
     two = pd.concat([labels, labels.iloc[:1].assign(genre=labels["genre"].iloc[1])])
     expected = (
         rf"run: a run with exclusive = yes needs trailers that show exactly one genre at any time, found "
