@@ -42,12 +42,15 @@ class Kept:
         Of its `.keras` file.
     thresholds, temperatures : dict
         Its calibration, fitted on its scores.
+    moved_biases : dict or None
+        How far its output biases were moved per genre, which ends a training; None if they were not.
     """
 
     epoch: int
     sha256: str
     thresholds: dict[str, float]
     temperatures: dict[str, float]
+    moved_biases: dict[str, float] | None = None
 
     @property
     def calibration(self) -> Calibration:
@@ -75,7 +78,13 @@ class State:
 
 
 def save_checkpoint(
-    run: Path, model: Any, rows: Rows, *, kept: Kept | None = None, calibration: Calibration | None = None
+    run: Path,
+    model: Any,
+    rows: Rows,
+    *,
+    kept: Kept | None = None,
+    calibration: Calibration | None = None,
+    moved_biases: dict[str, float] | None = None,
 ) -> Kept | None:
     """Save the state after `len(rows)` finished epochs, and remove what is not needed any more.
 
@@ -88,6 +97,8 @@ def save_checkpoint(
         The network that the run has kept so far.
     calibration : Calibration, optional
         Of this epoch's network, if the run keeps it from now on.
+    moved_biases : dict, optional
+        Likewise.
 
     Returns
     -------
@@ -107,7 +118,7 @@ def save_checkpoint(
     save_model(weights, model)
     sha256 = digest(weights)
     if calibration is not None:
-        kept = Kept(len(rows), sha256, *calibration)
+        kept = Kept(len(rows), sha256, *calibration, moved_biases)
     write_state(run, State(sha256, rows, kept))
     _remove_others(run, len(rows))
     return kept

@@ -31,7 +31,7 @@ from genre_classifier.run_folder.card import read_card, write_card
 from genre_classifier.run_folder.layout import CURVES, HISTORY, MODEL, THRESHOLDS, network_path
 from genre_classifier.run_folder.run import read_thresholds, write_thresholds
 from genre_classifier.training import history
-from genre_classifier.training.validation import calibrate, logit_offsets, score_trailers, validate
+from genre_classifier.training.validation import Scored, calibrate, logit_offsets, score_trailers, validate
 from preprocessing.base.errors import InputError, WorkError
 from preprocessing.base.files import write_atomically
 from preprocessing.processes.prefetch import Prefetch
@@ -114,12 +114,47 @@ class EpochKeeper(keras.callbacks.Callback):
         row |= {name: float(logs[name]) for name in history.columns(self._model_config.genres) if name in logs}
         row["seconds"] = time.monotonic() - self.began
         self.rows.append(row)
-        last = len(self.rows) == self.config.epochs or history.should_stop(
-            self.rows, self.config.patience, self.config.keep
-        )
+        last = len(self.rows) == self.config.epochs
+        if not last and history.should_stop(self.rows, self.config.patience, self.config.keep):
+            last = True
+            best = history.best_row(self.rows, self.config.keep) + 1
+            logger.info(
+                f"training ends after epoch {len(self.rows)} of {self.config.epochs}: none was better than epoch "
+                f"{best} for {self.config.patience} epochs (--patience)"
+            )
         if last and self.config.match_prevalence:
+            logs |= self._match_prevalence()
+        else:
+            self._save(scored)
+        if last:
+            self.model.stop_training = True
+
+    def match_stopped(self, model: GenreModel) -> bool:
+        """Match the network of a stopped run that ends without another epoch, and return whether that was to do."""
+        unmatched = self.config.match_prevalence and self.kept is not None and self.kept.moved_biases is None
+        if unmatched:
+            self.set_model(model)
             self._match_prevalence()
-            scored = score_trailers(self.model, self.validation, self.config)
+        return unmatched
+
+    def _match_prevalence(self) -> dict[str, float]:
+        """Move the output biases, save, and return the figures of the network then; see `TrainingConfig`.
+
+        Before the checkpoint, which holds the moved ones: killed in between, the epoch is done again, and so is this.
+        """
+        offsets = logit_offsets(score_trailers(self.model, self.training, self.config), self._model_config)
+        self.model.lower_logits(offsets)
+        moved = {genre: -offset for genre, offset in offsets.items() if offset}
+        listed = ", ".join(f"{genre} {value:+.2f}" for genre, value in moved.items())
+        logger.info(f"output biases moved, so that mean scores match the shares of genres: {listed or 'none'}")
+        scored = score_trailers(self.model, self.validation, self.config)
+        figures = validate(scored, self.config, self._model_config)
+        self.rows[-1] |= figures  # the row is that of the network that is kept
+        self._save(scored, moved)
+        return figures
+
+    def _save(self, scored: Sequence[Scored], moved_biases: dict[str, float] | None = None) -> None:
+        """Save the network of the last epoch, and publish the one that the run keeps."""
         self._require_same_data()
         keeps = history.kept_row(self.rows, self.config.keep) == len(self.rows) - 1
         self.kept = checkpoints.save_checkpoint(
@@ -128,22 +163,9 @@ class EpochKeeper(keras.callbacks.Callback):
             self.rows,
             kept=self.kept,
             calibration=calibrate(scored, self._model_config) if keeps else None,
+            moved_biases=moved_biases,
         )
         self.publish()
-        if last:
-            self.model.stop_training = True
-
-    def _match_prevalence(self) -> None:
-        """Move the output biases; see `TrainingConfig.match_prevalence`.
-
-        Before the checkpoint, which holds the moved ones: killed in between, the epoch is done again, and so is this.
-        """
-        offsets = logit_offsets(score_trailers(self.model, self.training, self.config), self._model_config)
-        self.model.lower_logits(offsets)
-        moved = {genre: -offset for genre, offset in offsets.items() if offset}
-        write_card(self.run, read_card(self.run) | {"moved_biases": moved})
-        listed = ", ".join(f"{genre} {value:+.2f}" for genre, value in moved.items())
-        logger.info(f"output biases moved, so that mean scores match the shares of genres: {listed or 'none'}")
 
     def publish(self) -> None:
         """Bring what users read up to the last finished epoch.
@@ -162,12 +184,15 @@ class EpochKeeper(keras.callbacks.Callback):
             model_file.copy_model(network_path(self.run, kept.epoch), model)
         row = self.rows[kept.epoch - 1]
         card = read_card(self.run)
+        card.pop("moved_biases", None)  # of an earlier end
         card |= {
             "epochs": len(self.rows),
             "kept_epoch": kept.epoch,
             "kept": {name: value for name, value in row.items() if math.isfinite(value)},
             "seconds": round(self._seconds_before + time.monotonic() - self._started, 3),
         }
+        if kept.moved_biases is not None:
+            card["moved_biases"] = kept.moved_biases
         write_card(self.run, card)
 
     def draw_curves(self) -> None:

@@ -161,6 +161,8 @@ def plan_training(
         model_config = dataclasses.replace(model_config, exclusive=before[0].exclusive)
     anew = "with --overwrite or in another folder" if stored else "without --from"
     model_config = _decide_exclusive(model_config, trailers, run if stored else start, anew)
+    if not (stored and stored[1].weak == "pool"):  # of a run from before this rule
+        training_config = _settle_weak(training_config, model_config)
     if model_config.branch_weight == "auto":
         weight = before[0].branch_weight if before else _branch_weight(len(trailers))
         model_config = dataclasses.replace(model_config, branch_weight=weight)
@@ -255,7 +257,7 @@ def going_on(run: Path) -> TrainingConfig:
     A run that went on from another one has the smaller rate already, and keeps it.
     """
     config = read_config(run)[1]
-    if config.warmup_epochs and read_card(run).get("started_from"):
+    if read_card(run).get("started_from"):
         return config
     return dataclasses.replace(config, learning_rate=FROM_RATE * config.learning_rate, warmup_epochs=FROM_WARMUP_EPOCHS)
 
@@ -287,6 +289,17 @@ def _decide_exclusive(
             f"{abbreviated_repr(other.source)}; correct its labels, or {way_out}"
         )
     return dataclasses.replace(config, exclusive="yes" if other is None else "no")
+
+
+def _settle_weak(config: TrainingConfig, model_config: ModelConfig) -> TrainingConfig:
+    """Return options that name the pooling that is used: the loss of genres that exclude each other has the mean."""
+    if not (model_config.one_genre_per_frame and config.weak == "pool"):
+        return config
+    logger.info(
+        "genres exclude each other: trailers labelled as a whole are learned through the mean of their logits "
+        "(--weak mean)"
+    )
+    return dataclasses.replace(config, weak="mean")
 
 
 def _branch_weight(trailers: int) -> float:
@@ -452,7 +465,9 @@ def _stamp(path: Path) -> _Stamp:
 def _refuse_other_data(run: Path, digest: str) -> None:
     if read_card(run)["data_digest"] != digest:
         raise InputError(
-            f"{run}: expected the clips and labels of the run to resume, found others; train another run on them"
+            f"{run}: expected the clips and labels of the run to resume, found others. Options about labels "
+            f"(--genre-map, --skip-unknown, --unmapped-as-other) have to be given again, as its command in card.json "
+            f"has them; on other data train another run"
         )
 
 

@@ -192,7 +192,11 @@ def train(
             )
             keeper.publish()
             own_callbacks += [keeper, TensorBoard(run / layout.EVENTS, write_graph=False)]
-        more = not history.should_stop(rows, config.patience, config.keep) and len(rows) < config.epochs
+        # By its figures a matched network may be the best: with the options of its end the run stays ended.
+        ended = kept is not None and kept.moved_biases is not None and plan.before == config
+        more = not (ended or history.should_stop(rows, config.patience, config.keep)) and len(rows) < config.epochs
+        if rows and not more:
+            _note_no_epoch(rows, config)
         done, goes_on = peers.total(len(rows), more and first)  # only the first one has rows
         if goes_on:
             sequence = training_sequence(
@@ -213,8 +217,9 @@ def train(
                     keeper.draw_curves()
                 raise
         if keeper:
+            changed = goes_on or keeper.match_stopped(model)
             keeper.draw_curves()
-            if goes_on or not (run / layout.MODEL_CARD).exists():
+            if changed or not (run / layout.MODEL_CARD).exists():
                 write_model_card(run)
         peers.total(0)  # no process reads before all is written
         return load_run(run)
@@ -305,22 +310,25 @@ def training_sequence(
         batch_size=config.batch_size,
         seed=config.seed,
         weak=config.weak,
-        balance=balance_weights(trailers) if config.balance else None,
+        balance=balance_weights(trailers, config) if config.balance else None,
         augmentation=config,
         grey_channels=grey_channels,
         share=share,
     )
 
 
-def balance_weights(trailers: Sequence[Trailer]) -> np.ndarray:
+def balance_weights(trailers: Sequence[Trailer], config: TrainingConfig) -> np.ndarray:
     """Return the weights of frames without and with each genre that make both sides of a genre count alike.
 
-    `frames / (2 * frames on that side)`, so that the mean weight is 1; a side without frames gets 1. Shape (2, genres).
+    Counted as the loss counts: each trailer, or crop of it in an epoch, once, by the shares of its labelled frames.
+    `all / (2 * that side)`, so that the mean weight is 1; a side without frames gets 1. Shape (2, genres).
     """
-    positive = np.sum([trailer.targets[trailer.labelled].sum(axis=0) for trailer in trailers], axis=0, dtype=np.float64)
-    frames = sum(int(trailer.labelled.sum()) for trailer in trailers)
-    sides = np.stack([frames - positive, positive])
-    return np.where(sides > 0, frames / (2 * np.maximum(sides, 1)), 1.0).astype(np.float32)
+    known = [trailer for trailer in trailers if trailer.labelled.any()]
+    crops = [len(TrailerSequence([trailer], augmentation=config)) for trailer in known]
+    shares = [trailer.targets[trailer.labelled].mean(axis=0, dtype=np.float64) for trailer in known]
+    positive = np.sum([count * share for count, share in zip(crops, shares, strict=True)], axis=0)
+    sides = np.stack([sum(crops) - positive, positive])
+    return np.divide(sum(crops), 2 * sides, out=np.ones_like(sides), where=sides > 0).astype(np.float32)
 
 
 def _load(run: Path, plan: Plan) -> tuple[Any, checkpoints.State] | None:
@@ -383,12 +391,18 @@ def _seed(config: TrainingConfig) -> None:
 
 
 def _note_schedule(rows: checkpoints.Rows, old: TrainingConfig, new: TrainingConfig) -> None:
-    """Say what more epochs do to the learning rate, and why there may be none."""
+    """Say what more epochs do to the learning rate."""
     if rows and new.schedule == "cosine" and old.epochs != new.epochs > len(rows):
         before, after = learning_rate_at(len(rows) - 1, old), learning_rate_at(len(rows), new)
         logger.info(
             f"the learning rate falls along a cosine over all {new.epochs} epochs: it goes on at {after:.2g}, after "
             f"{before:.2g} in epoch {len(rows)}"
         )
-    if len(rows) < new.epochs and history.should_stop(rows, new.patience, new.keep):
-        logger.warning(f"no epoch is trained: none was better for {new.patience} epochs; --patience none goes on")
+
+
+def _note_no_epoch(rows: checkpoints.Rows, config: TrainingConfig) -> None:
+    """Say why a resumed training trains no epoch, and what would."""
+    if len(rows) < config.epochs:
+        logger.warning(f"no epoch is trained: none was better for {config.patience} epochs; --patience none goes on")
+    else:
+        logger.info(f"no epoch is trained: {len(rows)} of {config.epochs} are done; a larger --epochs trains more")

@@ -18,7 +18,7 @@ import pytest
 from genre_classifier import cli
 from genre_classifier.config import ModelConfig, TrainingConfig
 from genre_classifier.dataset.sequence import TrailerSequence
-from genre_classifier.dataset.splits import read_splits
+from genre_classifier.dataset.splits import read_splits, write_splits
 from genre_classifier.dataset.trailers import load_trailers
 from genre_classifier.genres import GENRES
 from genre_classifier.metrics.frames import average_precision
@@ -26,8 +26,9 @@ from genre_classifier.network.memory import training_bytes
 from genre_classifier.run_folder import checkpoints, layout
 from genre_classifier.run_folder.run import load_run, write_config
 from genre_classifier.training import history
-from genre_classifier.training.plan import _refuse_changes, plan_training
-from genre_classifier.training.train import balance_weights, compile_model, learning_rate_at, train
+from genre_classifier.training.epochs import TensorBoard
+from genre_classifier.training.plan import _refuse_changes, going_on, plan_training
+from genre_classifier.training.train import balance_weights, compile_model, learning_rate_at, train, training_sequence
 from genre_classifier.training.validation import Scored, calibrate, score_trailers, validate
 from preprocessing.base.errors import InputError, WorkError
 from preprocessing.clips import write_clip_config
@@ -288,6 +289,120 @@ def test_mean_scores_of_training_trailers_are_the_shares_of_genres(tmp_path):
     assert f"{next(iter(moved))} {next(iter(moved.values())):+.2f}" in notes[-1]
 
 
+def idle(model, sequence, *, epochs, initial_epoch=0, callbacks=(), peers=None):
+    """Take the place of `fit_epochs`, with epochs that teach nothing."""
+    callbacks = [callback for callback in callbacks if not isinstance(callback, TensorBoard)]
+    model.stop_training = False
+    for callback in callbacks:
+        callback.set_model(model)
+    for epoch in range(initial_epoch, epochs):
+        for callback in callbacks:
+            callback.on_epoch_begin(epoch)
+        for callback in callbacks:
+            callback.on_epoch_end(epoch, {"loss": 1.0})
+        if model.stop_training:
+            break
+
+
+@pytest.fixture
+def no_lessons(monkeypatch):
+    monkeypatch.setattr("genre_classifier.training.train.fit_epochs", idle)
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory):
+    """Return clips most of which show one genre, so that scores about 0.5 are far from its share."""
+    clips = tmp_path_factory.mktemp("uneven")
+    return clips, write_clips(clips, [8] * 9, weak=(0, 2, 4, 6, 8), genres=TWO)
+
+
+def test_figures_of_a_matched_network_are_those_after_its_biases_moved(uneven, tmp_path, no_lessons):
+    config = dataclasses.replace(MATCHED, epochs=1, validation_share=0.25)
+    run = train(*uneven, tmp_path / "run", model_config=TINY_OF_TWO, training_config=config)
+    card = json.loads((run.path / layout.CARD).read_text())
+    assert abs(card["moved_biases"]["comedy"]) > 1
+    judges = read_splits(run.path / layout.SPLITS).query("split == 'validation'")["trailer_id"].tolist()
+    trailers = [one for one in load_trailers(*uneven, genres=TWO) if one.trailer_id in judges]
+    expected = validate(score_trailers(run.model, trailers, config), config, run.model_config)
+    row = pd.read_csv(run.path / layout.HISTORY).iloc[-1]
+    for name, value in expected.items():
+        assert card["kept"][name] == pytest.approx(value, rel=1e-5), name
+        assert row[name] == pytest.approx(value, rel=1e-5), name
+
+
+class StopAfter(keras.callbacks.Callback):
+    """Interrupts the training when so many epochs are done."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs = epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 == self.epochs:
+            raise KeyboardInterrupt
+
+
+def mean_scores_and_shares(run, data, config):
+    """Return means over the training trailers of a run."""
+    learned = read_splits(run.path / layout.SPLITS).query("split == 'train'")["trailer_id"].tolist()
+    trailers = [one for one in load_trailers(*data, genres=run.genres) if one.trailer_id in learned]
+    scores = np.mean([scores.mean(axis=0) for _, scores in score_trailers(run.model, trailers, config)], axis=0)
+    return scores, np.mean([trailer.targets.mean(axis=0) for trailer in trailers], axis=0)
+
+
+def moved_biases(run):
+    return json.loads((run / layout.CARD).read_text()).get("moved_biases")
+
+
+def test_prevalence_is_matched_also_where_a_stopped_run_ends_without_another_epoch(uneven, tmp_path, no_lessons):
+    config, run = dataclasses.replace(MATCHED, epochs=4), tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(*uneven, run, model_config=TINY_OF_TWO, training_config=config, callbacks=[StopAfter(1)])
+    assert moved_biases(run) is None
+    short = dataclasses.replace(config, epochs=1)
+    with logged() as notes:
+        done = train(*uneven, run, training_config=short, resume=True)
+    assert "output biases moved" in "".join(notes)
+    np.testing.assert_allclose(*mean_scores_and_shares(done, uneven, config), atol=1e-5)
+    assert abs(moved_biases(run)["comedy"]) > 1
+    before = {name: (run / name).read_bytes() for name in (layout.MODEL, layout.HISTORY, layout.THRESHOLDS)}
+    with logged() as notes:
+        train(*uneven, run, resume=True)  # it is matched once
+    assert "no epoch is trained: 1 of 1 are done; a larger --epochs trains more" in notes
+    assert {name: (run / name).read_bytes() for name in before} == before
+    # Another epoch begins at the moved biases, and makes a network whose biases are not moved.
+    with pytest.raises(KeyboardInterrupt):
+        train(*uneven, run, training_config=config, resume=True, callbacks=[StopAfter(2)])
+    assert moved_biases(run) is None
+    train(*uneven, run, training_config=dataclasses.replace(config, epochs=2), resume=True)
+    assert moved_biases(run) is not None
+
+
+def test_a_run_that_lost_patience_is_matched_once_and_stays_ended(uneven, tmp_path, no_lessons):
+    """With its biases moved the last epoch is the best one; that is no reason to go on."""
+    config = dataclasses.replace(MATCHED, epochs=6, patience=2, validation_share=0.25)
+    with logged() as notes:
+        ended = train(*uneven, tmp_path / "run", model_config=TINY_OF_TWO, training_config=config)
+    assert "training ends after epoch 3 of 6: none was better than epoch 1 for 2 epochs (--patience)" in notes
+    rows = pd.read_csv(ended.path / layout.HISTORY)
+    assert len(rows) == 3
+    assert rows["val_loss"].iloc[2] < rows["val_loss"].iloc[1] == rows["val_loss"].iloc[0]
+    with logged() as notes:
+        assert train(*uneven, ended.path, resume=True).sha256 == ended.sha256
+    assert "no epoch is trained: none was better for 2 epochs; --patience none goes on" in notes
+    assert len(pd.read_csv(ended.path / layout.HISTORY)) == 3
+
+
+def test_prevalence_is_matched_where_less_patience_ends_a_stopped_run(uneven, tmp_path, no_lessons):
+    config = dataclasses.replace(MATCHED, epochs=6, validation_share=0.25)
+    with pytest.raises(KeyboardInterrupt):
+        train(*uneven, tmp_path / "run", model_config=TINY_OF_TWO, training_config=config, callbacks=[StopAfter(3)])
+    impatient = dataclasses.replace(config, patience=2)
+    done = train(*uneven, tmp_path / "run", training_config=impatient, resume=True)
+    assert len(pd.read_csv(done.path / layout.HISTORY)) == 3
+    np.testing.assert_allclose(*mean_scores_and_shares(done, uneven, config), atol=1e-5)
+
+
 def test_prevalence_is_matched_only_where_that_means_something():
     for options in ({"keep": "best"}, {"weak": "pool"}):
         with pytest.raises(InputError, match="match_prevalence needs keep = last and weak = broadcast"):
@@ -373,7 +488,8 @@ def test_resuming_with_other_options_or_data_is_refused(finished, data, tmp_path
         train(*data, run, training_config=dataclasses.replace(CONFIG, epochs=3), resume=True)
     labels = pd.read_csv(data[1], dtype={"trailer": str})
     labels.loc[0, "genre"] = "action"
-    with pytest.raises(InputError, match="expected the clips and labels of the run"):
+    given_again = r"found others\. Options about labels .* given again, as its command in card\.json"
+    with pytest.raises(InputError, match=given_again):
         train(data[0], labels, run, resume=True)
     with pytest.raises(InputError, match="the run folder exists"):
         train(*data, run)
@@ -496,9 +612,37 @@ def test_epochs_over_mapped_clips_do_not_grow(tmp_path):
 
 def test_balance_weights_by_hand(six):
     trailers = [t for t in load_trailers(*six) if not t.weak][:1]  # comedy for 4 frames, action for 4
-    weights = balance_weights(trailers)
+    weights = balance_weights(trailers, TrainingConfig())
     np.testing.assert_allclose(weights[:, 0], [1, 1])
     np.testing.assert_allclose(weights[:, 2], [0.5, 1])  # never shown: 8 / (2 * 8), and 1 where there is no frame
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"batch_size": 2}, {"crop_frames": 5}, {"crop_frames": 5, "crops_per_epoch": 1}]
+)
+def test_rows_with_a_genre_and_without_it_count_alike_whatever_their_lengths(tmp_path, options):
+    labels = write_clips(tmp_path, [40, 10, 10, 10], weak=(0, 1, 2, 3), genres=TWO)
+    labels["genre"] = [TWO[0], TWO[1], TWO[1], TWO[1]]
+    config = TrainingConfig(balance=True, weak="broadcast", **options)
+    sequence = training_sequence(load_trailers(tmp_path, labels, genres=TWO), config)
+    rows, sides = 0, np.zeros((2, 2))  # (genres, without and with it)
+    for index in range(len(sequence)):
+        _, targets, weights = sequence.batch(index)
+        rows += len(weights[0])
+        for genre in range(2):
+            for target, weight in zip(targets[genre][..., 0], weights[genre], strict=True):
+                sides[genre, int(target.max())] += weight.sum() / (weight > 0).sum()  # as the loss takes a row
+    np.testing.assert_allclose(sides, rows / 2, rtol=1e-6)
+
+
+def test_balance_weights_count_the_labelled_part_of_a_trailer(tmp_path):
+    labels = write_clips(tmp_path, [40, 12], weak=(0,), genres=TWO)  # the second begins with the other genre
+    labels = labels.iloc[:2].assign(checked=[True, False])
+    trailers = load_trailers(tmp_path, labels, genres=TWO)
+    assert [int(one.labelled.sum()) for one in trailers] == [40, 6]
+    np.testing.assert_allclose(balance_weights(trailers, TrainingConfig()), 1)
+    unknown = dataclasses.replace(trailers[1], labelled=np.zeros(12, dtype=bool))
+    np.testing.assert_allclose(balance_weights([*trailers, unknown], TrainingConfig()), 1)
 
 
 def test_the_schedule_falls_to_a_hundredth():
@@ -541,6 +685,34 @@ def planned(tmp_path, trailers: int, **options):
             resume=False,
         )
     return plan.training_config, len(plan.parts["validation"]), "\n".join(notes)
+
+
+@pytest.mark.parametrize(("exclusive", "settled"), [("yes", "mean"), ("no", "pool")])
+def test_pooling_of_genres_that_exclude_each_other_is_by_the_mean(tmp_path, exclusive, settled):
+    labels = write_clips(tmp_path / "clips", [8] * 4)
+    given = {"model_config": dataclasses.replace(TINY, exclusive=exclusive), "splits_file": None, "skip_unknown": False}
+    with logged() as notes:
+        plan = plan_training(
+            tmp_path / "clips", labels, tmp_path / "run", training_config=TrainingConfig(), resume=False, **given
+        )
+    assert plan.training_config.weak == settled
+    assert ("through the mean of their logits (--weak mean)" in "".join(notes)) == (exclusive == "yes")
+    # The options of a run are not changed when it is resumed.
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / layout.CARD).write_text(json.dumps({"data_digest": plan.digest}))
+    write_splits(tmp_path / "run" / layout.SPLITS, plan.splits)
+    for stored, asked in {("pool", "pool"), (settled, "pool"), (settled, settled)}:
+        config = dataclasses.replace(plan.training_config, weak=stored)
+        write_config(tmp_path / "run", plan.model_config, config, plan.clip_config)
+        again = plan_training(
+            tmp_path / "clips",
+            labels,
+            tmp_path / "run",
+            training_config=dataclasses.replace(config, weak=asked),
+            resume=True,
+            **given,
+        )
+        assert again.training_config.weak == stored
 
 
 def test_fewer_than_twenty_trailers_all_learn_and_the_last_epoch_of_a_falling_rate_is_kept(tmp_path):
@@ -742,6 +914,18 @@ def test_going_on_from_a_run_begins_at_a_tenth_of_its_rate(data, finished, tmp_p
     assert learning_rates(tmp_path / "second") == (0.02, 0.0)
 
 
+@pytest.mark.parametrize("warmup", [0.0, 0.5])
+def test_a_run_that_went_on_from_another_hands_on_its_rate_whatever_its_warm_up(tmp_path, warmup):
+    config = dataclasses.replace(CONFIG, warmup_epochs=warmup)
+    write_config(tmp_path, TINY, config, ClipConfig(size=12))
+    card = {"data_digest": "", "started_from": {"run": "old", "model_sha256": ""}}
+    (tmp_path / layout.CARD).write_text(json.dumps(card))
+    assert going_on(tmp_path) == config
+    (tmp_path / layout.CARD).write_text(json.dumps({"data_digest": ""}))  # it began anew
+    assert going_on(tmp_path).learning_rate == pytest.approx(CONFIG.learning_rate / 10)
+    assert going_on(tmp_path).warmup_epochs == 0.5
+
+
 @pytest.mark.slow
 def test_no_epoch_is_kept_of_clips_that_were_replaced_meanwhile(data, finished, tmp_path):
     clips = Path(shutil.copytree(data[0], tmp_path / "clips"))
@@ -771,6 +955,7 @@ def test_labels_that_no_longer_exclude_each_other_are_said_of_the_run_that_is_go
     run.mkdir()
     (run / layout.MODEL).write_bytes(b"")  # it is not read so soon
     write_config(run, dataclasses.replace(TINY, exclusive="yes"), CONFIG, ClipConfig(frames=8, size=12))
+    (run / layout.CARD).write_text(json.dumps({"data_digest": ""}))
     two = pd.concat([labels, labels.iloc[:1].assign(genre=labels["genre"].iloc[1])])
     expected = (
         rf"run: a run with exclusive = yes needs trailers that show exactly one genre at any time, found "
