@@ -22,6 +22,7 @@ from genre_classifier.network.frame_encoder import with_change
 from genre_classifier.network.model import build_model
 from genre_classifier.network.streaming import score_clip
 from genre_classifier.run_folder import layout
+from genre_classifier.run_folder.card import new_card, write_card
 from genre_classifier.run_folder.run import write_config
 from genre_classifier.training.plan import plan_training
 from genre_classifier.training.regression import start_from_regression
@@ -254,6 +255,7 @@ def test_a_run_that_is_gone_on_from_learns_the_regression_anew(tmp_path, monkeyp
     old.mkdir()
     before.save(old / layout.MODEL)
     write_config(old, config, TrainingConfig(validation_share=0.0, test_share=0.0), ClipConfig(frames=20, size=16))
+    write_card(old, new_card(command="train", seed=0, data_digest="", parts={}))
     write_splits(old / layout.SPLITS, splits_table(known, ["train"] * len(known)))
 
     def stop(model, *_, **__):
