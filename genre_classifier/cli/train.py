@@ -197,7 +197,8 @@ def command(
     """Train a network on the folder CLIPS and the table LABELS, and write the folder RUN.
 
     LABELS is labels.csv, a wide table, ActivityNet or Label Studio JSON, or DCASE events. A run that was stopped
-    goes on with --resume alone; --resume --epochs gives a finished run more epochs.
+    goes on with --resume, and the options about labels as before, such as --genre-map. With --resume --epochs a
+    finished run gets more epochs.
 
     \b
     Example:

@@ -75,7 +75,10 @@ class TrainingConfig(Augmentation):
     batch_size: Annotated[Count, _optimisation("Trailers per step; shorter ones are padded and masked.")] = 1
     learning_rate: Annotated[
         Positive,
-        _optimisation("Learning rate of Adam, at the start; with --from a tenth of that of the run, unless given."),
+        _optimisation(
+            "Learning rate of Adam, at the start; with --from a tenth of that of the run, or all of it if the run was "
+            "itself made with --from, unless given."
+        ),
     ] = 1e-3
     schedule: Annotated[
         Schedule,
@@ -130,12 +133,13 @@ class TrainingConfig(Augmentation):
         Weak,
         _labels(
             "How trailers with whole-trailer labels are learned: through a pooled score in which frames with high "
-            "scores count more, through the mean of their logits, or with the label copied to every frame."
+            "scores count more, through the mean of their logits, or with the label copied to every frame. Genres that "
+            "exclude each other take the mean in place of pool."
         ),
     ] = "pool"
-    balance: Annotated[bool, _labels("Weigh each genre's frames so that those with and without it count alike.")] = (
-        False
-    )
+    balance: Annotated[
+        bool, _labels("Weigh each genre's frames so that trailers, or crops, with and without it count alike.")
+    ] = False
     label_smoothing: Annotated[Share, _labels("Targets become target * (1 - s) + s / 2.")] = 0.0
     match_prevalence: Annotated[
         bool,
