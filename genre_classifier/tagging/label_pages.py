@@ -219,7 +219,9 @@ def _saved(beside: Sequence[Path], source: str, genres: Sequence[str], start: fl
     Labels of the whole trailer go from `start` to `end`, the seconds that have pictures.
     """
     # With the time of saving, or where the browser asks for a name, without.
-    saved = re.compile(rf"{re.escape(PurePosixPath(source).stem)}(\.\d{{8}}T\d{{6}})?\.labels\.csv")
+    stem = PurePosixPath(source).stem
+    usual = re.sub(r'[<>:"/\\|?*]', "_", stem)  # as pages and browsers write it
+    saved = re.compile(rf"({re.escape(stem)}|{re.escape(usual)})(\.\d{{8}}T\d{{6}})?\.labels\.csv")
     for path in reversed(beside):
         if not saved.fullmatch(path.name):
             continue

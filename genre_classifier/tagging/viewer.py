@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -150,8 +151,11 @@ def viewer_html(
 
 def store_key(tags: Tags, *, trailer: str, scored: bool) -> str:
     """Return under what name a browser keeps what is marked on the page: edits of other scores begin anew."""
-    seen = np.ascontiguousarray(tags.scores.to_numpy() if scored else tags.scores.index.to_numpy())
-    return f"genre-classifier labels {trailer} {hashlib.sha256(seen.tobytes()).hexdigest()[:16]}"
+    seen = np.ascontiguousarray(tags.scores.to_numpy() if scored else tags.scores.index.to_numpy()).tobytes()
+    if not scored:  # other films of this name may have the same times
+        with suppress(OSError):
+            seen += str(tags.video.stat().st_size).encode()
+    return f"genre-classifier labels {trailer} {hashlib.sha256(seen).hexdigest()[:16]}"
 
 
 def viewer_data(tags: Tags, *, scored: bool = True) -> dict[str, Any]:

@@ -10,6 +10,7 @@
   let on = false, selected = null, drag = null, past = [], future = [];
   const open = new Map(); // genres that began with a key: name -> { genre, start, code, since, node }
   let work = null; // { spans: [{ genre, start, end }], whole, checked }: names of genres, seconds; whole: of the whole trailer, or ""
+  let apart = []; // kept segments of genres that this page does not have: they stay kept
   let file = null; // that the person chose to save into
 
   /* ---- the labels ---- */
@@ -37,6 +38,13 @@
     }
     return kept.sort((a, b) => a.start - b.start);
   }
+  /* Genres that exclude each other: what is chosen takes its time from the others. */
+  function alone(spans, genre, time) {
+    const mine = spans.find((one) => one.genre === genre && one.start <= time && time < one.end);
+    if (!mine) return spans;
+    const without = (one) => [{ ...one, end: Math.min(one.end, mine.start) }, { ...one, start: Math.max(one.start, mine.end) }];
+    return spans.flatMap((one) => one.genre === genre ? [one] : without(one).filter((part) => part.start < part.end)).sort((a, b) => a.start - b.start);
+  }
   const at = (genre, time) => work.spans.find((one) => one.genre === genre && one.start <= time && time < one.end) ?? null;
 
   /* A change to a copy; `chosen` is what is selected afterwards: [genre, time inside]. */
@@ -44,6 +52,7 @@
     const next = copy(work);
     edit(next);
     next.spans = joined(next.spans);
+    if (data.segments && chosen) next.spans = alone(next.spans, ...chosen);
     if (JSON.stringify(next) === JSON.stringify(work)) return;
     past.push(work); future = [];
     work = next;
@@ -59,12 +68,15 @@
   }
   const undo = () => step(past, future), redo = () => step(future, past);
   /* The index over label pages reads this, too: what is done. */
-  function keep(saved = false) { try { localStorage.setItem(STORE, JSON.stringify({ ...work, saved })); } catch { /* a browser that keeps nothing */ } }
+  function keep(saved = false) { try { localStorage.setItem(STORE, JSON.stringify({ ...work, spans: [...work.spans, ...apart], saved })); } catch { /* a browser that keeps nothing */ } }
   function restored() {
     try {
       const kept = JSON.parse(localStorage.getItem(STORE)), names = genres.map((genre) => genre.name);
-      const right = (one) => names.includes(one.genre) && 0 <= one.start && one.start < one.end && one.end <= duration + 1e-6;
-      return kept && Array.isArray(kept.spans) && kept.spans.every(right) && ["", ...names].includes(kept.whole) ? { spans: kept.spans, whole: kept.whole, checked: kept.checked === true } : null;
+      const right = (one) => 0 <= one.start && one.start < one.end && one.end <= duration + 1e-6, known = (one) => names.includes(one.genre);
+      if (!kept || !Array.isArray(kept.spans) || !kept.spans.every(right) || !["", ...names].includes(kept.whole)) return null;
+      apart = kept.spans.filter((one) => !known(one));
+      const spans = kept.spans.filter(known);
+      return spans.length || !apart.length ? { spans, whole: kept.whole, checked: kept.checked === true } : null;
     } catch { return null; }
   }
 
@@ -85,7 +97,8 @@
     offer();
     say(open.size ? `${[...open.values()].map((one) => `${one.genre.name} from ${clock(one.start)}`).join(", ")}: its key again ends it`
       : work.whole ? "saved as a label of the whole trailer, without segments"
-      : past.length ? `${past.length} ${past.length === 1 ? "change" : "changes"}` : "");
+      : past.length ? `${past.length} ${past.length === 1 ? "change" : "changes"}`
+      : apart.length ? `${apart.length} more of genres that this page does not have` : "");
   }
   const say = (text) => { $("edited").textContent = text; };
   /* ---- what a run proposes: drawn lightly until it is accepted ---- */
@@ -211,8 +224,10 @@
   }
   const stem = data.trailer.split("/").at(-1).replace(/\.[^.]*$/, "");
   /* With the time (UTC): a later file comes after an earlier one, and the browser need not call it "(1)". */
-  const fileName = () => `${stem}.${new Date().toISOString().slice(0, 19).replace(/[-:]/g, "")}.labels.csv`;
+  const fileName = () => `${stem.replace(/[<>:"/\\|?*]/g, "_")}.${new Date().toISOString().slice(0, 19).replace(/[-:]/g, "")}.labels.csv`;
+  const endOpen = () => { for (const one of [...open.values()]) end(one); };
   async function save() {
+    endOpen();
     const text = labels();
     if (text === null) return;
     if (file) { await writeFile(text); return; }
@@ -227,6 +242,7 @@
   }
   /* Into a file of the person's choice, and there again from then on, where the browser can. */
   async function choose() {
+    endOpen();
     const text = labels();
     if (text === null) return;
     try { file = await window.showSaveFilePicker({ suggestedName: `${stem}.labels.csv` }); } catch { return; /* none was chosen */ }
@@ -286,7 +302,7 @@
       return;
     }
     if (!moved || mode === "select") { select(span); return; }
-    if (!range || range[1] <= range[0]) { show(); return; }
+    if (!range || range[1] <= range[0] || (span && !own(work, span))) { show(); return; } // undone meanwhile
     change((next) => {
       if (span) Object.assign(own(next, span), { start: range[0], end: range[1] });
       else next.spans.push({ genre: genre.name, start: range[0], end: range[1] });
@@ -300,11 +316,24 @@
     if (one) page.playSegment(one);
   });
 
+  /* Another tab of this page: what was marked there last is what is kept. */
+  addEventListener("storage", (event) => {
+    const other = event.key === STORE && work && restored();
+    if (!other || JSON.stringify(other) === JSON.stringify(work)) return;
+    past.push(work); future = [];
+    work = other;
+    selected = null;
+    if (!on) return;
+    show();
+    say("changed in another tab");
+  });
+  $("video").addEventListener("ended", endOpen);
+
   /* ---- keys: before the page's own ---- */
   const playSelected = () => { const one = genres.flatMap((genre) => genre.segments).find((each) => same(each.span, selected)); if (one) page.playSegment(one); };
   document.addEventListener("keydown", (event) => {
     if ($("keys").open) return;
-    const typing = event.target.closest("input, select, textarea"), plain = !event.ctrlKey && !event.metaKey && !event.altKey;
+    const typing = event.target.closest("input:not([type=checkbox], [type=range]), select, textarea"), plain = !event.ctrlKey && !event.metaKey && !event.altKey;
     const take = (action) => { event.preventDefault(); event.stopImmediatePropagation(); action(); };
     if (plain && event.key === "e" && !typing && data.scored) { take(toggle); return; }
     if (!hooks.pick) return;

@@ -69,7 +69,7 @@ const page = (() => {
     video.hidden = true; still.hidden = !thumbnails.length;
     $("sound").hidden = true;
     $("notice").hidden = false;
-    $("notice").textContent = `This browser cannot show the video: ${reason} The curves, segments and pictures still work${data.embedded ? "" : "; tagging it with --embed puts a copy that plays into this page"}.`;
+    $("notice").textContent = `This browser cannot show the video: ${reason} ${data.scored ? "The curves, segments" : "Segments"} and pictures still work${data.embedded || !data.scored ? "" : "; tagging it with --embed puts a copy that plays into this page"}.`;
     slides.seek(time);
   }
   video.addEventListener("error", () => unplayable(
@@ -112,8 +112,9 @@ const page = (() => {
     $("play").classList.toggle("playing", going);
     $("play").setAttribute("aria-label", going ? "Pause" : "Play");
     if (player === slides && thumbnails.length) { const { image } = pictureAt(time); if (still.src !== image) still.src = image; }
-    for (const genre of genres) genre.fill.style.width = `${100 * genre.scores[frame]}%`;
-    const on = genres.filter((genre) => genre.shown && genre.segments.some((one) => one.first <= frame && frame < one.stop));
+    const began = time >= borders[0]; // before, there is sound alone
+    for (const genre of genres) genre.fill.style.width = `${began ? 100 * genre.scores[frame] : 0}%`;
+    const on = genres.filter((genre) => began && genre.shown && genre.segments.some((one) => one.first <= frame && frame < one.stop));
     const names = on.map((genre) => genre.name).join();
     if (names !== $("running").dataset.names) {
       $("running").dataset.names = names;
@@ -176,7 +177,9 @@ const page = (() => {
   function list() {
     const rows = listed();
     $("count").textContent = rows.length || (hooks.segments ? `none yet${hooks.moved ? ": draw in a lane, or hold a genre's key while it plays" : ""}` : data.segments ? "none" : "none at these thresholds");
+    const focused = document.activeElement;
     $("segments").replaceChildren(...rows.map((one) => one.row ??= line(one)));
+    if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
   }
   function line(one) {
     const row = element("tr"), cell = (text) => { const made = element("td", "", row, text); made.setAttribute("role", "cell"); return made; };
@@ -365,15 +368,20 @@ const page = (() => {
   $("speed").addEventListener("change", () => { slides.hold(); video.playbackRate = Number($("speed").value); });
   $("shift").addEventListener("input", segment);
   $("reset").addEventListener("click", () => { $("shift").value = 0; for (const genre of genres) genre.base = genre.given; segment(); });
+  const up = (step) => { if (document.activeElement === cursor) seek(player.now() + step); else shiftBy(0.01 * step); };
+  let keyed = false; // what was chosen with the mouse keeps no keys to itself
+  for (const name of ["pointerdown", "keydown"]) document.addEventListener(name, () => { keyed = name === "keydown"; }, true);
+  document.addEventListener("change", (event) => { if (!keyed && event.target.matches("select")) event.target.blur(); });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
-    const own = event.target.closest("input, select") ? ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown", ...(event.target.matches("select") ? [" "] : [])] : event.target.closest("button") ? [" ", "Enter"] : [];
-    if (own.includes(event.key)) return;
+    const control = event.target.closest("input, select, button"), chooses = control?.matches("select");
+    const own = !control ? [] : control.matches("button, [type=checkbox]") ? [" ", "Enter"] : ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"];
+    if (own.includes(event.key) || (chooses && event.key.length === 1)) return; // letters look for an entry
     const far = event.shiftKey ? 5 : 1;
     const action = {
       " ": playPause, k: playPause, ArrowLeft: () => seek(player.now() - far), ArrowRight: () => seek(player.now() + far),
       ",": () => frameStep(-1), ".": () => frameStep(1), n: () => jump(1), p: () => jump(-1), Home: () => seek(0), End: () => seek(duration),
-      ArrowUp: () => shiftBy(0.01 * far), ArrowDown: () => shiftBy(-0.01 * far), m: sound, f: full,
+      ArrowUp: () => up(far), ArrowDown: () => up(-far), m: sound, f: full,
     }[event.key] ?? (genres[Number(event.key) - 1] && (() => show(genres[Number(event.key) - 1], !genres[Number(event.key) - 1].shown)));
     if (action) { event.preventDefault(); action(); }
   });

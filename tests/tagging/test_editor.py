@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import re
 from pathlib import Path
@@ -292,6 +293,95 @@ def test_a_page_without_scores_is_for_labels_alone(tab: Tab, tmp_path: Path) -> 
     labels = read_labels(tmp_path / "saved.csv", genres=("drama", "other"))
     assert labels[["trailer", "start", "genre", "checked"]].to_numpy().tolist() == [["film.webm", 0.0, "drama", False]]
     assert labels["end"][0] == pytest.approx(2.0, abs=0.051)
+
+
+def test_what_was_begun_is_saved_too(page: Any, tagged: tuple[Path, Tags], tmp_path: Path) -> None:
+    tags = tagged[1]
+    while page.locator(".segment").count():
+        page.locator(".segment").first.click()
+        page.keyboard.press("Delete")
+    seek(page, 1.01)
+    page.keyboard.press("1")
+    seek(page, 2.01)
+    assert_spans(save(page, tmp_path), [("comedy", border_near(tags, 1.01), border_near(tags, 2.01))])
+
+
+def test_what_another_tab_marks_is_not_written_over(
+    browser: Any, page: Any, tagged: tuple[Path, Tags], tmp_path: Path
+) -> None:
+    other = opened(Tab(page.context.new_page()), tagged[0])
+    other.keyboard.press("e")
+    drag(page, "other", 0.2, 0.9, height=3)
+    wait(other, "document.querySelector('#edited').textContent === 'changed in another tab'")
+    drag(other, "action", 4.0, 5.5, height=3)
+    edited = spans(save(other, tmp_path))
+    wait(page, "document.querySelector('#edited').textContent === 'changed in another tab'")
+    assert spans(save(page, tmp_path)) == edited
+    for _ in range(2):
+        other.keyboard.press("Control+z")
+    assert_spans(save(other, tmp_path), found(tagged[1]))
+
+
+def test_controls_that_were_used_keep_no_keys_from_marking(
+    page: Any, tagged: tuple[Path, Tags], tmp_path: Path
+) -> None:
+    del tmp_path
+    page.click("#checked")
+    for start in ("1", "3"):
+        page.keyboard.press(start)
+        assert "from 0:0" in page.inner_text("#edited")
+        page.keyboard.press("Escape")
+    assert page.locator(".lane.off").count() == 0
+    assert page.is_checked("#checked")
+    page.keyboard.press(" ")  # it has the focus still
+    assert not page.is_checked("#checked")
+    assert page.evaluate("document.querySelector('#video').paused")
+    page.focus("#speed")
+    page.keyboard.press("2")  # looks for an entry, and hides no genre
+    assert page.locator(".lane.off").count() == 0
+    button = page.locator("#segments button").nth(3)
+    button.focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement === document.querySelectorAll('#segments button')[3]")
+
+
+def test_genres_that_exclude_each_other_share_what_is_drawn(tab: Tab, tmp_path: Path) -> None:
+    tags = example_tags(write_webm(tmp_path / "film.webm"), exclusive=True)
+    (tmp_path / "viewer.html").write_text(viewer_html(tags, tmp_path, trailer="more/film, one.webm"), encoding="utf-8")
+    page = opened(tab, tmp_path / "viewer.html")
+    page.evaluate("localStorage.clear()")
+    page.keyboard.press("e")
+    drag(page, "terror", 1.0, 4.0, height=3)
+    rows = sorted((start, end) for _, start, end in spans(save(page, tmp_path)))
+    assert all(one[1] <= other[0] + 1e-9 for one, other in itertools.pairwise(rows))
+    assert rows[-1][1] == pytest.approx(tags.duration, abs=1e-3)
+
+
+def test_marks_are_those_of_one_video_and_outlive_other_genres(tab: Tab, tmp_path: Path) -> None:
+    for folder, number in (("a", 1), ("b", 2)):
+        (tmp_path / folder).mkdir()
+        write_webm(tmp_path / folder / "film.webm")
+        with (tmp_path / folder / "film.webm").open("ab") as file:
+            file.write(bytes(number))  # another film of the same times
+
+    def label(folder: str, genres: str) -> Any:
+        out = tmp_path / f"{folder}_pages"
+        assert cli.run(["label", str(tmp_path / folder), "--out", str(out), "--genres", genres]) == 0
+        return opened(tab, out / "film.html")
+
+    page = label("a", "drama,comedy,other")
+    for key in ("1", "2"):
+        seek(page, 1.01)
+        page.keyboard.press(key)
+        seek(page, 2.01)
+        page.keyboard.press(key)
+    assert page.locator(".segment").count() == 2
+    assert label("b", "drama,comedy,other").locator(".segment").count() == 0
+    page = label("a", "drama,other")
+    assert page.locator(".segment").count() == 1
+    assert page.inner_text("#edited") == "1 more of genres that this page does not have"
+    page.keyboard.press("c")
+    assert label("a", "drama,comedy,other").locator(".segment").count() == 2
 
 
 def test_what_is_kept_but_damaged_is_not_taken(page: Any, tagged: tuple[Path, Tags], tmp_path: Path) -> None:

@@ -274,6 +274,18 @@ def test_the_last_file_that_a_page_saved_counts_for_its_own_video(tmp_path: Path
     assert shown["a/x.webm"]["spans"] == [[GENRES.index("action"), 100.0, 400.0]]
 
 
+def test_files_of_names_that_browsers_change_are_known(tmp_path: Path) -> None:
+    video = write_webm(tmp_path / "Alien: Covenant?.webm", seconds=1)
+    label = ["label", str(video), "--out", str(tmp_path / "pages")]
+    assert cli.run(label) == 0
+    rows = f"trailer,start,end,genre\n{video.name},0.1,0.5,action\n"
+    (tmp_path / "pages" / "Alien_ Covenant_.20261130T181500.labels.csv").write_text(rows)
+    assert cli.run(label) == 0
+    text = (tmp_path / "pages" / "index.html").read_text()
+    data = json.loads(text.split('<script type="application/json" id="data">')[1].split("</script>")[0])
+    assert [video["saved"] for video in data["videos"]] == [True]
+
+
 @pytest.mark.slow
 def test_shares_of_label_pages_are_of_the_time_that_has_pictures(browser: Any, tmp_path: Path) -> None:
     video, out = write_late_pictures(tmp_path / "late.webm", 1.0, count=50), tmp_path / "pages"
