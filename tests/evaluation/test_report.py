@@ -345,6 +345,32 @@ def test_the_first_sentence_counts_what_was_judged():
     assert "With only 2 trailers labelled in time the intervals are rough" in text
 
 
+def test_caveats_tell_trailers_labelled_in_time_from_the_others():
+    labels, scores = made_up(trailers=22)
+    names = list(scores)
+
+    def told(timed, every, trained_on, trained_on_timed):
+        strong = labels[labels["trailer"].isin(names[:timed])]
+        weak = label_table([(name, None, None, "comedy") for name in names[timed:every]])
+        found = evaluate(pd.concat([strong, weak]), {name: scores[name] for name in names[:every]}, config=FEW)
+        about = About("r", "all", trained_on, ABOUT.temperatures, trained_on_timed=trained_on_timed)
+        return " ".join(summary.caveats(found, about))
+
+    text = told(1, 12, 9, 0)
+    assert (
+        "9 of the 12 trailers of this report, none of them labelled in time, took part in training: the figures about "
+        "whole trailers say how well the network remembers"
+    ) in text
+    assert (
+        "With only 1 trailer labelled in time there are no intervals for frames and segments. With only 12 trailers "
+        "the intervals for whole trailers are rough"
+    ) in text
+    text = told(1, 22, 9, 1)
+    assert "9 of the 22 trailers of this report, 1 of them labelled in time, took part in training: the figures" in text
+    assert text.endswith("there are no intervals for frames and segments.")
+    assert "With only 2 trailers labelled in time the intervals for frames and segments are rough" in told(2, 22, 0, 0)
+
+
 def test_trailers_of_one_group_are_counted_together():
     labels, scores = made_up(trailers=6)
     found = evaluate(labels.assign(group=labels["trailer"].str[-5]), scores, config=FEW)
