@@ -371,6 +371,18 @@ def test_caveats_tell_trailers_labelled_in_time_from_the_others():
     assert "With only 2 trailers labelled in time the intervals for frames and segments are rough" in told(2, 22, 0, 0)
 
 
+def test_the_page_says_where_no_validation_trailers_gave_temperatures(folder, tmp_path):
+    labels, scores = made_up(trailers=2, frames=20)
+    found = evaluate(labels, scores, config=FEW)
+    write_report(tmp_path, found, About("r", "test", 0, dict.fromkeys(GENRES, 1.0)))
+    page = (tmp_path / "report.html").read_text()
+    assert "Without validation trailers the temperature is 1: before and after are the same." in page
+    assert "found on the validation trailers" not in page
+    page = (folder / "report.html").read_text()
+    assert "Without validation trailers" not in page
+    assert "found on the validation trailers" in page
+
+
 def test_trailers_of_one_group_are_counted_together():
     labels, scores = made_up(trailers=6)
     found = evaluate(labels.assign(group=labels["trailer"].str[-5]), scores, config=FEW)
