@@ -383,6 +383,30 @@ def test_the_page_says_where_no_validation_trailers_gave_temperatures(folder, tm
     assert "found on the validation trailers" in page
 
 
+def test_the_page_speaks_of_intervals_only_where_there_are_some(tmp_path):
+    labels, scores = made_up(trailers=3, frames=20)
+    one = labels[labels["trailer"] == "trailer_000.mp4"]
+    weak = label_table([(name, None, None, "comedy") for name in list(scores)[1:]])
+    cases = {
+        "one": (evaluate(one, {"trailer_000.mp4": scores["trailer_000.mp4"]}, config=FEW), False, False),
+        "mixed": (evaluate(pd.concat([one, weak]), scores, config=FEW), True, False),
+        "three": (evaluate(labels, scores, config=FEW), True, True),
+    }
+    for name, (found, row, bar) in cases.items():
+        write_report(tmp_path / name, found, ABOUT)
+        page = (tmp_path / name / "report.html").read_text()
+        assert ('<th scope="row">Intervals</th>' in page) == row, name
+        assert ("the bar its 95% interval" in page) == bar, name
+        assert "Filled circle: the network" in page
+
+
+def test_the_length_of_the_videos_reads_well_at_any_length(tmp_path):
+    for step, said in ((0.25, "; 0:04.9 of video"), (300, "; 1:37:30.0 of video")):
+        labels, scores = made_up(trailers=1, frames=20, step_seconds=step)
+        write_report(tmp_path, evaluate(labels, scores, config=FEW), ABOUT)
+        assert said in (tmp_path / "report.html").read_text()
+
+
 def test_trailers_of_one_group_are_counted_together():
     labels, scores = made_up(trailers=6)
     found = evaluate(labels.assign(group=labels["trailer"].str[-5]), scores, config=FEW)
