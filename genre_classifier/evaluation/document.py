@@ -37,6 +37,8 @@ class About:
         Per genre.
     notes : tuple of str
         What the reader must know, one sentence each.
+    trained_on_timed : int
+        Of `trained_on`, the trailers labelled in time.
     """
 
     run: str
@@ -44,6 +46,7 @@ class About:
     trained_on: int
     temperatures: dict[str, float]
     notes: tuple[str, ...] = ()
+    trained_on_timed: int = 0
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from markupsafe import Markup
 
 from genre_classifier.evaluation import document, sentences
-from genre_classifier.evaluation.bootstrap import Estimate
+from genre_classifier.evaluation.bootstrap import LEAST_SOURCES, Estimate
 from genre_classifier.evaluation.comparison import Comparison
 from genre_classifier.evaluation.document import NOT_DEFINED, About
 from genre_classifier.evaluation.evaluate import Evaluation
@@ -150,6 +150,7 @@ def report_html(
         "viewers": viewers,
         "percent": f"{evaluation.config.confidence:.0%}",
         "least_bin_frames": LEAST_BIN_FRAMES,
+        "least_sources": LEAST_SOURCES,
         "number": document.number,
         "clock": clock,
         "value": _value_cell,

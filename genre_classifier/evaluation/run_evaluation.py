@@ -161,17 +161,18 @@ def run_evaluation(
                 f"{', '.join(compared.genres)} alone."
             )
             logger.warning(notes[-1])
-        if learned := _learned_from(other, evaluation):
-            notes.append(
-                f"{other.run}, the run compared with, learned from {learned} of these trailers, which favours it."
-            )
-    learned = _learned_from(folder, evaluation)
+        learned, timed = _learned_from(other, evaluation)
+        if learned:
+            told = sentences.of_trailers(evaluation, learned, timed)
+            notes.append(f"{other.run}, the run compared with, learned from {told}, which favours it.")
+    learned, timed = _learned_from(folder, evaluation)
     about = About(
         run=folder.run,
         split=folder.split,
         trained_on=learned,
         temperatures=folder.temperatures,
         notes=tuple(notes),
+        trained_on_timed=timed,
     )
     report = write_report(
         request.out,
@@ -281,10 +282,11 @@ def _only(folder: ScoreFolder, sources: set[str]) -> ScoreFolder:
     )
 
 
-def _learned_from(folder: ScoreFolder, evaluation: Evaluation) -> int:
-    """Count the evaluated trailers that the run learned from."""
-    evaluated = set(evaluation.data.trailers)
-    return sum(trailer.split in ("train", "validation") for trailer in folder.trailers if trailer.source in evaluated)
+def _learned_from(folder: ScoreFolder, evaluation: Evaluation) -> tuple[int, int]:
+    """Count the evaluated trailers that the run learned from, and those of them that are labelled in time."""
+    learned = {trailer.source for trailer in folder.trailers if trailer.split in ("train", "validation")}
+    taken = np.array([name in learned for name in evaluation.data.trailers], bool)
+    return int(taken.sum()), int((taken & evaluation.data.timed).sum())
 
 
 def _thumbnails(folder: ScoreFolder, evaluation: Evaluation) -> dict[WorstSegment, SegmentPicture]:

@@ -69,25 +69,51 @@ def _no_choice(evaluation: Evaluation) -> str:
 def caveats(evaluation: Evaluation, about: About) -> list[str]:
     """Say what a reader of the figures must know, one sentence each."""
     sentences = list(about.notes)
+    whole = _labelled_otherwise(evaluation)
     if about.trained_on:
+        comma, figures = "," if whole else "", "figures"
+        if whole and not about.trained_on_timed:
+            figures = "figures about whole trailers"
         sentences.append(
-            f"{about.trained_on} of these trailers took part in training: the figures say how well the "
-            "network remembers, not how well it will do on new trailers."
+            f"{of_trailers(evaluation, about.trained_on, about.trained_on_timed)}{comma} took part in training: the "
+            f"{figures} say how well the network remembers, not how well it will do on new trailers."
         )
     if evaluation.data.timed_by_weak_labels:
         sentences.append("No trailer has labels in time: whole trailers are judged, and frames and segments are not.")
     timed, sources = int(evaluation.data.timed.sum()), evaluation.sources_at(evaluation.judged_level)
-    if whole := 0 if evaluation.data.timed_by_weak_labels else int(evaluation.data.weak.sum()):
+    if whole:
         sentences.append(
             f"{_count(whole, 'more trailer')} labelled as a whole {'takes' if whole == 1 else 'take'} part in figures "
             "about whole trailers alone."
         )
     if sources < SOURCES_FOR_TRUST:
-        what = "there are no intervals" if sources < LEAST_SOURCES else "the intervals are rough, and rather too narrow"
+        rough, of_whole = "rough, and rather too narrow", evaluation.sources_at("trailer_mean")
+        if sources < LEAST_SOURCES:
+            what = "there are no intervals" + " for frames and segments" * (of_whole >= LEAST_SOURCES)
+        else:
+            only = " for frames and segments" * (of_whole >= SOURCES_FOR_TRUST)
+            what = f"the intervals{only} are {rough}"
         labelled = "" if evaluation.data.timed_by_weak_labels else " labelled in time"
         grouped = "" if sources == timed else f" of {_count(sources, 'group')}"
         sentences.append(f"With only {_count(timed, 'trailer')}{grouped}{labelled} {what}.")
+        if sources < LEAST_SOURCES <= of_whole < SOURCES_FOR_TRUST:
+            every = len(evaluation.data.trailers)
+            grouped = "" if of_whole == every else f" of {_count(of_whole, 'group')}"
+            sentences.append(f"With only {every} trailers{grouped} the intervals for whole trailers are {rough}.")
     return sentences
+
+
+def of_trailers(evaluation: Evaluation, number_of: int, timed: int) -> str:
+    """Write a number of the evaluated trailers; where some are labelled as a whole, how many of it are in time."""
+    if not _labelled_otherwise(evaluation):
+        return f"{number_of} of these trailers"
+    every = len(evaluation.data.trailers)
+    return f"{number_of} of the {every} trailers of this report, {timed or 'none'} of them labelled in time"
+
+
+def _labelled_otherwise(evaluation: Evaluation) -> int:
+    """Return how many trailers are labelled as a whole beside others that are labelled in time."""
+    return 0 if evaluation.data.timed_by_weak_labels else int(evaluation.data.weak.sum())
 
 
 def best_baseline(evaluation: Evaluation) -> str:

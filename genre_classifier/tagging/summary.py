@@ -210,6 +210,8 @@ def video_row(
 ) -> dict[str, Any]:
     """Return a row of the index as JSON types: shares in percent, spans as genre, begin and width in thousandths.
 
+    Shares have decimals to spare: the page rounds them to whole percents, as the viewer does.
+
     Parameters
     ----------
     source : str
@@ -243,7 +245,7 @@ def video_row(
         "seconds": duration,
         "duration": clock(duration),
         "segments": len(spans),
-        "shares": [round(min(100.0, percent * float(lengths.get(genre, 0.0))), 1) for genre in genres],
+        "shares": [round(min(100.0, percent * float(lengths.get(genre, 0.0))), 4) for genre in genres],
         "spans": spans,
     }
 
@@ -260,6 +262,6 @@ def _tagged_videos(
         link = quote(f"./{folder}/viewer.html")
         shown = video_row(row["source"], link, row["duration"], segments[folder], genres, picture=picture)
         # None: a genre that the run of this video does not know
-        shares = [None if pd.isna(share := row[f"{genre}_share"]) else round(100 * share, 1) for genre in genres]
+        shares = [None if pd.isna(share := row[f"{genre}_share"]) else round(100 * share, 4) for genre in genres]
         videos.append(shown | {"shares": shares})
     return videos, genres

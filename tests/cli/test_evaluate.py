@@ -22,7 +22,7 @@ from genre_classifier.network.streaming import score_clip
 from genre_classifier.tagging.scores import write_scores
 from preprocessing.base.errors import InputError
 from tests.support import activitynet, tiny_run
-from tests.support.evaluation_cases import made_up
+from tests.support.evaluation_cases import label_table, made_up
 from tests.support.folders import contents
 
 pytestmark = pytest.mark.usefixtures("without_plots")
@@ -158,6 +158,22 @@ def test_two_score_folders_are_compared_on_the_trailers_of_both(stored, capsys):
     document = json.loads((path / "out" / "metrics.json").read_text())
     assert document["evaluated"]["trailers"] == 4
     assert document["comparison"]["other"] == "other"
+
+
+def test_trailers_learned_from_are_told_by_their_labels(stored, capsys):
+    path, folder = stored
+    names = [trailer.source for trailer in folder.trailers]
+    learned = (names[0], *names[2:5])
+    trailers = [dataclasses.replace(one, split="train") if one.source in learned else one for one in folder.trailers]
+    write_score_folder(path / "scores", dataclasses.replace(folder, trailers=tuple(trailers)))
+    labels = pd.read_csv(path / "labels.csv")
+    weak = label_table([(name, None, None, "comedy") for name in names[2:]])
+    write_labels(path / "labels.csv", pd.concat([labels[labels["trailer"].isin(names[:2])], weak]))
+    options = ("--scores", path / "scores", path / "labels.csv", "--out", path / "out", "--draws", 5)
+    said = "4 of the 6 trailers of this report, 1 of them labelled in time"
+    assert f"{said}, took part in training" in run_command(capsys, *options)[1]
+    said = f"learned from {said}, which favours it"
+    assert said in run_command(capsys, *options, "--compare", path / "scores")[1]
 
 
 def test_links_lead_to_the_viewers_of_a_tags_folder(stored, capsys):

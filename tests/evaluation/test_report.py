@@ -345,6 +345,68 @@ def test_the_first_sentence_counts_what_was_judged():
     assert "With only 2 trailers labelled in time the intervals are rough" in text
 
 
+def test_caveats_tell_trailers_labelled_in_time_from_the_others():
+    labels, scores = made_up(trailers=22)
+    names = list(scores)
+
+    def told(timed, every, trained_on, trained_on_timed):
+        strong = labels[labels["trailer"].isin(names[:timed])]
+        weak = label_table([(name, None, None, "comedy") for name in names[timed:every]])
+        found = evaluate(pd.concat([strong, weak]), {name: scores[name] for name in names[:every]}, config=FEW)
+        about = About("r", "all", trained_on, ABOUT.temperatures, trained_on_timed=trained_on_timed)
+        return " ".join(summary.caveats(found, about))
+
+    text = told(1, 12, 9, 0)
+    assert (
+        "9 of the 12 trailers of this report, none of them labelled in time, took part in training: the figures about "
+        "whole trailers say how well the network remembers"
+    ) in text
+    assert (
+        "With only 1 trailer labelled in time there are no intervals for frames and segments. With only 12 trailers "
+        "the intervals for whole trailers are rough"
+    ) in text
+    text = told(1, 22, 9, 1)
+    assert "9 of the 22 trailers of this report, 1 of them labelled in time, took part in training: the figures" in text
+    assert text.endswith("there are no intervals for frames and segments.")
+    assert "With only 2 trailers labelled in time the intervals for frames and segments are rough" in told(2, 22, 0, 0)
+
+
+def test_the_page_says_where_no_validation_trailers_gave_temperatures(folder, tmp_path):
+    labels, scores = made_up(trailers=2, frames=20)
+    found = evaluate(labels, scores, config=FEW)
+    write_report(tmp_path, found, About("r", "test", 0, dict.fromkeys(GENRES, 1.0)))
+    page = (tmp_path / "report.html").read_text()
+    assert "Without validation trailers the temperature is 1: before and after are the same." in page
+    assert "found on the validation trailers" not in page
+    page = (folder / "report.html").read_text()
+    assert "Without validation trailers" not in page
+    assert "found on the validation trailers" in page
+
+
+def test_the_page_speaks_of_intervals_only_where_there_are_some(tmp_path):
+    labels, scores = made_up(trailers=3, frames=20)
+    one = labels[labels["trailer"] == "trailer_000.mp4"]
+    weak = label_table([(name, None, None, "comedy") for name in list(scores)[1:]])
+    cases = {
+        "one": (evaluate(one, {"trailer_000.mp4": scores["trailer_000.mp4"]}, config=FEW), False, False),
+        "mixed": (evaluate(pd.concat([one, weak]), scores, config=FEW), True, False),
+        "three": (evaluate(labels, scores, config=FEW), True, True),
+    }
+    for name, (found, row, bar) in cases.items():
+        write_report(tmp_path / name, found, ABOUT)
+        page = (tmp_path / name / "report.html").read_text()
+        assert ('<th scope="row">Intervals</th>' in page) == row, name
+        assert ("the bar its 95% interval" in page) == bar, name
+        assert "Filled circle: the network" in page
+
+
+def test_the_length_of_the_videos_reads_well_at_any_length(tmp_path):
+    for step, said in ((0.25, "; 0:04.9 of video"), (300, "; 1:37:30.0 of video")):
+        labels, scores = made_up(trailers=1, frames=20, step_seconds=step)
+        write_report(tmp_path, evaluate(labels, scores, config=FEW), ABOUT)
+        assert said in (tmp_path / "report.html").read_text()
+
+
 def test_trailers_of_one_group_are_counted_together():
     labels, scores = made_up(trailers=6)
     found = evaluate(labels.assign(group=labels["trailer"].str[-5]), scores, config=FEW)

@@ -10,7 +10,7 @@ import pytest
 from genre_classifier.dataset.labels import read_labels
 from genre_classifier.genres import GENRES
 from genre_classifier.tagging.segments import write_segments
-from genre_classifier.tagging.summary import read_summary, write_tags_index
+from genre_classifier.tagging.summary import read_summary, video_row, write_tags_index
 from genre_classifier.tagging.tasks import plan_tasks
 from tests.support.notes import logged
 
@@ -102,6 +102,15 @@ def test_a_damaged_folder_is_left_out_with_a_line(tmp_path, name, content):
     assert "\n" not in notes[0]
     # A video of that name gets its folder all the same.
     assert plan_tasks([(tmp_path / "bad.mp4", "bad.mp4")], tmp_path)[0].folder.name.startswith("bad")
+
+
+def test_shares_are_rounded_by_the_page_alone(tmp_path):
+    tagged(tmp_path, "a", shares=dict.fromkeys(GENRES, 0.674769))  # 67.5 would be 68 % in the index, 67 in the viewer
+    write_tags_index(tmp_path, [])
+    page = (tmp_path / "index.html").read_text()
+    data = json.loads(page.split('<script type="application/json" id="data">')[1].split("</script>")[0])
+    assert data["videos"][0]["shares"] == [67.4769] * len(GENRES)
+    assert video_row("a", "", 10.0, SEGMENTS.assign(end=6.74769), GENRES)["shares"][0] == 67.4769
 
 
 def test_a_video_without_length_is_listed(tmp_path):
