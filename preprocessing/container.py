@@ -16,7 +16,6 @@ import numpy as np
 
 from preprocessing.base.errors import InputError
 from preprocessing.config import FILM_FORMATS
-from preprocessing.sampling import HIGHEST_FPS, LOWEST_FPS
 from preprocessing.video import openable_name
 
 # FFmpeg rounds where a container begins to this.
@@ -39,8 +38,8 @@ class Container:
     rate : float or None
         Pictures per second on average, where it says so.
     stream_rate : float or None
-        Pictures per second as the pictures' stream says, only where that average means nothing: a format without time
-        stamps (raw H.264, HEVC, MPEG) has FFmpeg's default there, and others may have a time base.
+        Pictures per second as the pictures' stream says, only of formats without time stamps (raw H.264, HEVC, MPEG),
+        whose average is FFmpeg's default.
     sound : bool
         Whether it has a sound track.
     """
@@ -71,7 +70,7 @@ def read_container(path: Path) -> Container | None:
                 timecode=_timecode(container),
                 seconds=seconds,
                 rate=rate,
-                stream_rate=_stream_rate(container, rate),
+                stream_rate=_stream_rate(container),
                 sound=bool(container.streams.audio),
             )
     except av.error.ArgumentError:
@@ -160,10 +159,8 @@ def _start(container: av.container.InputContainer) -> float:
     return 0.0 if pictures is None or begin is None else float(pictures - begin)
 
 
-def _stream_rate(container: av.container.InputContainer, average: float | None) -> float | None:
-    unstamped = container.format.flags & _NO_TIMESTAMPS
-    believable = average is None or LOWEST_FPS <= average <= HIGHEST_FPS
-    if not container.streams.video or (believable and not unstamped):
+def _stream_rate(container: av.container.InputContainer) -> float | None:
+    if not container.streams.video or not container.format.flags & _NO_TIMESTAMPS:
         return None
     guessed = container.streams.video[0].guessed_rate
     return float(guessed) if guessed else None

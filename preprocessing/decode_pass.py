@@ -12,7 +12,7 @@ import numpy as np
 from preprocessing.base.errors import InputError
 from preprocessing.config import VideoLimits
 from preprocessing.container import HiddenPackets, hidden_packets, read_container
-from preprocessing.sampling import Timing, frame_duration, true_times
+from preprocessing.sampling import HIGHEST_FPS, Timing, frame_duration, true_times
 from preprocessing.video import CONVERT_HINT, PACKET_ATTEMPTS, Declared, Video, open_video
 
 # Finer than any time base: within it two reported times are the same.
@@ -37,8 +37,8 @@ class ScannedVideo:
         What it says about itself.
     packets : int
         How many it has that are not cut from what it shows; some may be damaged.
-    empty_packets : int
-        How many of these have no picture to give, without damage.
+    empty_packets : ndarray of int, shape (empty packets,)
+        Which of these, counted from 0, have no picture to give, without damage.
     packet_times : ndarray of float64, shape (whole packets,)
         Seconds as reported, of those with a picture, sorted: they come in the order of decoding.
     start : float
@@ -50,7 +50,7 @@ class ScannedVideo:
     alive: Callable[[], None]
     declared: Declared
     packets: int
-    empty_packets: int
+    empty_packets: np.ndarray
     packet_times: np.ndarray
     start: float
 
@@ -90,8 +90,11 @@ def scan_video(path: Path, limits: VideoLimits, alive: Callable[[], None]) -> Sc
                 raise InputError(f"expected a video of at most {most}, found more")
     hidden = hidden_packets(path, len(times), alive) if container else HiddenPackets.none(len(times))
     packet_times = _shown_times(np.array(times), hidden)
-    packets, empty = len(times) - int(hidden.cut.sum()), int(hidden.empty.sum())
+    packets, empty = len(times) - int(hidden.cut.sum()), np.flatnonzero(hidden.empty[~hidden.cut])
     if len(packet_times) > 1:
+        if (declared.fps or 0.0) > HIGHEST_FPS:  # the time base, where the file does not know the rate
+            mean = (len(packet_times) - 1) / max(packet_times[-1] - packet_times[0], SAME_SECONDS)
+            declared = dataclasses.replace(declared, fps=float(mean))
         _check_duration(start + len(packet_times) * frame_duration(packet_times, None), limits)
     return ScannedVideo(path, limits, alive, declared, packets, empty, packet_times, start)
 
@@ -149,8 +152,9 @@ class Reading:
                     failed += 1
                     if failed < known.packets - passed:
                         continue
-                # At an empty packet, too, the decoder gives no frame.
-                empty = min(failed, known.empty_packets - self._empty)
+                # At an empty packet, too, the decoder gives no frame. Each thread but one holds a frame back.
+                read = passed + failed + self._threads - 1
+                empty = min(failed, int(np.searchsorted(known.empty_packets, read)) - self._empty)
                 lost = failed - empty
                 if time is None:
                     # In any video there may be packets that give no frame of their own: no later ones, no loss.

@@ -107,6 +107,22 @@ def test_auto_takes_the_genres_of_the_map(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_genre_map_may_name_genres_that_too_few_trailers_show(tmp_path):
+    write_clips(tmp_path / "clips", [8] * 6)
+    (tmp_path / "movies.csv").write_text("trailer,genres\n0,Drama\n1,Love\n2,Drama\n3,Romance\n4,Drama\n5,Oddity\n")
+    (tmp_path / "map.csv").write_text("name,genre\nromance,love\noddity,rare\n")
+    clips, labels, run, named = (str(tmp_path / name) for name in ("clips", "movies.csv", "run", "map.csv"))
+    small = ["--trunk-filters", "2,2", "--branch-filters", "2", "--dense-units", "4", "--epochs", "1"]
+    for command in (
+        ["train", clips, labels, run, "--genres", "auto", "--min-trailers", "2", *small],
+        ["evaluate", run, clips, labels, "--out", f"{run}_report", "--split", "all", "--draws", "5", "--jobs", "1"],
+        ["train", clips, labels, run, "--resume", "--epochs", "2"],
+    ):
+        assert cli.run([*command, "--genre-map", named]) == 0, command
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["model"]["genres"] == ["drama", "love"]
+
+
+@pytest.mark.slow
 def test_a_run_resumes_with_its_own_genres(tmp_path, capsys):
     assert cli.run(["train", "clips", "labels.csv", str(tmp_path), "--resume", "--genres", "drama"]) == 2
     assert "leave --genres out" in capsys.readouterr().err

@@ -67,7 +67,7 @@ def encode(
 
     failed: dict[str, InputError] = {}
     with progress_bar(0, "encoding", "frame") as bar:
-        folders, count = encode_folder(
+        folders = encode_folder(
             clips,
             config,
             encoders=encoders,
@@ -80,11 +80,11 @@ def encode(
         )
     for error in failed.values():
         note(str(error))
-    for folder in folders:
+    for folder, count in folders.items():
         say(f"{folder}: {count} clips encoded")
     if failed:
         note(
-            f"{len(failed)} of {len(failed) + count} clips have no looks: their videos could not be looked at; leave "
-            f"them out of the labels to train without them"
+            f"{len(failed)} clips have no looks: their videos could not be looked at; leave them out of the labels to "
+            "train without them"
         )
     return len(failed)

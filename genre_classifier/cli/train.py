@@ -65,10 +65,8 @@ _BRIEF = (
 
 
 # Options that say more about another one, and have no use without it.
-_ENCODER = (
-    *("encoder_layer", "encoder_scaling", "encoder_cells", "encoder_fps", "motion_size", "reduced_channels"),
-    *("encoder_dropout", "path_components"),
-)
+_ENCODER = ("encoder_layer", "encoder_scaling", "encoder_cells", "encoder_fps")
+_EVERY_FRAME = ("motion_size", "reduced_channels", "encoder_dropout")
 _SOUND_ENCODER = ("sound_rate", "sound_components")
 
 
@@ -76,7 +74,10 @@ def _check_options(model_config: ModelConfig, training_config: TrainingConfig, g
     """Refuse options that would do nothing."""
     for name, used, by in (
         *((name, model_config.encoder is not None, "--encoder") for name in _ENCODER),
+        *((name, model_config.maps_in_trunk, "--encoder and --encoder-fps none") for name in _EVERY_FRAME),
         *((name, model_config.sound_encoder is not None, "--sound-encoder") for name in _SOUND_ENCODER),
+        ("encoder_engine", model_config.has_encoders, "--encoder or --sound-encoder"),
+        ("path_components", "pictures" in model_config.components, "--encoder and --encoder-fps"),
         ("branch_weight", model_config.linear_paths, "--linear-paths"),
         ("crops_per_epoch", training_config.crop_frames is not None, "--crop-frames"),
         ("min_trailers", genres == "auto", "--genres auto"),
@@ -251,7 +252,7 @@ def command(
             own = genre_list(genres)
         model_config = dataclasses.replace(model_config, genres=own)
     for name in (options["encoder"], options["sound_encoder"]):  # before what it is used with is judged
-        if name and name.endswith(".keras") and not Path(name).is_file():
+        if not before and name and name.endswith(".keras") and not Path(name).is_file():
             raise InputError(f"{name}: expected an encoder (.keras), found no such file")
     model_config = dataclasses.replace(model_config, **given(options, ModelConfig))
     training_config = dataclasses.replace(training_config, **given(options, TrainingConfig))
@@ -259,8 +260,8 @@ def command(
     for name in ("validation_share", "test_share"):
         if splits_file and is_given(name):
             raise click.UsageError(f"--splits says which trailers judge: leave --{name.replace('_', '-')} out")
-    if genres != "auto":  # whose map may name genres that too few trailers show
-        known = read_genre_map(genre_map, model_config.genres) if genre_map else GENRE_MAP
+    if genres != "auto":  # whose map, also that of a run made so, may name genres that too few trailers show
+        known = read_genre_map(genre_map, None if before else model_config.genres) if genre_map else GENRE_MAP
     table = read_labels(
         labels,
         genres=model_config.genres,

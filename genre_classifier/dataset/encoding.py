@@ -68,7 +68,7 @@ def encode_folder(
     on_start: Callable[[int], None] | None = None,
     on_frames: Callable[[int], None] | None = None,
     on_failed: Callable[[str, InputError], None] | None = None,
-) -> tuple[list[Path], int]:
+) -> dict[Path, int]:
     """Encode every clip of a folder that is not encoded yet, and its sound.
 
     Parameters
@@ -86,8 +86,8 @@ def encode_folder(
 
     Returns
     -------
-    (list of Path, int)
-        The folders of what each encoder made, and how many clips are encoded.
+    dict of Path to int
+        The folders of what each encoder made, and how many clips are encoded there.
 
     Raises
     ------
@@ -104,17 +104,16 @@ def encode_folder(
     if ear is not None:
         require_sound(clips, numbers)
     shared: dict[str, Any] = {"jobs": jobs, "scheduler": scheduler, "on_start": on_start}
-    folders, count = [], len(numbers)
+    folders: dict[Path, int] = {}
+    if ear is not None:  # first: it needs no video
+        folders[encode_sounds(numbers, clips, ear, on_seconds=on_frames, **shared)] = len(numbers)
     if eye is not None and looks_per_second is not None:
         told: dict[str, Any] = {"on_looks": on_frames, "on_failed": on_failed}
         places = look_at_videos(list(table["source"]), clips, eye, looks_per_second, limits=limits, **told, **shared)
-        count = len(places)
-        folders.append(looks_folder(clips, eye, looks_per_second))
+        folders[looks_folder(clips, eye, looks_per_second)] = len(places)
     elif eye is not None:
-        folders.append(encode_clips(paths, clips, eye, on_frames=on_frames, **shared))
-    if ear is not None:
-        folders.append(encode_sounds(numbers, clips, ear, on_seconds=on_frames, **shared))
-    return folders, count
+        folders[encode_clips(paths, clips, eye, on_frames=on_frames, **shared)] = len(numbers)
+    return folders
 
 
 class LooksBeside:

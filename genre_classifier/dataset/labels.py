@@ -90,6 +90,8 @@ def read_labels(
         raw = label_formats.read_table(one, fps=fps, max_mb=max_mb)
         tables.append((one, _label_table(one, raw, genres, genre_map, unmapped_as_other=unmapped_as_other)))
         named.append(set(raw["trailer"]))
+    if not tables:
+        raise InputError("expected one or more files of labels, found none")
     return merge_labels(tables, named)
 
 

@@ -143,11 +143,7 @@ def run_evaluation(
     notes, compared = [note] if (note := _labels_past_ends(folder, labels)) else [], None
     if not folder.baselines:
         notes.append("The baselines of colours and senses are missing: no training trailer was at hand to fit them on.")
-    if folder.clips and all(trailer.split is None for trailer in folder.trailers):
-        notes.append(
-            f"{folder.run} knows none of these trailers by name: where it learned from some of them under other names, "
-            "its figures are too good."
-        )
+    notes += _knows_none(folder)
     if other is not None:
         if not isinstance(other, ScoreFolder):
             own = trailers
@@ -161,6 +157,7 @@ def run_evaluation(
                 f"{', '.join(compared.genres)} alone."
             )
             logger.warning(notes[-1])
+        notes += _knows_none(other)
         learned, timed = _learned_from(other, evaluation)
         if learned:
             told = sentences.of_trailers(evaluation, learned, timed)
@@ -199,7 +196,7 @@ def _labels(request: Request, genres: Sequence[str], *, known: Sequence[str]) ->
     every = tuple(dict.fromkeys((*genres, *known)))
     said = dict.fromkeys(genre for genre in every if genre not in genres and genre not in GENRE_MAP)
     if request.genre_map:
-        said |= read_genre_map(request.genre_map, every).said
+        said |= read_genre_map(request.genre_map, None).said
     genre_map = GenreMap(said)
     return only_checked(read_labels(request.labels, genres=genres, genre_map=genre_map, max_mb=request.max_label_mb))
 
@@ -238,6 +235,14 @@ def _labels_by_source(folder: ScoreFolder, labels: pd.DataFrame) -> dict[str, pd
     source_of = dict(zip(manifest["trailer_id"], manifest["source"], strict=True))
     joined = labels_for_trailers(labels, manifest, skip_unknown=True, quiet=True)
     return {source_of[trailer_id]: rows for trailer_id, rows in joined.items()}
+
+
+def _knows_none(folder: ScoreFolder) -> list[str]:
+    """Say in a note where a run names none of the trailers that it is judged by."""
+    if not folder.clips or any(trailer.split is not None for trailer in folder.trailers):
+        return []
+    where = "where it learned from some of them under other names, its figures are too good."
+    return [f"{folder.run} knows none of these trailers by name: {where}"]
 
 
 def _labels_past_ends(folder: ScoreFolder, labels: pd.DataFrame) -> str | None:

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 SEGMENT_COLUMNS = ("start", "end", "genre", "score")
 # Of a video with a single frame and no known duration: one frame of the most common rate.
 _LONE_FRAME_SECONDS = 1 / 25
-# Of a video whose frames are picked at a rate, at most one long step is left behind the last of them. A long step has
-# one frame of the video more than a short one: it is at most twice as long. More is left where a clip was cut off.
+# Of a video of constant rate whose frames are picked at a rate, at most one long step is left behind the last of them.
+# A long step has one frame of the video more than a short one: it is at most twice as long. More is left where a clip
+# was cut off, and where the last picture stays.
 _MOST_STEPS_LEFT = 2
 
 

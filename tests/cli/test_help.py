@@ -18,6 +18,7 @@ from genre_classifier.cli.config_options import ValueOption, config_options, giv
 from genre_classifier.config import PRESETS, ModelConfig, TrainingConfig
 from genre_classifier.moving_squares.config import PRESETS as SQUARES
 from preprocessing.base.options import values_of
+from tests.support.tiny_run import make_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -166,7 +167,12 @@ def test_what_is_mistyped_or_missing_is_named(line, message):
     ("options", "message"),
     [
         ("--encoder-fps 2", "--encoder-fps does nothing without --encoder: leave it out"),
-        ("--motion-size 4", "--motion-size does nothing without --encoder: leave it out"),
+        ("--motion-size 4", "--motion-size does nothing without --encoder and --encoder-fps none: leave it out"),
+        (
+            "--preset pretrained --encoder-dropout 0.5",
+            "--encoder-dropout does nothing without --encoder and --encoder-fps none: leave it out",
+        ),
+        ("--encoder-engine keras", "--encoder-engine does nothing without --encoder or --sound-encoder: leave it out"),
         ("--sound-rate 8000", "--sound-rate does nothing without --sound-encoder: leave it out"),
         ("--branch-weight 0.1", "--branch-weight does nothing without --linear-paths: leave it out"),
         ("--crops-per-epoch 1", "--crops-per-epoch does nothing without --crop-frames: leave it out"),
@@ -186,6 +192,14 @@ def test_an_encoder_that_is_not_there_is_what_train_speaks_of(tmp_path, monkeypa
     for option in ("--encoder", "--sound-encoder"):
         assert cli.run(["train", "clips", "labels.csv", "run", option, "nosuch.keras"]) == 2
         assert "nosuch.keras: expected an encoder (.keras), found no such file" in capsys.readouterr().err
+
+
+def test_a_run_has_its_own_encoder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    make_run(tmp_path / "run")
+    for flags in (["run", "--resume"], ["other", "--from", "run"]):
+        assert cli.run(["train", "clips", "labels.csv", *flags, "--encoder", "gone.keras"]) == 2
+        assert "gone.keras" not in capsys.readouterr().err  # but what this network cannot have
 
 
 def test_the_help_is_whole_without_docstrings():

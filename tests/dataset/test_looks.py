@@ -316,7 +316,7 @@ def test_videos_that_are_gone_are_named_and_those_that_moved_along_are_found(cli
 def encode_what_can_be(clips, encoder):
     failed, started = {}, []
     options = {"on_failed": failed.__setitem__, "on_start": started.append}
-    _, count = encode_folder(clips, EncoderConfig(), encoders=Encoders(encoder, 2, None), jobs=1, **options)
+    (count,) = encode_folder(clips, EncoderConfig(), encoders=Encoders(encoder, 2, None), jobs=1, **options).values()
     return count, failed, started[0]
 
 

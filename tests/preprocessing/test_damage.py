@@ -101,6 +101,18 @@ def test_damage_beside_packets_that_are_to_show_nothing_counts(kind: str, blocks
     assert fields["skipped_packets"] == 60 - HIDDEN[kind] - len(frames)
 
 
+@pytest.mark.parametrize(
+    ("emptied", "damaged"), [((58, 59), (33,)), ((50, 58, 59), (33, 40)), ((57, 58, 59), (10, 11, 12))]
+)
+def test_damage_before_empty_packets_counts(
+    emptied: tuple[int, ...], damaged: tuple[int, ...], blocks: np.ndarray, tmp_path: Path
+) -> None:
+    whole = write_media(tmp_path / "whole.nut", blocks, codec="libvpx", pix_fmt="yuv420p")
+    path = damage(rewrite_packets(whole, tmp_path / "v.nut", emptied=emptied), damaged)
+    _, frames, fields = read(path, CONFIG)
+    assert fields["skipped_packets"] == 60 - len(emptied) - len(frames) == len(damaged)
+
+
 def test_a_video_of_broken_packets_alone_fails_and_one_cut_short_ends(blocks: np.ndarray, tmp_path: Path) -> None:
     path = write_media(tmp_path / "v.mkv", blocks)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
