@@ -105,7 +105,7 @@ def _label_table(
 ) -> pd.DataFrame:
     """Return what `label_formats.read_table` read of a file as a label table; see `read_labels`."""
     if "group" in raw:
-        raw = _with_groups(path, raw)
+        raw = _one_group_each(path, raw)
     if unmapped_as_other and OTHER not in genres:
         raise InputError(f"expected `{OTHER}` among the genres to take others as, found {listed(genres)}")
     found, unmapped, unknown = [], Counter[str](), dict[str, str]()
@@ -145,7 +145,7 @@ def _label_table(
     return joined
 
 
-def _with_groups(path: Path, raw: pd.DataFrame) -> pd.DataFrame:
+def _one_group_each(path: Path, raw: pd.DataFrame) -> pd.DataFrame:
     """Return a table in which all rows of a trailer have the group that any of them names."""
     # One name is one group, however its accents are encoded: else one film lands in train and in test.
     names = raw["group"].map(lambda name: unicodedata.normalize("NFC", name).strip() or None, na_action="ignore")
