@@ -84,7 +84,7 @@ def encode(
         say(f"{folder}: {count} clips encoded")
     if failed:
         note(
-            f"{len(failed)} clips have no looks: their videos could not be looked at; leave them out of the labels to "
-            "train without them"
+            f"{len(failed)} of {len(failed) + min(folders.values())} clips have no looks: their videos could not be "
+            "looked at; leave them out of the labels to train without them"
         )
     return len(failed)

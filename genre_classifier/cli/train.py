@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -251,9 +252,11 @@ def command(
         else:
             own = genre_list(genres)
         model_config = dataclasses.replace(model_config, genres=own)
-    for name in (options["encoder"], options["sound_encoder"]):  # before what it is used with is judged
-        if not before and name and name.endswith(".keras") and not Path(name).is_file():
-            raise InputError(f"{name}: expected an encoder (.keras), found no such file")
+    for name, expected in ((options["encoder"], "an image"), (options["sound_encoder"], "a sound")):
+        with suppress(OSError):  # of a name that is too long
+            if not before and name and name.endswith(".keras") and not Path(name).exists():
+                # Before what it would be used with is judged.
+                raise InputError(f"{name}: expected {expected} network (.keras), found no such file")
     model_config = dataclasses.replace(model_config, **given(options, ModelConfig))
     training_config = dataclasses.replace(training_config, **given(options, TrainingConfig))
     _check_options(model_config, training_config, genres)

@@ -61,8 +61,7 @@ def build_model(config: ModelConfig | None = None) -> GenreModel:
         If a value is left to be decided by `train`, from the labels or the encoders.
     """
     config = config or ModelConfig()
-    for name in ("exclusive", "branch_weight"):
-        require(getattr(config, name) != "auto", f"{name} must be decided to build a network, got auto")
+    require(config.exclusive != "auto", "exclusive must be decided to build a network, got auto")
     for encoder, size in (("encoder", "encoder_channels"), ("sound_encoder", "sound_features")):
         known = getattr(config, encoder) is None or getattr(config, size) > 0
         require(known, f"{size} must be given to build a network with {encoder}, got {getattr(config, size)}")

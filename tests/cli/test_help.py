@@ -189,9 +189,9 @@ def test_options_of_train_that_would_do_nothing_are_refused(tmp_path, monkeypatc
 
 def test_an_encoder_that_is_not_there_is_what_train_speaks_of(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    for option in ("--encoder", "--sound-encoder"):
+    for option, kind in (("--encoder", "an image"), ("--sound-encoder", "a sound")):
         assert cli.run(["train", "clips", "labels.csv", "run", option, "nosuch.keras"]) == 2
-        assert "nosuch.keras: expected an encoder (.keras), found no such file" in capsys.readouterr().err
+        assert f"nosuch.keras: expected {kind} network (.keras), found no such file" in capsys.readouterr().err
 
 
 def test_a_run_has_its_own_encoder(tmp_path, monkeypatch, capsys):

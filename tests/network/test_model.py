@@ -113,7 +113,6 @@ def test_outputs_are_named_after_the_genres():
     ("left", "said"),
     [
         ({"exclusive": "auto"}, "exclusive must be decided to build a network, got auto"),
-        ({"branch_weight": "auto"}, "branch_weight must be decided to build a network, got auto"),
         (
             {"encoder": "x.keras", "encoder_fps": 2.0, "linear_paths": True, "inputs": "motion"},
             "encoder_channels must be given to build a network with encoder, got 0",
