@@ -220,10 +220,9 @@ def labels_past_ends(trailers: Iterable[tuple[str, pd.DataFrame, np.ndarray]]) -
         past += float(np.maximum(0.0, stop - np.maximum(start, end)).sum())
     said = []
     if late:
-        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
         said.append(
             f"{late} of {total} intervals begin after the end of their trailer, and nothing is labelled by them: in "
-            f"{', '.join(names[:_MOST_NAMED])}{more}."
+            f"{listed(names, _MOST_NAMED)}."
         )
     if past > labelled / 2:
         said.append(
@@ -284,20 +283,16 @@ def merge_labels(tables: Sequence[tuple[Path, pd.DataFrame]], named: Sequence[Se
             table = _with_groups(table, earlier[again])
             kept.append(earlier[~again])
         if changed:
-            logger.warning(f"{path}: takes the place of what earlier files say of {_first_names(changed)}")
+            said = listed([repr(name) for name in changed], _MOST_NAMED)
+            logger.warning(f"{path}: takes the place of what earlier files say of {said}")
         left = set(table["trailer"])
         if emptied := [name for name in changed if name not in left]:
-            said = _first_names(emptied)
+            said = listed([repr(name) for name in emptied], _MOST_NAMED)
             logger.warning(f"{path}: no label is left of {said}: all genres that this file gives them are left out")
         merged = [*kept, table]
     filled = [table for table in merged if len(table)]
     table = pd.concat(filled or merged[-1:], ignore_index=True)
     return table.assign(checked=table["checked"].fillna(True).astype(bool)) if "checked" in table else table
-
-
-def _first_names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return f"{', '.join(map(repr, names[:_MOST_NAMED]))}{more}"
 
 
 def _agree(one: pd.DataFrame, other: pd.DataFrame, trailer: str) -> bool:
